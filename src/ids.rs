@@ -1,0 +1,191 @@
+//! The words every layer shares: times, log positions, outcomes, and how ids compare.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Unix milliseconds, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// The last millisecond RFC 3339 can write: year 9999.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// Cut to the second.
+    pub fn second(self) -> Self {
+        Self(self.0.div_euclid(1000) * 1000)
+    }
+
+    /// `2026-01-05T09:30:00Z`; with milliseconds only where there are some.
+    pub fn rfc3339(self) -> String {
+        let clamped = self.0.clamp(-62_135_596_800_000, Self::MAX.0);
+        jiff::Timestamp::from_millisecond(clamped).map_or_else(|_| String::new(), |time| time.to_string())
+    }
+
+    /// Reads RFC 3339 with an offset or `Z`.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rfc3339())
+    }
+}
+
+/// How the time of a fact is known (contract 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimeSource {
+    /// The payload says it.
+    Told,
+    /// It happened when it arrived: the feed was live.
+    Arrival,
+    /// Dated by the clock of a feed that replays old deliveries.
+    Feed,
+}
+
+/// What became of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Folded into the tables.
+    Applied,
+    /// Of a trigger that is not projected, or not known.
+    Ignored,
+    /// It contradicts itself; no table but the log changed.
+    Anomaly,
+    /// It does not name its entity: a dead letter.
+    Rejected,
+}
+
+/// Declares how a closed set of words is written in the file.
+macro_rules! words {
+    ($type:ty { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every variant.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word in the file.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// Reads the word; `None` for any other.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words!(TimeSource { Told = "told", Arrival = "arrival", Feed = "feed" });
+words!(Outcome { Applied = "applied", Ignored = "ignored", Anomaly = "anomaly", Rejected = "rejected" });
+
+/// A person's state in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    Joined,
+    Left,
+    Kicked,
+    Banned,
+    Unbanned,
+    /// A complete member list did not name the person.
+    Absent,
+}
+words!(State { Joined = "joined", Left = "left", Kicked = "kicked", Banned = "banned", Unbanned = "unbanned", Absent = "absent" });
+
+/// What a member may do in the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    Admin,
+    Moderator,
+    Participant,
+}
+words!(Scope { Admin = "admin", Moderator = "moderator", Participant = "participant" });
+
+/// What a message's or call's `receiver` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReceiverType {
+    User,
+    Group,
+}
+words!(ReceiverType { User = "user", Group = "group" });
+
+/// Rings (`call`), or a session joined directly (`meeting`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallKind {
+    Call,
+    Meeting,
+}
+words!(CallKind { Call = "call", Meeting = "meeting" });
+
+/// Where a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallStatus {
+    Initiated,
+    Ongoing,
+    Ended,
+    Cancelled,
+    Rejected,
+    Unanswered,
+    Busy,
+}
+words!(CallStatus {
+    Initiated = "initiated", Ongoing = "ongoing", Ended = "ended", Cancelled = "cancelled",
+    Rejected = "rejected", Unanswered = "unanswered", Busy = "busy",
+});
+
+/// The id as a number where it is one (`0`, or digits without a leading zero, within 64 bits).
+pub fn id_number(id: &str) -> Option<i64> {
+    let plain = id == "0" || (!id.starts_with('0') && !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+    if plain { id.parse().ok() } else { None }
+}
+
+/// The order column of an id: its number, else the greatest, so that texts follow all numbers.
+pub fn id_order(id: &str) -> i64 {
+    id_number(id).unwrap_or(i64::MAX)
+}
+
+/// Numbers as numbers, then texts as texts (law 7).
+pub fn compare_ids(a: &str, b: &str) -> Ordering {
+    id_order(a).cmp(&id_order(b)).then_with(|| a.cmp(b))
+}
+
+/// The id of the conversation with a receiver, derived: what a payload says is wrong at times, and uids may
+/// contain `_user_`, so such an id is never read apart again (law 6).
+pub fn conversation_id(sender: &str, receiver_type: ReceiverType, receiver: &str) -> String {
+    match receiver_type {
+        ReceiverType::Group => format!("group_{receiver}"),
+        ReceiverType::User if sender <= receiver => format!("{sender}_user_{receiver}"),
+        ReceiverType::User => format!("{receiver}_user_{sender}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_compare_as_numbers_and_texts_follow() {
+        assert_eq!(compare_ids("999", "1002"), Ordering::Less);
+        assert_eq!(compare_ids("1002", "abc"), Ordering::Less);
+        assert_eq!(compare_ids("007", "9"), Ordering::Greater, "a leading zero makes it text");
+        assert_eq!(id_number("9223372036854775808"), None, "beyond 64 bits");
+    }
+
+    #[test]
+    fn times_read_back_what_they_write() {
+        for ms in [0, 1, 1_767_600_000_000, 1_767_600_000_123, Time::MAX.0] {
+            assert_eq!(Time::parse(&Time(ms).rfc3339()), Some(Time(ms)));
+        }
+        assert_eq!(Time(1_767_600_000_000).rfc3339(), "2026-01-05T08:00:00Z");
+    }
+
+    #[test]
+    fn a_conversation_is_the_same_from_both_sides() {
+        let id = conversation_id("b_user_c", ReceiverType::User, "a");
+        assert_eq!(id, conversation_id("a", ReceiverType::User, "b_user_c"));
+        assert_eq!(conversation_id("a", ReceiverType::Group, "g"), "group_g");
+    }
+}

@@ -1,0 +1,7 @@
+//! chatfold takes CometChat webhooks, keeps every one in an append-only log, folds them into SQLite tables and
+//! answers GraphQL over them.
+pub mod clock;
+pub mod envelope;
+pub mod ids;
+pub mod store;
+pub mod writer;

@@ -1,0 +1,29 @@
+//! Where facts and tables are kept. Only `sqlite` below names the engine.
+
+pub mod sqlite;
+
+/// What can go wrong with the file.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine failed.
+    #[error("database: {0}")]
+    Engine(#[from] rusqlite::Error),
+    /// The file is not ours, or not of this edition; the text says what to do.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl StoreError {
+    /// No space left, by the file system's or the file's own limit: the next attempt may succeed.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+
+    /// Another process holds the lock: the next attempt may succeed.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Engine(error) if matches!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+        ))
+    }
+}
