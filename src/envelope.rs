@@ -1,20 +1,174 @@
-//! Bytes to envelope: what every delivery says, whatever its trigger.
+//! Bytes to envelope: what every delivery says, whatever its trigger. Runs on the HTTP workers, in parallel.
+
+use crate::ids::{Outcome, Time};
+use crate::json::{self, Document, Json};
+use crate::trigger::{self, Notes, Payload, Reading};
+use sha2::{Digest, Sha256};
 
 /// Why a body is no delivery: answered 400 and kept in `refused`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotADelivery(pub String);
 
-/// A delivery, parsed and fingerprinted, ready for the writer.
+/// A delivery, read and fingerprinted, ready for the writer.
 #[derive(Debug)]
 pub struct Envelope {
     pub app_id: String,
     pub trigger: String,
+    pub region: Option<String>,
+    pub webhook_id: Option<String>,
+    /// SHA-256 of what the body says, in one form for all spellings: the vendor sends no event id.
+    pub fingerprint: [u8; 32],
+    /// The newest timestamp of the entities in the body.
+    pub newest: Option<Time>,
+    pub has_secret: bool,
+    pub outcome: Outcome,
+    /// Why it is not applied, or which fields were not understood.
+    pub reason: Option<String>,
+    /// What to fold; `None` unless applied.
+    pub payload: Option<Box<dyn Payload>>,
+    /// The exact text received.
+    pub body: String,
 }
 
+/// Top-level members that say how a fact was delivered, not what it is.
+const NOT_THE_FACT: &[&str] = &["webhook", "region", "origin", "chatAPIVersion"];
+
 impl Envelope {
-    /// Reads a body. Legal JSON whose envelope is whole always passes; what is wrong inside `data` is decided later.
-    pub fn parse(body: &[u8]) -> Result<Self, NotADelivery> {
-        Err(NotADelivery(format!("{} bytes", body.len())))
+    /// Reads a body. JSON by the grammar whose envelope is whole always passes; what is wrong inside `data` is an
+    /// outcome, not an error.
+    pub fn parse(body: Vec<u8>) -> Result<Self, NotADelivery> {
+        let document = Document::parse(body).map_err(|error| NotADelivery(error.to_string()))?;
+        let root = document.root();
+        if !root.is_object() {
+            return Err(NotADelivery("expected a JSON object".into()));
+        }
+        let member = |key: &str| root.get(key).and_then(Json::text).map(String::from);
+        let required = |key: &str| member(key).ok_or_else(|| NotADelivery(format!("{key}: expected text")));
+        let (trigger, app_id) = (required("trigger")?, required("appId")?);
+        let data = root.get("data");
+        let notes = Notes::default();
+        let reading = trigger::read(&trigger, data, &notes);
+        let (outcome, reason, payload) = match reading {
+            Reading::Ignored => (Outcome::Ignored, None, None),
+            Reading::Rejected(rejection) => (Outcome::Rejected, Some(rejection.0), None),
+            Reading::Payload(payload) => match payload.anomaly() {
+                Some(anomaly) => (Outcome::Anomaly, Some(anomaly), Some(payload)),
+                None => (Outcome::Applied, notes.reason(), Some(payload)),
+            },
+        };
+        Ok(Self {
+            region: member("region"),
+            webhook_id: member("webhook"),
+            fingerprint: fingerprint(&document),
+            newest: data.and_then(|data| newest(data, DEPTH)),
+            has_secret: json::has_secret(root),
+            outcome,
+            reason,
+            payload,
+            trigger,
+            app_id,
+            body: document.into_text(),
+        })
+    }
+
+    /// When the payload says it happened.
+    pub fn told_at(&self) -> Option<Time> {
+        self.payload.as_ref()?.occurred_at()
+    }
+}
+
+fn fingerprint(document: &Document) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    if json::canonical(document, NOT_THE_FACT, &mut |bytes| hash.update(bytes)) {
+        hash.finalize().into()
+    } else {
+        Sha256::digest(document.text()).into()
+    }
+}
+
+/// No entity of the vendor's lies deeper.
+const DEPTH: usize = 12;
+
+/// `lastActiveAt` is a person's clock, read up to 30 s after the event.
+const ACTIVE_AHEAD: i64 = 30_000;
+
+/// The newest timestamp of the entities named; never from inside metadata or custom data.
+fn newest(json: Json<'_>, depth: usize) -> Option<Time> {
+    if depth == 0 {
+        return None;
+    }
+    let mut newest = None;
+    for (key, value) in json.members() {
+        let at = match key.as_ref() {
+            "updatedAt" | "createdAt" | "sentAt" | "editedAt" | "deletedAt" | "reactedAt" | "joinedAt" => {
+                trigger::as_time(value)
+            }
+            "lastActiveAt" => trigger::as_time(value).map(|at| Time(at.0 - ACTIVE_AHEAD)),
+            "metadata" | "customData" | "interactiveData" | "card" | "@injected" => None,
+            // A message's own data is the sender's; only the entities in it are the vendor's.
+            "data" => ["entities", "mentions", "quotedMessage"]
+                .iter()
+                .filter_map(|key| newest_in(value.get(key)?, depth))
+                .max(),
+            _ => newest_in(value, depth),
+        };
+        newest = newest.max(at.filter(|at| at.0 > 0));
+    }
+    newest
+}
+
+fn newest_in(value: Json<'_>, depth: usize) -> Option<Time> {
+    let listed = value.elements().filter_map(|element| newest(element, depth - 1)).max();
+    listed.max(newest(value, depth - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Envelope {
+        Envelope::parse(body.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn one_fact_has_one_fingerprint_however_it_is_spelled_and_delivered() {
+        let a = parse(r#"{"trigger":"t","appId":"a","data":{"x":1,"y":"é"},"webhook":"w1","region":"eu"}"#);
+        let b = parse(
+            r#"{ "webhook":"w2", "data":{"y":"\u00e9", "x":0, "x":1}, "appId":"a", "trigger":"t", "origin":{} }"#,
+        );
+        assert_eq!(a.fingerprint, b.fingerprint);
+        let c = parse(r#"{"trigger":"t","appId":"a","data":{"x":"1","y":"é"}}"#);
+        assert_ne!(a.fingerprint, c.fingerprint, "a number is no text");
+    }
+
+    #[test]
+    fn an_envelope_needs_trigger_and_app() {
+        for (body, problem) in [
+            ("[]", "expected a JSON object"),
+            (r#"{"appId":"a"}"#, "trigger: expected text"),
+            (r#"{"trigger":"t","appId":5}"#, "appId: expected text"),
+            ("{", "not JSON: expected a key in double quotes at byte 1"),
+        ] {
+            assert_eq!(Envelope::parse(body.as_bytes().to_vec()).unwrap_err().0, problem);
+        }
+    }
+
+    #[test]
+    fn the_newest_time_is_the_vendors_not_the_senders() {
+        let body = r#"{"trigger":"t","appId":"a","data":{"group":{"createdAt":1700000000,"metadata":{"updatedAt":1800000000}},
+            "by":{"lastActiveAt":1700000100},"message":{"data":{"sentAt":1800000000,"entities":{"on":{"entity":{"sentAt":1700000050}}}}}}}"#;
+        assert_eq!(parse(body).newest, Some(Time(1_700_000_070_000)));
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named_and_the_rest_applies() {
+        let envelope = parse(
+            r#"{"trigger":"group_updated","appId":"a","data":{"group":{"guid":"g","name":7,"updatedAt":1700000000}}}"#,
+        );
+        assert_eq!(
+            (envelope.outcome, envelope.reason.as_deref()),
+            (Outcome::Applied, Some("data.group.name: expected text"))
+        );
     }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 pub struct Time(pub i64);
 
 impl Time {
-    /// The last millisecond RFC 3339 can write: year 9999.
-    pub const MAX: Self = Self(253_402_300_799_999);
+    /// The last millisecond that can be written in every zone: the end of 29 December 9999.
+    pub const MAX: Self = Self(253_402_127_999_999);
 
     /// Cut to the second.
     pub fn second(self) -> Self {
@@ -18,7 +18,7 @@ impl Time {
 
     /// `2026-01-05T09:30:00Z`; with milliseconds only where there are some.
     pub fn rfc3339(self) -> String {
-        let clamped = self.0.clamp(-62_135_596_800_000, Self::MAX.0);
+        let clamped = self.0.clamp(0, Self::MAX.0);
         jiff::Timestamp::from_millisecond(clamped).map_or_else(|_| String::new(), |time| time.to_string())
     }
 
@@ -77,7 +77,6 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
 
 words!(TimeSource { Told = "told", Arrival = "arrival", Feed = "feed" });
 words!(Outcome { Applied = "applied", Ignored = "ignored", Anomaly = "anomaly", Rejected = "rejected" });

@@ -1,19 +1,32 @@
-//! The one thread that writes: queue, group commit, replies.
+//! The one thread that writes: a bounded queue, group commit, replies after the commit.
+//!
+//! Whatever waits goes into one transaction with one fsync; while that fsync runs, the next batch gathers. Throughput
+//! grows with load and latency stays near one fsync.
 
 use crate::envelope::Envelope;
-use crate::ids::{Outcome, Time};
+use crate::ids::Time;
+use crate::log::{self, Receipt, Source};
 use crate::store::StoreError;
+use crate::store::sqlite::{self, Connection, log as table};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
 
-/// What became of a delivery, after its commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
-    /// Log position of the fact (of the first delivery, for a duplicate).
-    pub seq: i64,
-    /// What the fold did with the fact; `duplicate` deliveries did nothing.
-    pub outcome: Outcome,
-    pub duplicate: bool,
-}
+/// Deliveries that may wait. At the rates measured this is well under the time they may wait.
+const QUEUE: usize = 4_096;
+/// Events in one transaction.
+const BATCH: usize = 512;
+/// A delivery whose batch has not begun by then is dropped: the vendor gives up after 2 s.
+const BEGIN_WITHIN: Duration = Duration::from_millis(800);
+/// One whose batch has begun waits this long for it.
+const COMMIT_WITHIN: Duration = Duration::from_secs(1);
+/// Events between two checkpoints: some thousand pages.
+const CHECKPOINT_EVERY: usize = 1_000;
+/// What a stop leaves to finish the queue.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Why a delivery was not taken: all are answered 503.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,34 +34,251 @@ pub enum Refusal {
     /// Not written: the queue or the disk is full, or its batch did not begin in time.
     #[error("{0}")]
     NotWritten(&'static str),
-    /// Its batch had begun and did not end in time: it may yet commit.
+    /// Its batch had begun and did not end in time, or failed at its fsync: it may yet be there.
     #[error("the commit did not end in time")]
     Unknown,
 }
 
+/// A delivery waits, its batch has begun, or its sender has given up.
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+struct Waiting {
+    envelope: Envelope,
+    received_at: Time,
+    state: Arc<AtomicU8>,
+    reply: oneshot::Sender<Result<Receipt, Refusal>>,
+}
+
+enum Job {
+    Append(Box<Waiting>),
+    Refuse { received_at: Time, problem: String, body: Vec<u8> },
+}
+
 /// Hands deliveries to the writer thread. Cheap to clone.
 #[derive(Clone)]
-pub struct Writer {}
+pub struct Writer {
+    shared: Arc<Shared>,
+    seq: watch::Receiver<i64>,
+}
+
+struct Shared {
+    /// `None` once stopping: the thread ends when the queue is empty.
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    trouble: Mutex<Option<String>>,
+    failed: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A lock whose data stays meaningful whatever panicked while holding it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Writer {
-    /// Opens the file and starts the thread. `on_failure` runs once after an I/O error that forbids going on.
-    pub fn start(_path: &Path, _on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
-        Ok(Self {})
+    /// Opens the file and starts the thread. `on_failure` runs once after an I/O error that forbids going on: pages of
+    /// a failed fsync count as clean, so it is never tried again.
+    pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
+        let conn = sqlite::open_writer(path)?;
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Some(queue)),
+            trouble: Mutex::new(None),
+            failed: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        });
+        let worker = Worker { conn, jobs, seq, shared: Arc::clone(&shared), on_failure, since_checkpoint: 0 };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run());
+        match thread {
+            Ok(thread) => *lock(&shared.thread) = Some(thread),
+            Err(error) => return Err(StoreError::Unusable(format!("cannot start the writer thread: {error}"))),
+        }
+        Ok(Self { shared, seq: seen })
     }
+
     /// Durable when it returns `Ok`.
-    pub async fn append(&self, _envelope: Envelope, _received_at: Time) -> Result<Receipt, Refusal> {
-        Err(Refusal::Unknown)
+    pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Receipt, Refusal> {
+        let (reply, mut answer) = oneshot::channel();
+        let state = Arc::new(AtomicU8::new(WAITING));
+        let job = Job::Append(Box::new(Waiting { envelope, received_at, state: Arc::clone(&state), reply }));
+        self.send(job)?;
+        if let Ok(answer) = tokio::time::timeout(BEGIN_WITHIN, &mut answer).await {
+            return answer.unwrap_or(Err(Refusal::Unknown));
+        }
+        if state.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return Err(Refusal::NotWritten("the writer is behind"));
+        }
+        match tokio::time::timeout(COMMIT_WITHIN, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Refusal::Unknown)),
+            Err(_) => Err(Refusal::Unknown),
+        }
     }
-    /// Keeps the bytes of a body that is no delivery, best effort, without waiting.
-    pub fn refuse(&self, _received_at: Time, _problem: String, _body: Vec<u8>) {}
+
+    fn send(&self, job: Job) -> Result<(), Refusal> {
+        if self.shared.failed.load(Ordering::Acquire) {
+            return Err(Refusal::NotWritten("the disk failed"));
+        }
+        let queue = lock(&self.shared.queue).clone().ok_or(Refusal::NotWritten("the server is stopping"))?;
+        queue.try_send(job).map_err(|_| Refusal::NotWritten("the queue is full"))
+    }
+
+    /// Keeps the bytes of a body that is no delivery: best effort, without waiting.
+    pub fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
+        if let Err(refusal) = self.send(Job::Refuse { received_at, problem, body }) {
+            tracing::warn!(%refusal, "a refused body was not kept");
+        }
+    }
+
     /// Newest committed log position; changes wake subscribers.
-    pub fn seq(&self) -> tokio::sync::watch::Receiver<i64> {
-        tokio::sync::watch::channel(0).1
+    pub fn seq(&self) -> watch::Receiver<i64> {
+        self.seq.clone()
     }
+
     /// Why a delivery would not be accepted now; `None` when it would.
     pub fn not_ready(&self) -> Option<String> {
-        None
+        if lock(&self.shared.queue).is_none() {
+            return Some("the server is stopping".into());
+        }
+        lock(&self.shared.trouble).clone()
     }
+
     /// Finishes the queue (at most 3 s), checkpoints, closes the file. Blocking.
-    pub fn stop(&self) {}
+    pub fn stop(&self) {
+        *lock(&self.shared.queue) = None;
+        let Some(thread) = lock(&self.shared.thread).take() else { return };
+        let until = Instant::now() + DRAIN;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if thread.is_finished() {
+            // A panic was reported by the thread itself.
+            let _ = thread.join();
+        } else {
+            tracing::warn!("the queue was not finished in time: what was not answered is not kept");
+        }
+    }
+}
+
+struct Worker {
+    conn: Connection,
+    jobs: mpsc::Receiver<Job>,
+    seq: watch::Sender<i64>,
+    shared: Arc<Shared>,
+    on_failure: Box<dyn Fn() + Send>,
+    since_checkpoint: usize,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Some(job) = self.jobs.blocking_recv() {
+            batch.push(job);
+            while batch.len() < BATCH
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                batch.push(job);
+            }
+            self.since_checkpoint += batch.len();
+            if let Err(error) = self.commit(&mut batch).and_then(|()| self.checkpoint()) {
+                self.fail(&error);
+                return;
+            }
+        }
+        if let Err(error) = sqlite::checkpoint(&self.conn, true) {
+            tracing::error!(%error, "the last checkpoint failed: the WAL stays beside the file");
+        }
+    }
+
+    /// One transaction. An error is returned only if going on is forbidden.
+    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
+        let mut answers = Vec::with_capacity(batch.len());
+        let written = sqlite::begin(&self.conn).and_then(|()| {
+            for job in batch.drain(..) {
+                self.write(job, &mut answers)?;
+            }
+            let seq = table::newest_seq(&self.conn)?;
+            sqlite::commit(&self.conn)?;
+            Ok(seq)
+        });
+        match written {
+            Ok(seq) => {
+                *lock(&self.shared.trouble) = None;
+                self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+                for (reply, receipt) in answers {
+                    // A sender that has given up takes the retry's `duplicate`.
+                    let _ = reply.send(Ok(receipt));
+                }
+                Ok(())
+            }
+            Err(error) if error.is_full() || error.is_busy() => {
+                sqlite::rollback(&self.conn);
+                let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
+                tracing::error!(%error, "{why}: deliveries are answered 503");
+                *lock(&self.shared.trouble) = Some(why.to_owned());
+                let waiting = batch
+                    .drain(..)
+                    .filter_map(|job| if let Job::Append(waiting) = job { Some(waiting.reply) } else { None });
+                for reply in answers.into_iter().map(|(reply, _)| reply).chain(waiting) {
+                    let _ = reply.send(Err(Refusal::NotWritten(why)));
+                }
+                Ok(())
+            }
+            // Senders hear of it as their replies are dropped: unknown.
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(
+        &self,
+        job: Job,
+        answers: &mut Vec<(oneshot::Sender<Result<Receipt, Refusal>>, Receipt)>,
+    ) -> Result<(), StoreError> {
+        match job {
+            Job::Refuse { received_at, problem, body } => table::refuse(&self.conn, received_at, &problem, &body),
+            Job::Append(waiting) => {
+                let Waiting { envelope, received_at, state, reply } = *waiting;
+                if state.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                    return Ok(());
+                }
+                match log::append(&self.conn, envelope, received_at, Source::Http) {
+                    Ok(receipt) => {
+                        answers.push((reply, receipt));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        let refusal =
+                            if error.is_full() { Refusal::NotWritten("the disk is full") } else { Refusal::Unknown };
+                        let _ = reply.send(Err(refusal));
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.since_checkpoint < CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        self.since_checkpoint = 0;
+        match sqlite::checkpoint(&self.conn, false) {
+            // No space for the file to grow, or a reader in the way: the WAL keeps it until later.
+            Err(error) if error.is_full() || error.is_busy() => {
+                tracing::warn!(%error, "checkpoint put off");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn fail(self, error: &StoreError) {
+        tracing::error!(%error, "the file failed: no more is written, the process ends");
+        self.shared.failed.store(true, Ordering::Release);
+        *lock(&self.shared.trouble) = Some("the disk failed".into());
+        // Closing would write and sync again.
+        std::mem::forget(self.conn);
+        (self.on_failure)();
+    }
 }

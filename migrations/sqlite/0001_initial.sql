@@ -79,7 +79,7 @@ CREATE TABLE groups (
     members_known_since    INTEGER,                    -- creation or first complete roster; null: only what events told
     history_since          INTEGER,                    -- earliest fact or roster about its memberships
     deleted_at             INTEGER,
-    lifecycle              TEXT NOT NULL,              -- JSON: creations and deletions heard of
+    lifecycle              TEXT NOT NULL DEFAULT '{}',            -- JSON: creations and deletions heard of
     registers              BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX groups_key ON groups (app_id, guid);

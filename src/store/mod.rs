@@ -19,6 +19,31 @@ impl StoreError {
         matches!(self, Self::Engine(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
     }
 
+    /// The file or its disk failed, not this one event.
+    pub fn is_of_the_file(&self) -> bool {
+        use rusqlite::ErrorCode::{
+            ApiMisuse, CannotOpen, DatabaseCorrupt, NotADatabase, OperationInterrupted, OutOfMemory, PermissionDenied,
+            ReadOnly, SystemIoFailure,
+        };
+        let code = if let Self::Engine(error) = self { error.sqlite_error_code() } else { None };
+        self.is_full()
+            || self.is_busy()
+            || matches!(
+                code,
+                Some(
+                    ApiMisuse
+                        | CannotOpen
+                        | DatabaseCorrupt
+                        | NotADatabase
+                        | OperationInterrupted
+                        | OutOfMemory
+                        | PermissionDenied
+                        | ReadOnly
+                        | SystemIoFailure
+                )
+            )
+    }
+
     /// Another process holds the lock: the next attempt may succeed.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Engine(error) if matches!(

@@ -21,7 +21,10 @@ struct Migrations;
 /// Opens the file to write it, makes it where there is none, and brings it to this edition. One per process.
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(StoreError::Unusable(format!("SQLite {} can corrupt this file: 3.51.3 or newer is needed", rusqlite::version())));
+        return Err(StoreError::Unusable(format!(
+            "SQLite {} can corrupt this file: 3.51.3 or newer is needed",
+            rusqlite::version()
+        )));
     }
     let mut conn = Connection::open_with_flags(
         path,
@@ -86,7 +89,8 @@ fn is_empty(conn: &Connection) -> Result<bool, StoreError> {
 }
 
 fn migrations() -> impl Iterator<Item = (String, Vec<u8>)> {
-    let mut names: Vec<String> = Migrations::iter().map(|name| name.into_owned()).filter(|name| name.ends_with(".sql")).collect();
+    let mut names: Vec<String> =
+        Migrations::iter().map(|name| name.into_owned()).filter(|name| name.ends_with(".sql")).collect();
     names.sort();
     names.into_iter().filter_map(|name| Migrations::get(&name).map(|file| (name, file.data.into_owned())))
 }
@@ -102,9 +106,13 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     for (index, (name, sql)) in (1i64..).zip(migrations()) {
         let sha256: String = Sha256::digest(&sql).iter().map(|byte| format!("{byte:02x}")).collect();
         if index <= done {
-            let known: String = tx.query_row("SELECT sha256 FROM migrations WHERE id = ?1", [index], |row| row.get(0))?;
+            let known: String =
+                tx.query_row("SELECT sha256 FROM migrations WHERE id = ?1", [index], |row| row.get(0))?;
             if known != sha256 {
-                return Err(StoreError::Unusable(format!("migration {name} was edited after {} was made with it", path.display())));
+                return Err(StoreError::Unusable(format!(
+                    "migration {name} was edited after {} was made with it",
+                    path.display()
+                )));
             }
             continue;
         }

@@ -1,0 +1,252 @@
+//! What reducers say: rows as plain data, no SQL. There is one verb, `put`.
+
+use crate::ids::{ReceiverType, Scope, State, Time};
+use crate::merge::{Rule, Stamp, Telling, Value};
+use crate::sessions::CallFact;
+use std::collections::BTreeMap;
+
+/// Outer `None`: the delivery does not say. Inner `None`: it says null, which clears.
+pub type Told<T> = Option<Option<T>>;
+
+/// Declares a row whose fields are merged on their own, in the order of its table's columns.
+macro_rules! row {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $rule:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct $name { $($(#[$field_doc])* pub $field: Told<$type>),+ }
+
+        impl $name {
+            pub const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
+            pub const RULES: &'static [Rule] = &[$(Rule::$rule),+];
+
+            /// The fields told, under one stamp.
+            pub fn telling(self, stamp: Stamp) -> Telling {
+                let all = [$(self.$field.map(value)),+];
+                let fields = all.into_iter().enumerate().filter_map(|(field, told)| Some((field, told?))).collect();
+                Telling { stamp, fields, named: BTreeMap::new() }
+            }
+        }
+    };
+}
+
+row!(
+    /// A person, as a snapshot describes them.
+    User {
+        name: String = Newest, avatar: String = Newest, link: String = Newest, role: String = Newest,
+        status_message: String = Newest, tags: String = Newest, metadata: String = Newest, last_active_at: Time = Newest,
+    }
+);
+row!(
+    /// A group's profile.
+    Group {
+        name: String = Newest, r#type: String = Newest, description: String = Newest, icon: String = Newest,
+        tags: String = Newest, metadata: String = Newest, created_at: Time = Newest, updated_at: Time = Newest,
+        updated_by: String = Newest, reported_members_count: i64 = Newest,
+        /// Told by the creation, a transfer or the vendor's API.
+        owner: String = Newest,
+        /// What snapshots say, shown until one of those is known.
+        owner_copy: String = Newest,
+    }
+);
+row!(
+    /// A message but for its `data`, whose members are registers of their own.
+    Message {
+        sender_uid: String = Newest, receiver_type: String = Newest, receiver_id: String = Newest,
+        category: String = Newest, r#type: String = Newest, tags: String = Newest, muid: String = Newest,
+        parent_id: String = Newest, quoted_id: String = Newest, sent_at: Time = Newest,
+        edited_at: Time = Newest, edited_by: String = Newest, deleted_at: Time = Newest, deleted_by: String = Newest,
+        pinned_at: Time = Newest, pinned_by: String = Newest,
+        /// JSON array of uids; belongs to the text.
+        mentions: String = Newest,
+        delivered_to_all_at: Time = Least, read_by_all_at: Time = Least,
+    }
+);
+row!(
+    /// A verdict of moderation.
+    Moderation {
+        status: String = Newest, reviewed: bool = Newest, rule: String = Newest, failed_at: Time = Newest,
+        failure: String = Newest,
+    }
+);
+row!(
+    /// Whether a person is online.
+    Presence { online: bool = Newest, changed_at: Time = Greatest, last_seen_at: Time = Greatest, offline_at: Time = Greatest }
+);
+row!(
+    /// One websocket connection.
+    Connection { open: bool = Newest, seen_at: Time = Greatest }
+);
+
+/// A fact about one person's place in a group.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MembershipChange {
+    pub guid: String,
+    pub uid: String,
+    pub by: Option<String>,
+    /// Neither state nor scope: became the owner.
+    pub state: Option<State>,
+    pub scope: Option<Scope>,
+    pub old_scope: Option<Scope>,
+    pub joined_at: Option<Time>,
+}
+
+/// One text of a message after an edit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageEdit {
+    pub message_id: String,
+    pub edited_at: Time,
+    pub text: Option<String>,
+    pub edited_by: Option<String>,
+}
+
+/// A conversation heard of: its row is made where there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conversation {
+    pub sender: String,
+    pub receiver_type: ReceiverType,
+    pub receiver: String,
+}
+
+/// A receipt of one message by one reader; the earliest times stay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipt {
+    pub message_id: String,
+    pub uid: String,
+    pub delivered_at: Option<Time>,
+    pub read_at: Option<Time>,
+}
+
+/// Everything in the conversation up to this message is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadMarker {
+    pub conversation_id: String,
+    pub uid: String,
+    pub message_id: String,
+    pub at: Time,
+}
+
+/// A reaction added or taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reaction {
+    pub message_id: String,
+    pub uid: String,
+    pub reaction: String,
+    pub id: Option<String>,
+    pub at: Time,
+    pub added: bool,
+}
+
+/// One thing a delivery says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    User {
+        uid: String,
+        telling: Telling,
+    },
+    Group {
+        guid: String,
+        telling: Telling,
+    },
+    /// A group was created: a complete roster of its creator alone.
+    Creation {
+        guid: String,
+        at: Time,
+    },
+    /// A group was deleted; `created_at` tells which of that guid.
+    Deletion {
+        guid: String,
+        created_at: Option<Time>,
+    },
+    Membership(MembershipChange),
+    /// A telling may mark the message deleted, which nothing undoes.
+    Message {
+        message_id: String,
+        telling: Telling,
+        deleted: bool,
+    },
+    MessageEdit(MessageEdit),
+    Conversation(Conversation),
+    Receipt(Receipt),
+    ReadMarker(ReadMarker),
+    Reaction(Reaction),
+    Moderation {
+        message_id: String,
+        telling: Telling,
+    },
+    Presence {
+        uid: String,
+        telling: Telling,
+    },
+    Connection {
+        uid: String,
+        platform: String,
+        connected_at: Time,
+        telling: Telling,
+    },
+    Block {
+        blocker: String,
+        blocked: String,
+        blocks: bool,
+    },
+    Call {
+        session_key: String,
+        fact: CallFact,
+    },
+}
+
+/// All that one event says, in the order in which it is put.
+#[derive(Debug, Default, PartialEq)]
+pub struct Changes(Vec<Change>);
+
+impl Changes {
+    pub fn put(&mut self, change: Change) {
+        self.0.push(change);
+    }
+
+    /// A person somebody mentions: a row, whatever else is known.
+    pub fn put_user(&mut self, uid: &str, stamp: Stamp) {
+        self.put(Change::User { uid: uid.to_owned(), telling: User::default().telling(stamp) });
+    }
+
+    /// A message somebody refers to.
+    pub fn put_message(&mut self, message_id: &str, row: Message, stamp: Stamp) {
+        self.put(Change::Message { message_id: message_id.to_owned(), telling: row.telling(stamp), deleted: false });
+    }
+}
+
+impl IntoIterator for Changes {
+    type Item = Change;
+    type IntoIter = std::vec::IntoIter<Change>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+fn value<T: Into<Value>>(told: Option<T>) -> Value {
+    told.map_or(Value::Null, Into::into)
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(int: i64) -> Self {
+        Self::Int(int)
+    }
+}
+
+impl From<Time> for Value {
+    fn from(time: Time) -> Self {
+        Self::Int(time.0)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Int(i64::from(flag))
+    }
+}

@@ -1,0 +1,144 @@
+//! Call and meeting instances from the facts of one session id (contract 4.5): a pure function over all of them.
+//!
+//! A session id may be used again, and media events, signalling and recordings come by ways of different delay, so an
+//! instance is decided over all facts, never by arrival.
+
+use crate::ids::{CallKind, CallStatus, ReceiverType, Time};
+use serde::{Deserialize, Serialize};
+
+mod instances;
+mod participants;
+
+pub use instances::sessions;
+
+/// One fact about a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallFact {
+    /// When it happened, ms.
+    pub at: i64,
+    pub seq: i64,
+    pub session_id: Option<String>,
+    #[serde(flatten)]
+    pub news: News,
+}
+
+/// What the fact tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    Started { kind: Kind, created_at: i64 },
+    Ended { kind: Kind, created_at: Option<i64>, ended_at: i64, occupants: Vec<Occupant> },
+    Occupant { kind: Kind, occupant: Occupant },
+    Signal(Signal),
+    Recording { started_at: Option<i64>, url: String, duration: Option<f64> },
+    Transcript { id: String, url: Option<String>, started_at: Option<i64>, ended_at: Option<i64> },
+}
+
+/// [`CallKind`], as facts are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Call,
+    Meeting,
+}
+
+impl From<Kind> for CallKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Call => Self::Call,
+            Kind::Meeting => Self::Meeting,
+        }
+    }
+}
+
+/// One stay of one person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occupant {
+    pub uid: Option<String>,
+    pub name: Option<String>,
+    pub joined_at: Option<i64>,
+    pub left_at: Option<i64>,
+    pub audio_only: Option<bool>,
+}
+
+/// What the ringing side tells: parties, status and when it was initiated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// [`CallStatus`] by its word.
+    pub status: Option<String>,
+    pub initiated_at: Option<i64>,
+    /// Only heeded where no media event is known.
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub r#type: Option<String>,
+    pub message_id: Option<String>,
+    /// The call's own parties.
+    pub parties: Option<Parties>,
+    /// Sender and receiver of the message around it; they follow the actor.
+    pub outer: Option<Parties>,
+}
+
+/// Who called whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parties {
+    pub sender: String,
+    pub receiver: Option<String>,
+    /// [`ReceiverType`] by its word.
+    pub receiver_type: Option<String>,
+}
+
+/// One call or meeting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    pub kind: CallKind,
+    /// What tells it from others of its session: the start told, else the initiation, else the first news; 0 for what
+    /// belongs to no start.
+    pub anchor: Time,
+    pub session_id: Option<String>,
+    pub r#type: Option<String>,
+    pub status: Option<CallStatus>,
+    pub initiator: Option<String>,
+    pub receiver_type: Option<ReceiverType>,
+    pub receiver: Option<String>,
+    pub call_message_id: Option<String>,
+    pub initiated_at: Option<Time>,
+    pub started_at: Option<Time>,
+    pub ended_at: Option<Time>,
+    pub order_at: Time,
+    pub news_at: Time,
+    pub stays: Vec<StayRow>,
+    pub recordings: Vec<RecordingRow>,
+    pub transcripts: Vec<TranscriptRow>,
+}
+
+/// A stay, with who it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StayRow {
+    /// `u:<uid>`, or `n:<joined_at>:<name>`.
+    pub person: String,
+    pub joined_at: Option<Time>,
+    pub uid: Option<String>,
+    pub name: Option<String>,
+    pub left_at: Option<Time>,
+    pub audio_only: Option<bool>,
+}
+
+/// A recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordingRow {
+    pub started_at: Option<Time>,
+    pub url: String,
+    pub duration: Option<f64>,
+}
+
+/// A transcript.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TranscriptRow {
+    pub id: String,
+    pub url: Option<String>,
+    pub started_at: Option<Time>,
+    pub ended_at: Option<Time>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! A membership from its rows (contract 4.3): one pure function for the present, for `asOf` and for explanations.
+//!
+//! Members added carry no time, group rows are dated to the second, and joins come half a minute late. Comparing times
+//! alone leaves every fifteenth membership wrong in bursts of acts; what can have happened in the state reached
+//! decides between facts of one second.
+
+use crate::ids::{Scope, State, Time, TimeSource};
+
+/// A told leave, kick or scope change waits this long for the join that must lie before it: joins arrive up to 30 s late.
+const JOIN_DELAY: i64 = 30_000;
+
+/// One fact about one person's place in one group. Neither state nor scope: the person became the owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Order time; 0 where nothing dates the fact.
+    pub at: Time,
+    pub at_from: TimeSource,
+    pub seq: i64,
+    pub occurred_at: Time,
+    pub received_at: Time,
+    pub by: Option<String>,
+    pub state: Option<State>,
+    pub scope: Option<Scope>,
+    pub old_scope: Option<Scope>,
+    /// Where the fact itself tells it: the group's creation, or the vendor's API.
+    pub joined_at: Option<Time>,
+}
+
+/// A complete member list: who has no row at its time was not in the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roster {
+    pub at: Time,
+    /// The group's creation: its creator alone, whatever was before.
+    pub created: bool,
+}
+
+/// What the rows say together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub state: State,
+    /// `None` unless joined.
+    pub scope: Option<Scope>,
+    pub joined_at: Option<Time>,
+    pub changed_at: Time,
+    pub changed_at_from: TimeSource,
+    pub changed_by: Option<String>,
+}
+
+/// Folds the rows of one person in one group; any order will do. `None` without rows.
+pub fn standing(rows: &[Change], rosters: &[Roster]) -> Option<Standing> {
+    let mut rows: Vec<&Change> = rows.iter().collect();
+    rows.sort_by_key(|row| (row.at.second(), row.at_from == TimeSource::Arrival, row.at, row.seq));
+    let mut rosters: Vec<Roster> = rosters.to_vec();
+    rosters.sort_by_key(|roster| roster.at);
+    Fold { rows, rosters, used: Vec::new(), now: Person::default() }.run()
+}
+
+struct Fold<'a> {
+    rows: Vec<&'a Change>,
+    rosters: Vec<Roster>,
+    /// Joins taken before their turn.
+    used: Vec<usize>,
+    now: Person,
+}
+
+/// The state reached.
+#[derive(Debug, Default)]
+struct Person {
+    state: Option<State>,
+    scope: Option<Scope>,
+    joined_at: Option<Time>,
+    joined_told: bool,
+    changed: Option<(Time, TimeSource, Option<String>)>,
+}
+
+impl Fold<'_> {
+    fn run(mut self) -> Option<Standing> {
+        let mut at = 0;
+        while at < self.rows.len() {
+            self.take_rosters(Some(at));
+            let row = self.rows[at];
+            let tied =
+                self.rows[at..].iter().take_while(|other| other.at == row.at && told(other) && told(row)).count();
+            if tied > 1 {
+                self.take_tied(at, at + tied);
+                at += tied;
+            } else {
+                self.take(at);
+                at += 1;
+            }
+        }
+        self.take_rosters(None);
+        let (changed_at, changed_at_from, changed_by) = self.now.changed?;
+        let state = self.now.state?;
+        let joined = state == State::Joined;
+        Some(Standing {
+            state,
+            scope: self.now.scope.filter(|_| joined),
+            joined_at: self.now.joined_at.filter(|_| joined),
+            changed_at,
+            changed_at_from,
+            changed_by,
+        })
+    }
+
+    /// Rosters not later than the row at `next` (all, without one): the facts of its second follow it.
+    fn take_rosters(&mut self, next: Option<usize>) {
+        let due = match next {
+            Some(at) => self.rosters.iter().take_while(|roster| roster.at <= self.rows[at].at).count(),
+            None => self.rosters.len(),
+        };
+        for roster in self.rosters.drain(..due).collect::<Vec<_>>() {
+            let listed = |row: &&Change| row.at == roster.at && told(row) && row.state == Some(State::Joined);
+            // The creator too begins anew: the row of that second says so.
+            if roster.created || !self.rows.iter().any(listed) {
+                self.now.miss(roster);
+            }
+        }
+    }
+
+    /// Told rows of one time, taken as they are possible (rule 2).
+    fn take_tied(&mut self, from: usize, to: usize) {
+        let mut left: Vec<usize> = (from..to).collect();
+        left.sort_by_key(|&index| self.rows[index].seq);
+        while !left.is_empty() {
+            let join = left.iter().any(|&index| self.rows[index].state == Some(State::Joined))
+                || self.waiting(from, to).is_some();
+            let scopes_first = !join && left.iter().any(|&index| self.rows[index].state.is_none());
+            let candidate = |index: &&usize| !scopes_first || self.rows[**index].state.is_none();
+            let next = left
+                .iter()
+                .filter(candidate)
+                .find(|&&index| self.now.can(self.rows[index]))
+                .or_else(|| left.iter().find(candidate))
+                .copied()
+                .unwrap_or(left[0]);
+            left.retain(|&index| index != next);
+            self.take_from(next, to);
+        }
+    }
+
+    fn take(&mut self, index: usize) {
+        self.take_from(index, index + 1);
+    }
+
+    /// Takes the row at `index`, whose later rows begin at `later`; the join it waits for first (rule 3).
+    fn take_from(&mut self, index: usize, later: usize) {
+        if self.used.contains(&index) {
+            return;
+        }
+        let row = self.rows[index];
+        let needs_join = told(row)
+            && match row.state {
+                None => row.scope.is_some(),
+                Some(state) => matches!(state, State::Left | State::Kicked),
+            };
+        if needs_join
+            && self.now.state.is_some_and(|state| state != State::Joined)
+            && let Some(join) = self.waiting(index, later)
+        {
+            self.used.push(join);
+            self.now.apply(self.rows[join]);
+        }
+        self.now.apply(row);
+    }
+
+    /// The next join dated by its arrival, at most 30 s after the row at `index`.
+    fn waiting(&self, index: usize, later: usize) -> Option<usize> {
+        let at = self.rows[index].at;
+        (later..self.rows.len())
+            .find(|&next| {
+                let join = self.rows[next];
+                join.state == Some(State::Joined) && join.at_from == TimeSource::Arrival && !self.used.contains(&next)
+            })
+            .filter(|&next| self.rows[next].received_at.second().0 - at.0 <= JOIN_DELAY)
+    }
+}
+
+fn told(row: &Change) -> bool {
+    row.at_from == TimeSource::Told
+}
+
+impl Person {
+    /// Whether the fact can happen now. While nothing is known, everything can.
+    fn can(&self, row: &Change) -> bool {
+        let Some(now) = self.state else { return true };
+        match row.state {
+            Some(State::Joined) => !matches!(now, State::Joined | State::Banned),
+            Some(State::Left | State::Kicked) => now == State::Joined,
+            Some(State::Banned) => now != State::Banned,
+            Some(State::Unbanned) => now == State::Banned,
+            Some(State::Absent) => true,
+            None => {
+                now == State::Joined && (row.old_scope.is_none() || self.scope.is_none() || row.old_scope == self.scope)
+            }
+        }
+    }
+
+    fn apply(&mut self, row: &Change) {
+        let before = (self.state, self.scope);
+        match row.state {
+            Some(State::Joined) => self.join(row),
+            Some(end) => self.end(end),
+            None => {
+                self.scope = row.scope.or(self.scope);
+                // A scope change or ownership proves a member nobody told of.
+                if matches!(self.state, None | Some(State::Absent)) {
+                    self.state = Some(State::Joined);
+                    self.joined_at = None;
+                }
+            }
+        }
+        let joined = self.state == Some(State::Joined);
+        if before.0 != self.state || (joined && before.1 != self.scope) {
+            let shown = if row.at.0 == 0 { row.occurred_at } else { row.at };
+            self.changed = Some((shown, row.at_from, row.by.clone()));
+        }
+    }
+
+    fn join(&mut self, row: &Change) {
+        self.state = Some(State::Joined);
+        self.scope = row.scope.or(self.scope).or(Some(Scope::Participant));
+        let dated = Some(row.at).filter(|at| at.0 != 0);
+        if row.joined_at.is_some() {
+            self.joined_at = row.joined_at;
+            self.joined_told = true;
+        } else if !self.joined_told {
+            self.joined_at = match (self.joined_at, dated) {
+                (Some(known), Some(new)) => Some(known.min(new)),
+                (known, new) => known.or(new),
+            };
+        }
+    }
+
+    fn end(&mut self, state: State) {
+        self.state = Some(state);
+        self.scope = None;
+        self.joined_at = None;
+        self.joined_told = false;
+    }
+
+    /// A complete list did not name the person.
+    fn miss(&mut self, roster: Roster) {
+        let ends = match self.state {
+            Some(State::Joined) => true,
+            Some(State::Absent) | None => false,
+            Some(_) => roster.created,
+        };
+        if ends {
+            self.changed = Some((roster.at, TimeSource::Told, None));
+        }
+        if ends || self.state.is_none() {
+            self.end(State::Absent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

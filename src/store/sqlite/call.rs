@@ -1,0 +1,95 @@
+//! `call_facts`, and the tables decided over them: `call_sessions`, `call_participants`, `recordings`, `transcripts`.
+
+use super::put::At;
+use crate::ids::{CallStatus, ReceiverType, Time};
+use crate::sessions::{CallFact, Instance, sessions};
+use crate::store::StoreError;
+use rusqlite::named_params;
+
+const APPEND: &str = "INSERT INTO call_facts (app_id, session_key, digest, seq, fact) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+const FACTS: &str = "SELECT fact FROM call_facts WHERE app_id = ?1 AND session_key = ?2";
+const CLEAR: [&str; 4] = [
+    "DELETE FROM call_sessions WHERE app_id = ?1 AND session_key = ?2",
+    "DELETE FROM call_participants WHERE app_id = ?1 AND session_key = ?2",
+    "DELETE FROM recordings WHERE app_id = ?1 AND session_key = ?2",
+    "DELETE FROM transcripts WHERE app_id = ?1 AND session_key = ?2",
+];
+const SESSION: &str = "
+    INSERT INTO call_sessions
+        (app_id, session_key, kind, anchor, session_id, type, status, initiator_uid, receiver_type, receiver_id,
+         call_message_id, initiated_at, started_at, ended_at, duration_seconds, order_at, news_at)
+    VALUES (:app_id, :session_key, :kind, :anchor, :session_id, :type, :status, :initiator, :receiver_type, :receiver,
+         :call_message_id, :initiated_at, :started_at, :ended_at, :duration, :order_at, :news_at)";
+const PARTICIPANT: &str = "
+    INSERT INTO call_participants (app_id, session_key, kind, anchor, person, joined_at, uid, name, left_at, audio_only)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+const RECORDING: &str = "
+    INSERT INTO recordings (app_id, session_key, kind, anchor, started_at, url, duration_seconds)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+const TRANSCRIPT: &str = "
+    INSERT INTO transcripts (app_id, session_key, kind, anchor, transcript_id, url, started_at, ended_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+
+/// Keeps the fact and decides the session's instances anew.
+pub(super) fn put(at: &At<'_>, session_key: &str, fact: &CallFact) -> Result<(), StoreError> {
+    let text = serde_json::to_string(fact).unwrap_or_default();
+    at.conn.prepare_cached(APPEND)?.execute((at.app_id, session_key, at.fact.fingerprint, at.fact.seq, text))?;
+    let stored: Vec<String> = at
+        .conn
+        .prepare_cached(FACTS)?
+        .query_map((at.app_id, session_key), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let facts: Vec<CallFact> = stored.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+    for clear in CLEAR {
+        at.conn.prepare_cached(clear)?.execute((at.app_id, session_key))?;
+    }
+    sessions(&facts).iter().try_for_each(|instance| write(at, session_key, instance))
+}
+
+fn write(at: &At<'_>, session_key: &str, instance: &Instance) -> Result<(), StoreError> {
+    let (kind, anchor) = (instance.kind.as_str(), instance.anchor.0);
+    let ms = |time: Option<Time>| time.map(|time| time.0);
+    let duration = instance.started_at.zip(instance.ended_at).map(|(start, end)| (end.0 - start.0).max(0) / 1000);
+    at.conn.prepare_cached(SESSION)?.execute(named_params! {
+        ":app_id": at.app_id, ":session_key": session_key, ":kind": kind, ":anchor": anchor, ":session_id": instance.session_id,
+        ":type": instance.r#type, ":status": instance.status.map(CallStatus::as_str), ":initiator": instance.initiator,
+        ":receiver_type": instance.receiver_type.map(ReceiverType::as_str), ":receiver": instance.receiver,
+        ":call_message_id": instance.call_message_id, ":initiated_at": ms(instance.initiated_at),
+        ":started_at": ms(instance.started_at), ":ended_at": ms(instance.ended_at), ":duration": duration,
+        ":order_at": instance.order_at.0, ":news_at": instance.news_at.0,
+    })?;
+    for stay in &instance.stays {
+        let joined_at = stay.joined_at.unwrap_or_default().0;
+        let row = (
+            at.app_id,
+            session_key,
+            kind,
+            anchor,
+            &stay.person,
+            joined_at,
+            &stay.uid,
+            &stay.name,
+            ms(stay.left_at),
+            stay.audio_only,
+        );
+        at.conn.prepare_cached(PARTICIPANT)?.execute(row)?;
+    }
+    for recording in &instance.recordings {
+        let started_at = recording.started_at.unwrap_or_default().0;
+        at.conn.prepare_cached(RECORDING)?.execute((
+            at.app_id,
+            session_key,
+            kind,
+            anchor,
+            started_at,
+            &recording.url,
+            recording.duration,
+        ))?;
+    }
+    for transcript in &instance.transcripts {
+        let (started_at, ended_at) = (ms(transcript.started_at), ms(transcript.ended_at));
+        let row = (at.app_id, session_key, kind, anchor, &transcript.id, &transcript.url, started_at, ended_at);
+        at.conn.prepare_cached(TRANSCRIPT)?.execute(row)?;
+    }
+    Ok(())
+}

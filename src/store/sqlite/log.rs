@@ -1,0 +1,245 @@
+//! The log's statements: `events`, `event_refs`, `apps`, and the bookkeeping about deliveries.
+
+use crate::envelope::Envelope;
+use crate::feed::{Dated, Feed};
+use crate::ids::{Outcome, Time, TimeSource};
+use crate::merge::Fact;
+use crate::store::StoreError;
+use crate::trigger::Ref;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+/// An event of equal fingerprint.
+#[derive(Debug, Clone, Copy)]
+pub struct Equal {
+    pub seq: i64,
+    pub received_at: Time,
+    pub last_received_at: Time,
+    pub outcome: Outcome,
+}
+
+const EQUALS: &str = "
+    SELECT seq, received_at, last_received_at, outcome FROM events
+    WHERE app_id = ?1 AND fingerprint = ?2 ORDER BY seq";
+const REF_AFTER: &str = "SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 AND seq > ?4";
+const APPEND: &str = "
+    INSERT INTO events
+        (app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, floor_at, fingerprint,
+         last_received_at, outcome, reason, has_secret, body)
+    VALUES (:app_id, :region, :webhook_id, :trigger, :received_at, :occurred_at, :occurred_from, :floor_at, :fingerprint,
+         :received_at, :outcome, :reason, :has_secret, :body)";
+const REPEAT: &str =
+    "UPDATE events SET deliveries = deliveries + 1, last_received_at = max(last_received_at, ?2) WHERE seq = ?1";
+const JUDGE: &str = "UPDATE events SET outcome = ?2, reason = ?3 WHERE seq = ?1";
+const REFER: &str = "INSERT INTO event_refs (app_id, kind, key, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+const APP: &str = "
+    INSERT INTO apps (app_id, region, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?3, 1)
+    ON CONFLICT (app_id) DO UPDATE SET
+        region = coalesce(excluded.region, apps.region), first_seen_at = min(apps.first_seen_at, excluded.first_seen_at),
+        last_event_at = max(apps.last_event_at, excluded.last_event_at), events_count = apps.events_count + 1";
+const TOLD_BY: &str = "SELECT 1 FROM event_tellers WHERE app_id = ?1 AND seq = ?2 AND webhook_id = ?3";
+const TELL: &str = "INSERT INTO event_tellers (app_id, seq, webhook_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const FEED: &str = "SELECT told_at, told_received_at, clock_at FROM feeds WHERE app_id = ?1";
+const WRITE_FEED: &str = "
+    INSERT INTO feeds (app_id, told_at, told_received_at, clock_at) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (app_id) DO UPDATE SET
+        told_at = excluded.told_at, told_received_at = excluded.told_received_at, clock_at = excluded.clock_at";
+const COUNT: &str = "
+    INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)
+    ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + 1, last_at = max(event_counts.last_at, excluded.last_at)";
+const REFUSE: &str = "INSERT INTO refused (received_at, problem, body) VALUES (?1, ?2, ?3)";
+const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
+const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events";
+const AFTER: &str = "
+    SELECT seq, app_id, region, trigger, received_at, occurred_at, occurred_from, floor_at, fingerprint, outcome, reason, body
+    FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+/// Bodies answered 400 that are kept, and how much of each.
+const REFUSED_ROWS: i64 = 1_000;
+const REFUSED_BYTES: usize = 64 << 10;
+
+/// Events of equal fingerprint in one app, oldest first.
+pub fn equals(conn: &Connection, app_id: &str, fingerprint: &[u8; 32]) -> Result<Vec<Equal>, StoreError> {
+    let mut statement = conn.prepare_cached(EQUALS)?;
+    let rows = statement.query_map((app_id, fingerprint), |row| {
+        Ok(Equal {
+            seq: row.get(0)?,
+            received_at: Time(row.get(1)?),
+            last_received_at: Time(row.get(2)?),
+            outcome: Outcome::from_word(&row.get::<_, String>(3)?).unwrap_or(Outcome::Ignored),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether another fact of one of these registers came after a log position.
+pub fn set_after(conn: &Connection, app_id: &str, refs: &[Ref], seq: i64) -> Result<bool, StoreError> {
+    let mut statement = conn.prepare_cached(REF_AFTER)?;
+    for reference in refs.iter().filter(|reference| reference.sets) {
+        if statement.exists((app_id, reference.kind, &reference.key, seq))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Appends an event; gives its log position.
+pub fn append(conn: &Connection, envelope: &Envelope, received_at: Time, dated: &Dated) -> Result<i64, StoreError> {
+    let floor = (dated.from == TimeSource::Feed).then(|| dated.floor.map_or(-1, |floor| floor.0));
+    conn.prepare_cached(APPEND)?.execute(named_params! {
+        ":app_id": envelope.app_id, ":region": envelope.region, ":webhook_id": envelope.webhook_id, ":trigger": envelope.trigger,
+        ":received_at": received_at.0, ":occurred_at": dated.occurred_at.0, ":occurred_from": dated.from.as_str(), ":floor_at": floor,
+        ":fingerprint": envelope.fingerprint, ":outcome": envelope.outcome.as_str(), ":reason": envelope.reason,
+        ":has_secret": envelope.has_secret, ":body": envelope.body,
+    })?;
+    Ok(conn.last_insert_rowid())
+}
+
+/// Counts one more delivery of an event.
+pub fn repeat(conn: &Connection, seq: i64, received_at: Time) -> Result<(), StoreError> {
+    conn.prepare_cached(REPEAT)?.execute((seq, received_at.0))?;
+    Ok(())
+}
+
+/// Changes what became of an event.
+pub fn judge(conn: &Connection, seq: i64, outcome: Outcome, reason: Option<&str>) -> Result<(), StoreError> {
+    conn.prepare_cached(JUDGE)?.execute((seq, outcome.as_str(), reason))?;
+    Ok(())
+}
+
+pub fn refer(conn: &Connection, app_id: &str, reference: &Ref, seq: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(REFER)?.execute((app_id, reference.kind, &reference.key, seq))?;
+    Ok(())
+}
+
+/// Counts an event for its app.
+pub fn count_for_app(
+    conn: &Connection,
+    app_id: &str,
+    region: Option<&str>,
+    received_at: Time,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(APP)?.execute((app_id, region, received_at.0))?;
+    Ok(())
+}
+
+pub fn told_by(conn: &Connection, app_id: &str, seq: i64, webhook_id: &str) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached(TOLD_BY)?.exists((app_id, seq, webhook_id))?)
+}
+
+pub fn tell(conn: &Connection, app_id: &str, seq: i64, webhook_id: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(TELL)?.execute((app_id, seq, webhook_id))?;
+    Ok(())
+}
+
+/// What an app's HTTP deliveries have shown.
+pub fn feed(conn: &Connection, app_id: &str) -> Result<Feed, StoreError> {
+    let read = |row: &rusqlite::Row<'_>| {
+        let time = |column| row.get::<_, Option<i64>>(column).map(|ms| ms.map(Time));
+        Ok(Feed { told: time(0)?.zip(time(1)?), clock: time(2)? })
+    };
+    Ok(conn.prepare_cached(FEED)?.query_row([app_id], read).optional()?.unwrap_or_default())
+}
+
+pub fn write_feed(conn: &Connection, app_id: &str, feed: &Feed) -> Result<(), StoreError> {
+    let (told, received) = feed.told.unzip();
+    let ms = |time: Option<Time>| time.map(|time| time.0);
+    conn.prepare_cached(WRITE_FEED)?.execute((app_id, ms(told), ms(received), ms(feed.clock)))?;
+    Ok(())
+}
+
+/// Counts a delivery of that minute.
+pub fn count(
+    conn: &Connection,
+    app_id: &str,
+    received_at: Time,
+    trigger: &str,
+    outcome: &str,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(COUNT)?.execute((app_id, received_at.0 / 60_000, trigger, outcome, received_at.0))?;
+    Ok(())
+}
+
+/// Keeps a body that is no delivery; the oldest give way.
+pub fn refuse(conn: &Connection, received_at: Time, problem: &str, body: &[u8]) -> Result<(), StoreError> {
+    conn.prepare_cached(REFUSE)?.execute((received_at.0, problem, &body[..body.len().min(REFUSED_BYTES)]))?;
+    conn.prepare_cached(FORGET_REFUSED)?.execute([REFUSED_ROWS])?;
+    Ok(())
+}
+
+/// The newest log position; 0 for an empty log.
+pub fn newest_seq(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.prepare_cached(NEWEST)?.query_row([], |row| row.get(0))?)
+}
+
+/// An event as the log keeps it.
+#[derive(Debug)]
+pub struct Logged {
+    pub app_id: String,
+    pub region: Option<String>,
+    pub fact: Fact,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub body: String,
+}
+
+/// Events after a log position, oldest first.
+pub fn after(conn: &Connection, seq: i64, limit: usize) -> Result<Vec<Logged>, StoreError> {
+    let mut statement = conn.prepare_cached(AFTER)?;
+    let rows = statement.query_map((seq, limit as i64), |row| {
+        let floor: Option<i64> = row.get("floor_at")?;
+        Ok(Logged {
+            app_id: row.get("app_id")?,
+            region: row.get("region")?,
+            fact: Fact {
+                seq: row.get("seq")?,
+                trigger: row.get("trigger")?,
+                received_at: Time(row.get("received_at")?),
+                occurred_at: Time(row.get("occurred_at")?),
+                occurred_from: TimeSource::from_word(&row.get::<_, String>("occurred_from")?)
+                    .unwrap_or(TimeSource::Told),
+                floor: floor.filter(|floor| *floor >= 0).map(Time),
+                fingerprint: row.get("fingerprint")?,
+            },
+            outcome: Outcome::from_word(&row.get::<_, String>("outcome")?).unwrap_or(Outcome::Ignored),
+            reason: row.get("reason")?,
+            body: row.get("body")?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Tables that are folded from the log, and can be dropped.
+pub const PROJECTION: &[&str] = &[
+    "event_refs",
+    "apps",
+    "users",
+    "groups",
+    "memberships",
+    "membership_changes",
+    "rosters",
+    "conversations",
+    "messages",
+    "message_edits",
+    "message_tags",
+    "mentions",
+    "reactions",
+    "receipts",
+    "read_markers",
+    "presence",
+    "connections",
+    "blocks",
+    "call_facts",
+    "call_sessions",
+    "call_participants",
+    "recordings",
+    "transcripts",
+    "moderation",
+];
+
+/// Empties every table that is folded from the log.
+pub fn clear_projection(conn: &Connection) -> Result<(), StoreError> {
+    for table in PROJECTION {
+        conn.execute_batch(&format!("DELETE FROM {table}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! `messages` with its edits, tags, mentions and verdict, and the `conversations` they count in.
+
+use super::put::At;
+use super::rows::{Table, named_json, read_named};
+use crate::change::{Conversation, Message, MessageEdit, Moderation};
+use crate::ids::{ReceiverType, conversation_id, id_order};
+use crate::json::{Document, Json};
+use crate::merge::{Row, Telling, Value};
+use crate::store::StoreError;
+use rusqlite::OptionalExtension;
+use rusqlite::types::Value as SqlValue;
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
+
+static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
+    let fields = [
+        "sender_uid",
+        "receiver_type",
+        "receiver_id",
+        "category",
+        "type",
+        "tags",
+        "muid",
+        "parent_id",
+        "quoted_id",
+        "sent_at",
+        "edited_at",
+        "edited_by",
+        "deleted_at",
+        "deleted_by",
+        "pinned_at",
+        "pinned_by",
+        "mentions",
+        "delivered_to_all_at",
+        "read_by_all_at",
+    ];
+    let extras = [
+        "data",
+        "deleted",
+        "blocked",
+        "message_no",
+        "conversation_id",
+        "text",
+        "metadata",
+        "attachments",
+        "chat",
+        "listed",
+    ];
+    Table::new("messages", &["app_id", "message_id"], &fields, &extras)
+});
+static MODERATION: LazyLock<Table> =
+    LazyLock::new(|| Table::new("moderation", &["app_id", "message_id"], Moderation::COLUMNS, &[]));
+
+const EXISTS: &str = "SELECT 1 FROM messages WHERE app_id = ?1 AND message_id = ?2";
+const EDIT: &str = "
+    INSERT INTO message_edits (app_id, message_id, edited_at, digest, text, edited_by)
+    SELECT ?1, ?2, ?3, ?4, CASE WHEN deleted THEN NULL ELSE ?5 END, ?6 FROM messages WHERE app_id = ?1 AND message_id = ?2
+    ON CONFLICT (app_id, message_id, edited_at, digest) DO UPDATE SET
+        edited_by = CASE WHEN excluded.edited_by IS NULL OR excluded.edited_by < edited_by THEN edited_by ELSE excluded.edited_by END";
+const BLANK_EDITS: &str = "UPDATE message_edits SET text = NULL WHERE app_id = ?1 AND message_id = ?2";
+const CONVERSATION: &str = "
+    INSERT INTO conversations (app_id, conversation_id, type, guid, low_uid, high_uid) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT DO NOTHING";
+const COUNT: &str =
+    "UPDATE conversations SET messages_count = messages_count + ?3 WHERE app_id = ?1 AND conversation_id = ?2";
+const LAST: &str = "
+    SELECT message_id, sent_at FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND listed
+    ORDER BY sent_at DESC, message_no DESC, message_id DESC LIMIT 1";
+const WRITE_LAST: &str =
+    "UPDATE conversations SET last_message_id = ?3, last_message_at = ?4 WHERE app_id = ?1 AND conversation_id = ?2";
+const TAG: &str =
+    "INSERT INTO message_tags (app_id, tag, message_no, message_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+const UNTAG: &str = "DELETE FROM message_tags WHERE app_id = ?1 AND tag = ?2 AND message_no = ?3 AND message_id = ?4";
+const MENTION: &str =
+    "INSERT INTO mentions (app_id, uid, message_no, message_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+const UNMENTION: &str = "DELETE FROM mentions WHERE app_id = ?1 AND uid = ?2 AND message_no = ?3 AND message_id = ?4";
+
+/// A message as merged, and what follows from it.
+struct Merged {
+    row: Row,
+    deleted: bool,
+    blocked: bool,
+    new: bool,
+}
+
+/// What lists and counts see of a message.
+#[derive(PartialEq)]
+struct Listing {
+    conversation_id: Option<String>,
+    listed: bool,
+    sent_at: Option<i64>,
+}
+
+fn field(row: &Row, column: &str) -> Value {
+    let at = Message::COLUMNS.iter().position(|name| name.trim_start_matches("r#") == column);
+    at.map_or(Value::Null, |at| row.values[at].clone())
+}
+
+impl Merged {
+    fn conversation_id(&self) -> Option<String> {
+        let text = |column| field(&self.row, column).text().map(str::to_owned);
+        let receiver_type = ReceiverType::from_word(&text("receiver_type")?)?;
+        Some(conversation_id(&text("sender_uid")?, receiver_type, &text("receiver_id")?))
+    }
+
+    fn chat(&self) -> bool {
+        field(&self.row, "category").text().is_some_and(|category| !matches!(category, "action" | "call"))
+    }
+
+    fn listing(&self) -> Listing {
+        let sent_at = field(&self.row, "sent_at").int();
+        Listing {
+            conversation_id: self.conversation_id(),
+            listed: self.chat() && !self.deleted && !self.blocked && sent_at.is_some(),
+            sent_at,
+        }
+    }
+
+    /// The columns derived, in the order of the table's extras.
+    fn extras(&self, message_id: &str) -> Vec<SqlValue> {
+        let data = named_json(&self.row.named);
+        let member = |name: &str| self.row.named.get(name).and_then(|(value, _)| value.text());
+        let metadata = member("metadata").map(|text| if text == "[]" { "{}" } else { text });
+        let text = member("text")
+            .and_then(|text| Document::parse(text.as_bytes().to_vec()).ok()?.root().text().map(String::from));
+        let listing = self.listing();
+        let sql = |text: Option<String>| text.map_or(SqlValue::Null, SqlValue::Text);
+        vec![
+            sql(data.clone()),
+            SqlValue::Integer(self.deleted.into()),
+            SqlValue::Integer(self.blocked.into()),
+            SqlValue::Integer(id_order(message_id)),
+            sql(listing.conversation_id),
+            sql(text),
+            sql(metadata.map(str::to_owned)),
+            sql(attachments(member("attachments"), member("url"))),
+            SqlValue::Integer(self.chat().into()),
+            SqlValue::Integer(listing.listed.into()),
+        ]
+    }
+}
+
+/// The files of a message: as listed, else the one its `url` names.
+fn attachments(listed: Option<&str>, url: Option<&str>) -> Option<String> {
+    let is_list = |text: &&str| text.starts_with('[') && *text != "[]";
+    listed
+        .filter(is_list)
+        .map(str::to_owned)
+        .or_else(|| url.filter(|url| url.starts_with('"') && *url != "\"\"").map(|url| format!("[{{\"url\":{url}}}]")))
+}
+
+fn load(at: &At<'_>, message_id: &str) -> Result<Merged, StoreError> {
+    let Some((mut row, extras)) = MESSAGES.load(at.conn, &[&at.app_id, &message_id])? else {
+        return Ok(Merged { row: Row::new(Message::COLUMNS.len()), deleted: false, blocked: false, new: true });
+    };
+    let flag = |at: usize| matches!(extras.get(at), Some(SqlValue::Integer(1)));
+    if let Some(SqlValue::Text(data)) = extras.first() {
+        read_named(Some(data), &mut row.named);
+    }
+    Ok(Merged { row, deleted: flag(1), blocked: flag(2), new: false })
+}
+
+pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool) -> Result<(), StoreError> {
+    let silent = telling.fields.is_empty() && telling.named.is_empty() && !deleted;
+    if silent && at.conn.prepare_cached(EXISTS)?.exists((at.app_id, message_id))? {
+        return Ok(());
+    }
+    let mut message = load(at, message_id)?;
+    let before = (message.listing(), field(&message.row, "tags"), field(&message.row, "mentions"));
+    let mut changed = message.row.merge(Message::RULES, telling) || message.new;
+    if deleted && !message.deleted {
+        message.deleted = true;
+        changed = true;
+        at.conn.prepare_cached(BLANK_EDITS)?.execute((at.app_id, message_id))?;
+    }
+    if !changed {
+        return Ok(());
+    }
+    // Deleted stays deleted: the log keeps what it said.
+    if message.deleted {
+        message.row.named.clear();
+    }
+    write(at, message_id, &message, &before.0)?;
+    let no = id_order(message_id);
+    let (tags, mentions) = (field(&message.row, "tags"), field(&message.row, "mentions"));
+    index(at, [TAG, UNTAG], &before.1, &tags, no, message_id)?;
+    index(at, [MENTION, UNMENTION], &before.2, &mentions, no, message_id)
+}
+
+/// Writes the row, and moves the counts of its conversation by what became of it.
+fn write(at: &At<'_>, message_id: &str, message: &Merged, before: &Listing) -> Result<(), StoreError> {
+    MESSAGES.write(at.conn, &[&at.app_id, &message_id], &message.row, &message.extras(message_id))?;
+    let after = message.listing();
+    if after == *before {
+        return Ok(());
+    }
+    for (listing, change) in [(before, -1), (&after, 1)] {
+        let Some(conversation_id) = listing.conversation_id.as_deref().filter(|_| listing.listed) else { continue };
+        at.conn.prepare_cached(COUNT)?.execute((at.app_id, conversation_id, change))?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let last: Option<(String, i64)> =
+            at.conn.prepare_cached(LAST)?.query_row((at.app_id, conversation_id), read).optional()?;
+        let (id, sent_at) = last.unzip();
+        at.conn.prepare_cached(WRITE_LAST)?.execute((at.app_id, conversation_id, id, sent_at))?;
+    }
+    Ok(())
+}
+
+/// Keeps one row a text of a JSON list.
+fn index(
+    at: &At<'_>,
+    [add, remove]: [&str; 2],
+    before: &Value,
+    after: &Value,
+    no: i64,
+    message_id: &str,
+) -> Result<(), StoreError> {
+    if before == after {
+        return Ok(());
+    }
+    for text in texts(before) {
+        at.conn.prepare_cached(remove)?.execute((at.app_id, text, no, message_id))?;
+    }
+    for text in texts(after) {
+        at.conn.prepare_cached(add)?.execute((at.app_id, text, no, message_id))?;
+    }
+    Ok(())
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    let document = list.text().and_then(|text| Document::parse(text.as_bytes().to_vec()).ok());
+    document
+        .map(|document| document.root().elements().filter_map(Json::text).map(String::from).collect())
+        .unwrap_or_default()
+}
+
+pub(super) fn put_edit(at: &At<'_>, edit: &MessageEdit) -> Result<(), StoreError> {
+    let digest: [u8; 32] = Sha256::digest(edit.text.as_deref().unwrap_or("")).into();
+    at.conn.prepare_cached(EDIT)?.execute((
+        at.app_id,
+        &edit.message_id,
+        edit.edited_at.0,
+        digest,
+        &edit.text,
+        &edit.edited_by,
+    ))?;
+    Ok(())
+}
+
+pub(super) fn put_conversation(at: &At<'_>, conversation: &Conversation) -> Result<(), StoreError> {
+    let Conversation { sender, receiver_type, receiver } = conversation;
+    let id = conversation_id(sender, *receiver_type, receiver);
+    let group = (*receiver_type == ReceiverType::Group).then_some(receiver);
+    let (low, high) = if sender <= receiver { (sender, receiver) } else { (receiver, sender) };
+    let pair = group.is_none();
+    let row = (at.app_id, id, receiver_type.as_str(), group, pair.then_some(low), pair.then_some(high));
+    at.conn.prepare_cached(CONVERSATION)?.execute(row)?;
+    Ok(())
+}
+
+/// Merges a verdict; the message is hidden while it is disapproved.
+pub(super) fn put_moderation(at: &At<'_>, message_id: &str, telling: Telling) -> Result<(), StoreError> {
+    let known = MODERATION.load(at.conn, &[&at.app_id, &message_id])?;
+    let mut row = known.map_or_else(|| Row::new(Moderation::COLUMNS.len()), |(row, _)| row);
+    if !row.merge(Moderation::RULES, telling) {
+        return Ok(());
+    }
+    MODERATION.write(at.conn, &[&at.app_id, &message_id], &row, &[])?;
+    let blocked = row.values[0].text() == Some("disapproved");
+    let mut message = load(at, message_id)?;
+    if message.blocked != blocked || message.new {
+        let before = message.listing();
+        message.blocked = blocked;
+        write(at, message_id, &message, &before)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_listed_or_named_by_its_url() {
+        assert_eq!(attachments(Some("[{\"name\":\"a\"}]"), Some("\"u\"")).as_deref(), Some("[{\"name\":\"a\"}]"));
+        assert_eq!(attachments(Some("[]"), Some("\"u\"")).as_deref(), Some("[{\"url\":\"u\"}]"));
+        assert_eq!(attachments(None, None), None);
+    }
+}

@@ -1,0 +1,39 @@
+//! The store's one verb: each change goes to the file of its table.
+
+use super::{block, call, group, membership, message, presence, reaction, receipt, user};
+use crate::change::Change;
+use crate::merge::Fact;
+use crate::store::StoreError;
+use rusqlite::Connection;
+
+/// Where a change is written: one app's rows, under one fact.
+pub(super) struct At<'a> {
+    pub conn: &'a Connection,
+    pub app_id: &'a str,
+    pub fact: &'a Fact,
+}
+
+/// Merges one change into the tables.
+pub fn put(conn: &Connection, app_id: &str, fact: &Fact, change: Change) -> Result<(), StoreError> {
+    let at = At { conn, app_id, fact };
+    match change {
+        Change::User { uid, telling } => user::put(&at, &uid, telling),
+        Change::Group { guid, telling } => group::put(&at, &guid, telling),
+        Change::Creation { guid, at: created_at } => group::put_creation(&at, &guid, created_at),
+        Change::Deletion { guid, created_at } => group::put_deletion(&at, &guid, created_at),
+        Change::Membership(change) => membership::put(&at, &change),
+        Change::Message { message_id, telling, deleted } => message::put(&at, &message_id, telling, deleted),
+        Change::MessageEdit(edit) => message::put_edit(&at, &edit),
+        Change::Conversation(conversation) => message::put_conversation(&at, &conversation),
+        Change::Receipt(receipt) => receipt::put(&at, &receipt),
+        Change::ReadMarker(marker) => receipt::put_marker(&at, &marker),
+        Change::Reaction(reaction) => reaction::put(&at, &reaction),
+        Change::Moderation { message_id, telling } => message::put_moderation(&at, &message_id, telling),
+        Change::Presence { uid, telling } => presence::put(&at, &uid, telling),
+        Change::Connection { uid, platform, connected_at, telling } => {
+            presence::put_connection(&at, &uid, &platform, connected_at, telling)
+        }
+        Change::Block { blocker, blocked, blocks } => block::put(&at, &blocker, &blocked, blocks),
+        Change::Call { session_key, fact } => call::put(&at, &session_key, &fact),
+    }
+}

@@ -1,0 +1,61 @@
+//! `reactions`: present while any of its ids is not ended.
+
+use super::put::At;
+use crate::change::Reaction;
+use crate::store::StoreError;
+use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that was told about one person's one reaction to one message. Sets only: no order of arrival matters.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Facts {
+    /// When each id was added.
+    added: BTreeMap<String, i64>,
+    ended: BTreeSet<String>,
+    /// Added without an id.
+    nameless: BTreeSet<i64>,
+    /// Everything not later was taken back by a removal without an id.
+    ended_until: Option<i64>,
+}
+
+impl Facts {
+    fn present_since(&self) -> Option<i64> {
+        let lives = |at: &&i64| self.ended_until.is_none_or(|until| **at > until);
+        let named = self.added.iter().filter(|(id, _)| !self.ended.contains(*id)).map(|(_, at)| at);
+        named.chain(&self.nameless).filter(lives).min().copied()
+    }
+
+    fn add(&mut self, reaction: &Reaction) {
+        let at = reaction.at.0;
+        match (&reaction.id, reaction.added) {
+            (Some(id), true) => {
+                self.added.entry(id.clone()).and_modify(|known| *known = at.min(*known)).or_insert(at);
+            }
+            (Some(id), false) => {
+                self.ended.insert(id.clone());
+            }
+            (None, true) => {
+                self.nameless.insert(at);
+            }
+            (None, false) => self.ended_until = self.ended_until.max(Some(at)),
+        }
+    }
+}
+
+const LOAD: &str = "SELECT facts FROM reactions WHERE app_id = ?1 AND message_id = ?2 AND reaction = ?3 AND uid = ?4";
+const WRITE: &str = "
+    INSERT INTO reactions (app_id, message_id, reaction, uid, present, reacted_at, facts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT (app_id, message_id, reaction, uid) DO UPDATE SET
+        present = excluded.present, reacted_at = excluded.reacted_at, facts = excluded.facts";
+
+pub(super) fn put(at: &At<'_>, reaction: &Reaction) -> Result<(), StoreError> {
+    let key = (at.app_id, &reaction.message_id, &reaction.reaction, &reaction.uid);
+    let stored: Option<String> = at.conn.prepare_cached(LOAD)?.query_row(key, |row| row.get(0)).optional()?;
+    let mut facts: Facts = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    facts.add(reaction);
+    let since = facts.present_since();
+    let text = serde_json::to_string(&facts).unwrap_or_default();
+    at.conn.prepare_cached(WRITE)?.execute((key.0, key.1, key.2, key.3, since.is_some(), since, text))?;
+    Ok(())
+}

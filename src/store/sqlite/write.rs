@@ -1,0 +1,29 @@
+//! The writer's transactions.
+
+use crate::store::StoreError;
+use rusqlite::Connection;
+
+/// Takes the write lock; waits at most the busy timeout.
+pub fn begin(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.execute_batch("BEGIN IMMEDIATE")?)
+}
+
+/// Durable when it returns `Ok`: `synchronous=FULL` syncs the WAL.
+pub fn commit(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.execute_batch("COMMIT")?)
+}
+
+/// Leaves nothing of the transaction, if there is one.
+pub fn rollback(conn: &Connection) {
+    if !conn.is_autocommit() {
+        // The transaction is gone either way: a failed ROLLBACK means SQLite rolled back on its own.
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+}
+
+/// Moves the WAL into the file as far as readers allow; `all`: also truncates it. The automatic checkpoint would
+/// swallow its errors.
+pub fn checkpoint(conn: &Connection, all: bool) -> Result<(), StoreError> {
+    let statement = if all { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+    Ok(conn.query_row(statement, [], |_| Ok(()))?)
+}

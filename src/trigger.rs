@@ -1,0 +1,198 @@
+//! Triggers: what each says, and what that means for the tables.
+//!
+//! [`TRIGGERS`] is the one list. To add a trigger over known tables: put a delivery under `fixtures/triggers/`, write
+//! its payload and reducer in the family's file, add a line to the list. `schema/triggers.md` and the tests follow.
+//!
+//! Reducers have no clock, no randomness, no database: they turn one event into [`Changes`] and nothing else.
+
+mod call;
+mod group;
+mod membership;
+mod message;
+mod message_part;
+mod moderation;
+mod parts;
+mod presence;
+mod reaction;
+mod receipt;
+mod user;
+
+pub use parts::{Notes, as_time};
+
+use crate::change::Changes;
+use crate::ids::Time;
+use crate::json::Json;
+use crate::merge::Fact;
+use parts::Object;
+
+/// What one delivery says, read and ready to be reduced.
+pub trait Payload: Send + std::fmt::Debug {
+    /// When it happened, if the payload says so (contract 4.1).
+    fn occurred_at(&self) -> Option<Time>;
+
+    /// A fact without a time did not happen before this.
+    fn not_before(&self) -> Option<Time> {
+        None
+    }
+
+    /// Why the content contradicts itself, if it does: then nothing is reduced.
+    fn anomaly(&self) -> Option<String> {
+        None
+    }
+
+    /// The entities it is about, and the registers it sets.
+    fn refs(&self) -> Vec<Ref>;
+
+    /// A block or unblock: nothing in its body tells two facts apart.
+    fn is_block(&self) -> bool {
+        false
+    }
+
+    fn reduce(&self, fact: &Fact, out: &mut Changes);
+}
+
+/// An entity or register that an event speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ref {
+    pub kind: &'static str,
+    pub key: String,
+    /// A register it sets: between two equal facts without a time, another fact of it makes them two (contract 3).
+    pub sets: bool,
+}
+
+impl Ref {
+    fn about(kind: &'static str, key: &str) -> Self {
+        Self { kind, key: key.to_owned(), sets: false }
+    }
+
+    fn sets(kind: &'static str, key: &str) -> Self {
+        Self { kind, key: key.to_owned(), sets: true }
+    }
+
+    /// A key of several parts; a part's own `/` cannot pass for the divider.
+    fn sets_of(kind: &'static str, parts: &[&str]) -> Self {
+        let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
+        Self { kind, key: parts.join("/"), sets: true }
+    }
+}
+
+/// A known trigger's `data` that does not name its entity: the dead letter's reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection(pub String);
+
+fn missing(what: &str) -> Rejection {
+    Rejection(format!("{what}: expected an id"))
+}
+
+/// What a trigger means to the tables.
+pub enum Meaning {
+    /// Its deliveries are folded.
+    Projected(Read),
+    /// Known, kept in the log, not folded.
+    Ignored,
+}
+
+type Read = fn(&Object<'_>) -> Result<Box<dyn Payload>, Rejection>;
+
+use Meaning::{Ignored, Projected};
+
+/// Every trigger known.
+pub const TRIGGERS: &[(&str, Meaning)] = &[
+    // Groups.
+    ("group_created", Projected(group::created)),
+    ("group_updated", Projected(group::updated)),
+    ("group_deleted", Projected(group::deleted)),
+    ("group_owner_transferred", Projected(group::owner_transferred)),
+    // Memberships.
+    ("group_member_added", Projected(membership::joined)),
+    ("group_member_joined", Projected(membership::joined)),
+    ("group_member_left", Projected(membership::left)),
+    ("group_member_kicked", Projected(membership::kicked)),
+    ("group_member_removed", Projected(membership::kicked)),
+    ("group_member_banned", Projected(membership::banned)),
+    ("group_member_unbanned", Projected(membership::unbanned)),
+    ("group_member_scope_changed", Projected(membership::scope_changed)),
+    // Messages.
+    ("message_sent", Projected(message::sent)),
+    ("message_edited", Projected(message::edited)),
+    ("message_deleted", Projected(message::deleted)),
+    ("user_mentioned", Projected(message::mentioned)),
+    ("message_pinned", Projected(message::pinned)),
+    ("message_unpinned", Projected(message::unpinned)),
+    ("message_reaction_added", Projected(reaction::added)),
+    ("message_reaction_removed", Projected(reaction::removed)),
+    ("message_delivery_receipt", Projected(receipt::delivered)),
+    ("message_read_receipt", Projected(receipt::read)),
+    ("message_delivered_to_all", Projected(receipt::delivered_to_all)),
+    ("message_read_by_all", Projected(receipt::read_by_all)),
+    // Users.
+    ("user_blocked", Projected(user::blocked)),
+    ("user_unblocked", Projected(user::unblocked)),
+    ("user_connection_status_changed", Projected(presence::changed)),
+    // Calls and meetings.
+    ("call_initiated", Projected(call::initiated)),
+    ("call_busy", Projected(call::busy)),
+    ("call_cancelled", Projected(call::cancelled)),
+    ("call_rejected", Projected(call::rejected)),
+    ("call_unanswered", Projected(call::unanswered)),
+    ("call_started", Projected(call::call_started)),
+    ("call_participant_joined", Projected(call::call_joined)),
+    ("call_participant_left", Projected(call::call_left)),
+    ("call_ended", Projected(call::call_ended)),
+    ("meeting_started", Projected(call::meeting_started)),
+    ("meeting_participant_joined", Projected(call::meeting_joined)),
+    ("meeting_participant_left", Projected(call::meeting_left)),
+    ("meeting_ended", Projected(call::meeting_ended)),
+    ("recording_generated", Projected(call::recording)),
+    ("transcription_generated", Projected(call::transcript)),
+    // Moderation.
+    ("moderation_engine_approved", Projected(moderation::engine_approved)),
+    ("moderation_engine_blocked", Projected(moderation::engine_blocked)),
+    ("moderation_manual_approved", Projected(moderation::manual_approved)),
+    ("moderation_engine_failed", Projected(moderation::engine_failed)),
+    // The older system. `before_message` asks whether a message may be sent: it is no message yet.
+    ("after_message", Projected(message::sent)),
+    ("after_connection_status_changed", Projected(presence::changed_legacy)),
+    ("user_connection_status_change", Projected(presence::changed_legacy)),
+    ("before_message", Ignored),
+    // Campaigns and notifications: another product behind the same envelope.
+    ("after_campaign_completed", Ignored),
+    ("after_campaign_failed", Ignored),
+    ("after_notification_created", Ignored),
+    ("after_feed_item_sent", Ignored),
+    ("after_feed_item_delivered", Ignored),
+    ("after_feed_item_read", Ignored),
+    ("after_feed_item_interacted", Ignored),
+    ("after_push_notification_sent", Ignored),
+    ("after_push_notification_delivered", Ignored),
+    ("after_push_notification_clicked", Ignored),
+    // Callbacks of custom notification providers: one a recipient, and no change of state.
+    ("push-notification-payload-generated", Ignored),
+    ("email-notification-payload-generated", Ignored),
+    ("sms-notification-payload-generated", Ignored),
+    // Seen as check-boxes of the dashboard only.
+    ("conversation_pinned", Ignored),
+    ("conversation_unpinned", Ignored),
+];
+
+/// What reading `data` came to.
+#[derive(Debug)]
+pub enum Reading {
+    Payload(Box<dyn Payload>),
+    Ignored,
+    Rejected(Rejection),
+}
+
+/// Reads the `data` of a delivery.
+pub fn read(trigger: &str, data: Option<Json<'_>>, notes: &Notes) -> Reading {
+    let Some((_, Projected(read))) = TRIGGERS.iter().find(|(name, _)| *name == trigger) else {
+        return Reading::Ignored;
+    };
+    let Some(data) = data.filter(|data| data.is_object()) else {
+        return Reading::Rejected(Rejection("data: expected an object".into()));
+    };
+    match read(&Object::new(data, "data".into(), notes)) {
+        Ok(payload) => Reading::Payload(payload),
+        Err(rejection) => Reading::Rejected(rejection),
+    }
+}

@@ -1,0 +1,148 @@
+//! Receipts: delivered and read, by one person or by all.
+
+use super::parts::{Object, UserPart};
+use super::{Payload, Ref, Rejection, missing};
+use crate::change::{Change, Changes, Conversation, Group, Message, ReadMarker, Receipt as Row};
+use crate::ids::{ReceiverType, Time, conversation_id};
+use crate::merge::{Fact, rank};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Delivered,
+    Read,
+    DeliveredToAll,
+    ReadByAll,
+}
+
+#[derive(Debug)]
+struct Receipt {
+    what: What,
+    message_id: String,
+    /// Who received or read. Of an aggregate: nobody, whatever the payload says.
+    reader: Option<String>,
+    reader_part: Option<UserPart>,
+    author: Option<String>,
+    receiver_type: Option<ReceiverType>,
+    receiver: Option<String>,
+    at: Option<Time>,
+}
+
+fn read_as(data: &Object<'_>, what: What) -> Result<Box<dyn Payload>, Rejection> {
+    let body = data.object("body");
+    let action = body.as_ref().and_then(|body| body.text("action").flatten());
+    // The names are those of the SDK; an aggregate may also come under the plain trigger.
+    let what = match action.as_deref() {
+        Some("deliveredToAll") => What::DeliveredToAll,
+        Some("readByAll") => What::ReadByAll,
+        _ => what,
+    };
+    let reader_part = body.as_ref().and_then(|body| UserPart::read(&body.object("user")?));
+    // The older system names the same things directly under `data`.
+    let message_id = body.as_ref().and_then(|body| body.id("messageId")).or_else(|| data.id("messageId"));
+    let legacy_at = data.time(if what == What::Read { "readAt" } else { "deliveredAt" }).flatten();
+    let reader = data
+        .id("sender")
+        .or_else(|| data.id("receiptSender"))
+        .or_else(|| reader_part.as_ref().map(|user| user.uid.clone()));
+    let aggregate = matches!(what, What::DeliveredToAll | What::ReadByAll);
+    if reader.is_none() && !aggregate {
+        return Err(missing("data.sender"));
+    }
+    Ok(Box::new(Receipt {
+        what,
+        message_id: message_id.ok_or_else(|| missing("data.body.messageId"))?,
+        reader: reader.filter(|_| !aggregate),
+        reader_part: reader_part.filter(|_| !aggregate),
+        author: data.id("messageSender"),
+        receiver_type: data.receiver_type(),
+        receiver: data.id("receiver").or_else(|| data.id("receiptReceiver")),
+        at: body.as_ref().and_then(|body| body.time("timestamp").flatten()).or(legacy_at),
+    }))
+}
+
+pub fn delivered(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
+    read_as(data, What::Delivered)
+}
+
+pub fn read(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
+    read_as(data, What::Read)
+}
+
+pub fn delivered_to_all(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
+    read_as(data, What::DeliveredToAll)
+}
+
+pub fn read_by_all(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
+    read_as(data, What::ReadByAll)
+}
+
+impl Receipt {
+    /// Between whom: the author and, in a 1:1, the reader; in a group, the group.
+    fn conversation(&self) -> Option<Conversation> {
+        match self.receiver_type? {
+            ReceiverType::Group => {
+                let sender = self.author.clone().or_else(|| self.reader.clone())?;
+                Some(Conversation { sender, receiver_type: ReceiverType::Group, receiver: self.receiver.clone()? })
+            }
+            ReceiverType::User => {
+                let author = self.author.clone().or_else(|| self.receiver.clone())?;
+                Some(Conversation { sender: author, receiver_type: ReceiverType::User, receiver: self.reader.clone()? })
+            }
+        }
+    }
+
+    /// What a receipt tells of a message that may never have been heard of.
+    fn message(&self, at: Time) -> Message {
+        let conversation = self.conversation();
+        let told = conversation.as_ref().filter(|_| self.author.is_some());
+        Message {
+            sender_uid: self.author.clone().map(Some),
+            receiver_type: told.map(|it| Some(it.receiver_type.as_str().to_owned())),
+            receiver_id: told.map(|it| Some(it.receiver.clone())),
+            delivered_to_all_at: (self.what == What::DeliveredToAll).then_some(Some(at)),
+            read_by_all_at: (self.what == What::ReadByAll).then_some(Some(at)),
+            ..Message::default()
+        }
+    }
+}
+
+impl Payload for Receipt {
+    fn occurred_at(&self) -> Option<Time> {
+        self.at
+    }
+
+    fn refs(&self) -> Vec<Ref> {
+        let reader = self.reader.as_deref().unwrap_or("");
+        vec![Ref::about("message", &self.message_id), Ref::sets_of("receipt", &[&self.message_id, reader])]
+    }
+
+    fn reduce(&self, fact: &Fact, out: &mut Changes) {
+        let (stub, at) = (fact.copy(None, rank::COPY), fact.occurred_at);
+        for uid in self.reader.iter().chain(&self.author) {
+            out.put_user(uid, stub);
+        }
+        if let Some(part) = &self.reader_part {
+            part.put(fact, out);
+        }
+        if let (Some(ReceiverType::Group), Some(guid)) = (self.receiver_type, &self.receiver) {
+            out.put(Change::Group { guid: guid.clone(), telling: Group::default().telling(stub) });
+        }
+        let conversation = self.conversation();
+        out.put_message(&self.message_id, self.message(at), stub);
+        if let Some(conversation) = &conversation {
+            out.put(Change::Conversation(conversation.clone()));
+        }
+        let Some(uid) = self.reader.clone() else { return };
+        out.put(Change::Receipt(Row {
+            message_id: self.message_id.clone(),
+            uid: uid.clone(),
+            delivered_at: (self.what == What::Delivered).then_some(at),
+            read_at: (self.what == What::Read).then_some(at),
+        }));
+        // A read receipt is a high-water mark: clients send one for the newest message of what was opened.
+        if let (What::Read, Some(it)) = (self.what, conversation) {
+            let conversation_id = conversation_id(&it.sender, it.receiver_type, &it.receiver);
+            out.put(Change::ReadMarker(ReadMarker { conversation_id, uid, message_id: self.message_id.clone(), at }));
+        }
+    }
+}
