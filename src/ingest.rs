@@ -2,7 +2,7 @@
 
 use crate::envelope::Envelope;
 use crate::ids::Time;
-use crate::json::{Document, Json};
+use crate::json::Document;
 use crate::log::{self, Run, Source};
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, log as table};
@@ -85,7 +85,7 @@ impl Ingest {
         let outcome = match Envelope::parse(body.clone()) {
             Ok(envelope) => {
                 let source = Source::Ingest { run: &mut self.run, bare: received_at.is_none() };
-                let receipt = log::append(&self.conn, envelope, arrival, source)?;
+                let receipt = log::append(&self.conn, &envelope, arrival, source)?;
                 if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() }
             }
             Err(problem) => {

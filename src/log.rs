@@ -93,7 +93,7 @@ enum Known {
 /// Appends one delivery inside the caller's transaction: log row and tables move together or not at all.
 pub fn append(
     conn: &Connection,
-    envelope: Envelope,
+    envelope: &Envelope,
     received_at: Time,
     mut source: Source<'_>,
 ) -> Result<Receipt, StoreError> {
@@ -103,7 +103,7 @@ pub fn append(
         .filter(|_| envelope.outcome == Outcome::Applied)
         .map(|it| it.refs())
         .unwrap_or_default();
-    let known = known(conn, &envelope, &refs, received_at, &mut source)?;
+    let known = known(conn, envelope, &refs, received_at, &mut source)?;
     let webhook_id = envelope.webhook_id.as_deref().unwrap_or("");
     let is_block = envelope.payload.as_ref().is_some_and(|payload| payload.is_block());
     if let Known::Again(equal) | Known::Reread(equal) = known {
@@ -128,7 +128,7 @@ pub fn append(
         Source::Ingest { run, .. } => run.feeds.get(&envelope.app_id).copied().unwrap_or_default(),
     };
     let dated = feed.date(&clues);
-    let seq = log::append(conn, &envelope, received_at, &dated)?;
+    let seq = log::append(conn, envelope, received_at, &dated)?;
     if !envelope.trigger.starts_with("chatfold.") {
         let before = feed;
         feed.show(&clues);
@@ -152,7 +152,7 @@ pub fn append(
         floor: dated.floor,
         fingerprint: envelope.fingerprint,
     };
-    let outcome = fold::fold(conn, &envelope, &fact)?;
+    let outcome = fold::fold(conn, envelope, &fact)?;
     log::count(conn, &envelope.app_id, received_at, &envelope.trigger, outcome.as_str())?;
     Ok(Receipt { seq, outcome, duplicate: false })
 }

@@ -242,7 +242,7 @@ impl Worker {
                 if state.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
                     return Ok(());
                 }
-                match log::append(&self.conn, envelope, received_at, Source::Http) {
+                match log::append(&self.conn, &envelope, received_at, Source::Http) {
                     Ok(receipt) => {
                         answers.push((reply, receipt));
                         Ok(())

@@ -180,7 +180,7 @@ impl MessagePart {
         match receiver_type {
             ReceiverType::User => out.put_user(receiver, stub),
             ReceiverType::Group => {
-                out.put(Change::Group { guid: receiver.to_owned(), telling: Group::default().telling(stub) })
+                out.put(Change::Group { guid: receiver.to_owned(), telling: Group::default().telling(stub) });
             }
         }
         if let Some(sender) = sender.filter(|_| self.is_chat()) {

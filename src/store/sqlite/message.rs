@@ -126,7 +126,7 @@ impl Merged {
         let listing = self.listing();
         let sql = |text: Option<String>| text.map_or(SqlValue::Null, SqlValue::Text);
         vec![
-            sql(data.clone()),
+            sql(data),
             SqlValue::Integer(self.deleted.into()),
             SqlValue::Integer(self.blocked.into()),
             SqlValue::Integer(id_order(message_id)),

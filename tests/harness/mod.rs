@@ -1,0 +1,170 @@
+//! A real file, deliveries put into it as the writer would, and its tables as text. Dropping it checks the law every
+//! time: the log folded again gives the same tables, byte for byte.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use chatfold::envelope::Envelope;
+use chatfold::fold;
+use chatfold::ids::Time;
+use chatfold::log::{self, Receipt, Run, Source};
+use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
+use rusqlite::types::Value;
+use std::fmt::Write;
+
+/// 2026-01-05T12:00:00Z, when tests begin.
+pub const NOON: i64 = 1_767_614_400_000;
+
+pub struct Harness {
+    pub dir: tempfile::TempDir,
+    pub conn: Connection,
+}
+
+impl Harness {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = sqlite::open_writer(&dir.path().join("chatfold.db")).unwrap();
+        Self { dir, conn }
+    }
+
+    pub fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("chatfold.db")
+    }
+
+    /// Delivers over HTTP at an instant (ms).
+    pub fn post(&self, body: &str, at: i64) -> Receipt {
+        let envelope = Envelope::parse(body.as_bytes().to_vec()).unwrap();
+        sqlite::begin(&self.conn).unwrap();
+        let receipt = log::append(&self.conn, &envelope, Time(at), Source::Http).unwrap();
+        sqlite::commit(&self.conn).unwrap();
+        receipt
+    }
+
+    /// Reads bare bodies as one run of `ingest` does.
+    pub fn ingest<'a>(&self, bodies: impl IntoIterator<Item = &'a str>) -> Vec<Receipt> {
+        self.ingest_lines(bodies.into_iter().map(|body| (body, None)))
+    }
+
+    /// Reads lines, with or without their time of arrival.
+    pub fn ingest_lines<'a>(&self, lines: impl IntoIterator<Item = (&'a str, Option<i64>)>) -> Vec<Receipt> {
+        let mut run = Run::new(&self.conn).unwrap();
+        sqlite::begin(&self.conn).unwrap();
+        let append = |(body, at): (&str, Option<i64>)| {
+            let envelope = Envelope::parse(body.as_bytes().to_vec()).unwrap();
+            let source = Source::Ingest { run: &mut run, bare: at.is_none() };
+            log::append(&self.conn, &envelope, Time(at.unwrap_or(NOON)), source).unwrap()
+        };
+        let receipts = lines.into_iter().map(append).collect();
+        sqlite::commit(&self.conn).unwrap();
+        receipts
+    }
+
+    /// Every folded table, in key order.
+    pub fn tables(&self) -> String {
+        self.dump(&[])
+    }
+
+    /// Every folded table without what tells one order of arrival from another.
+    pub fn truth(&self) -> String {
+        self.dump(&[
+            "seq",
+            "received_at",
+            "registers",
+            "facts",
+            "fact",
+            "lifecycle",
+            "first_seen_at",
+            "last_event_at",
+            "digest",
+        ])
+    }
+
+    fn dump(&self, without: &[&str]) -> String {
+        let mut out = String::new();
+        for table in PROJECTION {
+            if !without.is_empty() && matches!(*table, "event_refs" | "call_facts") {
+                continue;
+            }
+            writeln!(out, "# {table}").unwrap();
+            let mut statement = self.conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+            let mut rows = statement.query([]).unwrap();
+            let mut lines = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                let cells = columns.iter().enumerate().filter(|(_, name)| !without.contains(&name.as_str()));
+                let cells: Vec<String> =
+                    cells.map(|(at, name)| format!("{name}={:?}", row.get::<_, Value>(at).unwrap())).collect();
+                lines.push(cells.join(" "));
+            }
+            lines.sort();
+            out.push_str(&lines.join("\n"));
+            out.push('\n');
+        }
+        out
+    }
+
+    /// One value, as text.
+    pub fn ask(&self, sql: &str) -> String {
+        let mut statement = self.conn.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            let cells = (0..columns).map(|at| {
+                Ok(match row.get::<_, Value>(at)? {
+                    Value::Null => "null".into(),
+                    Value::Integer(int) => int.to_string(),
+                    Value::Real(real) => real.to_string(),
+                    Value::Text(text) => text,
+                    Value::Blob(_) => "blob".into(),
+                })
+            });
+            Ok(cells.collect::<rusqlite::Result<Vec<String>>>()?.join("|"))
+        });
+        rows.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Folds the whole log again.
+    pub fn refold(&self) {
+        sqlite::begin(&self.conn).unwrap();
+        fold::refold(&self.conn, |_| {}).unwrap();
+        sqlite::commit(&self.conn).unwrap();
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let live = self.tables();
+            self.refold();
+            assert_same(&live, &self.tables(), "the log folded again gives other tables");
+        }
+    }
+}
+
+/// Compares tables line by line, so that a failure shows the row.
+pub fn assert_same(expected: &str, actual: &str, claim: &str) {
+    if expected != actual {
+        let missing: Vec<&str> =
+            expected.lines().filter(|line| !actual.lines().any(|other| other == *line)).take(5).collect();
+        let extra: Vec<&str> =
+            actual.lines().filter(|line| !expected.lines().any(|other| other == *line)).take(5).collect();
+        panic!("{claim}\nexpected:\n{}\nactual:\n{}", missing.join("\n"), extra.join("\n"));
+    }
+}
+
+/// All fixtures of `triggers/`, as (name, body).
+pub fn fixtures() -> Vec<(String, String)> {
+    read_dir("fixtures/triggers")
+}
+
+/// The deliveries of a story, in order.
+pub fn story(name: &str) -> Vec<String> {
+    read_dir(&format!("fixtures/stories/{name}")).into_iter().map(|(_, body)| body).collect()
+}
+
+pub fn read_dir(dir: &str) -> Vec<(String, String)> {
+    let paths = chatfold::ingest::inputs(dir.as_ref()).unwrap();
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(path).unwrap())
+    };
+    paths.into_iter().map(read).collect()
+}

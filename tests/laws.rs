@@ -1,0 +1,103 @@
+//! The laws of the projection (contract 3 and 4), over real files.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use chatfold::ids::Outcome;
+use chatfold::trigger::{Meaning, TRIGGERS};
+use harness::{Harness, NOON, assert_same, fixtures};
+
+#[test]
+fn every_trigger_has_a_fixture_and_its_outcome() {
+    for (trigger, meaning) in TRIGGERS {
+        let mut named = fixtures().into_iter().filter(|(name, _)| name.split('.').next() == Some(*trigger)).peekable();
+        assert!(named.peek().is_some() || *trigger == "user_connection_status_change", "no fixture for {trigger}");
+        for (name, body) in named {
+            let receipt = Harness::new().post(&body, NOON);
+            let expected = match meaning {
+                Meaning::Ignored => Outcome::Ignored,
+                Meaning::Projected(_) if name.contains("actor_only") => Outcome::Anomaly,
+                Meaning::Projected(_) => Outcome::Applied,
+            };
+            assert_eq!(receipt.outcome, expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_fixture_has_a_field_that_is_not_understood() {
+    let harness = Harness::new();
+    harness.ingest(fixtures().iter().map(|(_, body)| body.as_str()));
+    assert_eq!(harness.ask("SELECT trigger, reason FROM events WHERE outcome = 'applied' AND reason IS NOT NULL"), "");
+}
+
+#[test]
+fn every_delivery_again_is_a_duplicate_and_changes_nothing() {
+    let harness = Harness::new();
+    for (name, body) in fixtures() {
+        assert!(!harness.post(&body, NOON).duplicate, "{name}");
+        let (before, count) = (harness.tables(), harness.ask("SELECT count(*) FROM events"));
+        let other_webhook = body.replace("\"webhook\": \"", "\"webhook\": \"second-");
+        for again in [&body, &other_webhook] {
+            assert!(harness.post(again, NOON + 11_000).duplicate, "{name}");
+        }
+        assert_same(&before, &harness.tables(), &name);
+        assert_eq!(harness.ask("SELECT count(*) FROM events"), count);
+    }
+}
+
+#[test]
+fn reading_a_file_twice_changes_nothing() {
+    let harness = Harness::new();
+    let bodies: Vec<String> =
+        fixtures().into_iter().chain(harness::read_dir("fixtures/stories/demo")).map(|(_, body)| body).collect();
+    let lines: Vec<(&str, Option<i64>)> =
+        bodies.iter().enumerate().map(|(at, body)| (body.as_str(), Some(NOON + at as i64 * 997))).collect();
+    for lines in [bodies.iter().map(|body| (body.as_str(), None)).collect::<Vec<_>>(), lines] {
+        harness.ingest_lines(lines.clone());
+        let before = (harness.tables(), harness.ask("SELECT * FROM events"));
+        assert!(harness.ingest_lines(lines).iter().all(|receipt| receipt.duplicate));
+        assert_same(&before.0, &harness.tables(), "tables");
+        assert_same(&before.1, &harness.ask("SELECT * FROM events"), "log");
+    }
+}
+
+#[test]
+fn two_apps_with_equal_ids_do_not_touch_each_other() {
+    let alone = Harness::new();
+    let both = Harness::new();
+    for (at, (_, body)) in (NOON..).step_by(1_000).zip(fixtures()) {
+        alone.post(&body, at);
+        both.post(&body, at);
+        both.post(&body.replace("\"appId\": \"", "\"appId\": \"x-"), at + 1);
+    }
+    let of_first = |tables: String| {
+        tables.lines().filter(|line| !line.contains("app_id=Text(\"x-")).collect::<Vec<_>>().join("\n")
+    };
+    assert_same(&of_first(alone.truth()), &of_first(both.truth()), "the first app's rows");
+}
+
+#[test]
+fn anomalies_rejections_and_the_unknown_change_no_table() {
+    let harness = Harness::new();
+    harness.ingest(harness::story("demo").iter().map(String::as_str));
+    let but_for_apps =
+        |tables: String| tables.lines().filter(|line| !line.contains("events_count=")).collect::<Vec<_>>().join("\n");
+    let data = [
+        (
+            r#"{"trigger":"made_up","appId":"2489f0demo01","data":{"group":{"guid":"night-shift","name":"no"}}}"#,
+            Outcome::Ignored,
+        ),
+        (r#"{"trigger":"group_updated","appId":"2489f0demo01","data":[]}"#, Outcome::Rejected),
+        (r#"{"trigger":"group_updated","appId":"2489f0demo01","data":{"group":{"name":"no"}}}"#, Outcome::Rejected),
+        (
+            r#"{"trigger":"group_member_kicked","appId":"2489f0demo01","data":{"group":{"guid":"night-shift"},"members":{}}}"#,
+            Outcome::Rejected,
+        ),
+    ];
+    for (body, outcome) in data {
+        let before = but_for_apps(harness.tables());
+        assert_eq!(harness.post(body, NOON).outcome, outcome, "{body}");
+        assert_same(&before, &but_for_apps(harness.tables()), body);
+    }
+}
