@@ -1,5 +1,4 @@
 //! The laws of the projection (contract 3 and 4), over real files.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 
