@@ -1,5 +1,6 @@
 //! The SQLite file.
 
+pub mod inspect;
 mod open;
 
 pub use open::{open_reader, open_writer};
