@@ -52,22 +52,48 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BODY_LIMIT")]
     pub body_limit: Option<u64>,
     /// Bytes of webhook bodies held at once, 1048576 to 4294967296; beyond it 503 [default: 67108864]
-    #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BYTES_IN_FLIGHT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BYTES",
+        env = "CHATFOLD_BYTES_IN_FLIGHT"
+    )]
     pub bytes_in_flight: Option<u64>,
     /// The app that GraphQL means where no appId is given [default: the file's only app]
-    #[arg(long, global = true, value_name = "APP_ID", env = "CHATFOLD_DEFAULT_APP")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "APP_ID",
+        env = "CHATFOLD_DEFAULT_APP"
+    )]
     pub default_app: Option<String>,
     /// HTTP worker threads, 1 to 64 [default: one a core, at most 4]
     #[arg(long, global = true, value_name = "N", env = "CHATFOLD_WORKERS")]
     pub workers: Option<u64>,
     /// Longest GraphQL query in milliseconds, 100 to 60000 [default: 2000]
-    #[arg(long, global = true, value_name = "MS", env = "CHATFOLD_QUERY_TIMEOUT_MS")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "MS",
+        env = "CHATFOLD_QUERY_TIMEOUT_MS"
+    )]
     pub query_timeout_ms: Option<u64>,
     /// How log lines are written to stderr [default: text]
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "CHATFOLD_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "CHATFOLD_LOG_FORMAT"
+    )]
     pub log_format: Option<LogFormat>,
     /// Which log lines: a level, or module=level, separated by commas [default: info]
-    #[arg(long, global = true, value_name = "FILTER", env = "CHATFOLD_LOG_FILTER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "CHATFOLD_LOG_FILTER"
+    )]
     pub log_filter: Option<String>,
 }
 
@@ -126,28 +152,58 @@ impl Config {
             None => file::File::default(),
         };
         let credentials = credentials::collect(&file, env)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(4) as u64;
-        let log_filter = flags.log_filter.clone().or(file.log_filter).unwrap_or_else(|| "info".into());
+        let cores = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(4) as u64;
+        let log_filter = flags
+            .log_filter
+            .clone()
+            .or(file.log_filter)
+            .unwrap_or_else(|| "info".into());
         tracing_subscriber::EnvFilter::try_new(&log_filter)
             .map_err(|error| ConfigError(format!("log_filter {log_filter:?}: {error}")))?;
         let config = Self {
-            db: flags.db.clone().or(file.db).unwrap_or_else(|| "chatfold.db".into()),
-            listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            db: flags
+                .db
+                .clone()
+                .or(file.db)
+                .unwrap_or_else(|| "chatfold.db".into()),
+            listen: flags
+                .listen
+                .or(file.listen)
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             credentials,
-            body_limit: within("body_limit", flags.body_limit.or(file.body_limit).unwrap_or(2 << 20), BODY_LIMIT)?,
+            body_limit: within(
+                "body_limit",
+                flags.body_limit.or(file.body_limit).unwrap_or(2 << 20),
+                BODY_LIMIT,
+            )?,
             bytes_in_flight: within(
                 "bytes_in_flight",
-                flags.bytes_in_flight.or(file.bytes_in_flight).unwrap_or(64 << 20),
+                flags
+                    .bytes_in_flight
+                    .or(file.bytes_in_flight)
+                    .unwrap_or(64 << 20),
                 BYTES_IN_FLIGHT,
             )?,
             default_app: flags.default_app.clone().or(file.default_app),
-            workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
+            workers: within(
+                "workers",
+                flags.workers.or(file.workers).unwrap_or(cores),
+                WORKERS,
+            )?,
             query_timeout: Duration::from_millis(within(
                 "query_timeout_ms",
-                flags.query_timeout_ms.or(file.query_timeout_ms).unwrap_or(2_000),
+                flags
+                    .query_timeout_ms
+                    .or(file.query_timeout_ms)
+                    .unwrap_or(2_000),
                 QUERY_TIMEOUT_MS,
             )? as u64),
-            log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            log_format: flags
+                .log_format
+                .or(file.log_format)
+                .unwrap_or(LogFormat::Text),
             log_filter,
             flags,
         };
@@ -177,7 +233,11 @@ impl Config {
                 self.listen
             )));
         }
-        match self.credentials.iter().find(|it| it.password.len() < MIN_PUBLIC_PASSWORD) {
+        match self
+            .credentials
+            .iter()
+            .find(|it| it.password.len() < MIN_PUBLIC_PASSWORD)
+        {
             Some(short) => Err(ConfigError(format!(
                 "the password of the webhook credential {:?} is shorter than {MIN_PUBLIC_PASSWORD} characters, too short to \
                  listen on {}: choose a longer one, or listen on 127.0.0.1",
@@ -190,9 +250,14 @@ impl Config {
 
 fn within(name: &str, value: u64, bounds: RangeInclusive<u64>) -> Result<usize, ConfigError> {
     if !bounds.contains(&value) {
-        return Err(ConfigError(format!("{name} is {value}, it must be between {} and {}", bounds.start(), bounds.end())));
+        return Err(ConfigError(format!(
+            "{name} is {value}, it must be between {} and {}",
+            bounds.start(),
+            bounds.end()
+        )));
     }
-    usize::try_from(value).map_err(|_| ConfigError(format!("{name} is {value}, too much for this machine")))
+    usize::try_from(value)
+        .map_err(|_| ConfigError(format!("{name} is {value}, too much for this machine")))
 }
 
 #[cfg(test)]

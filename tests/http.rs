@@ -1,13 +1,16 @@
-//! What the server answers before a delivery reaches the log: credentials, access, types, sizes, methods, signals.
+//! What the server answers before a delivery reaches the log: credentials, access, types, sizes, methods.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by panicking"
+)]
 
 mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use support::{Answer, JSON, TestServer, WEBHOOK, basic, chatfold};
+use support::{Answer, JSON, TestServer, WEBHOOK, basic};
 
 const CREDENTIALS: &str = r#"
 [[webhook_credentials]]
@@ -23,19 +26,31 @@ apps = ["other-app"]
 "#;
 /// Not a delivery, so that no test here needs the log: who gets 400 has passed everything before it.
 const PAST_THE_DOOR: &str = "[]";
-const MESSAGE: &str = r#"{"trigger":"message_sent","appId":"app","data":{"message":{"id":"1","sender":"a","receiver":"b","receiverType":"user"}}}"#;
 
 fn authorized(server: &TestServer, pair: &str) -> Answer {
-    server.post(WEBHOOK, &[JSON, ("Authorization", &basic(pair))], PAST_THE_DOOR)
+    server.post(
+        WEBHOOK,
+        &[JSON, ("Authorization", &basic(pair))],
+        PAST_THE_DOOR,
+    )
 }
 
 #[test]
 fn good_credentials_pass_and_all_others_get_the_same_401() {
     let server = TestServer::with(CREDENTIALS);
     assert_eq!(authorized(&server, "vendor:sesame").status, 400);
-    assert_eq!(authorized(&server, "bound:pass:word").status, 400, "the first colon divides");
+    assert_eq!(
+        authorized(&server, "bound:pass:word").status,
+        400,
+        "the first colon divides"
+    );
     let lower = basic("vendor:sesame").replace("Basic", "basic");
-    assert_eq!(server.post(WEBHOOK, &[JSON, ("Authorization", &lower)], PAST_THE_DOOR).status, 400);
+    assert_eq!(
+        server
+            .post(WEBHOOK, &[JSON, ("Authorization", &lower)], PAST_THE_DOOR)
+            .status,
+        400
+    );
 
     let good = basic("vendor:sesame");
     let double = format!("{}Authorization: {good}\r\n", head(&good));
@@ -45,20 +60,37 @@ fn good_credentials_pass_and_all_others_get_the_same_401() {
         authorized(&server, "nobody:sesame"),
         authorized(&server, "vendor"),
         authorized(&server, &format!("vendor:sesame{}", "x".repeat(500))),
-        server.post(WEBHOOK, &[JSON, ("Authorization", "Bearer sesame")], PAST_THE_DOOR),
-        server.post(WEBHOOK, &[JSON, ("Authorization", "Basic !!!")], PAST_THE_DOOR),
+        server.post(
+            WEBHOOK,
+            &[JSON, ("Authorization", "Bearer sesame")],
+            PAST_THE_DOOR,
+        ),
+        server.post(
+            WEBHOOK,
+            &[JSON, ("Authorization", "Basic !!!")],
+            PAST_THE_DOOR,
+        ),
         server.raw(format!("{double}\r\n[]")),
         server.post(WEBHOOK, &[("Content-Type", "text/plain")], PAST_THE_DOOR),
     ];
     for answer in &wrong {
         answer.problem(401);
-        assert_eq!(answer.header("www-authenticate"), Some("Basic realm=\"chatfold\", charset=\"UTF-8\""));
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some("Basic realm=\"chatfold\", charset=\"UTF-8\"")
+        );
         assert_eq!(answer.header("server"), None);
         assert_eq!(answer.body, wrong[0].body, "the same for every cause");
     }
     let metrics = server.get("/metrics").body;
-    assert!(metrics.contains("chatfold_webhook_auth_failures_total{credential=\"old\"} 2\n"), "{metrics}");
-    assert!(metrics.contains("chatfold_webhook_responses_total{status=\"401\"} 9\n"), "{metrics}");
+    assert!(
+        metrics.contains("chatfold_webhook_auth_failures_total{credential=\"old\"} 2\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("chatfold_webhook_responses_total{status=\"401\"} 9\n"),
+        "{metrics}"
+    );
     assert!(!server.log().contains("sesame"));
 }
 
@@ -78,13 +110,19 @@ fn credentials_are_checked_before_the_body_is_read() {
          Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
     );
     answer.problem(401);
-    assert!(begun.elapsed() < Duration::from_secs(8), "it waited for the body: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "it waited for the body: {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
 fn credentials_rotate_on_sighup_and_a_bad_file_changes_nothing() {
     let server = TestServer::with(CREDENTIALS);
-    server.reload("[[webhook_credentials]]\nname = \"new\"\nusername = \"vendor\"\npassword = \"next\"");
+    server.reload(
+        "[[webhook_credentials]]\nname = \"new\"\nusername = \"vendor\"\npassword = \"next\"",
+    );
     server.wait_for_log("read the webhook credentials again");
     assert_eq!(authorized(&server, "vendor:next").status, 400);
     assert_eq!(authorized(&server, "vendor:sesame").status, 401);
@@ -99,18 +137,48 @@ fn credentials_rotate_on_sighup_and_a_bad_file_changes_nothing() {
 #[test]
 fn content_type_is_json_in_any_case_and_nothing_is_encoded() {
     let server = TestServer::start();
-    for good in ["application/json", "Application/json", "APPLICATION/JSON; charset=utf-8"] {
-        assert_eq!(server.post(WEBHOOK, &[("Content-Type", good)], PAST_THE_DOOR).status, 400, "{good}");
+    for good in [
+        "application/json",
+        "Application/json",
+        "APPLICATION/JSON; charset=utf-8",
+    ] {
+        assert_eq!(
+            server
+                .post(WEBHOOK, &[("Content-Type", good)], PAST_THE_DOOR)
+                .status,
+            400,
+            "{good}"
+        );
     }
-    for bad in ["text/plain", "application/jsonp", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
-        server.post(WEBHOOK, &[("Content-Type", bad)], PAST_THE_DOOR).problem(415);
-        server.post("/graphql", &[("Content-Type", bad)], "{}").problem(415);
+    for bad in [
+        "text/plain",
+        "application/jsonp",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+    ] {
+        server
+            .post(WEBHOOK, &[("Content-Type", bad)], PAST_THE_DOOR)
+            .problem(415);
+        server
+            .post("/graphql", &[("Content-Type", bad)], "{}")
+            .problem(415);
     }
     server.raw(format!("POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]")).problem(415);
     for bad in ["gzip", "br", "identity, gzip", "unknown"] {
-        server.post(WEBHOOK, &[JSON, ("Content-Encoding", bad)], PAST_THE_DOOR).problem(415);
+        server
+            .post(WEBHOOK, &[JSON, ("Content-Encoding", bad)], PAST_THE_DOOR)
+            .problem(415);
     }
-    assert_eq!(server.post(WEBHOOK, &[JSON, ("Content-Encoding", "Identity")], PAST_THE_DOOR).status, 400);
+    assert_eq!(
+        server
+            .post(
+                WEBHOOK,
+                &[JSON, ("Content-Encoding", "Identity")],
+                PAST_THE_DOOR
+            )
+            .status,
+        400
+    );
 }
 
 #[test]
@@ -118,12 +186,31 @@ fn sizes_are_limited_as_declared_and_as_counted() {
     let server = TestServer::with("body_limit = 1024");
     assert_eq!(server.deliver(vec![b' '; 1024]).status, 400);
     server.deliver(vec![b' '; 1025]).problem(413);
-    let start = format!("POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n");
-    server.raw(format!("{start}Content-Length: 10000000000\r\n\r\n")).problem(413);
+    let start = format!(
+        "POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    );
+    server
+        .raw(format!("{start}Content-Length: 10000000000\r\n\r\n"))
+        .problem(413);
     let chunk = format!("200\r\n{}\r\n", " ".repeat(512));
-    server.raw(format!("{start}Transfer-Encoding: chunked\r\n\r\n{}", chunk.repeat(3))).problem(413);
-    server.raw(format!("{start}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(2))).problem(400);
-    assert!(server.get("/metrics").body.contains("chatfold_intake_bytes 0\n"));
+    server
+        .raw(format!(
+            "{start}Transfer-Encoding: chunked\r\n\r\n{}",
+            chunk.repeat(3)
+        ))
+        .problem(413);
+    server
+        .raw(format!(
+            "{start}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunk.repeat(2)
+        ))
+        .problem(400);
+    assert!(
+        server
+            .get("/metrics")
+            .body
+            .contains("chatfold_intake_bytes 0\n")
+    );
 }
 
 #[test]
@@ -131,18 +218,30 @@ fn bytes_in_flight_are_limited_and_given_back() {
     let server = TestServer::with("bytes_in_flight = 2097152");
     let stalled = || {
         let mut socket = TcpStream::connect(server.address).unwrap();
-        let start = format!("POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1100000\r\n\r\n");
+        let start = format!(
+            "POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1100000\r\n\r\n"
+        );
         socket.write_all(start.as_bytes()).unwrap();
         socket.write_all(&vec![b' '; 1_050_000]).unwrap();
         socket
     };
     let first = stalled();
-    wait(|| server.get("/metrics").body.contains("chatfold_intake_bytes 1050000\n"));
+    wait(|| {
+        server
+            .get("/metrics")
+            .body
+            .contains("chatfold_intake_bytes 1050000\n")
+    });
     let answer = server.deliver(vec![b' '; 1_050_000]);
     answer.problem(503);
     assert_eq!(answer.header("retry-after"), Some("1"));
     drop(first);
-    wait(|| server.get("/metrics").body.contains("chatfold_intake_bytes 0\n"));
+    wait(|| {
+        server
+            .get("/metrics")
+            .body
+            .contains("chatfold_intake_bytes 0\n")
+    });
 }
 
 fn wait(mut condition: impl FnMut() -> bool) {
@@ -157,12 +256,20 @@ fn wait(mut condition: impl FnMut() -> bool) {
 fn slow_bodies_and_heads_end() {
     let server = TestServer::start();
     let mut head = TcpStream::connect(server.address).unwrap();
-    head.write_all(b"POST /webhooks/cometchat HTTP/1.1\r\nHost: local").unwrap();
+    head.write_all(b"POST /webhooks/cometchat HTTP/1.1\r\nHost: local")
+        .unwrap();
     let begun = Instant::now();
     let start = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[";
-    server.raw(format!("POST {WEBHOOK} HTTP/1.1\r\n{start}")).problem(408);
-    assert!((9..13).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
-    head.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    server
+        .raw(format!("POST {WEBHOOK} HTTP/1.1\r\n{start}"))
+        .problem(408);
+    assert!(
+        (9..13).contains(&begun.elapsed().as_secs()),
+        "{:?}",
+        begun.elapsed()
+    );
+    head.set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
     let mut rest = Vec::new();
     head.read_to_end(&mut rest).expect("closed long ago");
 }
@@ -185,7 +292,10 @@ fn other_methods_and_unknown_paths() {
     }
     server.get("/nothing").problem(404);
     assert_eq!(server.get("/healthz").status, 200);
-    assert_eq!(server.get("/healthz").header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(
+        server.get("/healthz").header("x-content-type-options"),
+        Some("nosniff")
+    );
 }
 
 #[test]
@@ -197,7 +307,12 @@ fn without_credentials_only_local_requests() {
             _ => server.post(path, &[headers, &[JSON]].concat(), PAST_THE_DOOR),
         };
         let passed = if path == "/metrics" { 200 } else { 400 };
-        for good in [&[][..], &[("Host", "localhost:1")], &[("Host", "[::1]:1")], &[("Origin", "http://localhost:3000")]] {
+        for good in [
+            &[][..],
+            &[("Host", "localhost:1")],
+            &[("Host", "[::1]:1")],
+            &[("Origin", "http://localhost:3000")],
+        ] {
             assert_eq!(ask(good).status, passed, "{path} {good:?}");
         }
         for bad in [
@@ -209,17 +324,31 @@ fn without_credentials_only_local_requests() {
             ("Origin", "https://evil.example"),
             ("Origin", "null"),
         ] {
-            assert!(ask(&[bad]).problem(403).contains("without a secret"), "{path} {bad:?}");
+            assert!(
+                ask(&[bad]).problem(403).contains("without a secret"),
+                "{path} {bad:?}"
+            );
         }
     }
-    assert_eq!(server.request("GET", "/healthz", &[("Host", "evil.example")], b"").status, 200, "open to all");
+    assert_eq!(
+        server
+            .request("GET", "/healthz", &[("Host", "evil.example")], b"")
+            .status,
+        200,
+        "open to all"
+    );
 }
 
 #[test]
 fn with_credentials_the_webhook_takes_proxied_requests_and_graphql_does_not() {
     let server = TestServer::with(CREDENTIALS);
     let good = basic("vendor:sesame");
-    let proxied = [JSON, ("Authorization", good.as_str()), ("Host", "chat.example"), ("X-Forwarded-For", "1.2.3.4")];
+    let proxied = [
+        JSON,
+        ("Authorization", good.as_str()),
+        ("Host", "chat.example"),
+        ("X-Forwarded-For", "1.2.3.4"),
+    ];
     assert_eq!(server.post(WEBHOOK, &proxied, PAST_THE_DOOR).status, 400);
     server.post("/graphql", &proxied, "{}").problem(403);
 }
@@ -228,91 +357,46 @@ fn with_credentials_the_webhook_takes_proxied_requests_and_graphql_does_not() {
 fn graphql_requests_are_one_json_object_of_modest_size() {
     let server = TestServer::start();
     let ask = |body: &str| server.post("/graphql", &[JSON], body);
-    for bad in ["", "no", "{", "1", "{}", r#"{"query":1}"#, r#"{"query":""}"#, r#"{"query":"{a}","variables":[]}"#] {
+    for bad in [
+        "",
+        "no",
+        "{",
+        "1",
+        "{}",
+        r#"{"query":1}"#,
+        r#"{"query":""}"#,
+        r#"{"query":"{a}","variables":[]}"#,
+    ] {
         ask(bad).problem(400);
     }
-    assert!(ask(r#" [{"query":"{__typename}"}]"#).problem(400).contains("batches"));
-    let variables = format!(r#"{{"query":"{{__typename}}","variables":{{"a":"{}"}}}}"#, "x".repeat(33 << 10));
+    assert!(
+        ask(r#" [{"query":"{__typename}"}]"#)
+            .problem(400)
+            .contains("batches")
+    );
+    let variables = format!(
+        r#"{{"query":"{{__typename}}","variables":{{"a":"{}"}}}}"#,
+        "x".repeat(33 << 10)
+    );
     ask(&variables).problem(400);
     ask(&format!(r#"{{"query":"{}"}}"#, " ".repeat(65 << 10))).problem(413);
-    let answer = ask(r#"{"query":"{__typename}","variables":null,"operationName":null,"extensions":null}"#);
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let answer =
+        ask(r#"{"query":"{__typename}","variables":null,"operationName":null,"extensions":null}"#);
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("application/json"))
+    );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    let accept = ("Accept", "application/graphql-response+json; charset=utf-8, application/json;q=0.9");
+    let accept = (
+        "Accept",
+        "application/graphql-response+json; charset=utf-8, application/json;q=0.9",
+    );
     let answer = server.post("/graphql", &[JSON, accept], r#"{"query":"{__typename}"}"#);
-    assert_eq!(answer.header("content-type"), Some("application/graphql-response+json"));
-}
-
-#[test]
-fn a_second_server_leaves_at_once_and_names_the_first() {
-    let server = TestServer::start();
-    let begun = Instant::now();
-    let (code, _, stderr) = server.run(&["serve"]);
-    assert_eq!(code, 1);
-    assert!(stderr.contains(&format!("process {}", server.pid())) && stderr.contains("chatfold.db.lock"), "{stderr}");
-    assert!(begun.elapsed() < Duration::from_secs(1));
-    let (code, _, stderr) = server.run(&["ingest", "-"]);
-    assert_eq!(code, 1);
-    assert!(stderr.contains("post to that server"), "{stderr}");
-}
-
-#[test]
-fn sigterm_ends_with_0_and_an_idle_connection_does_not_hold_it() {
-    let mut server = TestServer::start();
-    let mut idle = TcpStream::connect(server.address).unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    assert!(idle.read(&mut [0; 1024]).unwrap() > 0);
-    let begun = Instant::now();
-    assert_eq!(server.sigterm().code(), Some(0), "{}", server.log());
-    assert!(begun.elapsed() < Duration::from_millis(3500), "{:?}", begun.elapsed());
-}
-
-#[test]
-fn the_files_are_for_their_owner_alone() {
-    use std::os::unix::fs::PermissionsExt;
-    let server = TestServer::start();
-    for entry in std::fs::read_dir(server.dir().path()).unwrap().map(Result::unwrap) {
-        if entry.file_name().to_str().unwrap().starts_with("chatfold.db") {
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
-        }
-    }
-}
-
-#[test]
-fn wrong_use_exits_with_2_and_says_what_to_do() {
-    for (args, words) in [
-        (&["serve", "--listen", "0.0.0.0:0"][..], "CHATFOLD_WEBHOOK_PASSWORD"),
-        (&["serve", "--workers", "0"], "between 1 and 64"),
-        (&["serve", "--config", "missing.toml"], "missing.toml"),
-        (&["events", "--refused", "--app", "a"], "--refused"),
-        (&["events", "--since", "yesterday"], "not a time"),
-        (&["events", "--outcome", "lost"], "applied"),
-        (&["nothing"], "unrecognized"),
-    ] {
-        let (code, stdout, stderr) = chatfold(args);
-        assert_eq!((code, stdout.as_str()), (2, ""), "{args:?} {stderr}");
-        assert!(stderr.contains(words), "{args:?} {stderr}");
-    }
-    let (code, _, stderr) = chatfold(&["inspect"]);
-    assert_eq!(code, 1);
-    assert!(stderr.contains("there is no file chatfold.db"), "{stderr}");
-}
-
-#[test]
-fn an_address_in_use_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let (code, _, stderr) = chatfold(&["serve", "--listen", &address]);
-    assert_eq!(code, 1);
-    assert!(stderr.contains(&address) && stderr.contains("--listen"), "{stderr}");
-}
-
-#[test]
-fn the_schema_goes_to_stdout() {
-    let (code, stdout, _) = chatfold(&["schema"]);
-    assert_eq!(code, 0);
-    assert!(stdout.contains("type Query"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/graphql-response+json")
+    );
 }
 
 #[test]
@@ -323,5 +407,4 @@ fn what_is_refused_never_echoes_the_body() {
     assert!(!answer.body.contains("canary") && !server.log().contains("canary"));
     let answer = server.post("/graphql", &[JSON], "{\"query\": secret-canary}");
     assert!(!answer.body.contains("canary"));
-    assert!(MESSAGE.len() > 10);
 }

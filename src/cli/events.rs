@@ -40,13 +40,18 @@ pub struct EventsArgs {
 }
 
 fn time(text: &str) -> Result<Time, String> {
-    Time::parse(text).ok_or_else(|| "not a time as in 2026-01-05T08:00:00Z or 2026-01-05T09:00:00+01:00".into())
+    Time::parse(text)
+        .ok_or_else(|| "not a time as in 2026-01-05T08:00:00Z or 2026-01-05T09:00:00+01:00".into())
 }
 
 /// Lists events. Reads only; a server may be running.
 pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
-    if args.refused && (args.app.is_some() || !args.trigger.is_empty() || !args.outcome.is_empty()) {
-        return Err(ConfigError("--refused lists what names no app, trigger or outcome: leave these filters out".into()).into());
+    if args.refused && (args.app.is_some() || !args.trigger.is_empty() || !args.outcome.is_empty())
+    {
+        return Err(ConfigError(
+            "--refused lists what names no app, trigger or outcome: leave these filters out".into(),
+        )
+        .into());
     }
     let file = inspect::open(&config.db)?;
     let filter = Filter {
@@ -59,23 +64,38 @@ pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match (args.refused, args.json) {
-        (true, true) => file.refused(&filter, &mut |row| Ok(writeln!(out, "{}", refused_line(&row))?))?,
+        (true, true) => file.refused(&filter, &mut |row| {
+            Ok(writeln!(out, "{}", refused_line(&row))?)
+        })?,
         (true, false) => {
             let mut rows = Vec::new();
             file.refused(&filter, &mut |row| {
-                rows.push(vec![row.id.to_string(), row.received_at.rfc3339(), row.bytes.to_string(), row.problem]);
+                rows.push(vec![
+                    row.id.to_string(),
+                    row.received_at.rfc3339(),
+                    row.bytes.to_string(),
+                    row.problem,
+                ]);
                 Ok(())
             })?;
             table::print(&mut out, &["id", "received", "bytes", "problem"], rows)?;
         }
-        (false, true) => file.events(&filter, true, &mut |row| Ok(writeln!(out, "{}", line(&row))?))?,
+        (false, true) => file.events(&filter, true, &mut |row| {
+            Ok(writeln!(out, "{}", line(&row))?)
+        })?,
         (false, false) => {
             let mut rows = Vec::new();
             file.events(&filter, false, &mut |row| {
                 rows.push(cells(row));
                 Ok(())
             })?;
-            table::print(&mut out, &["seq", "received", "app", "trigger", "outcome", "times", "reason"], rows)?;
+            table::print(
+                &mut out,
+                &[
+                    "seq", "received", "app", "trigger", "outcome", "times", "reason",
+                ],
+                rows,
+            )?;
         }
     }
     out.flush()?;

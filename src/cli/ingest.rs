@@ -15,7 +15,7 @@ pub struct IngestArgs {
 }
 
 /// Reads deliveries into the log while no server holds the file.
-pub fn run(config: Config, args: IngestArgs) -> anyhow::Result<ExitCode> {
+pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
     anyhow::bail!("ingest is not in this build ({} paths)", args.paths.len())
 }

@@ -32,7 +32,11 @@ pub fn run(config: &Config, args: &InspectArgs) -> anyhow::Result<ExitCode> {
 
 fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
     let time = |time: Option<Time>| time.map(Time::rfc3339);
-    let counts = |all: &[(String, i64)]| all.iter().map(|(name, n)| (name.clone(), json!(n))).collect::<serde_json::Map<_, _>>();
+    let counts = |all: &[(String, i64)]| {
+        all.iter()
+            .map(|(name, n)| (name.clone(), json!(n)))
+            .collect::<serde_json::Map<_, _>>()
+    };
     let apps = summary.apps.iter().map(|app| {
         json!({
             "appId": app.app_id,
@@ -62,19 +66,51 @@ fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::R
         (Some(from), Some(to)) => format!("{from} to {to}"),
         _ => "nothing yet".to_owned(),
     };
-    writeln!(out, "file      {}, {} bytes", config.db.display(), summary.bytes)?;
+    writeln!(
+        out,
+        "file      {}, {} bytes",
+        config.db.display(),
+        summary.bytes
+    )?;
     writeln!(out, "log       {} events", summary.seq)?;
-    writeln!(out, "received  {}", span(summary.first_received_at, summary.last_received_at))?;
-    writeln!(out, "occurred  {}", span(summary.first_occurred_at, summary.last_occurred_at))?;
+    writeln!(
+        out,
+        "received  {}",
+        span(summary.first_received_at, summary.last_received_at)
+    )?;
+    writeln!(
+        out,
+        "occurred  {}",
+        span(summary.first_occurred_at, summary.last_occurred_at)
+    )?;
     let apps = summary.apps.iter().map(|app| {
         let region = app.region.clone().unwrap_or_default();
-        vec![app.app_id.clone(), region, app.first_seen_at.rfc3339(), app.last_event_at.rfc3339(), app.events_count.to_string()]
+        vec![
+            app.app_id.clone(),
+            region,
+            app.first_seen_at.rfc3339(),
+            app.last_event_at.rfc3339(),
+            app.events_count.to_string(),
+        ]
     });
     writeln!(out)?;
-    table::print(out, &["app", "region", "first seen", "last event", "events"], apps)?;
-    for (what, all) in [("outcome", &summary.outcomes), ("trigger", &summary.triggers), ("table", &summary.tables)] {
+    table::print(
+        out,
+        &["app", "region", "first seen", "last event", "events"],
+        apps,
+    )?;
+    for (what, all) in [
+        ("outcome", &summary.outcomes),
+        ("trigger", &summary.triggers),
+        ("table", &summary.tables),
+    ] {
         writeln!(out)?;
-        table::print(out, &[what, "rows"], all.iter().map(|(name, n)| vec![name.clone(), n.to_string()]))?;
+        table::print(
+            out,
+            &[what, "rows"],
+            all.iter()
+                .map(|(name, n)| vec![name.clone(), n.to_string()]),
+        )?;
     }
     Ok(())
 }

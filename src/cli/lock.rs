@@ -16,7 +16,11 @@ pub struct Lock {
 pub enum LockError {
     /// Another process has it.
     #[error("{} is written by another chatfold ({pid}), which holds {}: stop it, or name another file with --db", db.display(), lock.display())]
-    Held { db: PathBuf, lock: PathBuf, pid: String },
+    Held {
+        db: PathBuf,
+        lock: PathBuf,
+        pid: String,
+    },
     /// The lock file cannot be made.
     #[error("cannot lock {}: {source}", lock.display())]
     Io { lock: PathBuf, source: io::Error },
@@ -41,7 +45,10 @@ impl Lock {
     /// Takes the lock of a database file, at once or not at all.
     pub fn acquire(db: &Path) -> Result<Self, LockError> {
         let lock = path(db);
-        let failed = |source| LockError::Io { lock: lock.clone(), source };
+        let failed = |source| LockError::Io {
+            lock: lock.clone(),
+            source,
+        };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -57,18 +64,27 @@ impl Lock {
                     "" => "process unknown".to_owned(),
                     pid => format!("process {pid}"),
                 };
-                return Err(LockError::Held { db: db.to_owned(), lock, pid });
+                return Err(LockError::Held {
+                    db: db.to_owned(),
+                    lock,
+                    pid,
+                });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(failed)?;
         Ok(Self { _file: file })
     }
 }
 
 /// The lock file of a database file, however that one is named: links lead to the same lock.
 fn path(db: &Path) -> PathBuf {
-    let real = db.canonicalize().ok().or_else(|| Some(folder(db)?.canonicalize().ok()?.join(db.file_name()?)));
+    let real = db
+        .canonicalize()
+        .ok()
+        .or_else(|| Some(folder(db)?.canonicalize().ok()?.join(db.file_name()?)));
     let mut name = real.unwrap_or_else(|| db.to_owned()).into_os_string();
     name.push(".lock");
     name.into()
@@ -76,7 +92,13 @@ fn path(db: &Path) -> PathBuf {
 
 /// The folder a file is in.
 pub(crate) fn folder(path: &Path) -> Option<&Path> {
-    path.parent().map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it })
+    path.parent().map(|it| {
+        if it.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            it
+        }
+    })
 }
 
 #[cfg(test)]
@@ -93,8 +115,18 @@ mod tests {
         #[cfg(unix)]
         std::os::unix::fs::symlink(&db, &link).unwrap();
         let error = Lock::acquire(&link).unwrap_err();
-        assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
-        assert!(error.for_command("ingest").to_string().contains("post to that server"));
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("process {}", std::process::id())),
+            "{error}"
+        );
+        assert!(
+            error
+                .for_command("ingest")
+                .to_string()
+                .contains("post to that server")
+        );
         drop(lock);
         Lock::acquire(&db).unwrap();
     }

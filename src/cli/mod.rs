@@ -48,7 +48,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chatfold: {error:#}");
-            if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<ConfigError>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -61,7 +65,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     start_log(&config)?;
     match cli.command {
         Command::Serve => serve::run(config),
-        Command::Ingest(args) => ingest::run(config, args),
+        Command::Ingest(args) => ingest::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
         Command::Inspect(args) => inspect::run(&config, &args),
         Command::Schema => schema::run(),
@@ -70,7 +74,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log_filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -4,7 +4,11 @@ use comfy_table::{ContentArrangement, Table, presets};
 use std::io::{IsTerminal, Write};
 
 /// Prints rows under a header.
-pub(super) fn print(out: &mut impl Write, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> std::io::Result<()> {
+pub(super) fn print(
+    out: &mut impl Write,
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> std::io::Result<()> {
     let mut table = Table::new();
     table.set_header(header.to_vec());
     for row in rows {
@@ -13,7 +17,9 @@ pub(super) fn print(out: &mut impl Write, header: &[&str], rows: impl IntoIterat
     match terminal_size::terminal_size_of(std::io::stdout()) {
         Some((width, _)) if std::io::stdout().is_terminal() => {
             table.load_style(presets::UTF8_FULL_CONDENSED);
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width.0);
         }
         _ => {
             table.load_style(presets::NOTHING);
@@ -27,5 +33,7 @@ pub(super) fn print(out: &mut impl Write, header: &[&str], rows: impl IntoIterat
 
 /// Every text of a delivery is hostile: no control character reaches the terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
+    text.chars()
+        .map(|it| if it.is_control() { '\u{fffd}' } else { it })
+        .collect()
 }

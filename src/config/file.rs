@@ -37,9 +37,14 @@ pub(super) struct CredentialTable {
 }
 
 pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("reading the configuration file {}: {error}", path.display())))?;
-    parse(&text).map_err(|error| ConfigError(format!("configuration file {}: {error}", path.display())))
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError(format!(
+            "reading the configuration file {}: {error}",
+            path.display()
+        ))
+    })?;
+    parse(&text)
+        .map_err(|error| ConfigError(format!("configuration file {}: {error}", path.display())))
 }
 
 /// An error that would quote a line with a password names the line only.

@@ -26,7 +26,11 @@ impl Api {
         Ok(Self {})
     }
 
-    pub async fn execute(&self, _request: async_graphql::Request, _caller: Caller) -> serde_json::Value {
+    pub async fn execute(
+        &self,
+        _request: async_graphql::Request,
+        _caller: Caller,
+    ) -> serde_json::Value {
         serde_json::json!({ "data": null })
     }
 }

@@ -9,16 +9,29 @@ use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse};
 
 /// The rule for routes that ask for no secret. `missing` names the secret that would open them.
-pub(super) fn local_only(request: &HttpRequest, on_loopback: bool, missing: &str) -> Result<(), HttpResponse> {
-    let refuse = |why: &str| Err(problem::of(StatusCode::FORBIDDEN, &format!("{why}; {missing}")));
+pub(super) fn local_only(
+    request: &HttpRequest,
+    on_loopback: bool,
+    missing: &str,
+) -> Result<(), HttpResponse> {
+    let refuse = |why: &str| {
+        Err(problem::of(
+            StatusCode::FORBIDDEN,
+            &format!("{why}; {missing}"),
+        ))
+    };
     if !on_loopback {
         return refuse("this server listens beyond loopback, so that this route needs a secret");
     }
     if let Some(header) = forwarded(request.headers()) {
-        return refuse(&format!("the request carries {header}, so it came through a proxy, and without a secret this route answers local requests only"));
+        return refuse(&format!(
+            "the request carries {header}, so it came through a proxy, and without a secret this route answers local requests only"
+        ));
     }
     if !host_is_local(request) {
-        return refuse("without a secret this route answers to the Host localhost, 127.0.0.1 or [::1] only");
+        return refuse(
+            "without a secret this route answers to the Host localhost, 127.0.0.1 or [::1] only",
+        );
     }
     if !origin_is_local(request.headers()) {
         return refuse("without a secret this route answers no web page of another origin");
@@ -38,7 +51,10 @@ fn forwarded(headers: &HeaderMap) -> Option<&'static str> {
 
 fn host_is_local(request: &HttpRequest) -> bool {
     // A request line with a whole URL names a host too.
-    let in_line = request.uri().authority().is_none_or(|authority| is_local(authority.as_str()));
+    let in_line = request
+        .uri()
+        .authority()
+        .is_none_or(|authority| is_local(authority.as_str()));
     let mut hosts = request.headers().get_all(HOST);
     let (host, more) = (hosts.next(), hosts.next());
     in_line && more.is_none() && host.and_then(|it| it.to_str().ok()).is_some_and(is_local)
@@ -46,14 +62,21 @@ fn host_is_local(request: &HttpRequest) -> bool {
 
 fn origin_is_local(headers: &HeaderMap) -> bool {
     headers.get_all(ORIGIN).all(|origin| {
-        let host = origin.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, host)| host);
+        let host = origin
+            .to_str()
+            .ok()
+            .and_then(|it| it.split_once("://"))
+            .map(|(_, host)| host);
         host.is_some_and(is_local)
     })
 }
 
 /// `localhost`, `127.0.0.1` or `[::1]`, with any port.
 fn is_local(host: &str) -> bool {
-    let (name, port) = match host.rfind(':').filter(|colon| !host[*colon..].contains(']')) {
+    let (name, port) = match host
+        .rfind(':')
+        .filter(|colon| !host[*colon..].contains(']'))
+    {
         Some(colon) => (&host[..colon], &host[colon + 1..]),
         None => (host, ""),
     };
@@ -68,10 +91,26 @@ mod tests {
 
     #[test]
     fn local_names_with_any_port() {
-        for host in ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]", "[::1]:80"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:80",
+        ] {
             assert!(is_local(host), "{host}");
         }
-        for host in ["", "localhost.", "localhost.evil.com", "evil.com:80", "127.0.0.1.nip.io", "::1", "[::1].x", "localhost:x", "user@localhost"] {
+        for host in [
+            "",
+            "localhost.",
+            "localhost.evil.com",
+            "evil.com:80",
+            "127.0.0.1.nip.io",
+            "::1",
+            "[::1].x",
+            "localhost:x",
+            "user@localhost",
+        ] {
             assert!(!is_local(host), "{host}");
         }
     }
@@ -79,23 +118,55 @@ mod tests {
     #[test]
     fn the_rule() {
         let allowed = |headers: &[(&'static str, &'static str)]| {
-            let request = headers.iter().fold(TestRequest::post(), |request, header| request.append_header(*header));
+            let request = headers.iter().fold(TestRequest::post(), |request, header| {
+                request.append_header(*header)
+            });
             local_only(&request.to_http_request(), true, "configure it").is_ok()
         };
         assert!(allowed(&[("Host", "localhost:80")]));
-        assert!(allowed(&[("Host", "localhost:80"), ("Origin", "http://[::1]:3000")]));
+        assert!(allowed(&[
+            ("Host", "localhost:80"),
+            ("Origin", "http://[::1]:3000")
+        ]));
         assert!(!allowed(&[]), "no Host");
-        assert!(!allowed(&[("Host", "localhost"), ("Host", "localhost")]), "two Hosts");
+        assert!(
+            !allowed(&[("Host", "localhost"), ("Host", "localhost")]),
+            "two Hosts"
+        );
         assert!(!allowed(&[("Host", "evil.example")]));
-        for header in ["Forwarded", "Via", "X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Anything"] {
-            assert!(!allowed(&[("Host", "localhost"), (header, "x")]), "{header}");
+        for header in [
+            "Forwarded",
+            "Via",
+            "X-Forwarded-For",
+            "x-forwarded-proto",
+            "X-Forwarded-Anything",
+        ] {
+            assert!(
+                !allowed(&[("Host", "localhost"), (header, "x")]),
+                "{header}"
+            );
         }
-        for origin in ["null", "https://evil.example", "http://localhost.evil.example", ""] {
-            assert!(!allowed(&[("Host", "localhost"), ("Origin", origin)]), "{origin}");
+        for origin in [
+            "null",
+            "https://evil.example",
+            "http://localhost.evil.example",
+            "",
+        ] {
+            assert!(
+                !allowed(&[("Host", "localhost"), ("Origin", origin)]),
+                "{origin}"
+            );
         }
-        let request = TestRequest::post().uri("http://evil.example/graphql").append_header(("Host", "localhost"));
-        assert!(local_only(&request.to_http_request(), true, "").is_err(), "a whole URL in the request line");
-        let request = TestRequest::post().append_header(("Host", "localhost")).to_http_request();
+        let request = TestRequest::post()
+            .uri("http://evil.example/graphql")
+            .append_header(("Host", "localhost"));
+        assert!(
+            local_only(&request.to_http_request(), true, "").is_err(),
+            "a whole URL in the request line"
+        );
+        let request = TestRequest::post()
+            .append_header(("Host", "localhost"))
+            .to_http_request();
         assert!(local_only(&request, false, "").is_err(), "not on loopback");
     }
 }

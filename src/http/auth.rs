@@ -22,7 +22,9 @@ pub(super) struct Credential {
 impl Credential {
     /// Whether it may post for this app.
     pub fn covers(&self, app_id: &str) -> bool {
-        self.apps.as_ref().is_none_or(|apps| apps.iter().any(|app| app == app_id))
+        self.apps
+            .as_ref()
+            .is_none_or(|apps| apps.iter().any(|app| app == app_id))
     }
 }
 
@@ -34,7 +36,8 @@ impl Credentials {
         let hashed = |it: &WebhookCredential| Credential {
             name: it.name.clone(),
             username: Sha256::digest(it.username.as_bytes()).into(),
-            pair: Sha256::digest(format!("{}:{}", it.username, it.password.expose()).as_bytes()).into(),
+            pair: Sha256::digest(format!("{}:{}", it.username, it.password.expose()).as_bytes())
+                .into(),
             apps: it.apps.clone(),
         };
         Self(all.iter().map(hashed).collect())
@@ -63,7 +66,10 @@ impl Credentials {
         }
         match self.0.get(hit as usize) {
             Some(credential) => Ok(credential),
-            None => Err(self.0.get(near as usize).map_or(UNKNOWN, |credential| credential.name.as_str())),
+            None => Err(self
+                .0
+                .get(near as usize)
+                .map_or(UNKNOWN, |credential| credential.name.as_str())),
         }
     }
 }
@@ -94,7 +100,11 @@ mod tests {
             password: password.into(),
             apps: None,
         };
-        Credentials::new(&[of("old", "u", "p:w"), of("new", "u", "next"), of("other", "é", "😀")])
+        Credentials::new(&[
+            of("old", "u", "p:w"),
+            of("new", "u", "next"),
+            of("other", "é", "😀"),
+        ])
     }
 
     fn check(values: &[&str]) -> Result<String, String> {
@@ -102,7 +112,10 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        credentials().check(&headers).map(|it| it.name.clone()).map_err(str::to_owned)
+        credentials()
+            .check(&headers)
+            .map(|it| it.name.clone())
+            .map_err(str::to_owned)
     }
 
     fn basic(pair: &str) -> String {
@@ -114,7 +127,10 @@ mod tests {
         assert_eq!(check(&[&basic("u:p:w")]), Ok("old".into()));
         assert_eq!(check(&[&basic("u:next")]), Ok("new".into()));
         assert_eq!(check(&[&basic("é:😀")]), Ok("other".into()));
-        assert_eq!(check(&[&basic("u:next").replace("Basic", "bASIC")]), Ok("new".into()));
+        assert_eq!(
+            check(&[&basic("u:next").replace("Basic", "bASIC")]),
+            Ok("new".into())
+        );
     }
 
     #[test]
@@ -130,7 +146,10 @@ mod tests {
             vec![],
             vec![good.as_str(), good.as_str()],
             vec![&good[..good.len() - 1]],
-            vec![good.trim_end_matches('=')].into_iter().filter(|it| *it != good).collect(),
+            vec![good.trim_end_matches('=')]
+                .into_iter()
+                .filter(|it| *it != good)
+                .collect(),
             vec![&good.replace("Basic ", "Basic  ")],
             vec![&good.replace("Basic", "Bearer")],
             vec!["Basic", "Basic "],

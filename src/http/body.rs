@@ -20,7 +20,10 @@ pub(super) struct Budget {
 
 impl Budget {
     pub fn new(limit: usize) -> Self {
-        Self { used: AtomicUsize::new(0), limit }
+        Self {
+            used: AtomicUsize::new(0),
+            limit,
+        }
     }
 
     pub fn used(&self) -> usize {
@@ -29,7 +32,10 @@ impl Budget {
 
     /// A share that starts empty.
     pub fn share(&self) -> Share<'_> {
-        Share { budget: self, bytes: 0 }
+        Share {
+            budget: self,
+            bytes: 0,
+        }
     }
 }
 
@@ -42,8 +48,15 @@ pub(super) struct Share<'a> {
 impl Share<'_> {
     /// Counted as the bytes come: declared lengths would let a few idle sockets hold everything.
     fn grow(&mut self, bytes: usize) -> bool {
-        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.budget.limit);
-        let grown = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        let fits = |used: usize| {
+            used.checked_add(bytes)
+                .filter(|sum| *sum <= self.budget.limit)
+        };
+        let grown = self
+            .budget
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .is_ok();
         if grown {
             self.bytes += bytes;
         }
@@ -62,12 +75,21 @@ pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), HttpResponse> {
     let unsupported = |detail: &str| Err(problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     let mut types = headers.get_all(CONTENT_TYPE);
     let (first, more) = (types.next().and_then(|it| it.to_str().ok()), types.next());
-    let essence = first.and_then(|it| it.split(';').next()).unwrap_or_default().trim();
+    let essence = first
+        .and_then(|it| it.split(';').next())
+        .unwrap_or_default()
+        .trim();
     if more.is_some() || !essence.eq_ignore_ascii_case("application/json") {
         return unsupported("the content type must be application/json");
     }
-    let plain = |it: &str| it.split(',').all(|coding| coding.trim().eq_ignore_ascii_case("identity"));
-    if !headers.get_all(CONTENT_ENCODING).all(|it| it.to_str().is_ok_and(plain)) {
+    let plain = |it: &str| {
+        it.split(',')
+            .all(|coding| coding.trim().eq_ignore_ascii_case("identity"))
+    };
+    if !headers
+        .get_all(CONTENT_ENCODING)
+        .all(|it| it.to_str().is_ok_and(plain))
+    {
         return unsupported("the body must not be encoded: send it without Content-Encoding");
     }
     Ok(())
@@ -80,7 +102,10 @@ pub(super) async fn read(
     limit: usize,
     share: &mut Share<'_>,
 ) -> Result<Vec<u8>, HttpResponse> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse::<u64>().ok());
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|it| it.to_str().ok())
+        .and_then(|it| it.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
@@ -90,19 +115,34 @@ pub(super) async fn read(
         Ok(result) => result,
         Err(_) => Err(problem::builder(StatusCode::REQUEST_TIMEOUT)
             .force_close()
-            .body(problem::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"))),
+            .body(problem::text(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive within 10 s",
+            ))),
     }
 }
 
-async fn collect(mut payload: web::Payload, limit: usize, capacity: usize, share: &mut Share<'_>) -> Result<Vec<u8>, HttpResponse> {
+async fn collect(
+    mut payload: web::Payload,
+    limit: usize,
+    capacity: usize,
+    share: &mut Share<'_>,
+) -> Result<Vec<u8>, HttpResponse> {
     let mut body = Vec::with_capacity(capacity);
     while let Some(chunk) = std::future::poll_fn(|cx| Pin::new(&mut payload).poll_next(cx)).await {
-        let chunk = chunk.map_err(|_| problem::of(StatusCode::BAD_REQUEST, "the body ended early or is badly framed"))?;
+        let chunk = chunk.map_err(|_| {
+            problem::of(
+                StatusCode::BAD_REQUEST,
+                "the body ended early or is badly framed",
+            )
+        })?;
         if body.len() + chunk.len() > limit {
             return Err(too_large(limit));
         }
         if !share.grow(chunk.len()) {
-            return Err(problem::unavailable("too many bytes are being received at once"));
+            return Err(problem::unavailable(
+                "too many bytes are being received at once",
+            ));
         }
         body.extend_from_slice(&chunk);
     }
@@ -110,7 +150,10 @@ async fn collect(mut payload: web::Payload, limit: usize, capacity: usize, share
 }
 
 fn too_large(limit: usize) -> HttpResponse {
-    problem::of(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"))
+    problem::of(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        &format!("the body may have at most {limit} bytes"),
+    )
 }
 
 #[cfg(test)]

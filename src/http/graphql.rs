@@ -23,18 +23,36 @@ struct Ask {
 }
 
 /// Answers one request.
-pub(super) async fn post(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
-    shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
+pub(super) async fn post(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
+    shared
+        .metrics
+        .graphql_requests
+        .fetch_add(1, Ordering::Relaxed);
     either(answer(&request, payload, &shared).await)
 }
 
-async fn answer(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<HttpResponse, HttpResponse> {
-    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+async fn answer(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &Shared,
+) -> Result<HttpResponse, HttpResponse> {
+    access::local_only(
+        request,
+        shared.config.on_loopback(),
+        "access tokens are needed and none are configured",
+    )?;
     body::expect_json(request.headers())?;
     let mut share = shared.budget.share();
     let body = body::read(request.headers(), payload, BODY_LIMIT, &mut share).await?;
     let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
-    let caller = Caller { apps: None, default_app: shared.config.default_app.clone() };
+    let caller = Caller {
+        apps: None,
+        default_app: shared.config.default_app.clone(),
+    };
     let answer = shared.api.execute(ask, caller).await;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, answer_type(request)))
@@ -50,12 +68,22 @@ fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
         // The parser's own words may quote the body; where it is wrong is enough.
         format!("the body must be a JSON object with query, operationName, variables: wrong at line {}, column {}", error.line(), error.column())
     })?;
-    let query = ask.query.filter(|it| !it.is_empty()).ok_or("the body has no query")?;
+    let query = ask
+        .query
+        .filter(|it| !it.is_empty())
+        .ok_or("the body has no query")?;
     let variables = Value::Object(ask.variables.unwrap_or_default());
-    if variables.as_object().is_some_and(|it| it.len() > VARIABLES_COUNT) || variables.to_string().len() > VARIABLES_LIMIT {
-        return Err(format!("variables may have at most {VARIABLES_LIMIT} bytes and {VARIABLES_COUNT} names"));
+    if variables
+        .as_object()
+        .is_some_and(|it| it.len() > VARIABLES_COUNT)
+        || variables.to_string().len() > VARIABLES_LIMIT
+    {
+        return Err(format!(
+            "variables may have at most {VARIABLES_LIMIT} bytes and {VARIABLES_COUNT} names"
+        ));
     }
-    let mut request = async_graphql::Request::new(query).variables(async_graphql::Variables::from_json(variables));
+    let mut request = async_graphql::Request::new(query)
+        .variables(async_graphql::Variables::from_json(variables));
     request.operation_name = ask.operation_name;
     Ok(request)
 }
@@ -63,7 +91,16 @@ fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
 /// The newer type for those who name it.
 fn answer_type(request: &HttpRequest) -> &'static str {
     let newer = "application/graphql-response+json";
-    let named = |accept: &str| accept.split(',').any(|it| it.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(newer)));
-    let accepted = request.headers().get_all(ACCEPT).any(|it| it.to_str().is_ok_and(named));
+    let named = |accept: &str| {
+        accept.split(',').any(|it| {
+            it.split(';')
+                .next()
+                .is_some_and(|it| it.trim().eq_ignore_ascii_case(newer))
+        })
+    };
+    let accepted = request
+        .headers()
+        .get_all(ACCEPT)
+        .any(|it| it.to_str().is_ok_and(named));
     if accepted { newer } else { "application/json" }
 }

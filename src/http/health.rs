@@ -18,5 +18,8 @@ pub(super) async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
 }
 
 fn ok(body: &'static str) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).insert_header((CACHE_CONTROL, "no-store")).body(body)
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(body)
 }

@@ -57,11 +57,16 @@ impl Metrics {
 
     /// A request failed whose username is that of this credential.
     pub fn auth_failed(&self, name: &str) {
-        self.credentials().entry(name.to_owned()).or_default().failed += 1;
+        self.credentials()
+            .entry(name.to_owned())
+            .or_default()
+            .failed += 1;
     }
 
     fn credentials(&self) -> MutexGuard<'_, BTreeMap<String, PerCredential>> {
-        self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+        self.credentials
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,8 +78,14 @@ fn bump<K: PartialEq>(keys: &[K], counters: &[AtomicU64], key: &K) {
 
 /// The page.
 pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
-    match access::local_only(&request, shared.config.on_loopback(), "access tokens are needed and none are configured") {
-        Ok(()) => HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(page(&shared)),
+    match access::local_only(
+        &request,
+        shared.config.on_loopback(),
+        "access tokens are needed and none are configured",
+    ) {
+        Ok(()) => HttpResponse::Ok()
+            .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+            .body(page(&shared)),
         Err(refusal) => refusal,
     }
 }
@@ -82,36 +93,113 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
 fn page(shared: &Shared) -> String {
     let it = &shared.metrics;
     let mut page = Page(String::new());
-    page.head("chatfold_deliveries_total", "counter", "Deliveries answered 200, by outcome.");
+    page.head(
+        "chatfold_deliveries_total",
+        "counter",
+        "Deliveries answered 200, by outcome.",
+    );
     for (outcome, n) in OUTCOMES.iter().zip(&it.outcomes) {
-        page.row("chatfold_deliveries_total", &[("outcome", outcome)], n.load(Ordering::Relaxed));
+        page.row(
+            "chatfold_deliveries_total",
+            &[("outcome", outcome)],
+            n.load(Ordering::Relaxed),
+        );
     }
-    page.head("chatfold_webhook_responses_total", "counter", "Answers of the webhook route, by status.");
+    page.head(
+        "chatfold_webhook_responses_total",
+        "counter",
+        "Answers of the webhook route, by status.",
+    );
     for (status, n) in STATUSES.iter().zip(&it.statuses) {
-        page.row("chatfold_webhook_responses_total", &[("status", &status.to_string())], n.load(Ordering::Relaxed));
+        page.row(
+            "chatfold_webhook_responses_total",
+            &[("status", &status.to_string())],
+            n.load(Ordering::Relaxed),
+        );
     }
-    page.one("chatfold_refused_total", "counter", "Bodies that were no delivery.", it.refused.load(Ordering::Relaxed));
-    page.head("chatfold_unavailable_total", "counter", "Deliveries answered 503, by what became of them.");
-    page.row("chatfold_unavailable_total", &[("outcome", "not_written")], it.not_written.load(Ordering::Relaxed));
-    page.row("chatfold_unavailable_total", &[("outcome", "unknown")], it.unknown.load(Ordering::Relaxed));
+    page.one(
+        "chatfold_refused_total",
+        "counter",
+        "Bodies that were no delivery.",
+        it.refused.load(Ordering::Relaxed),
+    );
+    page.head(
+        "chatfold_unavailable_total",
+        "counter",
+        "Deliveries answered 503, by what became of them.",
+    );
+    page.row(
+        "chatfold_unavailable_total",
+        &[("outcome", "not_written")],
+        it.not_written.load(Ordering::Relaxed),
+    );
+    page.row(
+        "chatfold_unavailable_total",
+        &[("outcome", "unknown")],
+        it.unknown.load(Ordering::Relaxed),
+    );
     let credentials = it.credentials();
-    page.head("chatfold_webhook_auth_failures_total", "counter", "Failed credentials, by the one with that username.");
+    page.head(
+        "chatfold_webhook_auth_failures_total",
+        "counter",
+        "Failed credentials, by the one with that username.",
+    );
     for (name, per) in credentials.iter() {
-        page.row("chatfold_webhook_auth_failures_total", &[("credential", name)], per.failed);
+        page.row(
+            "chatfold_webhook_auth_failures_total",
+            &[("credential", name)],
+            per.failed,
+        );
     }
-    page.head("chatfold_webhook_credential_deliveries_total", "counter", "Deliveries accepted, by credential.");
+    page.head(
+        "chatfold_webhook_credential_deliveries_total",
+        "counter",
+        "Deliveries accepted, by credential.",
+    );
     for (name, per) in credentials.iter() {
-        page.row("chatfold_webhook_credential_deliveries_total", &[("credential", name)], per.accepted);
+        page.row(
+            "chatfold_webhook_credential_deliveries_total",
+            &[("credential", name)],
+            per.accepted,
+        );
     }
-    page.head("chatfold_webhook_credential_last_used_seconds", "gauge", "When a credential was last used; 0: not since the start.");
+    page.head(
+        "chatfold_webhook_credential_last_used_seconds",
+        "gauge",
+        "When a credential was last used; 0: not since the start.",
+    );
     for (name, per) in credentials.iter() {
-        page.row("chatfold_webhook_credential_last_used_seconds", &[("credential", name)], per.last_used.0 / 1000);
+        page.row(
+            "chatfold_webhook_credential_last_used_seconds",
+            &[("credential", name)],
+            per.last_used.0 / 1000,
+        );
     }
     drop(credentials);
-    page.one("chatfold_graphql_requests_total", "counter", "GraphQL requests.", it.graphql_requests.load(Ordering::Relaxed));
-    page.one("chatfold_log_position", "gauge", "Newest committed log position.", *shared.writer.seq().borrow());
-    page.one("chatfold_intake_bytes", "gauge", "Bytes of bodies being received or waiting for their commit.", shared.budget.used());
-    page.one("chatfold_ready", "gauge", "1 when a delivery would be accepted now.", u8::from(shared.not_ready().is_none()));
+    page.one(
+        "chatfold_graphql_requests_total",
+        "counter",
+        "GraphQL requests.",
+        it.graphql_requests.load(Ordering::Relaxed),
+    );
+    page.one(
+        "chatfold_log_position",
+        "gauge",
+        "Newest committed log position.",
+        *shared.writer.seq().borrow(),
+    );
+    page.one(
+        "chatfold_intake_bytes",
+        "gauge",
+        "Bytes of bodies being received or waiting for their commit.",
+        shared.budget.used(),
+    );
+    page.one(
+        "chatfold_ready",
+        "gauge",
+        "1 when a delivery would be accepted now.",
+        u8::from(shared.not_ready().is_none()),
+    );
     page.0
 }
 
@@ -124,8 +212,15 @@ impl Page {
     }
 
     fn row(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let labels: Vec<String> = labels.iter().map(|(key, text)| format!("{key}=\"{}\"", quoted(text))).collect();
+        let quoted = |text: &str| {
+            text.replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n")
+        };
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(key, text)| format!("{key}=\"{}\"", quoted(text)))
+            .collect();
         let _ = match labels.is_empty() {
             true => writeln!(self.0, "{name} {value}"),
             false => writeln!(self.0, "{name}{{{}}} {value}", labels.join(",")),

@@ -1,6 +1,10 @@
 //! HTTP: who may ask, what a request must look like, and what it is answered.
 //!
 //! A delivery passes method, credentials, type and size before its body is read; nothing here knows what is in it.
+#![allow(
+    clippy::result_large_err,
+    reason = "the error of a handler is its early answer, made once a request"
+)]
 
 mod access;
 mod auth;
@@ -55,11 +59,19 @@ impl Shared {
 
     /// The credentials of now; a request keeps those it began with.
     fn credentials(&self) -> Arc<Credentials> {
-        Arc::clone(&self.credentials.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .credentials
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     fn replace_credentials(&self, new: Credentials) {
-        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        *self
+            .credentials
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 
     /// Why a delivery would be refused now.
@@ -74,7 +86,15 @@ impl Shared {
 /// The routes.
 fn app(
     shared: web::Data<Shared>,
-) -> App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<impl MessageBody>, Error = Error, InitError = ()>> {
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
     App::new()
         .app_data(shared)
         .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
@@ -86,11 +106,17 @@ fn app(
                     problem::method_not_allowed("POST")
                 })),
         )
-        .service(web::resource("/graphql").route(web::post().to(graphql::post)).default_service(only("POST")))
+        .service(
+            web::resource("/graphql")
+                .route(web::post().to(graphql::post))
+                .default_service(only("POST")),
+        )
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))
-        .default_service(web::to(|| async { problem::of(StatusCode::NOT_FOUND, "there is nothing at this path") }))
+        .default_service(web::to(|| async {
+            problem::of(StatusCode::NOT_FOUND, "there is nothing at this path")
+        }))
 }
 
 fn only(allowed: &'static str) -> actix_web::Route {
@@ -99,7 +125,8 @@ fn only(allowed: &'static str) -> actix_web::Route {
 
 /// A resource for GET and HEAD: whatever has another method is answered before the route that follows.
 fn read_only(path: &str) -> actix_web::Resource {
-    let other = actix_web::guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
+    let other =
+        actix_web::guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
     web::resource(path).route(only("GET, HEAD").guard(other))
 }
 

@@ -12,19 +12,25 @@ pub(super) fn of(status: StatusCode, detail: &str) -> HttpResponse {
 /// 405, naming what is allowed.
 pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    builder(status).insert_header((ALLOW, allowed)).body(text(status, &format!("this path takes {allowed}")))
+    builder(status)
+        .insert_header((ALLOW, allowed))
+        .body(text(status, &format!("this path takes {allowed}")))
 }
 
 /// 503 with the seconds after which another attempt makes sense.
 pub(super) fn unavailable(detail: &str) -> HttpResponse {
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    builder(status).insert_header((RETRY_AFTER, "1")).body(text(status, detail))
+    builder(status)
+        .insert_header((RETRY_AFTER, "1"))
+        .body(text(status, detail))
 }
 
 /// The start of an answer of this kind, for those with headers of their own.
 pub(super) fn builder(status: StatusCode) -> HttpResponseBuilder {
     let mut builder = HttpResponse::build(status);
-    builder.insert_header((CONTENT_TYPE, "application/problem+json")).insert_header((CACHE_CONTROL, "no-store"));
+    builder
+        .insert_header((CONTENT_TYPE, "application/problem+json"))
+        .insert_header((CACHE_CONTROL, "no-store"));
     builder
 }
 

@@ -29,8 +29,12 @@ pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let _lock = Lock::acquire(&config.db)?;
     prepare_file(&config.db)?;
     // Bound before the file is opened: who connects meanwhile waits instead of being turned away.
-    let listener = TcpListener::bind(config.listen)
-        .with_context(|| format!("cannot listen on {} (choose another address with --listen)", config.listen))?;
+    let listener = TcpListener::bind(config.listen).with_context(|| {
+        format!(
+            "cannot listen on {} (choose another address with --listen)",
+            config.listen
+        )
+    })?;
     actix_web::rt::System::new().block_on(run(config, listener))
 }
 
@@ -47,9 +51,15 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
             failure.notify_one();
         })
     };
-    let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
-    let api = Api::open(&config.db, Limits { timeout: config.query_timeout })
-        .with_context(|| format!("opening {} to read", config.db.display()))?;
+    let writer = Writer::start(&config.db, on_failure)
+        .with_context(|| format!("opening {}", config.db.display()))?;
+    let api = Api::open(
+        &config.db,
+        Limits {
+            timeout: config.query_timeout,
+        },
+    )
+    .with_context(|| format!("opening {} to read", config.db.display()))?;
     let address = listener.local_addr()?;
     let (workers, file) = (config.workers, config.db.clone());
     let shared = web::Data::new(Shared::new(config, writer.clone(), api, failed));
@@ -82,7 +92,9 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
     // actix itself may wait a little longer than it was told to.
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
     server.abort();
-    tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping the writer")?;
+    tokio::task::spawn_blocking(move || writer.stop())
+        .await
+        .context("stopping the writer")?;
     tracing::info!("stopped");
     Ok(code)
 }
@@ -93,17 +105,24 @@ fn reload(shared: &Shared) {
         // The address stays what it is, whatever the file says now.
         new.listen = shared.config.listen;
         if new.credentials.is_empty() && !shared.credentials().is_empty() {
-            return Err(crate::config::ConfigError("it holds no webhook credentials any more; restart to run without".into()));
+            return Err(crate::config::ConfigError(
+                "it holds no webhook credentials any more; restart to run without".into(),
+            ));
         }
         new.check_serve().map(|()| new)
     });
     match checked {
         Ok(new) => {
             let credentials = Credentials::new(&new.credentials);
-            tracing::info!(credentials = credentials.len(), "read the webhook credentials again");
+            tracing::info!(
+                credentials = credentials.len(),
+                "read the webhook credentials again"
+            );
             shared.replace_credentials(credentials);
         }
-        Err(error) => tracing::error!(%error, "the new configuration is not used, the old credentials stay"),
+        Err(error) => {
+            tracing::error!(%error, "the new configuration is not used, the old credentials stay");
+        }
     }
 }
 
@@ -123,7 +142,9 @@ fn prepare_file(path: &Path) -> anyhow::Result<()> {
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => warn_if_wide(path),
-        Err(error) => return Err(error).with_context(|| format!("cannot make the file {}", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot make the file {}", path.display()));
+        }
     }
     Ok(())
 }
@@ -134,7 +155,10 @@ fn warn_if_wide(path: &Path) {
     if let Ok(meta) = std::fs::metadata(path)
         && meta.permissions().mode() & 0o077 != 0
     {
-        tracing::warn!("others may read {}: it holds chats and secrets, `chmod 600` it", path.display());
+        tracing::warn!(
+            "others may read {}: it holds chats and secrets, `chmod 600` it",
+            path.display()
+        );
     }
 }
 

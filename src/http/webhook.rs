@@ -10,28 +10,48 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use std::sync::atomic::Ordering;
 
 /// Takes one delivery.
-pub(super) async fn post(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+pub(super) async fn post(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
     let response = either(take(&request, payload, &shared).await);
     shared.metrics.answered(response.status());
     response
 }
 
-async fn take(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<HttpResponse, HttpResponse> {
+async fn take(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &Shared,
+) -> Result<HttpResponse, HttpResponse> {
     let credentials = shared.credentials();
     let credential = admit(request, shared, &credentials)?;
     body::expect_json(request.headers())?;
     if shared.failed.load(Ordering::Acquire) {
-        return Err(problem::unavailable("the file cannot be written: the server is stopping"));
+        return Err(problem::unavailable(
+            "the file cannot be written: the server is stopping",
+        ));
     }
     let mut share = shared.budget.share();
-    let body = body::read(request.headers(), payload, shared.config.body_limit, &mut share).await?;
+    let body = body::read(
+        request.headers(),
+        payload,
+        shared.config.body_limit,
+        &mut share,
+    )
+    .await?;
 
     let received_at = clock::now();
     let envelope = match Envelope::parse(&body) {
         Ok(envelope) => envelope,
         Err(problem) => {
             let detail = problem.to_string();
-            tracing::warn!(problem = detail, bytes = body.len(), "refused what is no delivery; see `chatfold events --refused`");
+            tracing::warn!(
+                problem = detail,
+                bytes = body.len(),
+                "refused what is no delivery; see `chatfold events --refused`"
+            );
             shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
             shared.writer.refuse(received_at, detail.clone(), body);
             return Err(problem::of(StatusCode::BAD_REQUEST, &detail));
@@ -39,8 +59,15 @@ async fn take(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> 
     };
     if let Some(credential) = credential {
         if !credential.covers(&envelope.app_id) {
-            tracing::warn!(credential = credential.name, app_id = short(&envelope.app_id), "refused a delivery for an app the credential is not for");
-            return Err(problem::of(StatusCode::FORBIDDEN, "this credential is not for the appId of the delivery"));
+            tracing::warn!(
+                credential = credential.name,
+                app_id = short(&envelope.app_id),
+                "refused a delivery for an app the credential is not for"
+            );
+            return Err(problem::of(
+                StatusCode::FORBIDDEN,
+                "this credential is not for the appId of the delivery",
+            ));
         }
         shared.metrics.authenticated(&credential.name, received_at);
     }
@@ -74,8 +101,15 @@ fn admit<'a>(
     match credentials.check(request.headers()) {
         Ok(credential) => Ok(Some(credential)),
         Err(name) => {
-            let peer = request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
-            tracing::info!(credential = name, peer, "refused a delivery without valid credentials");
+            let peer = request
+                .peer_addr()
+                .map(|peer| peer.ip().to_string())
+                .unwrap_or_default();
+            tracing::info!(
+                credential = name,
+                peer,
+                "refused a delivery without valid credentials"
+            );
             shared.metrics.auth_failed(name);
             Err(unauthorized())
         }
@@ -86,13 +120,23 @@ fn admit<'a>(
 fn unauthorized() -> HttpResponse {
     let status = StatusCode::UNAUTHORIZED;
     problem::builder(status)
-        .insert_header((WWW_AUTHENTICATE, "Basic realm=\"chatfold\", charset=\"UTF-8\""))
-        .body(problem::text(status, "valid webhook credentials are needed"))
+        .insert_header((
+            WWW_AUTHENTICATE,
+            "Basic realm=\"chatfold\", charset=\"UTF-8\"",
+        ))
+        .body(problem::text(
+            status,
+            "valid webhook credentials are needed",
+        ))
 }
 
 /// The legacy `before_message` hook reads our answer: it is always `{}`.
 fn taken(shared: &Shared, receipt: Receipt) -> HttpResponse {
-    let outcome = if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() };
+    let outcome = if receipt.duplicate {
+        "duplicate"
+    } else {
+        receipt.outcome.as_str()
+    };
     shared.metrics.delivered(outcome);
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))

@@ -35,14 +35,21 @@ impl TestServer {
     /// In a folder that another server may have used before.
     pub fn within(dir: Arc<TempDir>, toml: &str) -> Self {
         std::fs::write(dir.path().join("chatfold.toml"), toml).unwrap();
-        let mut child = command(&dir, &["serve"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = command(&dir, &["serve"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let stderr = Arc::new(Mutex::new(String::new()));
         let address = loop {
             let mut line = String::new();
             if lines.read_line(&mut line).unwrap() == 0 {
                 let status = child.wait();
-                panic!("the server did not start ({status:?}): {}", stderr.lock().unwrap());
+                panic!(
+                    "the server did not start ({status:?}): {}",
+                    stderr.lock().unwrap()
+                );
             }
             stderr.lock().unwrap().push_str(&line);
             if let Some((_, rest)) = line.split_once("listening on http://") {
@@ -57,7 +64,12 @@ impl TestServer {
                 kept.push('\n');
             }
         });
-        Self { child, address, dir, stderr }
+        Self {
+            child,
+            address,
+            dir,
+            stderr,
+        }
     }
 
     pub fn dir(&self) -> Arc<TempDir> {
@@ -81,7 +93,11 @@ impl TestServer {
     pub fn wait_for_log(&self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(5);
         while !self.log().contains(text) {
-            assert!(Instant::now() < deadline, "no {text:?} in the log: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "no {text:?} in the log: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -93,7 +109,10 @@ impl TestServer {
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.pid().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -114,7 +133,11 @@ impl TestServer {
     pub fn run(&self, args: &[&str]) -> (i32, String, String) {
         let output = command(&self.dir, args).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        (
+            output.status.code().unwrap(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -131,14 +154,22 @@ impl TestServer {
     }
 
     /// Any method, with ureq.
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .proxy(None)
             .timeout_global(Some(Duration::from_secs(20)))
             .build();
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -161,7 +192,9 @@ impl TestServer {
     /// Bytes as they are, for what a client library would not send; the answer up to the end of the connection.
     pub fn raw(&self, bytes: impl AsRef<[u8]>) -> Answer {
         let mut socket = TcpStream::connect(self.address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         socket.write_all(bytes.as_ref()).unwrap();
         let mut text = Vec::new();
         // A reset after the answer is as good as an end.
@@ -179,7 +212,12 @@ impl Drop for TestServer {
 
 fn command(dir: &TempDir, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatfold"));
-    command.current_dir(dir.path()).args(args).args(["--listen", "127.0.0.1:0", "--config", "chatfold.toml"]);
+    command.current_dir(dir.path()).args(args).args([
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        "chatfold.toml",
+    ]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATFOLD_")) {
         command.env_remove(name);
     }
@@ -189,9 +227,17 @@ fn command(dir: &TempDir, args: &[&str]) -> Command {
 /// Runs the binary in an empty folder: exit code, stdout, stderr.
 pub fn chatfold(args: &[&str]) -> (i32, String, String) {
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_chatfold")).current_dir(dir.path()).args(args).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_chatfold"))
+        .current_dir(dir.path())
+        .args(args)
+        .output()
+        .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 /// What came back.
@@ -205,20 +251,30 @@ pub struct Answer {
 impl Answer {
     fn parse(text: &str) -> Self {
         // Interim answers (100 Continue) come before the one that counts.
-        let text = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(text);
+        let text = text
+            .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
+            .unwrap_or(text);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|it| it.parse().ok());
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1))
+            .and_then(|it| it.parse().ok());
         let headers = lines.filter_map(|line| line.split_once(": "));
         Self {
             status: status.unwrap_or_else(|| panic!("no answer: {text:?}")),
-            headers: headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
             body: body.to_owned(),
         }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(it, _)| it == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -229,7 +285,10 @@ impl Answer {
     #[track_caller]
     pub fn problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         let json = self.json();
         assert_eq!(json["status"], status);
         assert_eq!(json["type"], "about:blank");
@@ -241,5 +300,8 @@ impl Answer {
 /// The header's value.
 pub fn basic(pair: &str) -> String {
     use base64::Engine;
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    )
 }

@@ -131,7 +131,10 @@ pub struct Inspector(Connection);
 /// Opens the file, with words for people where there is none.
 pub fn open(path: &Path) -> Result<Inspector, StoreError> {
     if !path.exists() {
-        return Err(StoreError::Unusable(format!("there is no file {}: name it with --db", path.display())));
+        return Err(StoreError::Unusable(format!(
+            "there is no file {}: name it with --db",
+            path.display()
+        )));
     }
     open_reader(path).map(Inspector)
 }
@@ -161,7 +164,11 @@ impl Inspector {
     }
 
     /// Hands over refused deliveries, newest first.
-    pub fn refused(&self, filter: &Filter, each: &mut dyn FnMut(RefusedRow) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub fn refused(
+        &self,
+        filter: &Filter,
+        each: &mut dyn FnMut(RefusedRow) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut statement = self.0.prepare(REFUSED)?;
         let mut rows = statement.query(named_params! {
             ":since": filter.since.map(|time| time.0),
@@ -185,13 +192,26 @@ impl Inspector {
         let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
         let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let span = "SELECT min(received_at), max(last_received_at), min(occurred_at), max(occurred_at) FROM events";
-        let time = |row: &Row<'_>, index: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(Time));
-        let (first_received_at, last_received_at, first_occurred_at, last_occurred_at) =
-            conn.query_row(span, [], |row| Ok((time(row, 0)?, time(row, 1)?, time(row, 2)?, time(row, 3)?)))?;
-        let seq = conn.query_row("SELECT seq FROM events ORDER BY seq DESC LIMIT 1", [], |row| row.get(0)).optional()?;
+        let time = |row: &Row<'_>, index: usize| {
+            Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(Time))
+        };
+        let (first_received_at, last_received_at, first_occurred_at, last_occurred_at) = conn
+            .query_row(span, [], |row| {
+                Ok((time(row, 0)?, time(row, 1)?, time(row, 2)?, time(row, 3)?))
+            })?;
+        let seq = conn
+            .query_row(
+                "SELECT seq FROM events ORDER BY seq DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
         let mut tables = Vec::new();
         for (table, count) in COUNTED {
-            tables.push(((*table).to_owned(), conn.query_row(count, [], |row| row.get(0))?));
+            tables.push((
+                (*table).to_owned(),
+                conn.query_row(count, [], |row| row.get(0))?,
+            ));
         }
         Ok(Summary {
             bytes: pages * page,
@@ -201,8 +221,14 @@ impl Inspector {
             first_occurred_at,
             last_occurred_at,
             apps: apps(&conn)?,
-            outcomes: counts(&conn, "SELECT outcome, count(*) FROM events GROUP BY outcome ORDER BY 2 DESC, 1")?,
-            triggers: counts(&conn, "SELECT trigger, count(*) FROM events GROUP BY trigger ORDER BY 2 DESC, 1")?,
+            outcomes: counts(
+                &conn,
+                "SELECT outcome, count(*) FROM events GROUP BY outcome ORDER BY 2 DESC, 1",
+            )?,
+            triggers: counts(
+                &conn,
+                "SELECT trigger, count(*) FROM events GROUP BY trigger ORDER BY 2 DESC, 1",
+            )?,
             tables,
         })
     }
