@@ -185,3 +185,13 @@ fn events_and_inspect_tell_what_is_in_the_file() {
         "{stdout}"
     );
 }
+
+#[test]
+fn what_is_refused_never_echoes_the_body() {
+    let server = TestServer::start();
+    let answer = server.deliver("{\"secret-canary\":");
+    answer.problem(400);
+    assert!(!answer.body.contains("canary") && !server.log().contains("canary"));
+    let answer = server.post("/graphql", &[JSON], "{\"query\": secret-canary}");
+    assert!(!answer.body.contains("canary"));
+}

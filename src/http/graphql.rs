@@ -46,7 +46,7 @@ async fn answer(
         "access tokens are needed and none are configured",
     )?;
     body::expect_json(request.headers())?;
-    let mut share = shared.budget.share();
+    let mut share = shared.graphql_budget.share();
     let body = body::read(request.headers(), payload, BODY_LIMIT, &mut share).await?;
     let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
     let caller = Caller {

@@ -1,5 +1,6 @@
 //! `GET /metrics`: Prometheus text over a handful of atomics. A registry is a value, so parallel tests share nothing.
 
+use super::auth::UNKNOWN;
 use super::{Shared, access};
 use crate::ids::Time;
 use actix_web::http::StatusCode;
@@ -139,6 +140,7 @@ fn page(shared: &Shared) -> String {
         it.unknown.load(Ordering::Relaxed),
     );
     let credentials = it.credentials();
+    let known = || credentials.iter().filter(|(name, _)| *name != UNKNOWN);
     page.head(
         "chatfold_webhook_auth_failures_total",
         "counter",
@@ -156,7 +158,7 @@ fn page(shared: &Shared) -> String {
         "counter",
         "Deliveries accepted, by credential.",
     );
-    for (name, per) in credentials.iter() {
+    for (name, per) in known() {
         page.row(
             "chatfold_webhook_credential_deliveries_total",
             &[("credential", name)],
@@ -168,7 +170,7 @@ fn page(shared: &Shared) -> String {
         "gauge",
         "When a credential was last used; 0: not since the start.",
     );
-    for (name, per) in credentials.iter() {
+    for (name, per) in known() {
         page.row(
             "chatfold_webhook_credential_last_used_seconds",
             &[("credential", name)],

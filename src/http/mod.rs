@@ -32,6 +32,8 @@ use metrics::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
+
 /// What all workers share.
 struct Shared {
     config: Config,
@@ -39,6 +41,8 @@ struct Shared {
     api: Api,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
+    /// Apart from the deliveries', which questions must not displace.
+    graphql_budget: Budget,
     metrics: Metrics,
     /// The writer met an error that forbids going on: every delivery is refused from now on.
     failed: Arc<AtomicBool>,
@@ -49,6 +53,7 @@ impl Shared {
         Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
             budget: Budget::new(config.bytes_in_flight),
+            graphql_budget: Budget::new(GRAPHQL_BYTES_IN_FLIGHT),
             metrics: Metrics::default(),
             config,
             writer,

@@ -20,6 +20,8 @@ use tokio::sync::Notify;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const CONNECTIONS_PER_WORKER: usize = 1024;
+#[cfg(target_os = "linux")]
+const SIGXFSZ: i32 = 25;
 const DRAIN_SECONDS: u64 = 3;
 
 /// Runs the server until a signal or a failure of the file ends it.
@@ -42,6 +44,9 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    // A file at its `ulimit -f` is a full disk, not the end: with a handler the write fails instead.
+    #[cfg(target_os = "linux")]
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
     let failed = Arc::new(AtomicBool::new(false));
     let failure = Arc::new(Notify::new());
     let on_failure = {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const WEBHOOK: &str = "/webhooks/cometchat";
+const LOOPBACK: &str = "127.0.0.1:0";
 pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// A server, killed when dropped.
@@ -34,8 +35,17 @@ impl TestServer {
 
     /// In a folder that another server may have used before.
     pub fn within(dir: Arc<TempDir>, toml: &str) -> Self {
+        Self::launch(dir, toml, LOOPBACK)
+    }
+
+    /// On every address of this machine.
+    pub fn public(toml: &str) -> Self {
+        Self::launch(Arc::new(tempfile::tempdir().unwrap()), toml, "0.0.0.0:0")
+    }
+
+    fn launch(dir: Arc<TempDir>, toml: &str, listen: &str) -> Self {
         std::fs::write(dir.path().join("chatfold.toml"), toml).unwrap();
-        let mut child = command(&dir, &["serve"])
+        let mut child = command(&dir, &["serve"], listen)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -131,7 +141,7 @@ impl TestServer {
 
     /// Runs another command on the same file: exit code, stdout, stderr.
     pub fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let output = command(&self.dir, args).output().unwrap();
+        let output = command(&self.dir, args, LOOPBACK).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (
             output.status.code().unwrap(),
@@ -210,11 +220,11 @@ impl Drop for TestServer {
     }
 }
 
-fn command(dir: &TempDir, args: &[&str]) -> Command {
+fn command(dir: &TempDir, args: &[&str], listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatfold"));
     command.current_dir(dir.path()).args(args).args([
         "--listen",
-        "127.0.0.1:0",
+        listen,
         "--config",
         "chatfold.toml",
     ]);
