@@ -1,12 +1,14 @@
 //! Reading a body: by type, by size declared and counted, within its time, within what all bodies together may hold.
 
 use super::problem;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::{HttpResponse, web};
 use futures_core::Stream;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// From the end of the head to the end of the body; actix itself has no such limit.
@@ -98,7 +100,7 @@ pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), HttpResponse> {
 /// The body, or 413, 408, 503.
 pub(super) async fn read(
     headers: &HeaderMap,
-    payload: web::Payload,
+    payload: &mut web::Payload,
     limit: usize,
     share: &mut Share<'_>,
 ) -> Result<Vec<u8>, HttpResponse> {
@@ -123,13 +125,13 @@ pub(super) async fn read(
 }
 
 async fn collect(
-    mut payload: web::Payload,
+    payload: &mut web::Payload,
     limit: usize,
     capacity: usize,
     share: &mut Share<'_>,
 ) -> Result<Vec<u8>, HttpResponse> {
     let mut body = Vec::with_capacity(capacity);
-    while let Some(chunk) = std::future::poll_fn(|cx| Pin::new(&mut payload).poll_next(cx)).await {
+    while let Some(chunk) = std::future::poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx)).await {
         let chunk = chunk.map_err(|_| {
             problem::of(
                 StatusCode::BAD_REQUEST,
@@ -147,6 +149,37 @@ async fn collect(
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// An answer that may come before the end of the body. actix reads on without an end where a chunked body was dropped
+/// (a peer that drips would hold its connection for ever); while the body is alive it closes the connection instead.
+pub(super) fn closing(response: HttpResponse, payload: web::Payload) -> HttpResponse {
+    response
+        .map_body(|_, inner| Closing {
+            inner,
+            _payload: payload,
+        })
+        .map_into_boxed_body()
+}
+
+struct Closing {
+    inner: BoxBody,
+    _payload: web::Payload,
+}
+
+impl MessageBody for Closing {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.inner.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<web::Bytes, Self::Error>>> {
+        Pin::new(&mut self.inner).poll_next(cx)
+    }
 }
 
 fn too_large(limit: usize) -> HttpResponse {

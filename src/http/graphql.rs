@@ -25,19 +25,20 @@ struct Ask {
 /// Answers one request.
 pub(super) async fn post(
     request: HttpRequest,
-    payload: web::Payload,
+    mut payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
     shared
         .metrics
         .graphql_requests
         .fetch_add(1, Ordering::Relaxed);
-    either(answer(&request, payload, &shared).await)
+    let response = either(answer(&request, &mut payload, &shared).await);
+    body::closing(response, payload)
 }
 
 async fn answer(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: &mut web::Payload,
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
     access::local_only(

@@ -1,7 +1,7 @@
 //! `GET /metrics`: Prometheus text over a handful of atomics. A registry is a value, so parallel tests share nothing.
 
 use super::auth::UNKNOWN;
-use super::{Shared, access};
+use super::{Shared, access, body};
 use crate::ids::Time;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
@@ -78,17 +78,19 @@ fn bump<K: PartialEq>(keys: &[K], counters: &[AtomicU64], key: &K) {
 }
 
 /// The page.
-pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
-    match access::local_only(
-        &request,
-        shared.config.on_loopback(),
-        "access tokens are needed and none are configured",
-    ) {
+pub(super) async fn get(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
+    let missing = "access tokens are needed and none are configured";
+    let response = match access::local_only(&request, shared.config.on_loopback(), missing) {
         Ok(()) => HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
             .body(page(&shared)),
         Err(refusal) => refusal,
-    }
+    };
+    body::closing(response, payload)
 }
 
 fn page(shared: &Shared) -> String {

@@ -106,10 +106,12 @@ fn app(
         .service(
             web::resource("/webhooks/cometchat")
                 .route(web::post().to(webhook::post))
-                .default_service(web::to(|shared: web::Data<Shared>| async move {
-                    shared.metrics.answered(StatusCode::METHOD_NOT_ALLOWED);
-                    problem::method_not_allowed("POST")
-                })),
+                .default_service(web::to(
+                    |shared: web::Data<Shared>, payload: web::Payload| async move {
+                        shared.metrics.answered(StatusCode::METHOD_NOT_ALLOWED);
+                        body::closing(problem::method_not_allowed("POST"), payload)
+                    },
+                )),
         )
         .service(
             web::resource("/graphql")
@@ -119,13 +121,18 @@ fn app(
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))
-        .default_service(web::to(|| async {
-            problem::of(StatusCode::NOT_FOUND, "there is nothing at this path")
+        .default_service(web::to(|payload: web::Payload| async {
+            body::closing(
+                problem::of(StatusCode::NOT_FOUND, "there is nothing at this path"),
+                payload,
+            )
         }))
 }
 
 fn only(allowed: &'static str) -> actix_web::Route {
-    web::to(move || async move { problem::method_not_allowed(allowed) })
+    web::to(move |payload: web::Payload| async move {
+        body::closing(problem::method_not_allowed(allowed), payload)
+    })
 }
 
 /// A resource for GET and HEAD: whatever has another method is answered before the route that follows.

@@ -12,17 +12,17 @@ use std::sync::atomic::Ordering;
 /// Takes one delivery.
 pub(super) async fn post(
     request: HttpRequest,
-    payload: web::Payload,
+    mut payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let response = either(take(&request, payload, &shared).await);
+    let response = either(take(&request, &mut payload, &shared).await);
     shared.metrics.answered(response.status());
-    response
+    body::closing(response, payload)
 }
 
 async fn take(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: &mut web::Payload,
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
     let credentials = shared.credentials();
