@@ -18,6 +18,8 @@ use std::time::Duration;
 const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=32 << 20;
 const BYTES_IN_FLIGHT: RangeInclusive<u64> = 1 << 20..=4 << 30;
 const WORKERS: RangeInclusive<u64> = 1..=64;
+/// Of the HTTP library only what is wrong: it tells of each worker.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
 const QUERY_TIMEOUT_MS: RangeInclusive<u64> = 100..=60_000;
 
 /// The settings do not make sense: wrong use, exit code 2. The text says what to change.
@@ -87,7 +89,7 @@ pub struct Flags {
         env = "CHATFOLD_LOG_FORMAT"
     )]
     pub log_format: Option<LogFormat>,
-    /// Which log lines: a level, or module=level, separated by commas [default: info]
+    /// Which log lines: a level, or module=level, separated by commas [default: info,actix_server=warn]
     #[arg(
         long,
         global = true,
@@ -159,7 +161,7 @@ impl Config {
             .log_filter
             .clone()
             .or(file.log_filter)
-            .unwrap_or_else(|| "info".into());
+            .unwrap_or_else(|| DEFAULT_FILTER.into());
         tracing_subscriber::EnvFilter::try_new(&log_filter)
             .map_err(|error| ConfigError(format!("log_filter {log_filter:?}: {error}")))?;
         let config = Self {

@@ -159,3 +159,24 @@ fn off_loopback_long_passwords_are_needed() {
         "loopback"
     );
 }
+
+#[test]
+fn the_example_says_the_defaults() {
+    let example = resolve(
+        include_str!("../../chatfold.toml.example"),
+        &[],
+        Flags::default(),
+    )
+    .unwrap();
+    let plain = resolve("workers = 2", &[], Flags::default()).unwrap();
+    let shown = |config: Config| {
+        format!(
+            "{:?}",
+            Config {
+                flags: Flags::default(),
+                ..config
+            }
+        )
+    };
+    assert_eq!(shown(example), shown(plain));
+}
