@@ -37,8 +37,8 @@ const NOT_THE_FACT: &[&str] = &["webhook", "region", "origin", "chatAPIVersion"]
 impl Envelope {
     /// Reads a body. JSON by the grammar whose envelope is whole always passes; what is wrong inside `data` is an
     /// outcome, not an error.
-    pub fn parse(body: Vec<u8>) -> Result<Self, NotADelivery> {
-        let document = Document::parse(body).map_err(|error| NotADelivery(error.to_string()))?;
+    pub fn parse(body: &[u8]) -> Result<Self, NotADelivery> {
+        let document = Document::parse(body.to_vec()).map_err(|error| NotADelivery(error.to_string()))?;
         let root = document.root();
         if !root.is_object() {
             return Err(NotADelivery("expected a JSON object".into()));
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Envelope {
-        Envelope::parse(body.as_bytes().to_vec()).unwrap()
+        Envelope::parse(body.as_bytes()).unwrap()
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
             (r#"{"trigger":"t","appId":5}"#, "appId: expected text"),
             ("{", "not JSON: expected a key in double quotes at byte 1"),
         ] {
-            assert_eq!(Envelope::parse(body.as_bytes().to_vec()).unwrap_err().0, problem);
+            assert_eq!(Envelope::parse(body.as_bytes()).unwrap_err().0, problem);
         }
     }
 

@@ -50,7 +50,7 @@ pub fn refold(conn: &Connection, mut progress: impl FnMut(i64)) -> Result<(), St
         let Some(last) = chunk.last() else { return Ok(()) };
         seq = last.fact.seq;
         for logged in chunk {
-            let Ok(envelope) = Envelope::parse(logged.body.into_bytes()) else { continue };
+            let Ok(envelope) = Envelope::parse(logged.body.as_bytes()) else { continue };
             if (envelope.outcome, &envelope.reason) != (logged.outcome, &logged.reason) {
                 log::judge(conn, logged.fact.seq, envelope.outcome, envelope.reason.as_deref())?;
             }

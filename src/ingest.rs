@@ -82,7 +82,7 @@ impl Ingest {
         }
         let (body, received_at) = unwrap(line);
         let arrival = received_at.unwrap_or_else(self.now);
-        let outcome = match Envelope::parse(body.clone()) {
+        let outcome = match Envelope::parse(&body) {
             Ok(envelope) => {
                 let source = Source::Ingest { run: &mut self.run, bare: received_at.is_none() };
                 let receipt = log::append(&self.conn, &envelope, arrival, source)?;

@@ -7,7 +7,7 @@
 mod output;
 mod parse;
 
-pub use output::{canonical, has_secret, quote, redact, redact_member};
+pub use output::{canonical, has_secret, quote, redact, redact_member, redact_text};
 use std::borrow::Cow;
 
 /// A parsed text.

@@ -2,10 +2,14 @@
 //! answers GraphQL over them.
 
 pub mod change;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod envelope;
 pub mod feed;
 pub mod fold;
+pub mod graphql;
+pub mod http;
 pub mod ids;
 pub mod ingest;
 pub mod json;

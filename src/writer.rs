@@ -5,7 +5,8 @@
 
 use crate::envelope::Envelope;
 use crate::ids::Time;
-use crate::log::{self, Receipt, Source};
+pub use crate::log::Receipt;
+use crate::log::{self, Source};
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, log as table};
 use std::path::Path;

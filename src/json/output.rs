@@ -26,6 +26,11 @@ pub fn redact(json: Json<'_>) -> String {
     write(json, "", is_secret)
 }
 
+/// The same for a text that may be no JSON at all: then null.
+pub fn redact_text(text: &str) -> String {
+    Document::parse(text.as_bytes().to_vec()).map_or_else(|_| "null".to_owned(), |document| redact(document.root()))
+}
+
 /// The same for a value that stands under `key`; `None` where it is a secret itself.
 pub fn redact_member(key: &str, json: Json<'_>) -> Option<String> {
     (!is_secret("", key)).then(|| write(json, key, is_secret))

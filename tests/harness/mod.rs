@@ -32,7 +32,7 @@ impl Harness {
 
     /// Delivers over HTTP at an instant (ms).
     pub fn post(&self, body: &str, at: i64) -> Receipt {
-        let envelope = Envelope::parse(body.as_bytes().to_vec()).unwrap();
+        let envelope = Envelope::parse(body.as_bytes()).unwrap();
         sqlite::begin(&self.conn).unwrap();
         let receipt = log::append(&self.conn, &envelope, Time(at), Source::Http).unwrap();
         sqlite::commit(&self.conn).unwrap();
@@ -49,7 +49,7 @@ impl Harness {
         let mut run = Run::new(&self.conn).unwrap();
         sqlite::begin(&self.conn).unwrap();
         let append = |(body, at): (&str, Option<i64>)| {
-            let envelope = Envelope::parse(body.as_bytes().to_vec()).unwrap();
+            let envelope = Envelope::parse(body.as_bytes()).unwrap();
             let source = Source::Ingest { run: &mut run, bare: at.is_none() };
             log::append(&self.conn, &envelope, Time(at.unwrap_or(NOON)), source).unwrap()
         };

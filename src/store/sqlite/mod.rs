@@ -14,6 +14,7 @@ mod rows;
 mod user;
 mod write;
 
+pub mod inspect;
 pub mod log;
 
 pub use membership::{changes, rosters};

@@ -1,0 +1,72 @@
+//! `chatfold ingest`: deliveries from files into the log.
+
+use super::lock::Lock;
+use crate::clock;
+use crate::config::Config;
+use crate::ingest::{Ingest, inputs};
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What to read.
+#[derive(Debug, Args)]
+pub struct IngestArgs {
+    /// JSON or NDJSON files, folders of such, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Reads deliveries into the log while no server holds the file. Exit code 1 where a line was no delivery.
+pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
+    let mut files = Vec::new();
+    for path in args.paths.iter().filter(|path| !is_stdin(path)) {
+        files.extend(inputs(path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
+    crate::http::prepare_file(&config.db)?;
+    let mut ingest =
+        Ingest::open(&config.db, clock::now).with_context(|| format!("opening {}", config.db.display()))?;
+    let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
+    let bar = bar(bytes);
+    for path in &files {
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        ingest.read(&path.display().to_string(), BufReader::new(file), |bytes| bar.inc(bytes))?;
+    }
+    if args.paths.iter().any(|path| is_stdin(path)) {
+        ingest.read("-", io::stdin().lock(), |bytes| bar.inc(bytes))?;
+    }
+    bar.finish_and_clear();
+    let (counts, problems) = ingest.finish()?;
+    for problem in &problems {
+        eprintln!("no delivery: {problem}");
+    }
+    let told: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
+    let total: u64 = counts.values().sum();
+    eprintln!(
+        "{total} deliveries into {}: {}",
+        config.db.display(),
+        if told.is_empty() { "none".into() } else { told.join(", ") }
+    );
+    if counts.contains_key("refused") {
+        eprintln!("what is no delivery is kept aside: chatfold events --refused");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn bar(bytes: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

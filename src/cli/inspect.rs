@@ -1,0 +1,87 @@
+//! `chatfold inspect`: what is in this file.
+
+use super::table;
+use crate::config::Config;
+use crate::ids::Time;
+use crate::store::sqlite::inspect::{self, Summary};
+use clap::Args;
+use serde_json::json;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// How to print it.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Counts what is there, in one snapshot. Reads only; a server may be running.
+pub fn run(config: &Config, args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    let summary = inspect::open(&config.db)?.summary()?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if args.json {
+        writeln!(out, "{}", to_json(config, &summary))?;
+    } else {
+        print(config, &summary, &mut out)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
+    let time = |time: Option<Time>| time.map(Time::rfc3339);
+    let counts =
+        |all: &[(String, i64)]| all.iter().map(|(name, n)| (name.clone(), json!(n))).collect::<serde_json::Map<_, _>>();
+    let apps = summary.apps.iter().map(|app| {
+        json!({
+            "appId": app.app_id,
+            "region": app.region,
+            "firstSeenAt": app.first_seen_at.rfc3339(),
+            "lastEventAt": app.last_event_at.rfc3339(),
+            "eventsCount": app.events_count,
+        })
+    });
+    json!({
+        "file": config.db.display().to_string(),
+        "bytes": summary.bytes,
+        "seq": summary.seq,
+        "firstReceivedAt": time(summary.first_received_at),
+        "lastReceivedAt": time(summary.last_received_at),
+        "firstOccurredAt": time(summary.first_occurred_at),
+        "lastOccurredAt": time(summary.last_occurred_at),
+        "apps": apps.collect::<Vec<_>>(),
+        "outcomes": counts(&summary.outcomes),
+        "triggers": counts(&summary.triggers),
+        "tables": counts(&summary.tables),
+    })
+}
+
+fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::Result<()> {
+    let span = |from: Option<Time>, to: Option<Time>| match (from, to) {
+        (Some(from), Some(to)) => format!("{from} to {to}"),
+        _ => "nothing yet".to_owned(),
+    };
+    writeln!(out, "file      {}, {} bytes", config.db.display(), summary.bytes)?;
+    writeln!(out, "log       {} events", summary.seq)?;
+    writeln!(out, "received  {}", span(summary.first_received_at, summary.last_received_at))?;
+    writeln!(out, "occurred  {}", span(summary.first_occurred_at, summary.last_occurred_at))?;
+    let apps = summary.apps.iter().map(|app| {
+        let region = app.region.clone().unwrap_or_default();
+        vec![
+            app.app_id.clone(),
+            region,
+            app.first_seen_at.rfc3339(),
+            app.last_event_at.rfc3339(),
+            app.events_count.to_string(),
+        ]
+    });
+    writeln!(out)?;
+    table::print(out, &["app", "region", "first seen", "last event", "events"], apps)?;
+    for (what, all) in [("outcome", &summary.outcomes), ("trigger", &summary.triggers), ("table", &summary.tables)] {
+        writeln!(out)?;
+        table::print(out, &[what, "rows"], all.iter().map(|(name, n)| vec![name.clone(), n.to_string()]))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The command line: one file per command. Data goes to stdout, words for people to stderr.
+
+pub mod events;
+pub mod ingest;
+pub mod inspect;
+pub mod lock;
+pub mod schema;
+pub mod serve;
+mod table;
+
+use crate::config::{Config, ConfigError, ENVIRONMENT_HELP, Flags, LogFormat};
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Takes CometChat webhooks, keeps every one in an append-only log, folds them into SQLite tables and answers GraphQL
+/// over them
+#[derive(Debug, Parser)]
+#[command(name = "chatfold", version, after_help = ENVIRONMENT_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: take deliveries, answer GraphQL
+    Serve,
+    /// Read deliveries from files into the log
+    Ingest(ingest::IngestArgs),
+    /// List what is in the log, newest first
+    Events(events::EventsArgs),
+    /// Tell what is in the file: apps, rows, triggers, outcomes, time span
+    Inspect(inspect::InspectArgs),
+    /// Print the GraphQL schema (SDL)
+    Schema,
+}
+
+/// Does what the command line says; the exit code is the answer.
+pub fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli) {
+        Ok(code) => code,
+        // Who closed the pipe has read enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chatfold: {error:#}");
+            if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    if matches!(cli.command, Command::Schema) {
+        return schema::run();
+    }
+    let config = Config::load(cli.flags)?;
+    start_log(&config)?;
+    match cli.command {
+        Command::Serve => serve::run(config),
+        Command::Ingest(args) => ingest::run(&config, &args),
+        Command::Events(args) => events::run(&config, &args),
+        Command::Inspect(args) => inspect::run(&config, &args),
+        Command::Schema => schema::run(),
+    }
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log_filter)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|it| it.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,205 @@
+//! Settings: flags win over `CHATFOLD_*` environment variables, these over the file of `--config`, that over the defaults.
+//!
+//! Passwords are never flags, which `ps` shows to everybody: they come from the environment, from the configuration
+//! file, or from a file of their own that one of these names.
+
+mod credentials;
+mod file;
+
+pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=32 << 20;
+const BYTES_IN_FLIGHT: RangeInclusive<u64> = 1 << 20..=4 << 30;
+const WORKERS: RangeInclusive<u64> = 1..=64;
+/// Of the HTTP library only what is wrong: it tells of each worker.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
+const QUERY_TIMEOUT_MS: RangeInclusive<u64> = 100..=60_000;
+
+/// The settings do not make sense: wrong use, exit code 2. The text says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// How log lines are written to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The settings that may be flags. Each is an environment variable and a key of the configuration file too.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Flags {
+    /// Configuration file (TOML) [default: none]
+    #[arg(long, global = true, value_name = "FILE", env = "CHATFOLD_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The SQLite file [default: chatfold.db]
+    #[arg(long, global = true, value_name = "FILE", env = "CHATFOLD_DB")]
+    pub db: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDRESS", env = "CHATFOLD_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Largest webhook body in bytes, 1024 to 33554432 [default: 2097152]
+    #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BODY_LIMIT")]
+    pub body_limit: Option<u64>,
+    /// Bytes of webhook bodies held at once, 1048576 to 4294967296; beyond it 503 [default: 67108864]
+    #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BYTES_IN_FLIGHT")]
+    pub bytes_in_flight: Option<u64>,
+    /// The app that GraphQL means where no appId is given [default: the file's only app]
+    #[arg(long, global = true, value_name = "APP_ID", env = "CHATFOLD_DEFAULT_APP")]
+    pub default_app: Option<String>,
+    /// HTTP worker threads, 1 to 64 [default: one a core, at most 4]
+    #[arg(long, global = true, value_name = "N", env = "CHATFOLD_WORKERS")]
+    pub workers: Option<u64>,
+    /// Longest GraphQL query in milliseconds, 100 to 60000 [default: 2000]
+    #[arg(long, global = true, value_name = "MS", env = "CHATFOLD_QUERY_TIMEOUT_MS")]
+    pub query_timeout_ms: Option<u64>,
+    /// How log lines are written to stderr [default: text]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "CHATFOLD_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Which log lines: a level, or module=level, separated by commas [default: info,actix_server=warn]
+    #[arg(long, global = true, value_name = "FILTER", env = "CHATFOLD_LOG_FILTER")]
+    pub log_filter: Option<String>,
+}
+
+/// Help for the settings that are no flags.
+pub const ENVIRONMENT_HELP: &str = "\
+Every setting is also a key of the configuration file (--body-limit is body_limit).
+Webhook credentials are no flags, because `ps` shows flags to everybody:
+  CHATFOLD_WEBHOOK_USERNAME, CHATFOLD_WEBHOOK_PASSWORD or CHATFOLD_WEBHOOK_PASSWORD_FILE,
+  or in the file webhook_username and webhook_password (or webhook_password_file),
+  or, for several at once, [[webhook_credentials]] with name, username, password (or password_file)
+  and, to bind it to some apps, apps = [\"…\"]. They are read again on SIGHUP.
+
+Exit codes: 0 done, 1 the answer is no, 2 wrong use.";
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The SQLite file.
+    pub db: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Who may post deliveries; empty: whoever reaches loopback.
+    pub credentials: Vec<WebhookCredential>,
+    /// Largest webhook body in bytes.
+    pub body_limit: usize,
+    /// Bytes of webhook bodies held at once.
+    pub bytes_in_flight: usize,
+    /// The app that GraphQL means where none is given.
+    pub default_app: Option<String>,
+    /// HTTP worker threads.
+    pub workers: usize,
+    /// Longest GraphQL query.
+    pub query_timeout: Duration,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_filter: String,
+    /// What the process was started with: SIGHUP reads the same sources again.
+    flags: Flags,
+}
+
+impl Config {
+    /// Puts the layers together. Reads the process's environment and the configuration file.
+    pub fn load(flags: Flags) -> Result<Self, ConfigError> {
+        Self::resolve(flags, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads the same sources again.
+    pub fn reload(&self) -> Result<Self, ConfigError> {
+        Self::load(self.flags.clone())
+    }
+
+    fn resolve(flags: Flags, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let file = match &flags.config {
+            Some(path) => file::read(path)?,
+            None => file::File::default(),
+        };
+        let credentials = credentials::collect(&file, env)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(4) as u64;
+        let log_filter = flags.log_filter.clone().or(file.log_filter).unwrap_or_else(|| DEFAULT_FILTER.into());
+        tracing_subscriber::EnvFilter::try_new(&log_filter)
+            .map_err(|error| ConfigError(format!("log_filter {log_filter:?}: {error}")))?;
+        let config = Self {
+            db: flags.db.clone().or(file.db).unwrap_or_else(|| "chatfold.db".into()),
+            listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            credentials,
+            body_limit: within("body_limit", flags.body_limit.or(file.body_limit).unwrap_or(2 << 20), BODY_LIMIT)?,
+            bytes_in_flight: within(
+                "bytes_in_flight",
+                flags.bytes_in_flight.or(file.bytes_in_flight).unwrap_or(64 << 20),
+                BYTES_IN_FLIGHT,
+            )?,
+            default_app: flags.default_app.clone().or(file.default_app),
+            workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
+            query_timeout: Duration::from_millis(within(
+                "query_timeout_ms",
+                flags.query_timeout_ms.or(file.query_timeout_ms).unwrap_or(2_000),
+                QUERY_TIMEOUT_MS,
+            )? as u64),
+            log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            log_filter,
+            flags,
+        };
+        if config.bytes_in_flight < config.body_limit {
+            return Err(ConfigError(format!(
+                "bytes_in_flight is {}, less than body_limit, which is {}: no large delivery would ever be taken",
+                config.bytes_in_flight, config.body_limit
+            )));
+        }
+        Ok(config)
+    }
+
+    /// Whether only this machine can reach the server.
+    pub fn on_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+
+    /// What must hold before the server may be reached.
+    pub fn check_serve(&self) -> Result<(), ConfigError> {
+        if self.on_loopback() {
+            return Ok(());
+        }
+        if self.credentials.is_empty() {
+            return Err(ConfigError(format!(
+                "listening on {} without webhook credentials would let anybody write: set CHATFOLD_WEBHOOK_USERNAME and \
+                 CHATFOLD_WEBHOOK_PASSWORD (or [[webhook_credentials]] in the configuration file), or listen on 127.0.0.1",
+                self.listen
+            )));
+        }
+        match self.credentials.iter().find(|it| it.password.len() < MIN_PUBLIC_PASSWORD) {
+            Some(short) => Err(ConfigError(format!(
+                "the password of the webhook credential {:?} is shorter than {MIN_PUBLIC_PASSWORD} characters, too short to \
+                 listen on {}: choose a longer one, or listen on 127.0.0.1",
+                short.name, self.listen
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn within(name: &str, value: u64, bounds: RangeInclusive<u64>) -> Result<usize, ConfigError> {
+    if !bounds.contains(&value) {
+        return Err(ConfigError(format!(
+            "{name} is {value}, it must be between {} and {}",
+            bounds.start(),
+            bounds.end()
+        )));
+    }
+    usize::try_from(value).map_err(|_| ConfigError(format!("{name} is {value}, too much for this machine")))
+}
+
+#[cfg(test)]
+mod tests;

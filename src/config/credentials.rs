@@ -1,0 +1,149 @@
+//! Webhook credentials, from every source that may hold them.
+
+use super::ConfigError;
+use super::file::File;
+use serde::Deserialize;
+use std::fmt;
+use std::path::Path;
+
+/// Off loopback a password may not be shorter.
+pub const MIN_PUBLIC_PASSWORD: usize = 16;
+/// Together they fit, encoded, in the 512 bytes that the header may have.
+const MAX_USERNAME: usize = 128;
+const MAX_PASSWORD: usize = 200;
+
+/// Text that no message, log line or debug output shows.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself; for hashing only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Its characters.
+    pub fn len(&self) -> usize {
+        self.0.chars().count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Who may post deliveries.
+#[derive(Debug, Clone)]
+pub struct WebhookCredential {
+    /// What logs and metrics call it.
+    pub name: String,
+    pub username: String,
+    pub password: Secret,
+    /// The apps it may post for; `None`: all.
+    pub apps: Option<Vec<String>>,
+}
+
+/// The one of environment or top of the file first, named `default`, then the file's list.
+pub(super) fn collect(
+    file: &File,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<WebhookCredential>, ConfigError> {
+    let mut all = Vec::new();
+    let username = env("CHATFOLD_WEBHOOK_USERNAME").or_else(|| file.webhook_username.clone());
+    match (username, single_password(file, env)?) {
+        (Some(username), Some(password)) => {
+            all.push(WebhookCredential { name: "default".into(), username, password, apps: None });
+        }
+        (None, None) => {}
+        (Some(_), None) => {
+            return Err(ConfigError("a webhook username is set, but no webhook password".into()));
+        }
+        (None, Some(_)) => {
+            return Err(ConfigError("a webhook password is set, but no webhook username".into()));
+        }
+    }
+    for table in &file.webhook_credentials {
+        let what = format!("webhook credential {:?}", table.name);
+        let password = one_of(&what, table.password.clone(), table.password_file.as_deref())?
+            .ok_or_else(|| ConfigError(format!("{what} has neither password nor password_file")))?;
+        all.push(WebhookCredential {
+            name: table.name.clone(),
+            username: table.username.clone(),
+            password,
+            apps: table.apps.clone(),
+        });
+    }
+    check(&all)?;
+    Ok(all)
+}
+
+fn single_password(file: &File, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret>, ConfigError> {
+    let direct = env("CHATFOLD_WEBHOOK_PASSWORD").map(Secret);
+    let path = env("CHATFOLD_WEBHOOK_PASSWORD_FILE");
+    match one_of("the environment", direct, path.as_deref().map(Path::new))? {
+        Some(password) => Ok(Some(password)),
+        None => one_of("the configuration file", file.webhook_password.clone(), file.webhook_password_file.as_deref()),
+    }
+}
+
+fn one_of(what: &str, direct: Option<Secret>, path: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    match (direct, path) {
+        (Some(_), Some(_)) => Err(ConfigError(format!("{what} has both a password and a password file: keep one"))),
+        (direct, None) => Ok(direct),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                ConfigError(format!("{what}: reading the password file {}: {error}", path.display()))
+            })?;
+            // Editors end files with a line break that is no part of the password.
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            Ok(Some(Secret(line.strip_suffix('\r').unwrap_or(line).to_owned())))
+        }
+    }
+}
+
+fn check(all: &[WebhookCredential]) -> Result<(), ConfigError> {
+    for (index, it) in all.iter().enumerate() {
+        let wrong = |problem: &str| Err(ConfigError(format!("webhook credential {:?}: {problem}", it.name)));
+        if it.name.is_empty() || it.name.len() > 64 {
+            return wrong("its name must have 1 to 64 bytes");
+        }
+        if it.username.is_empty() || it.username.len() > MAX_USERNAME {
+            return wrong("its username must have 1 to 128 bytes");
+        }
+        if it.username.contains(':') {
+            return wrong("its username contains a colon, which HTTP Basic cannot carry");
+        }
+        if it.password.is_empty() || it.password.expose().len() > MAX_PASSWORD {
+            return wrong("its password must have 1 to 200 bytes");
+        }
+        if it.username.contains(char::is_control) || it.password.expose().contains(char::is_control) {
+            return wrong("username and password may contain no control characters, line breaks included");
+        }
+        if it.apps.as_ref().is_some_and(Vec::is_empty) {
+            return wrong("its list of apps is empty: name some, or leave `apps` out for all");
+        }
+        for earlier in &all[..index] {
+            if earlier.name == it.name {
+                return wrong("another one has the same name");
+            }
+            if earlier.username == it.username && earlier.password == it.password {
+                return wrong(&format!("it has the same username and password as {:?}", earlier.name));
+            }
+        }
+    }
+    Ok(())
+}

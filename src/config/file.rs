@@ -1,0 +1,61 @@
+//! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
+
+use super::{ConfigError, LogFormat, Secret};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The keys of the file; all may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub db: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub webhook_username: Option<String>,
+    pub webhook_password: Option<Secret>,
+    pub webhook_password_file: Option<PathBuf>,
+    #[serde(default)]
+    pub webhook_credentials: Vec<CredentialTable>,
+    pub body_limit: Option<u64>,
+    pub bytes_in_flight: Option<u64>,
+    pub default_app: Option<String>,
+    pub workers: Option<u64>,
+    pub query_timeout_ms: Option<u64>,
+    pub log_format: Option<LogFormat>,
+    pub log_filter: Option<String>,
+}
+
+/// One `[[webhook_credentials]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CredentialTable {
+    pub name: String,
+    pub username: String,
+    pub password: Option<Secret>,
+    pub password_file: Option<PathBuf>,
+    pub apps: Option<Vec<String>>,
+}
+
+pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("reading the configuration file {}: {error}", path.display())))?;
+    parse(&text).map_err(|error| ConfigError(format!("configuration file {}: {error}", path.display())))
+}
+
+/// An error that would quote a line with a password names the line only.
+pub(super) fn parse(text: &str) -> Result<File, String> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let before = text.get(..at).unwrap_or_default();
+        let line_number = before.matches('\n').count() + 1;
+        // A broken string may hide the key in an earlier line, so the line before counts too.
+        let secret = text.lines().skip(line_number.saturating_sub(2)).take(2).any(|line| line.contains("password"));
+        if secret {
+            format!(
+                "line {line_number} is wrong here (not shown: it may hold a password); a password is a text in quotes"
+            )
+        } else {
+            error.to_string()
+        }
+    })
+}

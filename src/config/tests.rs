@@ -1,0 +1,103 @@
+use super::*;
+use std::collections::HashMap;
+
+fn resolve(toml: &str, env: &[(&str, &str)], flags: Flags) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("chatfold.toml");
+    std::fs::write(&path, toml).unwrap();
+    let env: HashMap<String, String> = env.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    Config::resolve(Flags { config: Some(path), ..flags }, &|name| env.get(name).cloned())
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+    let config = resolve("workers = 3\ndb = \"a.db\"", &[], Flags { workers: Some(5), ..Flags::default() }).unwrap();
+    assert_eq!((config.workers, config.db.to_str().unwrap()), (5, "a.db"));
+    assert_eq!((config.body_limit, config.listen.port()), (2 << 20, 8080));
+}
+
+#[test]
+fn the_environment_wins_over_the_file_even_if_all_digits() {
+    let file = "webhook_username = \"f\"\nwebhook_password = \"file\"";
+    let env = [("CHATFOLD_WEBHOOK_USERNAME", "e"), ("CHATFOLD_WEBHOOK_PASSWORD", "12345")];
+    let config = resolve(file, &env, Flags::default()).unwrap();
+    assert_eq!(config.credentials[0].username, "e");
+    assert_eq!(config.credentials[0].password.expose(), "12345");
+}
+
+#[test]
+fn bounds_hold() {
+    let error = resolve("workers = 65", &[], Flags::default()).unwrap_err();
+    assert_eq!(error.0, "workers is 65, it must be between 1 and 64");
+    assert!(resolve("log_filter = \"a=b=c\"", &[], Flags::default()).is_err());
+    assert!(resolve("body_limit = 4000000\nbytes_in_flight = 2000000", &[], Flags::default()).is_err());
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_a_caret() {
+    let error = resolve("workers = 2\nworkerz = 3", &[], Flags::default()).unwrap_err();
+    assert!(error.0.contains('^') && error.0.contains("workerz"), "{error}");
+}
+
+#[test]
+fn no_error_and_no_debug_output_shows_a_password() {
+    for toml in [
+        "webhook_password = 987654321",
+        "webhook_username = \"u\"\nwebhook_password = \"sesame987654321",
+        "[[webhook_credentials]]\nname = \"n\"\nusername = \"u\"\npassword = [987654321]",
+    ] {
+        let error = resolve(toml, &[], Flags::default()).unwrap_err();
+        assert!(!format!("{error:?}").contains("987654321"), "{error}");
+    }
+    let env = [("CHATFOLD_WEBHOOK_USERNAME", "e"), ("CHATFOLD_WEBHOOK_PASSWORD", "987654321")];
+    assert!(!format!("{:?}", resolve("", &env, Flags::default()).unwrap()).contains("987654321"));
+}
+
+#[test]
+fn several_credentials_and_a_password_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("password");
+    std::fs::write(&path, "sesame\n").unwrap();
+    let toml = format!(
+        "[[webhook_credentials]]\nname = \"old\"\nusername = \"u\"\npassword = \"p\"\n\
+         [[webhook_credentials]]\nname = \"new\"\nusername = \"u\"\npassword_file = {path:?}\napps = [\"a\"]"
+    );
+    let config = resolve(&toml, &[], Flags::default()).unwrap();
+    assert_eq!(config.credentials[1].password.expose(), "sesame");
+    assert_eq!(config.credentials[1].apps.as_deref(), Some(&["a".to_owned()][..]));
+}
+
+#[test]
+fn half_a_credential_and_doubles_are_refused() {
+    for (toml, env) in [
+        ("webhook_username = \"u\"", &[][..]),
+        ("", &[("CHATFOLD_WEBHOOK_PASSWORD", "p")][..]),
+        ("[[webhook_credentials]]\nname = \"n\"\nusername = \"u\"", &[][..]),
+        ("webhook_username = \"a:b\"\nwebhook_password = \"p\"", &[][..]),
+        ("webhook_username = \"u\"\nwebhook_password = \"\"", &[][..]),
+        (
+            "webhook_username = \"u\"\nwebhook_password = \"p\"\n[[webhook_credentials]]\nname = \"n\"\nusername = \"u\"\npassword = \"p\"",
+            &[][..],
+        ),
+    ] {
+        assert!(resolve(toml, env, Flags::default()).is_err(), "{toml}");
+    }
+}
+
+#[test]
+fn off_loopback_long_passwords_are_needed() {
+    let public = || Flags { listen: Some(([0, 0, 0, 0], 80).into()), ..Flags::default() };
+    let of = |length: usize| format!("webhook_username = \"u\"\nwebhook_password = \"{}\"", "x".repeat(length));
+    assert!(resolve("", &[], public()).unwrap().check_serve().is_err());
+    assert!(resolve(&of(15), &[], public()).unwrap().check_serve().is_err());
+    assert!(resolve(&of(16), &[], public()).unwrap().check_serve().is_ok());
+    assert!(resolve(&of(1), &[], Flags::default()).unwrap().check_serve().is_ok(), "loopback");
+}
+
+#[test]
+fn the_example_says_the_defaults() {
+    let example = resolve(include_str!("../../chatfold.toml.example"), &[], Flags::default()).unwrap();
+    let plain = resolve("workers = 2", &[], Flags::default()).unwrap();
+    let shown = |config: Config| format!("{:?}", Config { flags: Flags::default(), ..config });
+    assert_eq!(shown(example), shown(plain));
+}

@@ -1,0 +1,160 @@
+//! Reading a body: by type, by size declared and counted, within its time, within what all bodies together may hold.
+
+use super::problem;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::{HttpResponse, web};
+use futures_core::Stream;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// From the end of the head to the end of the body; actix itself has no such limit.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Bytes held by all bodies that are being read or handled.
+pub(super) struct Budget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub fn new(limit: usize) -> Self {
+        Self { used: AtomicUsize::new(0), limit }
+    }
+
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// A share that starts empty.
+    pub fn share(&self) -> Share<'_> {
+        Share { budget: self, bytes: 0 }
+    }
+}
+
+/// One body's part of the budget; given back on drop.
+pub(super) struct Share<'a> {
+    budget: &'a Budget,
+    bytes: usize,
+}
+
+impl Share<'_> {
+    /// Counted as the bytes come: declared lengths would let a few idle sockets hold everything.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.budget.limit);
+        let grown = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if grown {
+            self.bytes += bytes;
+        }
+        grown
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// 415 for all but JSON as it is, with or without parameters.
+pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), HttpResponse> {
+    let unsupported = |detail: &str| Err(problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    let mut types = headers.get_all(CONTENT_TYPE);
+    let (first, more) = (types.next().and_then(|it| it.to_str().ok()), types.next());
+    let essence = first.and_then(|it| it.split(';').next()).unwrap_or_default().trim();
+    if more.is_some() || !essence.eq_ignore_ascii_case("application/json") {
+        return unsupported("the content type must be application/json");
+    }
+    let plain = |it: &str| it.split(',').all(|coding| coding.trim().eq_ignore_ascii_case("identity"));
+    if !headers.get_all(CONTENT_ENCODING).all(|it| it.to_str().is_ok_and(plain)) {
+        return unsupported("the body must not be encoded: send it without Content-Encoding");
+    }
+    Ok(())
+}
+
+/// The body, or 413, 408, 503.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    payload: &mut web::Payload,
+    limit: usize,
+    share: &mut Share<'_>,
+) -> Result<Vec<u8>, HttpResponse> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    // What is declared is allocated only up to a modest size, for the same reason as in `grow`.
+    let capacity = declared.map_or(0, |length| length.min(64 << 10) as usize);
+    match tokio::time::timeout(DEADLINE, collect(payload, limit, capacity, share)).await {
+        Ok(result) => result,
+        Err(_) => Err(problem::builder(StatusCode::REQUEST_TIMEOUT)
+            .force_close()
+            .body(problem::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"))),
+    }
+}
+
+async fn collect(
+    payload: &mut web::Payload,
+    limit: usize,
+    capacity: usize,
+    share: &mut Share<'_>,
+) -> Result<Vec<u8>, HttpResponse> {
+    let mut body = Vec::with_capacity(capacity);
+    while let Some(chunk) = std::future::poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx)).await {
+        let chunk =
+            chunk.map_err(|_| problem::of(StatusCode::BAD_REQUEST, "the body ended early or is badly framed"))?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        if !share.grow(chunk.len()) {
+            return Err(problem::unavailable("too many bytes are being received at once"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// An answer that may come before the end of the body. actix reads on without an end where a chunked body was dropped
+/// (a peer that drips would hold its connection for ever); while the body is alive it closes the connection instead.
+pub(super) fn closing(response: HttpResponse, payload: web::Payload) -> HttpResponse {
+    response.map_body(|_, inner| Closing { inner, _payload: payload }).map_into_boxed_body()
+}
+
+struct Closing {
+    inner: BoxBody,
+    _payload: web::Payload,
+}
+
+impl MessageBody for Closing {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.inner.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<web::Bytes, Self::Error>>> {
+        Pin::new(&mut self.inner).poll_next(cx)
+    }
+}
+
+fn too_large(limit: usize) -> HttpResponse {
+    problem::of(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body may have at most {limit} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_shared_and_given_back() {
+        let budget = Budget::new(10);
+        let mut first = budget.share();
+        assert!(first.grow(6) && !first.grow(5) && first.grow(4));
+        assert!(!budget.share().grow(1));
+        drop(first);
+        assert_eq!(budget.used(), 0);
+    }
+}

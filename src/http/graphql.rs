@@ -1,0 +1,82 @@
+//! `POST /graphql`: GraphQL over HTTP.
+
+use super::{Shared, access, body, either, problem};
+use crate::graphql::Caller;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::Value;
+use std::sync::atomic::Ordering;
+
+const BODY_LIMIT: usize = 64 << 10;
+const VARIABLES_LIMIT: usize = 32 << 10;
+const VARIABLES_COUNT: usize = 512;
+
+/// What may be in a request. Unknown keys are left alone, as the specification asks.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ask {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<serde_json::Map<String, Value>>,
+}
+
+/// Answers one request.
+pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+    shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
+    let response = either(answer(&request, &mut payload, &shared).await);
+    body::closing(response, payload)
+}
+
+async fn answer(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    shared: &Shared,
+) -> Result<HttpResponse, HttpResponse> {
+    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+    body::expect_json(request.headers())?;
+    let mut share = shared.graphql_budget.share();
+    let body = body::read(request.headers(), payload, BODY_LIMIT, &mut share).await?;
+    let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
+    let caller = Caller { apps: None, default_app: shared.config.default_app.clone() };
+    let answer = shared.api.execute(ask, caller).await;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, answer_type(request)))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(answer.to_string()))
+}
+
+fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err("one request at a time: batches are not taken".into());
+    }
+    let ask: Ask = serde_json::from_slice(body).map_err(|error| {
+        // The parser's own words may quote the body; where it is wrong is enough.
+        format!(
+            "the body must be a JSON object with query, operationName, variables: wrong at line {}, column {}",
+            error.line(),
+            error.column()
+        )
+    })?;
+    let query = ask.query.filter(|it| !it.is_empty()).ok_or("the body has no query")?;
+    let variables = Value::Object(ask.variables.unwrap_or_default());
+    if variables.as_object().is_some_and(|it| it.len() > VARIABLES_COUNT)
+        || variables.to_string().len() > VARIABLES_LIMIT
+    {
+        return Err(format!("variables may have at most {VARIABLES_LIMIT} bytes and {VARIABLES_COUNT} names"));
+    }
+    let mut request = async_graphql::Request::new(query).variables(async_graphql::Variables::from_json(variables));
+    request.operation_name = ask.operation_name;
+    Ok(request)
+}
+
+/// The newer type for those who name it.
+fn answer_type(request: &HttpRequest) -> &'static str {
+    let newer = "application/graphql-response+json";
+    let named = |accept: &str| {
+        accept.split(',').any(|it| it.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(newer)))
+    };
+    let accepted = request.headers().get_all(ACCEPT).any(|it| it.to_str().is_ok_and(named));
+    if accepted { newer } else { "application/json" }
+}

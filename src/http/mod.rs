@@ -1,0 +1,123 @@
+//! HTTP: who may ask, what a request must look like, and what it is answered.
+//!
+//! A delivery passes method, credentials, type and size before its body is read; nothing here knows what is in it.
+#![allow(clippy::result_large_err, reason = "the error of a handler is its early answer, made once a request")]
+
+mod access;
+mod auth;
+mod body;
+mod graphql;
+mod health;
+mod metrics;
+mod problem;
+mod server;
+mod webhook;
+
+pub use server::{prepare_file, serve};
+
+use crate::config::Config;
+use crate::graphql::Api;
+use crate::writer::Writer;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::middleware::DefaultHeaders;
+use actix_web::{App, Error, HttpResponse, web};
+use auth::Credentials;
+use body::Budget;
+use metrics::Metrics;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
+
+/// What all workers share.
+struct Shared {
+    config: Config,
+    writer: Writer,
+    api: Api,
+    credentials: RwLock<Arc<Credentials>>,
+    budget: Budget,
+    /// Apart from the deliveries', which questions must not displace.
+    graphql_budget: Budget,
+    metrics: Metrics,
+    /// The writer met an error that forbids going on: every delivery is refused from now on.
+    failed: Arc<AtomicBool>,
+}
+
+impl Shared {
+    fn new(config: Config, writer: Writer, api: Api, failed: Arc<AtomicBool>) -> Self {
+        Self {
+            credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
+            budget: Budget::new(config.bytes_in_flight),
+            graphql_budget: Budget::new(GRAPHQL_BYTES_IN_FLIGHT),
+            metrics: Metrics::default(),
+            config,
+            writer,
+            api,
+            failed,
+        }
+    }
+
+    /// The credentials of now; a request keeps those it began with.
+    fn credentials(&self) -> Arc<Credentials> {
+        Arc::clone(&self.credentials.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace_credentials(&self, new: Credentials) {
+        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+    }
+
+    /// Why a delivery would be refused now.
+    fn not_ready(&self) -> Option<String> {
+        if self.failed.load(Ordering::Acquire) {
+            return Some("the file cannot be written: the server is stopping".into());
+        }
+        self.writer.not_ready()
+    }
+}
+
+/// The routes.
+fn app(
+    shared: web::Data<Shared>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(shared)
+        .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
+        .service(web::resource("/webhooks/cometchat").route(web::post().to(webhook::post)).default_service(web::to(
+            |shared: web::Data<Shared>, payload: web::Payload| async move {
+                shared.metrics.answered(StatusCode::METHOD_NOT_ALLOWED);
+                body::closing(problem::method_not_allowed("POST"), payload)
+            },
+        )))
+        .service(web::resource("/graphql").route(web::post().to(graphql::post)).default_service(only("POST")))
+        .service(read_only("/healthz").route(web::route().to(health::healthz)))
+        .service(read_only("/readyz").route(web::route().to(health::readyz)))
+        .service(read_only("/metrics").route(web::route().to(metrics::get)))
+        .default_service(web::to(|payload: web::Payload| async {
+            body::closing(problem::of(StatusCode::NOT_FOUND, "there is nothing at this path"), payload)
+        }))
+}
+
+fn only(allowed: &'static str) -> actix_web::Route {
+    web::to(move |payload: web::Payload| async move { body::closing(problem::method_not_allowed(allowed), payload) })
+}
+
+/// A resource for GET and HEAD: whatever has another method is answered before the route that follows.
+fn read_only(path: &str) -> actix_web::Resource {
+    let other = actix_web::guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
+    web::resource(path).route(only("GET, HEAD").guard(other))
+}
+
+/// The status a handler ends with, for those that answer early by `?`.
+fn either(result: Result<HttpResponse, HttpResponse>) -> HttpResponse {
+    result.unwrap_or_else(|early| early)
+}

@@ -1,0 +1,153 @@
+//! The life of the server: lock, file, writer, address, signals, end.
+
+use super::auth::Credentials;
+use super::{Shared, app};
+use crate::cli::lock::Lock;
+use crate::config::Config;
+use crate::graphql::{Api, Limits};
+use crate::writer::Writer;
+use actix_web::{HttpServer, web};
+use anyhow::Context;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const CONNECTIONS_PER_WORKER: usize = 1024;
+#[cfg(target_os = "linux")]
+const SIGXFSZ: i32 = 25;
+const DRAIN_SECONDS: u64 = 3;
+
+/// Runs the server until a signal or a failure of the file ends it.
+pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    config.check_serve()?;
+    // First of all, so that nothing below meets another server's open file.
+    let _lock = Lock::acquire(&config.db)?;
+    prepare_file(&config.db)?;
+    // Bound before the file is opened: who connects meanwhile waits instead of being turned away.
+    let listener = TcpListener::bind(config.listen)
+        .with_context(|| format!("cannot listen on {} (choose another address with --listen)", config.listen))?;
+    actix_web::rt::System::new().block_on(run(config, listener))
+}
+
+async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    // A file at its `ulimit -f` is a full disk, not the end: with a handler the write fails instead.
+    #[cfg(target_os = "linux")]
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
+    let failed = Arc::new(AtomicBool::new(false));
+    let failure = Arc::new(Notify::new());
+    let on_failure = {
+        let (failed, failure) = (Arc::clone(&failed), Arc::clone(&failure));
+        Box::new(move || {
+            failed.store(true, Ordering::Release);
+            failure.notify_one();
+        })
+    };
+    let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
+    let api = Api::open(&config.db, Limits { timeout: config.query_timeout })
+        .with_context(|| format!("opening {} to read", config.db.display()))?;
+    let address = listener.local_addr()?;
+    let (workers, file) = (config.workers, config.db.clone());
+    let shared = web::Data::new(Shared::new(config, writer.clone(), api, failed));
+    let served = shared.clone();
+    let server = HttpServer::new(move || app(served.clone()))
+        .workers(workers)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(CONNECTIONS_PER_WORKER)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    let server = actix_web::rt::spawn(server);
+    tracing::info!("listening on http://{address}, file {}", file.display());
+
+    let code = loop {
+        tokio::select! {
+            _ = terminate.recv() => break ExitCode::SUCCESS,
+            _ = interrupt.recv() => break ExitCode::SUCCESS,
+            () = failure.notified() => break ExitCode::FAILURE,
+            _ = hangup.recv() => reload(&shared),
+        }
+    };
+    match code == ExitCode::SUCCESS {
+        true => tracing::info!("stopping: no new connections, what was received is finished"),
+        false => tracing::error!("stopping: the file cannot be written"),
+    }
+    // actix itself may wait a little longer than it was told to.
+    let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
+    server.abort();
+    tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping the writer")?;
+    tracing::info!("stopped");
+    Ok(code)
+}
+
+/// SIGHUP: the credentials of the same sources, read again. A configuration that does not hold changes nothing.
+fn reload(shared: &Shared) {
+    let checked = shared.config.reload().and_then(|mut new| {
+        // The address stays what it is, whatever the file says now.
+        new.listen = shared.config.listen;
+        if new.credentials.is_empty() && !shared.credentials().is_empty() {
+            return Err(crate::config::ConfigError(
+                "it holds no webhook credentials any more; restart to run without".into(),
+            ));
+        }
+        new.check_serve().map(|()| new)
+    });
+    match checked {
+        Ok(new) => {
+            let credentials = Credentials::new(&new.credentials);
+            tracing::info!(credentials = credentials.len(), "read the webhook credentials again");
+            shared.replace_credentials(credentials);
+        }
+        Err(error) => {
+            tracing::error!(%error, "the new configuration is not used, the old credentials stay");
+        }
+    }
+}
+
+/// Makes the file for its owner alone; SQLite gives `-wal` and `-shm` the same permissions. Must run before SQLite
+/// opens the file: closing another descriptor of it later would drop SQLite's locks.
+pub fn prepare_file(path: &Path) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(file) => {
+            // The name must survive a power loss as the first commit does.
+            file.sync_all()?;
+            if let Some(folder) = crate::cli::lock::folder(path) {
+                std::fs::File::open(folder)?.sync_all()?;
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => warn_if_wide(path),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot make the file {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn warn_if_wide(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(meta) = std::fs::metadata(path)
+        && meta.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!("others may read {}: it holds chats and secrets, `chmod 600` it", path.display());
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_wide(_path: &Path) {}

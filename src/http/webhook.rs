@@ -1,0 +1,119 @@
+//! `POST /webhooks/cometchat`: one delivery in, 200 when it is durable.
+
+use super::{Shared, access, auth, body, either, problem};
+use crate::clock;
+use crate::envelope::Envelope;
+use crate::writer::{Receipt, Refusal};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use std::sync::atomic::Ordering;
+
+/// Takes one delivery.
+pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+    let response = either(take(&request, &mut payload, &shared).await);
+    shared.metrics.answered(response.status());
+    body::closing(response, payload)
+}
+
+async fn take(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    shared: &Shared,
+) -> Result<HttpResponse, HttpResponse> {
+    let credentials = shared.credentials();
+    let credential = admit(request, shared, &credentials)?;
+    body::expect_json(request.headers())?;
+    if shared.failed.load(Ordering::Acquire) {
+        return Err(problem::unavailable("the file cannot be written: the server is stopping"));
+    }
+    let mut share = shared.budget.share();
+    let body = body::read(request.headers(), payload, shared.config.body_limit, &mut share).await?;
+
+    let received_at = clock::now();
+    let envelope = match Envelope::parse(&body) {
+        Ok(envelope) => envelope,
+        Err(problem) => {
+            let detail = problem.to_string();
+            tracing::warn!(
+                problem = detail,
+                bytes = body.len(),
+                "refused what is no delivery; see `chatfold events --refused`"
+            );
+            shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
+            shared.writer.refuse(received_at, detail.clone(), body);
+            return Err(problem::of(StatusCode::BAD_REQUEST, &detail));
+        }
+    };
+    if let Some(credential) = credential {
+        if !credential.covers(&envelope.app_id) {
+            tracing::warn!(
+                credential = credential.name,
+                app_id = short(&envelope.app_id),
+                "refused a delivery for an app the credential is not for"
+            );
+            return Err(problem::of(StatusCode::FORBIDDEN, "this credential is not for the appId of the delivery"));
+        }
+        shared.metrics.authenticated(&credential.name, received_at);
+    }
+    match shared.writer.append(envelope, received_at).await {
+        Ok(receipt) => Ok(taken(shared, receipt)),
+        Err(Refusal::NotWritten(why)) => {
+            shared.metrics.not_written.fetch_add(1, Ordering::Relaxed);
+            Err(problem::unavailable(why))
+        }
+        Err(unknown @ Refusal::Unknown) => {
+            shared.metrics.unknown.fetch_add(1, Ordering::Relaxed);
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(problem::builder(status)
+                .insert_header((RETRY_AFTER, "1"))
+                .insert_header(("Chatfold-Outcome", "unknown"))
+                .body(problem::text(status, &unknown.to_string())))
+        }
+    }
+}
+
+/// Who posts, before anything of the body is read; `None` where no credentials are configured.
+fn admit<'a>(
+    request: &HttpRequest,
+    shared: &Shared,
+    credentials: &'a auth::Credentials,
+) -> Result<Option<&'a auth::Credential>, HttpResponse> {
+    if credentials.is_empty() {
+        let missing = "configure webhook credentials to post from elsewhere";
+        return access::local_only(request, shared.config.on_loopback(), missing).map(|()| None);
+    }
+    match credentials.check(request.headers()) {
+        Ok(credential) => Ok(Some(credential)),
+        Err(name) => {
+            let peer = request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
+            tracing::info!(credential = name, peer, "refused a delivery without valid credentials");
+            shared.metrics.auth_failed(name);
+            Err(unauthorized())
+        }
+    }
+}
+
+/// The same bytes for every cause.
+fn unauthorized() -> HttpResponse {
+    let status = StatusCode::UNAUTHORIZED;
+    problem::builder(status)
+        .insert_header((WWW_AUTHENTICATE, "Basic realm=\"chatfold\", charset=\"UTF-8\""))
+        .body(problem::text(status, "valid webhook credentials are needed"))
+}
+
+/// The legacy `before_message` hook reads our answer: it is always `{}`.
+fn taken(shared: &Shared, receipt: Receipt) -> HttpResponse {
+    let outcome = if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() };
+    shared.metrics.delivered(outcome);
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header(("Chatfold-Seq", receipt.seq.to_string()))
+        .insert_header(("Chatfold-Outcome", outcome))
+        .body("{}")
+}
+
+/// Ids are hostile text: log lines show at most 128 characters.
+fn short(id: &str) -> String {
+    id.chars().take(128).collect()
+}

@@ -1,0 +1,261 @@
+//! Reads for `chatfold events` and `chatfold inspect`.
+
+use super::open_reader;
+use crate::ids::Time;
+use crate::store::StoreError;
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use std::path::Path;
+
+/// Which events.
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub app: Option<String>,
+    /// None: all.
+    pub triggers: Vec<String>,
+    /// None: all.
+    pub outcomes: Vec<String>,
+    pub since: Option<Time>,
+    pub until: Option<Time>,
+    pub limit: u32,
+}
+
+/// One row of the log.
+#[derive(Debug)]
+pub struct LoggedRow {
+    pub seq: i64,
+    pub app_id: String,
+    pub region: Option<String>,
+    pub webhook_id: Option<String>,
+    pub trigger: String,
+    pub received_at: Time,
+    pub occurred_at: Time,
+    pub occurred_from: String,
+    pub deliveries: i64,
+    pub last_received_at: Time,
+    pub outcome: String,
+    pub reason: Option<String>,
+    /// Secrets included; empty unless asked for.
+    pub body: String,
+}
+
+/// One delivery that was answered 400, without its bytes.
+#[derive(Debug)]
+pub struct RefusedRow {
+    pub id: i64,
+    pub received_at: Time,
+    pub problem: String,
+    /// How many bytes of it were kept.
+    pub bytes: i64,
+}
+
+/// One app.
+#[derive(Debug)]
+pub struct AppRow {
+    pub app_id: String,
+    pub region: Option<String>,
+    pub first_seen_at: Time,
+    pub last_event_at: Time,
+    pub events_count: i64,
+}
+
+/// What is in a file.
+#[derive(Debug)]
+pub struct Summary {
+    pub bytes: i64,
+    pub seq: i64,
+    pub first_received_at: Option<Time>,
+    pub last_received_at: Option<Time>,
+    pub first_occurred_at: Option<Time>,
+    pub last_occurred_at: Option<Time>,
+    pub apps: Vec<AppRow>,
+    /// Most frequent first.
+    pub outcomes: Vec<(String, i64)>,
+    /// Most frequent first.
+    pub triggers: Vec<(String, i64)>,
+    pub tables: Vec<(String, i64)>,
+}
+
+const EVENTS: &str = "
+    SELECT seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, deliveries,
+           last_received_at, outcome, reason, CASE WHEN :with_body THEN body ELSE '' END AS body
+    FROM events
+    WHERE (:app IS NULL OR app_id = :app)
+      AND (:triggers IS NULL OR trigger IN (SELECT value FROM json_each(:triggers)))
+      AND (:outcomes IS NULL OR outcome IN (SELECT value FROM json_each(:outcomes)))
+      AND (:since IS NULL OR received_at >= :since)
+      AND (:until IS NULL OR received_at < :until)
+    ORDER BY seq DESC
+    LIMIT :limit";
+
+const REFUSED: &str = "
+    SELECT id, received_at, problem, length(body) AS bytes
+    FROM refused
+    WHERE (:since IS NULL OR received_at >= :since)
+      AND (:until IS NULL OR received_at < :until)
+    ORDER BY id DESC
+    LIMIT :limit";
+
+/// Each table with the statement that counts it.
+macro_rules! counted {
+    ($($table:literal),+ $(,)?) => { &[$(($table, concat!("SELECT count(*) FROM ", $table))),+] };
+}
+const COUNTED: &[(&str, &str)] = counted![
+    "events",
+    "users",
+    "groups",
+    "memberships",
+    "membership_changes",
+    "rosters",
+    "conversations",
+    "messages",
+    "message_edits",
+    "message_tags",
+    "mentions",
+    "reactions",
+    "receipts",
+    "read_markers",
+    "presence",
+    "connections",
+    "blocks",
+    "call_sessions",
+    "call_participants",
+    "recordings",
+    "transcripts",
+    "moderation",
+    "refused",
+];
+
+/// A file opened to look at.
+pub struct Inspector(Connection);
+
+/// Opens the file, with words for people where there is none.
+pub fn open(path: &Path) -> Result<Inspector, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Unusable(format!("there is no file {}: name it with --db", path.display())));
+    }
+    open_reader(path).map(Inspector)
+}
+
+impl Inspector {
+    /// Hands over matching events, newest first.
+    pub fn events(
+        &self,
+        filter: &Filter,
+        with_body: bool,
+        each: &mut dyn FnMut(LoggedRow) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut statement = self.0.prepare(EVENTS)?;
+        let mut rows = statement.query(named_params! {
+            ":with_body": with_body,
+            ":app": filter.app,
+            ":triggers": list(&filter.triggers),
+            ":outcomes": list(&filter.outcomes),
+            ":since": filter.since.map(|time| time.0),
+            ":until": filter.until.map(|time| time.0),
+            ":limit": filter.limit,
+        })?;
+        while let Some(row) = rows.next()? {
+            each(logged(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Hands over refused deliveries, newest first.
+    pub fn refused(
+        &self,
+        filter: &Filter,
+        each: &mut dyn FnMut(RefusedRow) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut statement = self.0.prepare(REFUSED)?;
+        let mut rows = statement.query(named_params! {
+            ":since": filter.since.map(|time| time.0),
+            ":until": filter.until.map(|time| time.0),
+            ":limit": filter.limit,
+        })?;
+        while let Some(row) = rows.next()? {
+            each(RefusedRow {
+                id: row.get("id")?,
+                received_at: Time(row.get("received_at")?),
+                problem: row.get("problem")?,
+                bytes: row.get("bytes")?,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Counts everything, in one snapshot.
+    pub fn summary(&self) -> Result<Summary, StoreError> {
+        let conn = self.0.unchecked_transaction()?;
+        let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let span = "SELECT min(received_at), max(last_received_at), min(occurred_at), max(occurred_at) FROM events";
+        let time = |row: &Row<'_>, index: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(Time));
+        let (first_received_at, last_received_at, first_occurred_at, last_occurred_at) =
+            conn.query_row(span, [], |row| Ok((time(row, 0)?, time(row, 1)?, time(row, 2)?, time(row, 3)?)))?;
+        let seq =
+            conn.query_row("SELECT seq FROM events ORDER BY seq DESC LIMIT 1", [], |row| row.get(0)).optional()?;
+        let mut tables = Vec::new();
+        for (table, count) in COUNTED {
+            tables.push(((*table).to_owned(), conn.query_row(count, [], |row| row.get(0))?));
+        }
+        Ok(Summary {
+            bytes: pages * page,
+            seq: seq.unwrap_or(0),
+            first_received_at,
+            last_received_at,
+            first_occurred_at,
+            last_occurred_at,
+            apps: apps(&conn)?,
+            outcomes: counts(&conn, "SELECT outcome, count(*) FROM events GROUP BY outcome ORDER BY 2 DESC, 1")?,
+            triggers: counts(&conn, "SELECT trigger, count(*) FROM events GROUP BY trigger ORDER BY 2 DESC, 1")?,
+            tables,
+        })
+    }
+}
+
+fn logged(row: &Row<'_>) -> rusqlite::Result<LoggedRow> {
+    Ok(LoggedRow {
+        seq: row.get("seq")?,
+        app_id: row.get("app_id")?,
+        region: row.get("region")?,
+        webhook_id: row.get("webhook_id")?,
+        trigger: row.get("trigger")?,
+        received_at: Time(row.get("received_at")?),
+        occurred_at: Time(row.get("occurred_at")?),
+        occurred_from: row.get("occurred_from")?,
+        deliveries: row.get("deliveries")?,
+        last_received_at: Time(row.get("last_received_at")?),
+        outcome: row.get("outcome")?,
+        reason: row.get("reason")?,
+        body: row.get("body")?,
+    })
+}
+
+fn apps(conn: &Connection) -> Result<Vec<AppRow>, StoreError> {
+    let mut statement =
+        conn.prepare("SELECT app_id, region, first_seen_at, last_event_at, events_count FROM apps ORDER BY app_id")?;
+    let rows = statement.query_map([], |row| {
+        Ok(AppRow {
+            app_id: row.get("app_id")?,
+            region: row.get("region")?,
+            first_seen_at: Time(row.get("first_seen_at")?),
+            last_event_at: Time(row.get("last_event_at")?),
+            events_count: row.get("events_count")?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn counts(conn: &Connection, sql: &'static str) -> Result<Vec<(String, i64)>, StoreError> {
+    let mut statement = conn.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A list as one parameter; null where it names nothing.
+fn list(words: &[String]) -> Option<String> {
+    (!words.is_empty()).then(|| serde_json::json!(words).to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! A real server process in a folder of its own, and a small client.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub const WEBHOOK: &str = "/webhooks/cometchat";
+const LOOPBACK: &str = "127.0.0.1:0";
+pub const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// A server, killed when dropped.
+pub struct TestServer {
+    child: Child,
+    pub address: SocketAddr,
+    dir: Arc<TempDir>,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl TestServer {
+    /// Without credentials, on loopback.
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// With this configuration file.
+    pub fn with(toml: &str) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::within(dir, toml)
+    }
+
+    /// In a folder that another server may have used before.
+    pub fn within(dir: Arc<TempDir>, toml: &str) -> Self {
+        Self::launch(dir, toml, LOOPBACK)
+    }
+
+    /// On every address of this machine.
+    pub fn public(toml: &str) -> Self {
+        Self::launch(Arc::new(tempfile::tempdir().unwrap()), toml, "0.0.0.0:0")
+    }
+
+    fn launch(dir: Arc<TempDir>, toml: &str, listen: &str) -> Self {
+        std::fs::write(dir.path().join("chatfold.toml"), toml).unwrap();
+        let mut child = command(&dir, &["serve"], listen).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let address = loop {
+            let mut line = String::new();
+            if lines.read_line(&mut line).unwrap() == 0 {
+                let status = child.wait();
+                panic!("the server did not start ({status:?}): {}", stderr.lock().unwrap());
+            }
+            stderr.lock().unwrap().push_str(&line);
+            if let Some((_, rest)) = line.split_once("listening on http://") {
+                break rest.split(',').next().unwrap().parse().unwrap();
+            }
+        };
+        let kept = Arc::clone(&stderr);
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        Self { child, address, dir, stderr }
+    }
+
+    pub fn dir(&self) -> Arc<TempDir> {
+        Arc::clone(&self.dir)
+    }
+
+    pub fn db(&self) -> PathBuf {
+        self.dir.path().join("chatfold.db")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to stderr so far.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until the log holds a text.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in the log: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Replaces the configuration file and says so.
+    pub fn reload(&self, toml: &str) {
+        std::fs::write(self.dir.path().join("chatfold.toml"), toml).unwrap();
+        self.signal("HUP");
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// SIGTERM, and how it ended; panics when that takes long.
+    pub fn sigterm(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Runs another command on the same file: exit code, stdout, stderr.
+    pub fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = command(&self.dir, args, LOOPBACK).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], b"")
+    }
+
+    /// Posts to the webhook as the vendor does.
+    pub fn deliver(&self, body: impl AsRef<[u8]>) -> Answer {
+        self.post(WEBHOOK, &[JSON], body)
+    }
+
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        self.request("POST", path, headers, body.as_ref())
+    }
+
+    /// Any method, with ureq.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .proxy(None)
+            .timeout_global(Some(Duration::from_secs(20)))
+            .build();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let agent = ureq::Agent::new_with_config(config);
+        let mut response = match body.is_empty() {
+            true => agent.run(request.body(()).unwrap()).unwrap(),
+            false => agent.run(request.body(body).unwrap()).unwrap(),
+        };
+        Answer {
+            status: response.status().as_u16(),
+            headers: response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                .collect(),
+            body: response.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    /// Bytes as they are, for what a client library would not send; the answer up to the end of the connection.
+    pub fn raw(&self, bytes: impl AsRef<[u8]>) -> Answer {
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(bytes.as_ref()).unwrap();
+        let mut text = Vec::new();
+        // A reset after the answer is as good as an end.
+        let _ = socket.read_to_end(&mut text);
+        Answer::parse(&String::from_utf8(text).unwrap())
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(dir: &TempDir, args: &[&str], listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatfold"));
+    command.current_dir(dir.path()).args(args).args(["--listen", listen, "--config", "chatfold.toml"]);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATFOLD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the binary in an empty folder: exit code, stdout, stderr.
+pub fn chatfold(args: &[&str]) -> (i32, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_chatfold")).current_dir(dir.path()).args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    fn parse(text: &str) -> Self {
+        // Interim answers (100 Continue) come before the one that counts.
+        let text = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(text);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|it| it.parse().ok());
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Self {
+            status: status.unwrap_or_else(|| panic!("no answer: {text:?}")),
+            headers: headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Asserts a problem of this status and hands over its detail.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let json = self.json();
+        assert_eq!(json["status"], status);
+        assert_eq!(json["type"], "about:blank");
+        assert!(json["title"].as_str().is_some_and(|it| !it.is_empty()));
+        json["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The header's value.
+pub fn basic(pair: &str) -> String {
+    use base64::Engine;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+}
