@@ -1,0 +1,696 @@
+-- The tables after all migrations. Generated: see tests/generated.rs.
+
+CREATE TABLE migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT;
+CREATE TABLE events (
+    -- The log: one row a fact, never rewritten but for deliveries, last_received_at, outcome and reason.
+    seq              INTEGER PRIMARY KEY,              -- log position: 1, 2, 3, … without a gap
+    app_id           TEXT NOT NULL,
+    region           TEXT,
+    webhook_id       TEXT,                             -- the webhook that told it first
+    trigger          TEXT NOT NULL,
+    received_at      INTEGER NOT NULL,                 -- first delivery
+    occurred_at      INTEGER NOT NULL,                 -- when it happened, as far as can be known
+    occurred_from    TEXT NOT NULL CHECK (occurred_from IN ('told', 'arrival', 'feed')),
+    floor_at         INTEGER,                          -- feed facts: newest time in the body, 0: none, -1: the feed had shown none at all
+    fingerprint      BLOB NOT NULL,                    -- SHA-256 of what the body says
+    deliveries       INTEGER NOT NULL DEFAULT 1,       -- how often it was delivered
+    last_received_at INTEGER NOT NULL,
+    outcome          TEXT NOT NULL CHECK (outcome IN ('applied', 'ignored', 'anomaly', 'rejected')),
+    reason           TEXT,                             -- why not applied, or which fields were not understood
+    has_secret       INTEGER NOT NULL CHECK (has_secret IN (0, 1)),
+    body             TEXT NOT NULL                     -- the bytes received, secrets included
+) STRICT;
+CREATE INDEX events_by_app ON events (app_id, seq);
+CREATE INDEX events_by_fingerprint ON events (app_id, fingerprint, seq);
+CREATE INDEX events_by_trigger ON events (app_id, trigger, seq);
+CREATE INDEX events_not_applied ON events (app_id, outcome, seq) WHERE outcome <> 'applied';
+CREATE TABLE event_refs (
+    -- Which events speak about an entity: (kind, key) such as ('group', guid), ('membership', guid/uid), ('message', id).
+    app_id TEXT NOT NULL,
+    kind   TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (app_id, kind, key, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE apps (
+    -- CometChat apps heard of. Nothing ever crosses from one to another.
+    app_id        TEXT NOT NULL PRIMARY KEY,
+    region        TEXT,
+    first_seen_at INTEGER NOT NULL,
+    last_event_at INTEGER NOT NULL,
+    events_count  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE users (
+    -- People, as the snapshots inside deliveries describe them.
+    app_id         TEXT NOT NULL,
+    uid            TEXT NOT NULL,
+    name           TEXT,
+    avatar         TEXT,
+    link           TEXT,
+    role           TEXT,
+    status_message TEXT,
+    tags           TEXT,                               -- JSON array
+    metadata       TEXT,                               -- JSON
+    last_active_at INTEGER,
+    registers      BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX users_key ON users (app_id, uid);
+CREATE TABLE groups (
+    -- Groups, deleted ones too.
+    app_id                 TEXT NOT NULL,
+    guid                   TEXT NOT NULL,
+    name                   TEXT,
+    type                   TEXT,                       -- public, private, password
+    description            TEXT,
+    icon                   TEXT,
+    tags                   TEXT,                       -- JSON array
+    metadata               TEXT,                       -- JSON
+    owner_uid              TEXT,                       -- as told, else as the newest snapshot says
+    created_at             INTEGER,
+    updated_at             INTEGER,
+    updated_by             TEXT,
+    reported_members_count INTEGER,                    -- what CometChat last said
+    members_count          INTEGER NOT NULL DEFAULT 0, -- present members in `memberships`
+    members_known_since    INTEGER,                    -- creation or first complete roster; null: only what events told
+    history_since          INTEGER,                    -- earliest fact or roster about its memberships
+    deleted_at             INTEGER,
+    lifecycle              TEXT NOT NULL DEFAULT '{}',            -- JSON: creations and deletions heard of
+    registers              BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX groups_key ON groups (app_id, guid);
+CREATE INDEX groups_by_name ON groups (app_id, name, guid);
+CREATE INDEX groups_by_created ON groups (app_id, created_at, guid);
+CREATE INDEX groups_by_owner ON groups (app_id, owner_uid, guid);
+CREATE TABLE memberships (
+    -- Who is, or was, in a group: the outcome of that person's rows in `membership_changes`.
+    app_id          TEXT NOT NULL,
+    guid            TEXT NOT NULL,
+    uid             TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('joined', 'left', 'kicked', 'banned', 'unbanned', 'absent')),
+    scope           TEXT,                              -- admin, moderator, participant; null unless joined
+    joined_at       INTEGER,
+    changed_at      INTEGER NOT NULL,                  -- of the last fact that changed state or scope
+    changed_at_from TEXT NOT NULL CHECK (changed_at_from IN ('told', 'arrival', 'feed')),
+    changed_by      TEXT,
+    current         INTEGER NOT NULL CHECK (current IN (0, 1)), -- joined
+    PRIMARY KEY (app_id, guid, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX memberships_current ON memberships (app_id, guid, uid) WHERE current;
+CREATE INDEX memberships_by_user ON memberships (app_id, uid, guid) WHERE current;
+CREATE INDEX memberships_by_state ON memberships (app_id, guid, state, uid);
+CREATE INDEX memberships_by_user_state ON memberships (app_id, uid, state, guid);
+CREATE TABLE membership_changes (
+    -- The history of a group: every fact about one person's place in it.
+    app_id        TEXT NOT NULL,
+    guid          TEXT NOT NULL,
+    uid           TEXT NOT NULL,
+    at            INTEGER NOT NULL,                    -- order time; 0: older than anything dated
+    digest        BLOB NOT NULL,                       -- fingerprint of the fact
+    seq           INTEGER NOT NULL,
+    at_from       TEXT NOT NULL CHECK (at_from IN ('told', 'arrival', 'feed')),
+    occurred_at   INTEGER NOT NULL,
+    received_at   INTEGER NOT NULL,
+    trigger       TEXT NOT NULL,
+    by_uid        TEXT,
+    state         TEXT,                                -- joined, left, kicked, banned, unbanned; null: scope or ownership only
+    scope         TEXT,
+    old_scope     TEXT,
+    joined_at     INTEGER,                             -- where the fact itself tells it
+    PRIMARY KEY (app_id, guid, uid, at, digest, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX membership_changes_by_group ON membership_changes (app_id, guid, at, seq, uid);
+CREATE TABLE rosters (
+    -- Complete member lists: who is not in `membership_changes` at that time was not in the group.
+    app_id  TEXT NOT NULL,
+    guid    TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    digest  BLOB NOT NULL,
+    seq     INTEGER NOT NULL,
+    created INTEGER NOT NULL CHECK (created IN (0, 1)), -- 1: the group's creation, with its creator alone
+    PRIMARY KEY (app_id, guid, at, digest, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE conversations (
+    -- One row a conversation: a group's, or that of two people.
+    app_id            TEXT NOT NULL,
+    conversation_id   TEXT NOT NULL,
+    type              TEXT NOT NULL CHECK (type IN ('user', 'group')),
+    guid              TEXT,                            -- of a group's conversation
+    low_uid           TEXT,                            -- of a 1:1: the two people, in ascending order
+    high_uid          TEXT,
+    messages_count    INTEGER NOT NULL DEFAULT 0,      -- chat that is not deleted and not blocked
+    last_message_id   TEXT,
+    last_message_at   INTEGER,
+    PRIMARY KEY (app_id, conversation_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX conversations_by_activity ON conversations (app_id, last_message_at, conversation_id) WHERE last_message_at IS NOT NULL;
+CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, last_message_at, conversation_id) WHERE low_uid IS NOT NULL;
+CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, last_message_at, conversation_id) WHERE high_uid IS NOT NULL;
+CREATE TABLE messages (
+    -- Messages, deleted and blocked ones too; a row with few values is a message only heard of through something else.
+    app_id              TEXT NOT NULL,
+    message_id          TEXT NOT NULL,
+    message_no          INTEGER NOT NULL,              -- the id as a number, else 9223372036854775807
+    conversation_id     TEXT,
+    sender_uid          TEXT,
+    receiver_type       TEXT,                          -- user, group
+    receiver_id         TEXT,                          -- uid or guid
+    category            TEXT,
+    type                TEXT,
+    text                TEXT,
+    data                TEXT,                          -- JSON object, secrets removed
+    metadata            TEXT,                          -- JSON, secrets removed
+    tags                TEXT,                          -- JSON array
+    muid                TEXT,
+    parent_id           TEXT,
+    quoted_id           TEXT,
+    sent_at             INTEGER,
+    edited_at           INTEGER,
+    edited_by           TEXT,
+    deleted_at          INTEGER,
+    deleted_by          TEXT,
+    deleted             INTEGER NOT NULL CHECK (deleted IN (0, 1)),
+    pinned_at           INTEGER,
+    pinned_by           TEXT,
+    delivered_to_all_at INTEGER,
+    read_by_all_at      INTEGER,
+    attachments         TEXT,                          -- JSON array
+    mentions            TEXT,                          -- JSON array of uids
+    blocked             INTEGER NOT NULL CHECK (blocked IN (0, 1)), -- disapproved by moderation
+    chat                INTEGER NOT NULL CHECK (chat IN (0, 1)),    -- category known, neither action nor call
+    listed              INTEGER NOT NULL CHECK (listed IN (0, 1)),  -- chat, not deleted, not blocked, sent time known
+    registers           BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX messages_key ON messages (app_id, message_id);
+CREATE INDEX messages_by_time ON messages (app_id, sent_at, message_no, message_id) WHERE chat;
+CREATE INDEX messages_by_conversation ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE chat;
+CREATE INDEX messages_by_sender ON messages (app_id, sender_uid, sent_at, message_no, message_id) WHERE chat;
+CREATE INDEX messages_by_parent ON messages (app_id, parent_id, sent_at, message_no, message_id) WHERE chat AND parent_id IS NOT NULL;
+CREATE INDEX messages_listed ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE listed;
+CREATE INDEX messages_unread ON messages (app_id, conversation_id, message_no, sender_uid) WHERE listed;
+CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid) WHERE listed AND parent_id IS NOT NULL;
+CREATE TABLE message_edits (
+    -- What a message said after each edit. The text first sent is no edit.
+    app_id     TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    edited_at  INTEGER NOT NULL,
+    digest     BLOB NOT NULL,                          -- SHA-256 of the text
+    text       TEXT,                                   -- null once the message is deleted
+    edited_by  TEXT,
+    PRIMARY KEY (app_id, message_id, edited_at, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE message_tags (
+    -- Which messages carry a tag: an index over messages.tags.
+    app_id     TEXT NOT NULL,
+    tag        TEXT NOT NULL,
+    message_no INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    PRIMARY KEY (app_id, tag, message_no, message_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE mentions (
+    -- Who is mentioned in which message: an index over messages.mentions.
+    app_id     TEXT NOT NULL,
+    uid        TEXT NOT NULL,
+    message_no INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    PRIMARY KEY (app_id, uid, message_no, message_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reactions (
+    -- A person's reaction to a message; present = 0 once it was taken back.
+    app_id     TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    reaction   TEXT NOT NULL,
+    uid        TEXT NOT NULL,
+    present    INTEGER NOT NULL CHECK (present IN (0, 1)),
+    reacted_at INTEGER,                                -- earliest of those present
+    facts      TEXT NOT NULL,                          -- JSON: ids added and ended
+    PRIMARY KEY (app_id, message_id, reaction, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reactions_present ON reactions (app_id, message_id, reaction, uid) WHERE present;
+CREATE TABLE receipts (
+    -- Earliest delivery and read times told for one message and reader.
+    app_id       TEXT NOT NULL,
+    message_id   TEXT NOT NULL,
+    uid          TEXT NOT NULL,
+    delivered_at INTEGER,
+    read_at      INTEGER,
+    PRIMARY KEY (app_id, message_id, uid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE read_markers (
+    -- Everything in the conversation up to that message is read by that person. One marker a kind of id.
+    app_id          TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    uid             TEXT NOT NULL,
+    numeric         INTEGER NOT NULL CHECK (numeric IN (0, 1)),
+    message_no      INTEGER NOT NULL,
+    message_id      TEXT NOT NULL,
+    at              INTEGER NOT NULL,                  -- earliest read time of that message
+    PRIMARY KEY (app_id, conversation_id, uid, numeric)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE presence (
+    -- Whether a person is online.
+    app_id       TEXT NOT NULL,
+    uid          TEXT NOT NULL,
+    online       INTEGER,
+    changed_at   INTEGER,                              -- newest event that flipped it
+    last_seen_at INTEGER,                              -- newest event at all
+    offline_at   INTEGER,                              -- newest offline; closes older connections
+    registers    BLOB NOT NULL,
+    PRIMARY KEY (app_id, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX presence_online ON presence (app_id, uid) WHERE online;
+CREATE INDEX presence_seen ON presence (app_id, last_seen_at, uid);
+CREATE TABLE connections (
+    -- A person's websocket connections.
+    app_id       TEXT NOT NULL,
+    uid          TEXT NOT NULL,
+    platform     TEXT NOT NULL,                        -- '': not told
+    connected_at INTEGER NOT NULL,                     -- 0: not told
+    open         INTEGER,                              -- no disconnect of its own; see presence.offline_at
+    seen_at      INTEGER NOT NULL,                     -- when it was last told open
+    registers    BLOB NOT NULL,
+    PRIMARY KEY (app_id, uid, platform, connected_at)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE blocks (
+    -- Who blocks whom.
+    app_id      TEXT NOT NULL,
+    blocker_uid TEXT NOT NULL,
+    blocked_uid TEXT NOT NULL,
+    since       INTEGER,                               -- earliest block newer than the newest unblock
+    since_from  TEXT CHECK (since_from IN ('told', 'arrival', 'feed')),
+    current     INTEGER NOT NULL CHECK (current IN (0, 1)),
+    facts       TEXT NOT NULL,                         -- JSON: order keys of the facts that decide
+    PRIMARY KEY (app_id, blocker_uid, blocked_uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blocks_current ON blocks (app_id, blocker_uid, blocked_uid) WHERE current;
+CREATE INDEX blocks_by_blocked ON blocks (app_id, blocked_uid, blocker_uid) WHERE current;
+CREATE TABLE call_facts (
+    -- What was told about one session id, in the order of the log; `call_sessions` and its kin are decided over these.
+    app_id      TEXT NOT NULL,
+    session_key TEXT NOT NULL,                         -- s:<session id>, or m:<message id> where none was told
+    digest      BLOB NOT NULL,
+    seq         INTEGER NOT NULL,
+    fact        TEXT NOT NULL,                         -- JSON
+    PRIMARY KEY (app_id, session_key, digest, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE call_sessions (
+    -- Calls and meetings: one row an instance, for a session id may be used again.
+    app_id           TEXT NOT NULL,
+    session_key      TEXT NOT NULL,
+    kind             TEXT NOT NULL CHECK (kind IN ('call', 'meeting')),
+    anchor           INTEGER NOT NULL,                 -- what tells instances apart: the start told, else the initiation
+    session_id       TEXT,
+    type             TEXT,                             -- audio, video
+    status           TEXT CHECK (status IN ('initiated', 'ongoing', 'ended', 'cancelled', 'rejected', 'unanswered', 'busy')),
+    initiator_uid    TEXT,
+    receiver_type    TEXT,
+    receiver_id      TEXT,
+    call_message_id  TEXT,
+    initiated_at     INTEGER,
+    started_at       INTEGER,
+    ended_at         INTEGER,
+    duration_seconds INTEGER,
+    order_at         INTEGER NOT NULL,                 -- started, else initiated, else the first news
+    news_at          INTEGER NOT NULL,                 -- newest fact
+    PRIMARY KEY (app_id, session_key, kind, anchor)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX call_sessions_by_time ON call_sessions (app_id, order_at, session_key, kind, anchor);
+CREATE INDEX call_sessions_by_message ON call_sessions (app_id, call_message_id) WHERE call_message_id IS NOT NULL;
+CREATE TABLE call_participants (
+    -- One row a stay of one person in one instance.
+    app_id      TEXT NOT NULL,
+    session_key TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    anchor      INTEGER NOT NULL,
+    person      TEXT NOT NULL,                         -- u:<uid>, or n:<joined_at>:<name> where no uid was told
+    joined_at   INTEGER NOT NULL,                      -- 0: not told
+    uid         TEXT,
+    name        TEXT,
+    left_at     INTEGER,
+    audio_only  INTEGER,
+    PRIMARY KEY (app_id, session_key, kind, anchor, person, joined_at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX call_participants_by_user ON call_participants (app_id, uid, session_key, kind, anchor) WHERE uid IS NOT NULL;
+CREATE TABLE recordings (
+    -- Recordings of a call or meeting.
+    app_id           TEXT NOT NULL,
+    session_key      TEXT NOT NULL,
+    kind             TEXT NOT NULL,
+    anchor           INTEGER NOT NULL,
+    started_at       INTEGER NOT NULL,                 -- 0: not told
+    url              TEXT NOT NULL,                    -- '': not told
+    duration_seconds REAL,
+    PRIMARY KEY (app_id, session_key, kind, anchor, started_at, url)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE transcripts (
+    -- Transcripts of a call or meeting.
+    app_id        TEXT NOT NULL,
+    session_key   TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    anchor        INTEGER NOT NULL,
+    transcript_id TEXT NOT NULL,
+    url           TEXT,
+    started_at    INTEGER,
+    ended_at      INTEGER,
+    PRIMARY KEY (app_id, session_key, kind, anchor, transcript_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE moderation (
+    -- The newest verdict about a message. Only 'disapproved' hides it.
+    app_id     TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    status     TEXT,
+    reviewed   INTEGER,                                -- by a person
+    rule       TEXT,                                   -- id of the rule that caught it
+    failed_at  INTEGER,
+    failure    TEXT,
+    registers  BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX moderation_key ON moderation (app_id, message_id);
+CREATE INDEX moderation_by_status ON moderation (app_id, status, message_id);
+CREATE TABLE feeds (
+    -- One row an app: how fresh its deliveries are, to date facts that carry no time.
+    app_id           TEXT NOT NULL PRIMARY KEY,
+    told_at          INTEGER,                          -- newest told time
+    told_received_at INTEGER,                          -- arrival of the delivery that told it
+    clock_at         INTEGER                           -- newest told time or floor shown
+) STRICT, WITHOUT ROWID;
+CREATE TABLE event_tellers (
+    -- Which webhooks told a block or unblock, whose bodies carry nothing to tell two facts apart.
+    app_id     TEXT NOT NULL,
+    seq        INTEGER NOT NULL,
+    webhook_id TEXT NOT NULL,
+    PRIMARY KEY (app_id, seq, webhook_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE event_counts (
+    -- Deliveries per minute, for charts and alarms. Outcome may also be 'duplicate'.
+    app_id  TEXT NOT NULL,
+    minute  INTEGER NOT NULL,                          -- unix minutes
+    trigger TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    n       INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    PRIMARY KEY (app_id, minute, trigger, outcome)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE refused (
+    -- The newest deliveries that were answered 400. They name no app and are never folded.
+    id          INTEGER PRIMARY KEY,
+    received_at INTEGER NOT NULL,
+    problem     TEXT NOT NULL,
+    body        BLOB NOT NULL                          -- at most its first 64 KiB
+) STRICT;
+CREATE TABLE settings (
+    -- Facts about this file, such as the fold version its tables were made with.
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE VIEW v_events AS
+    -- The log. A body with secrets in it is left out: see events.body.
+    SELECT
+        app_id,
+        seq,
+        trigger,
+        strftime('%Y-%m-%dT%H:%M:%fZ', occurred_at / 1000.0, 'unixepoch') AS occurred_at,
+        occurred_from,
+        strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1000.0, 'unixepoch') AS received_at,
+        deliveries,
+        strftime('%Y-%m-%dT%H:%M:%fZ', last_received_at / 1000.0, 'unixepoch') AS last_received_at,
+        outcome,
+        reason,
+        region,
+        webhook_id,
+        CASE WHEN has_secret THEN NULL ELSE body END AS body
+    FROM events;
+CREATE VIEW v_apps AS
+    -- CometChat apps heard of.
+    SELECT
+        app_id,
+        region,
+        strftime('%Y-%m-%dT%H:%M:%fZ', first_seen_at / 1000.0, 'unixepoch') AS first_seen_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', last_event_at / 1000.0, 'unixepoch') AS last_event_at,
+        events_count
+    FROM apps;
+CREATE VIEW v_users AS
+    -- People, as the newest snapshots describe them.
+    SELECT
+        app_id,
+        uid,
+        name,
+        avatar,
+        link,
+        role,
+        status_message,
+        tags,
+        metadata,
+        strftime('%Y-%m-%dT%H:%M:%fZ', last_active_at / 1000.0, 'unixepoch') AS last_active_at
+    FROM users;
+CREATE VIEW v_groups AS
+    -- Groups that are not deleted.
+    SELECT
+        app_id,
+        guid,
+        name,
+        type,
+        description,
+        icon,
+        tags,
+        metadata,
+        owner_uid AS owner,
+        members_count,
+        reported_members_count,
+        strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
+        updated_by,
+        strftime('%Y-%m-%dT%H:%M:%fZ', members_known_since / 1000.0, 'unixepoch') AS members_known_since
+    FROM groups WHERE deleted_at IS NULL;
+CREATE VIEW v_memberships AS
+    -- Who is in which group now, with which scope, since when. Deleted groups are left out.
+    SELECT
+        m.app_id,
+        m.guid,
+        g.name AS group_name,
+        m.uid,
+        u.name,
+        m.scope,
+        m.uid IS g.owner_uid AS is_owner,
+        strftime('%Y-%m-%dT%H:%M:%fZ', m.joined_at / 1000.0, 'unixepoch') AS joined_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', m.changed_at / 1000.0, 'unixepoch') AS changed_at,
+        m.changed_at_from,
+        m.changed_by
+    FROM memberships AS m
+    LEFT JOIN groups AS g ON g.app_id = m.app_id AND g.guid = m.guid
+    LEFT JOIN users AS u ON u.app_id = m.app_id AND u.uid = m.uid
+    WHERE m.current AND g.deleted_at IS NULL;
+CREATE VIEW v_membership_changes AS
+    -- The history of every group: who came, went, was put out or given another scope.
+    SELECT
+        c.app_id,
+        c.guid,
+        c.uid,
+        u.name,
+        strftime('%Y-%m-%dT%H:%M:%fZ', CASE WHEN c.at = 0 THEN c.occurred_at ELSE c.at END / 1000.0, 'unixepoch') AS at,
+        c.at_from,
+        c.trigger,
+        c.state,
+        c.old_scope,
+        c.scope,
+        c.by_uid,
+        c.seq
+    FROM membership_changes AS c
+    LEFT JOIN users AS u ON u.app_id = c.app_id AND u.uid = c.uid;
+CREATE VIEW v_rosters AS
+    -- When the complete list of a group's members was known.
+    SELECT
+        app_id,
+        guid,
+        strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS at,
+        created,
+        seq
+    FROM rosters;
+CREATE VIEW v_conversations AS
+    -- Conversations with chat in them.
+    SELECT
+        app_id,
+        conversation_id,
+        type,
+        guid,
+        low_uid,
+        high_uid,
+        messages_count,
+        last_message_id,
+        strftime('%Y-%m-%dT%H:%M:%fZ', last_message_at / 1000.0, 'unixepoch') AS last_message_at
+    FROM conversations WHERE last_message_at IS NOT NULL;
+CREATE VIEW v_messages AS
+    -- Chat that is not deleted and not blocked.
+    SELECT
+        m.app_id,
+        m.message_id,
+        m.conversation_id,
+        m.sender_uid,
+        u.name AS sender_name,
+        m.receiver_type,
+        m.receiver_id,
+        m.category,
+        m.type,
+        m.text,
+        m.attachments,
+        m.mentions,
+        m.tags,
+        m.metadata,
+        m.data,
+        m.muid,
+        m.parent_id,
+        m.quoted_id,
+        strftime('%Y-%m-%dT%H:%M:%fZ', m.sent_at / 1000.0, 'unixepoch') AS sent_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', m.edited_at / 1000.0, 'unixepoch') AS edited_at,
+        m.edited_by,
+        strftime('%Y-%m-%dT%H:%M:%fZ', m.pinned_at / 1000.0, 'unixepoch') AS pinned_at,
+        m.pinned_by,
+        strftime('%Y-%m-%dT%H:%M:%fZ', m.delivered_to_all_at / 1000.0, 'unixepoch') AS delivered_to_all_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', m.read_by_all_at / 1000.0, 'unixepoch') AS read_by_all_at
+    FROM messages AS m
+    LEFT JOIN users AS u ON u.app_id = m.app_id AND u.uid = m.sender_uid
+    WHERE m.listed;
+CREATE VIEW v_message_edits AS
+    -- What a message said after each edit.
+    SELECT
+        app_id,
+        message_id,
+        strftime('%Y-%m-%dT%H:%M:%fZ', edited_at / 1000.0, 'unixepoch') AS edited_at,
+        text,
+        edited_by
+    FROM message_edits;
+CREATE VIEW v_message_tags AS
+    -- Tags of messages.
+    SELECT
+        app_id,
+        tag,
+        message_id
+    FROM message_tags;
+CREATE VIEW v_mentions AS
+    -- Who is mentioned where.
+    SELECT
+        app_id,
+        uid,
+        message_id
+    FROM mentions;
+CREATE VIEW v_reactions AS
+    -- Reactions that are still there.
+    SELECT
+        app_id,
+        message_id,
+        reaction,
+        uid,
+        strftime('%Y-%m-%dT%H:%M:%fZ', reacted_at / 1000.0, 'unixepoch') AS reacted_at
+    FROM reactions WHERE present;
+CREATE VIEW v_receipts AS
+    -- Earliest delivery and read time of a message and reader.
+    SELECT
+        app_id,
+        message_id,
+        uid,
+        strftime('%Y-%m-%dT%H:%M:%fZ', delivered_at / 1000.0, 'unixepoch') AS delivered_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', read_at / 1000.0, 'unixepoch') AS read_at
+    FROM receipts;
+CREATE VIEW v_read_markers AS
+    -- How far each person has read each conversation.
+    SELECT
+        app_id,
+        conversation_id,
+        uid,
+        message_id,
+        strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS at
+    FROM read_markers;
+CREATE VIEW v_presence AS
+    -- Who is online.
+    SELECT
+        p.app_id,
+        p.uid,
+        u.name,
+        p.online,
+        strftime('%Y-%m-%dT%H:%M:%fZ', p.changed_at / 1000.0, 'unixepoch') AS changed_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', p.last_seen_at / 1000.0, 'unixepoch') AS last_seen_at
+    FROM presence AS p
+    LEFT JOIN users AS u ON u.app_id = p.app_id AND u.uid = p.uid;
+CREATE VIEW v_connections AS
+    -- Connections that are open.
+    SELECT
+        c.app_id,
+        c.uid,
+        nullif(c.platform, '') AS platform,
+        strftime('%Y-%m-%dT%H:%M:%fZ', nullif(c.connected_at, 0) / 1000.0, 'unixepoch') AS connected_at
+    FROM connections AS c
+    LEFT JOIN presence AS p ON p.app_id = c.app_id AND p.uid = c.uid
+    WHERE c.open AND c.seen_at >= coalesce(p.offline_at, 0);
+CREATE VIEW v_blocks AS
+    -- Who blocks whom now.
+    SELECT
+        app_id,
+        blocker_uid,
+        blocked_uid,
+        strftime('%Y-%m-%dT%H:%M:%fZ', since / 1000.0, 'unixepoch') AS since,
+        since_from
+    FROM blocks WHERE current;
+CREATE VIEW v_call_sessions AS
+    -- Calls and meetings, newest news last.
+    SELECT
+        app_id,
+        session_id,
+        kind,
+        type,
+        status,
+        initiator_uid,
+        receiver_type,
+        receiver_id,
+        call_message_id,
+        strftime('%Y-%m-%dT%H:%M:%fZ', initiated_at / 1000.0, 'unixepoch') AS initiated_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1000.0, 'unixepoch') AS started_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', ended_at / 1000.0, 'unixepoch') AS ended_at,
+        duration_seconds
+    FROM call_sessions;
+CREATE VIEW v_call_participants AS
+    -- Who was in which call or meeting, one row a stay.
+    SELECT
+        x.app_id,
+        s.session_id,
+        x.kind,
+        strftime('%Y-%m-%dT%H:%M:%fZ', s.started_at / 1000.0, 'unixepoch') AS started_at,
+        x.uid,
+        x.name,
+        strftime('%Y-%m-%dT%H:%M:%fZ', nullif(x.joined_at, 0) / 1000.0, 'unixepoch') AS joined_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', x.left_at / 1000.0, 'unixepoch') AS left_at,
+        x.audio_only
+    FROM call_participants AS x
+    LEFT JOIN call_sessions AS s ON s.app_id = x.app_id AND s.session_key = x.session_key AND s.kind = x.kind AND s.anchor = x.anchor;
+CREATE VIEW v_recordings AS
+    -- Recordings of calls and meetings.
+    SELECT
+        x.app_id,
+        s.session_id,
+        x.kind,
+        strftime('%Y-%m-%dT%H:%M:%fZ', nullif(x.started_at, 0) / 1000.0, 'unixepoch') AS started_at,
+        x.duration_seconds,
+        nullif(x.url, '') AS url
+    FROM recordings AS x
+    LEFT JOIN call_sessions AS s ON s.app_id = x.app_id AND s.session_key = x.session_key AND s.kind = x.kind AND s.anchor = x.anchor;
+CREATE VIEW v_transcripts AS
+    -- Transcripts of calls and meetings.
+    SELECT
+        x.app_id,
+        s.session_id,
+        x.kind,
+        x.transcript_id,
+        strftime('%Y-%m-%dT%H:%M:%fZ', x.started_at / 1000.0, 'unixepoch') AS started_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', x.ended_at / 1000.0, 'unixepoch') AS ended_at,
+        x.url
+    FROM transcripts AS x
+    LEFT JOIN call_sessions AS s ON s.app_id = x.app_id AND s.session_key = x.session_key AND s.kind = x.kind AND s.anchor = x.anchor;
+CREATE VIEW v_moderation AS
+    -- The newest verdict about each message.
+    SELECT
+        app_id,
+        message_id,
+        status,
+        coalesce(reviewed, 0) AS reviewed,
+        rule,
+        strftime('%Y-%m-%dT%H:%M:%fZ', failed_at / 1000.0, 'unixepoch') AS failed_at,
+        failure
+    FROM moderation;

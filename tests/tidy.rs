@@ -1,0 +1,83 @@
+//! The shape of the source: what may name what, and how long a file may grow.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+/// Names of `what` in files that `may_not` name it.
+fn nowhere_but(may: impl Fn(&str) -> bool, what: &[&str], why: &str) {
+    for (path, text) in sources(Path::new("src")) {
+        let path = path.to_string_lossy().replace('\\', "/");
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in (1..).zip(code.lines()).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            let named = what.iter().find(|what| line.contains(**what));
+            assert!(may(&path) || named.is_none(), "{path}:{number} names {}: {why}", named.unwrap());
+        }
+    }
+}
+
+#[test]
+fn only_the_store_names_the_engine() {
+    nowhere_but(|path| path.starts_with("src/store/"), &["rusqlite"], "a second engine must be one more folder");
+}
+
+#[test]
+fn only_the_clock_asks_the_time() {
+    nowhere_but(
+        |path| path == "src/clock.rs",
+        &["SystemTime::now", "Timestamp::now", "Zoned::now"],
+        "time is told, so that a rebuild repeats it",
+    );
+}
+
+#[test]
+fn reducers_read_nothing() {
+    let impure = ["crate::store", "crate::clock", "std::fs", "std::env", "HashMap", "HashSet", "Instant", "rand"];
+    nowhere_but(|path| !path.starts_with("src/trigger"), &impure, "a reducer is a pure function of one event");
+    let pure = [
+        "src/standing.rs",
+        "src/sessions.rs",
+        "src/sessions/",
+        "src/lifecycle.rs",
+        "src/merge.rs",
+        "src/change.rs",
+        "src/feed.rs",
+    ];
+    nowhere_but(|path| !pure.iter().any(|name| path.starts_with(name)), &impure, "what decides is pure");
+}
+
+#[test]
+fn no_file_outgrows_four_hundred_lines() {
+    let long: Vec<String> = ["src", "tests"]
+        .iter()
+        .flat_map(|dir| sources(Path::new(dir)))
+        .filter(|(_, text)| text.lines().count() > 400)
+        .map(|(path, text)| format!("{} has {} lines", path.display(), text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "split by what it is about: {}", long.join(", "));
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    nowhere_but(
+        |_| false,
+        &["todo!", "unimplemented!", "dbg!", "TODO", "FIXME", ".unwrap()", "println!(\"{:?}"],
+        "finish it or leave it out",
+    );
+}
