@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod envelope;
 pub mod ids;
+pub mod standing;
 pub mod store;
 pub mod writer;
