@@ -2,6 +2,7 @@
 //! answers GraphQL over them.
 pub mod clock;
 pub mod envelope;
+pub mod graphql;
 pub mod ids;
 pub mod standing;
 pub mod store;

@@ -34,14 +34,28 @@ pub struct Standing {
 
 /// The newest state and scope told; the rules of contract 4.3 replace it.
 pub fn standing(rows: &[Change], _rosters: &[Roster]) -> Option<Standing> {
-    let last = rows.iter().rev().find(|row| row.state.is_some() || row.scope.is_some())?;
-    let state = rows.iter().rev().find_map(|row| row.state).unwrap_or(State::Joined);
-    let scope = rows.iter().rev().find_map(|row| row.scope).unwrap_or(Scope::Participant);
+    let last = rows
+        .iter()
+        .rev()
+        .find(|row| row.state.is_some() || row.scope.is_some())?;
+    let state = rows
+        .iter()
+        .rev()
+        .find_map(|row| row.state)
+        .unwrap_or(State::Joined);
+    let scope = rows
+        .iter()
+        .rev()
+        .find_map(|row| row.scope)
+        .unwrap_or(Scope::Participant);
     let joined = state == State::Joined;
     Some(Standing {
         state,
         scope: joined.then_some(scope),
-        joined_at: rows.iter().find(|row| joined && row.state == Some(State::Joined)).map(|row| row.joined_at.unwrap_or(row.at)),
+        joined_at: rows
+            .iter()
+            .find(|row| joined && row.state == Some(State::Joined))
+            .map(|row| row.joined_at.unwrap_or(row.at)),
         changed_at: last.at,
         changed_at_from: last.at_from,
         changed_by: last.by.clone(),

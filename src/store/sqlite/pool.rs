@@ -21,7 +21,9 @@ pub fn open_pool(path: &Path, size: u32) -> Result<Pool, StoreError> {
         .min_idle(Some(0))
         .connection_timeout(Duration::from_millis(100))
         .test_on_check_out(false)
-        .build_unchecked(Manager { path: path.to_owned() }))
+        .build_unchecked(Manager {
+            path: path.to_owned(),
+        }))
 }
 
 impl r2d2::ManageConnection for Manager {

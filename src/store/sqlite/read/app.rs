@@ -36,6 +36,12 @@ pub fn all(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<App>> {
 
 /// The file's only app.
 pub fn only(conn: &Conn) -> Sql<Option<String>> {
-    let ids = rows(conn, "SELECT app_id FROM apps LIMIT 2", &[], |row| row.get::<_, String>(0))?;
-    Ok(if ids.len() == 1 { ids.into_iter().next() } else { None })
+    let ids = rows(conn, "SELECT app_id FROM apps LIMIT 2", &[], |row| {
+        row.get::<_, String>(0)
+    })?;
+    Ok(if ids.len() == 1 {
+        ids.into_iter().next()
+    } else {
+        None
+    })
 }

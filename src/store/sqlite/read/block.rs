@@ -30,14 +30,18 @@ impl Lookup for BlockKey {
     type Found = Block;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Block)>> {
-        let keys: Vec<[&str; 2]> = keys.iter().map(|key| [key.0.as_str(), key.1.as_str()]).collect();
+        let keys: Vec<[&str; 2]> = keys
+            .iter()
+            .map(|key| [key.0.as_str(), key.1.as_str()])
+            .collect();
         let keys = serde_json::json!(keys).to_string();
         rows(conn, BY_PAIR, &[(":app", &app), (":keys", &keys)], |row| {
             let block = Block {
                 blocker: row.get("blocker_uid")?,
                 blocked: row.get("blocked_uid")?,
                 since: Time(row.get("since")?),
-                since_from: word(row, "since_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+                since_from: word(row, "since_from", TimeSource::from_word)?
+                    .unwrap_or(TimeSource::Feed),
             };
             Ok((Self(block.blocker.clone(), block.blocked.clone()), block))
         })
@@ -74,6 +78,15 @@ impl List for Blocks {
             (None, Some(_)) => &AGAINST,
             (None, None) => &ALL,
         };
-        run(conn, scan, &[(":app", &self.app), (":blocker", &self.blocker), (":blocked", &self.blocked)], range)
+        run(
+            conn,
+            scan,
+            &[
+                (":app", &self.app),
+                (":blocker", &self.blocker),
+                (":blocked", &self.blocked),
+            ],
+            range,
+        )
     }
 }

@@ -35,16 +35,26 @@ pub struct CallKey {
 impl CallKey {
     /// From its place in a list of [`Calls`].
     pub fn from_list(key: &Key) -> Self {
-        Self { session_key: key[1].text().to_owned(), kind: key[2].text().to_owned(), anchor: key[3].int() }
+        Self {
+            session_key: key[1].text().to_owned(),
+            kind: key[2].text().to_owned(),
+            anchor: key[3].int(),
+        }
     }
 
     fn read(row: &Row<'_>) -> Sql<Self> {
-        Ok(Self { session_key: row.get("session_key")?, kind: row.get("kind")?, anchor: row.get("anchor")? })
+        Ok(Self {
+            session_key: row.get("session_key")?,
+            kind: row.get("kind")?,
+            anchor: row.get("anchor")?,
+        })
     }
 }
 
 fn keys_json<'a>(keys: impl Iterator<Item = &'a CallKey>) -> String {
-    let keys: Vec<_> = keys.map(|key| serde_json::json!([key.session_key, key.kind, key.anchor])).collect();
+    let keys: Vec<_> = keys
+        .map(|key| serde_json::json!([key.session_key, key.kind, key.anchor]))
+        .collect();
     serde_json::Value::Array(keys).to_string()
 }
 
@@ -72,7 +82,8 @@ impl Lookup for CallKey {
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Call)>> {
         let keys = keys_json(keys.iter());
         rows(conn, BY_KEY, &[(":app", &app), (":keys", &keys)], |row| {
-            let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
+            let time =
+                |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
             let key = Self::read(row)?;
             let call = Call {
                 session_id: row.get("session_id")?,
@@ -103,7 +114,13 @@ const NEWEST: &str = "
 /// The newest instance of a session id.
 pub fn newest(conn: &Conn, app: &str, session_id: &str) -> Sql<Option<CallKey>> {
     let key = format!("s:{session_id}");
-    Ok(rows(conn, NEWEST, &[(":app", &app), (":key", &key)], CallKey::read)?.pop())
+    Ok(rows(
+        conn,
+        NEWEST,
+        &[(":app", &app), (":key", &key)],
+        CallKey::read,
+    )?
+    .pop())
 }
 
 /// Calls and meetings, newest first.
@@ -169,7 +186,16 @@ impl List for Calls {
             (":active", &self.active),
             (":news", &news),
         ];
-        run(conn, if self.call_message_id.is_some() { &OF_MESSAGE } else { &ALL }, params, range)
+        run(
+            conn,
+            if self.call_message_id.is_some() {
+                &OF_MESSAGE
+            } else {
+                &ALL
+            },
+            params,
+            range,
+        )
     }
 }
 
@@ -265,7 +291,8 @@ lists! {
 
 /// Rows of many keys, gathered per key, all of them.
 fn all<K: Clone + Eq + std::hash::Hash, T>(keys: &[K], found: Vec<(K, T)>) -> Vec<(K, Vec<T>)> {
-    let mut by_key: std::collections::HashMap<K, Vec<T>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+    let mut by_key: std::collections::HashMap<K, Vec<T>> =
+        keys.iter().map(|key| (key.clone(), Vec::new())).collect();
     for (key, value) in found {
         by_key.entry(key).or_default().push(value);
     }

@@ -33,7 +33,11 @@ impl Lookup for ConversationKey {
         rows(conn, BY_ID, &[(":app", &app), (":keys", &keys)], |row| {
             let conversation = Conversation {
                 conversation_id: row.get("conversation_id")?,
-                kind: if row.get::<_, String>("type")? == "group" { ReceiverType::Group } else { ReceiverType::User },
+                kind: if row.get::<_, String>("type")? == "group" {
+                    ReceiverType::Group
+                } else {
+                    ReceiverType::User
+                },
                 guid: row.get("guid")?,
                 low_uid: row.get("low_uid")?,
                 high_uid: row.get("high_uid")?,
@@ -61,7 +65,8 @@ macro_rules! by_activity {
     };
 }
 
-const ALL: Scan = by_activity!("conversations c WHERE c.app_id = :app AND c.last_message_at IS NOT NULL");
+const ALL: Scan =
+    by_activity!("conversations c WHERE c.app_id = :app AND c.last_message_at IS NOT NULL");
 const LOW: Scan = by_activity!(
     "conversations c WHERE c.app_id = :app AND c.low_uid = :uid AND c.last_message_at IS NOT NULL"
 );
@@ -89,7 +94,8 @@ impl List for Conversations {
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         let types = self.types.as_ref().map(json);
-        let params: super::Params<'_> = &[(":app", &self.app), (":uid", &self.uid), (":types", &types)];
+        let params: super::Params<'_> =
+            &[(":app", &self.app), (":uid", &self.uid), (":types", &types)];
         if self.uid.is_none() {
             return run(conn, &ALL, params, range);
         }
@@ -124,10 +130,19 @@ impl Lookup for MarkersOf {
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<ReadMarker>)>> {
         let ids = json(keys.iter().map(|key| &key.0));
         let most = PLAIN_LIST as i64;
-        let found = rows(conn, MARKERS, &[(":app", &app), (":keys", &ids), (":most", &most)], |row| {
-            let marker = ReadMarker { uid: row.get("uid")?, message_id: row.get("message_id")?, at: Time(row.get("at")?) };
-            Ok((Self(row.get("conversation_id")?), marker))
-        })?;
+        let found = rows(
+            conn,
+            MARKERS,
+            &[(":app", &app), (":keys", &ids), (":most", &most)],
+            |row| {
+                let marker = ReadMarker {
+                    uid: row.get("uid")?,
+                    message_id: row.get("message_id")?,
+                    at: Time(row.get("at")?),
+                };
+                Ok((Self(row.get("conversation_id")?), marker))
+            },
+        )?;
         Ok(gather(keys, found))
     }
 }
@@ -146,7 +161,12 @@ impl Lookup for MarkersCount {
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
         let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, MARKERS_COUNT, &[(":app", &app), (":keys", &keys)], |row| Ok((Self(row.get("key")?), row.get("n")?)))
+        rows(
+            conn,
+            MARKERS_COUNT,
+            &[(":app", &app), (":keys", &keys)],
+            |row| Ok((Self(row.get("key")?), row.get("n")?)),
+        )
     }
 }
 
@@ -189,10 +209,19 @@ impl Lookup for UnreadOf {
     type Found = i64;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
-        let keys: Vec<[&str; 2]> = keys.iter().map(|key| [key.conversation_id.as_str(), key.uid.as_str()]).collect();
+        let keys: Vec<[&str; 2]> = keys
+            .iter()
+            .map(|key| [key.conversation_id.as_str(), key.uid.as_str()])
+            .collect();
         let keys = serde_json::json!(keys).to_string();
         rows(conn, UNREAD, &[(":app", &app), (":keys", &keys)], |row| {
-            Ok((Self { conversation_id: row.get("conversation_id")?, uid: row.get("uid")? }, row.get("n")?))
+            Ok((
+                Self {
+                    conversation_id: row.get("conversation_id")?,
+                    uid: row.get("uid")?,
+                },
+                row.get("n")?,
+            ))
         })
     }
 }

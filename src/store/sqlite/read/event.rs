@@ -42,7 +42,8 @@ impl Lookup for EventKey {
                 webhook_id: row.get("webhook_id")?,
                 received_at: Time(row.get("received_at")?),
                 occurred_at: Time(row.get("occurred_at")?),
-                occurred_from: word(row, "occurred_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+                occurred_from: word(row, "occurred_from", TimeSource::from_word)?
+                    .unwrap_or(TimeSource::Feed),
                 deliveries: row.get("deliveries")?,
                 outcome: word(row, "outcome", Outcome::from_word)?.unwrap_or(Outcome::Ignored),
                 reason: row.get("reason")?,
@@ -116,8 +117,14 @@ impl List for Events {
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         let triggers = self.triggers.as_ref().map(json);
         let outcomes = self.outcomes.as_ref().map(json);
-        let trigger = self.triggers.as_deref().and_then(|all| if let [one] = all { Some(one) } else { None });
-        let outcome = self.outcomes.as_deref().and_then(|all| if let [one] = all { Some(*one) } else { None });
+        let trigger = self
+            .triggers
+            .as_deref()
+            .and_then(|all| if let [one] = all { Some(one) } else { None });
+        let outcome = self
+            .outcomes
+            .as_deref()
+            .and_then(|all| if let [one] = all { Some(*one) } else { None });
         let scan = match (trigger, outcome) {
             (_, Some(outcome)) if outcome != Outcome::Applied.as_str() => &OUTCOME,
             (Some(_), _) => &TRIGGER,

@@ -42,7 +42,8 @@ impl Lookup for GroupKey {
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Group)>> {
         let keys = json(keys.iter().map(|key| &key.0));
         rows(conn, BY_GUID, &[(":app", &app), (":keys", &keys)], |row| {
-            let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
+            let time =
+                |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
             let group = Group {
                 guid: row.get("guid")?,
                 name: row.get("name")?,
@@ -102,7 +103,8 @@ macro_rules! matching {
     };
 }
 
-const ALL: Scan = scan!("t", by ["g.guid"] from ":k1", matching matching!(), of "groups g WHERE g.app_id = :app");
+const ALL: Scan =
+    scan!("t", by ["g.guid"] from ":k1", matching matching!(), of "groups g WHERE g.app_id = :app");
 const NAMED: Scan = scan!("t", by ["g.guid"] from ":k1", matching matching!(),
     of "groups g WHERE g.app_id = :app AND g.guid IN (SELECT value FROM json_each(:guids))");
 const OWNED: Scan = scan!("t", by ["g.guid"] from ":k1", matching matching!(),
@@ -143,8 +145,15 @@ impl List for Groups {
             Order::Guid if self.member.is_some() => self.run(conn, &JOINED, range),
             Order::Guid if self.owner.is_some() => self.run(conn, &OWNED, range),
             Order::Guid => self.run(conn, &ALL, range),
-            Order::Name => self.with_missing(conn, [&BY_NAME, &NAMELESS], &Part::Text(String::new()), range),
-            Order::Created => self.with_missing(conn, [&BY_CREATED, &DATELESS], &Part::Int(0), range),
+            Order::Name => self.with_missing(
+                conn,
+                [&BY_NAME, &NAMELESS],
+                &Part::Text(String::new()),
+                range,
+            ),
+            Order::Created => {
+                self.with_missing(conn, [&BY_CREATED, &DATELESS], &Part::Int(0), range)
+            }
         }
     }
 }
@@ -167,13 +176,23 @@ impl Groups {
     }
 
     /// Walks the groups that have the value, then those that have not (or the other way round).
-    fn with_missing(&self, conn: &Conn, scans: [&Scan; 2], blank: &Part, range: Range<'_>) -> Sql<Found> {
+    fn with_missing(
+        &self,
+        conn: &Conn,
+        scans: [&Scan; 2],
+        blank: &Part,
+        range: Range<'_>,
+    ) -> Sql<Found> {
         let at = range.from.map(|key| (key[0].int(), key[1..].to_vec()));
         let mut found = Found::default();
         let order = if range.falling { [1, 0] } else { [0, 1] };
         for segment in order {
             let from = match &at {
-                Some((here, rest)) if *here == segment => Some(if segment == 0 { rest.clone() } else { rest[1..].to_vec() }),
+                Some((here, rest)) if *here == segment => Some(if segment == 0 {
+                    rest.clone()
+                } else {
+                    rest[1..].to_vec()
+                }),
                 // Left behind already.
                 Some((here, _)) if (*here > segment) != range.falling => continue,
                 _ => None,
@@ -183,7 +202,15 @@ impl Groups {
                 _ => [vec![Part::Int(1), blank.clone()], key].concat(),
             };
             let want = range.want - found.keys.len();
-            let part = self.run(conn, scans[usize::from(segment == 1)], Range { from: from.as_ref(), want, ..range })?;
+            let part = self.run(
+                conn,
+                scans[usize::from(segment == 1)],
+                Range {
+                    from: from.as_ref(),
+                    want,
+                    ..range
+                },
+            )?;
             found.keys.extend(part.keys.into_iter().map(whole));
             found.more = part.more;
             found.stopped = part.stopped.map(whole);

@@ -68,7 +68,7 @@ pub struct Found {
 }
 
 /// A list: everything that decides its content is in its `Debug` text, which cursors are bound to.
-pub trait List: Debug + Send + Sync {
+pub trait List: AsAny + Debug + Send + Sync {
     /// Names the list in its cursors.
     fn name(&self) -> &'static str;
 
@@ -82,6 +82,18 @@ pub trait List: Debug + Send + Sync {
 
     /// Walks the index.
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found>;
+}
+
+/// Lets a page ask its list what it is a list of.
+pub trait AsAny {
+    /// Itself, to be told apart by type.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+impl<T: List + 'static> AsAny for T {
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 /// The two statements of a walk: key columns, then whether the row matches.
@@ -123,7 +135,15 @@ pub(super) fn run(conn: &Conn, scan: &Scan, params: Params<'_>, range: Range<'_>
     for (name, value) in KEY_NAMES.iter().zip(&start) {
         all.push((name, value));
     }
-    let mut statement = prepare(conn, if range.falling { scan.falling } else { scan.rising }, &all)?;
+    let mut statement = prepare(
+        conn,
+        if range.falling {
+            scan.falling
+        } else {
+            scan.rising
+        },
+        &all,
+    )?;
     let mut rows = statement.raw_query();
     let mut found = Found::default();
     let mut last = None;
@@ -151,7 +171,13 @@ fn key(row: &Row<'_>, kinds: &str) -> Sql<Key> {
     kinds
         .bytes()
         .enumerate()
-        .map(|(column, kind)| Ok(if kind == b'i' { Part::Int(row.get(column)?) } else { Part::Text(row.get(column)?) }))
+        .map(|(column, kind)| {
+            Ok(if kind == b'i' {
+                Part::Int(row.get(column)?)
+            } else {
+                Part::Text(row.get(column)?)
+            })
+        })
         .collect()
 }
 
@@ -178,10 +204,16 @@ fn start(kinds: &str, range: Range<'_>) -> Vec<Value> {
 
 /// Joins walks over lists of one order, each already bounded.
 pub(super) fn merge(parts: Vec<Found>, range: Range<'_>) -> Found {
-    let mut merged = Found { more: parts.iter().any(|part| part.more), ..Found::default() };
+    let mut merged = Found {
+        more: parts.iter().any(|part| part.more),
+        ..Found::default()
+    };
     // Behind the earliest early end of one list, the others say nothing about what comes between.
     let before = |a: &Key, b: &Key| if range.falling { b.cmp(a) } else { a.cmp(b) };
-    merged.stopped = parts.iter().filter_map(|part| part.stopped.clone()).min_by(before);
+    merged.stopped = parts
+        .iter()
+        .filter_map(|part| part.stopped.clone())
+        .min_by(before);
     for part in parts {
         merged.keys.extend(part.keys);
     }

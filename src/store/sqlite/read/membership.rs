@@ -38,25 +38,46 @@ impl Lookup for MembershipKey {
     type Found = Membership;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Membership)>> {
-        let (past, present): (Vec<&Self>, Vec<&Self>) = keys.iter().partition(|key| key.at.is_some());
+        let (past, present): (Vec<&Self>, Vec<&Self>) =
+            keys.iter().partition(|key| key.at.is_some());
         let mut found = Vec::new();
         if !present.is_empty() {
-            let pairs: Vec<[&str; 2]> = present.iter().map(|key| [key.guid.as_str(), key.uid.as_str()]).collect();
+            let pairs: Vec<[&str; 2]> = present
+                .iter()
+                .map(|key| [key.guid.as_str(), key.uid.as_str()])
+                .collect();
             let pairs = serde_json::json!(pairs).to_string();
             found = rows(conn, BY_KEY, &[(":app", &app), (":keys", &pairs)], |row| {
                 let membership = membership(row)?;
-                Ok((Self { guid: membership.guid.clone(), uid: membership.uid.clone(), at: None }, membership))
+                Ok((
+                    Self {
+                        guid: membership.guid.clone(),
+                        uid: membership.uid.clone(),
+                        at: None,
+                    },
+                    membership,
+                ))
             })?;
         }
         let mut instants: HashMap<(&str, i64), Vec<&str>> = HashMap::new();
         for key in past {
-            instants.entry((&key.guid, key.at.unwrap_or_default())).or_default().push(&key.uid);
+            instants
+                .entry((&key.guid, key.at.unwrap_or_default()))
+                .or_default()
+                .push(&key.uid);
         }
         for ((guid, at), uids) in instants {
             let then = Instant { app, guid, at };
             let members = then.of(conn, &uids)?;
             found.extend(members.into_iter().map(|member| {
-                (Self { guid: guid.to_owned(), uid: member.uid.clone(), at: Some(at) }, member)
+                (
+                    Self {
+                        guid: guid.to_owned(),
+                        uid: member.uid.clone(),
+                        at: Some(at),
+                    },
+                    member,
+                )
             }));
         }
         Ok(found)
@@ -71,14 +92,22 @@ fn membership(row: &Row<'_>) -> Sql<Membership> {
         scope: word(row, "scope", Scope::from_word)?,
         joined_at: row.get::<_, Option<i64>>("joined_at")?.map(Time),
         changed_at: Time(row.get("changed_at")?),
-        changed_at_from: word(row, "changed_at_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+        changed_at_from: word(row, "changed_at_from", TimeSource::from_word)?
+            .unwrap_or(TimeSource::Feed),
         changed_by: row.get("changed_by")?,
     })
 }
 
 /// A stored word; null where there is none or it is not ours.
-pub(super) fn word<T>(row: &Row<'_>, column: &str, read: impl Fn(&str) -> Option<T>) -> Sql<Option<T>> {
-    Ok(row.get::<_, Option<String>>(column)?.as_deref().and_then(read))
+pub(super) fn word<T>(
+    row: &Row<'_>,
+    column: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Sql<Option<T>> {
+    Ok(row
+        .get::<_, Option<String>>(column)?
+        .as_deref()
+        .and_then(read))
 }
 
 /// Members of a group by uid.
@@ -111,20 +140,42 @@ impl List for Members {
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         if let Some(at) = self.at {
-            let then = Instant { app: &self.app, guid: &self.guid, at };
+            let then = Instant {
+                app: &self.app,
+                guid: &self.guid,
+                at,
+            };
             return then.members(conn, range, |member| self.shows(member));
         }
         let states = json(&self.states);
         let scopes = self.scopes.as_ref().map(json);
-        let scan = if self.states == [State::Joined.as_str()] { &CURRENT } else { &ANY };
-        run(conn, scan, &[(":app", &self.app), (":guid", &self.guid), (":states", &states), (":scopes", &scopes)], range)
+        let scan = if self.states == [State::Joined.as_str()] {
+            &CURRENT
+        } else {
+            &ANY
+        };
+        run(
+            conn,
+            scan,
+            &[
+                (":app", &self.app),
+                (":guid", &self.guid),
+                (":states", &states),
+                (":scopes", &scopes),
+            ],
+            range,
+        )
     }
 }
 
 impl Members {
     fn shows(&self, member: &Membership) -> bool {
         self.states.contains(&member.state.as_str())
-            && self.scopes.as_ref().is_none_or(|scopes| member.scope.is_some_and(|scope| scopes.contains(&scope.as_str())))
+            && self.scopes.as_ref().is_none_or(|scopes| {
+                member
+                    .scope
+                    .is_some_and(|scope| scopes.contains(&scope.as_str()))
+            })
     }
 }
 
@@ -164,7 +215,11 @@ impl List for Memberships {
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         let states = json(&self.states);
         let scopes = self.scopes.as_ref().map(json);
-        let scan = if self.states == [State::Joined.as_str()] { &OF_USER } else { &OF_USER_ANY };
+        let scan = if self.states == [State::Joined.as_str()] {
+            &OF_USER
+        } else {
+            &OF_USER_ANY
+        };
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":uid", &self.uid),
@@ -204,7 +259,12 @@ const ROSTERS: &str = "SELECT at, created FROM rosters WHERE app_id = :app AND g
 
 impl Instant<'_> {
     /// Those who match, by uid, over at most [`EXAMINED`] facts a page.
-    fn members(&self, conn: &Conn, range: Range<'_>, shows: impl Fn(&Membership) -> bool) -> Sql<Found> {
+    fn members(
+        &self,
+        conn: &Conn,
+        range: Range<'_>,
+        shows: impl Fn(&Membership) -> bool,
+    ) -> Sql<Found> {
         let from = range.from.map(|key| key[0].text().to_owned());
         let sql = match (range.falling, &from) {
             (true, None) => FACTS_LAST,
@@ -212,7 +272,11 @@ impl Instant<'_> {
             (false, _) => FACTS_RISING,
         };
         let limit = EXAMINED as i64 + 1;
-        let mut people = self.facts(conn, sql, &[(":uid", &from.unwrap_or_default()), (":limit", &limit)])?;
+        let mut people = self.facts(
+            conn,
+            sql,
+            &[(":uid", &from.unwrap_or_default()), (":limit", &limit)],
+        )?;
         let facts: usize = people.iter().map(|(_, facts)| facts.len()).sum();
         // The last person's facts may not be complete.
         let cut = facts > EXAMINED && people.len() > 1;
@@ -223,7 +287,9 @@ impl Instant<'_> {
         let mut found = Found::default();
         let last = people.last().map(|(uid, _)| vec![Part::Text(uid.clone())]);
         for (uid, facts) in people {
-            let Some(member) = self.member(&uid, &facts, &rosters) else { continue };
+            let Some(member) = self.member(&uid, &facts, &rosters) else {
+                continue;
+            };
             if shows(&member) {
                 if found.keys.len() == range.want {
                     found.more = true;
@@ -243,14 +309,28 @@ impl Instant<'_> {
     fn of(&self, conn: &Conn, uids: &[&str]) -> Sql<Vec<Membership>> {
         let people = self.facts(conn, FACTS_OF, &[(":uids", &json(uids)), (":limit", &-1)])?;
         let rosters = self.rosters(conn)?;
-        Ok(people.iter().filter_map(|(uid, facts)| self.member(uid, facts, &rosters)).collect())
+        Ok(people
+            .iter()
+            .filter_map(|(uid, facts)| self.member(uid, facts, &rosters))
+            .collect())
     }
 
-    fn facts(&self, conn: &Conn, sql: &str, params: super::Params<'_>) -> Sql<Vec<(String, Vec<Change>)>> {
+    fn facts(
+        &self,
+        conn: &Conn,
+        sql: &str,
+        params: super::Params<'_>,
+    ) -> Sql<Vec<(String, Vec<Change>)>> {
         let mut all: Vec<(&str, &dyn rusqlite::types::ToSql)> = params.to_vec();
-        all.extend([(":app", &self.app as &dyn rusqlite::types::ToSql), (":guid", &self.guid), (":at", &self.at)]);
+        all.extend([
+            (":app", &self.app as &dyn rusqlite::types::ToSql),
+            (":guid", &self.guid),
+            (":at", &self.at),
+        ]);
         let mut people: Vec<(String, Vec<Change>)> = Vec::new();
-        for (uid, fact) in rows(conn, sql, &all, |row| Ok((row.get::<_, String>("uid")?, change(row)?)))? {
+        for (uid, fact) in rows(conn, sql, &all, |row| {
+            Ok((row.get::<_, String>("uid")?, change(row)?))
+        })? {
             match people.last_mut() {
                 Some((last, facts)) if *last == uid => facts.push(fact),
                 _ => people.push((uid, vec![fact])),
@@ -260,9 +340,21 @@ impl Instant<'_> {
     }
 
     fn rosters(&self, conn: &Conn) -> Sql<Vec<Roster>> {
-        rows(conn, ROSTERS, &[(":app", &self.app), (":guid", &self.guid), (":at", &self.at)], |row| {
-            Ok(Roster { at: Time(row.get("at")?), created: row.get("created")? })
-        })
+        rows(
+            conn,
+            ROSTERS,
+            &[
+                (":app", &self.app),
+                (":guid", &self.guid),
+                (":at", &self.at),
+            ],
+            |row| {
+                Ok(Roster {
+                    at: Time(row.get("at")?),
+                    created: row.get("created")?,
+                })
+            },
+        )
     }
 
     fn member(&self, uid: &str, facts: &[Change], rosters: &[Roster]) -> Option<Membership> {

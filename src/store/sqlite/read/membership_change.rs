@@ -38,7 +38,10 @@ impl Lookup for ChangeKey {
     type Found = MembershipChange;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, MembershipChange)>> {
-        let keys: Vec<_> = keys.iter().map(|key| serde_json::json!([key.guid, key.at, key.seq, key.uid])).collect();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|key| serde_json::json!([key.guid, key.at, key.seq, key.uid]))
+            .collect();
         let keys = serde_json::Value::Array(keys).to_string();
         rows(conn, BY_KEY, &[(":app", &app), (":keys", &keys)], |row| {
             let at: i64 = row.get("at")?;
@@ -53,7 +56,15 @@ impl Lookup for ChangeKey {
                 state: word(row, "state", State::from_word)?,
                 scope: word(row, "scope", Scope::from_word)?,
             };
-            Ok((Self { guid: row.get("guid")?, at, seq: change.seq, uid: change.uid.clone() }, change))
+            Ok((
+                Self {
+                    guid: row.get("guid")?,
+                    at,
+                    seq: change.seq,
+                    uid: change.uid.clone(),
+                },
+                change,
+            ))
         })
     }
 }
@@ -85,7 +96,20 @@ impl List for MembershipChanges {
     }
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
-        let scan = if self.uid.is_some() { &OF_MEMBER } else { &OF_GROUP };
-        run(conn, scan, &[(":app", &self.app), (":guid", &self.guid), (":uid", &self.uid)], range)
+        let scan = if self.uid.is_some() {
+            &OF_MEMBER
+        } else {
+            &OF_GROUP
+        };
+        run(
+            conn,
+            scan,
+            &[
+                (":app", &self.app),
+                (":guid", &self.guid),
+                (":uid", &self.uid),
+            ],
+            range,
+        )
     }
 }

@@ -55,10 +55,14 @@ macro_rules! by_time {
     };
 }
 
-const LISTED: Scan = by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.listed");
-const CONVERSATION: Scan = by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.chat");
-const SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
-const PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
+const LISTED: Scan =
+    by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.listed");
+const CONVERSATION: Scan =
+    by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.chat");
+const SENDER: Scan =
+    by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
+const PARENT: Scan =
+    by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
 const TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.chat");
 // These indexes are not by time: what they yield is sorted, and they drive only where they yield little.
 const MENTION: Scan = by_time!(
@@ -137,7 +141,11 @@ impl Messages {
             Ok(rows.next()?.map_or(Ok(0), |row| row.get::<_, i64>(0))? <= EXAMINED as i64)
         };
         Ok(if self.conversation.is_some() {
-            if self.deleted || self.blocked { &CONVERSATION } else { &LISTED }
+            if self.deleted || self.blocked {
+                &CONVERSATION
+            } else {
+                &LISTED
+            }
         } else if self.sender.is_some() {
             &SENDER
         } else if self.parent.is_some() {

@@ -145,12 +145,26 @@ impl Lookup for ReactorsOf {
     type Found = Vec<String>;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<String>)>> {
-        let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.message_id.as_str(), key.reaction.as_str()]).collect();
+        let pairs: Vec<[&str; 2]> = keys
+            .iter()
+            .map(|key| [key.message_id.as_str(), key.reaction.as_str()])
+            .collect();
         let pairs = serde_json::json!(pairs).to_string();
         let last = PLAIN_LIST as i64 - 1;
-        let found = rows(conn, REACTORS, &[(":app", &app), (":keys", &pairs), (":last", &last)], |row| {
-            Ok((Self { message_id: row.get("message_id")?, reaction: row.get("reaction")? }, row.get("uid")?))
-        })?;
+        let found = rows(
+            conn,
+            REACTORS,
+            &[(":app", &app), (":keys", &pairs), (":last", &last)],
+            |row| {
+                Ok((
+                    Self {
+                        message_id: row.get("message_id")?,
+                        reaction: row.get("reaction")?,
+                    },
+                    row.get("uid")?,
+                ))
+            },
+        )?;
         Ok(gather(keys, found))
     }
 }
@@ -179,15 +193,20 @@ impl Lookup for ModerationOf {
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Moderation)>> {
         let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, MODERATION, &[(":app", &app), (":keys", &keys)], |row| {
-            let moderation = Moderation {
-                status: row.get("status")?,
-                reviewed: row.get("reviewed")?,
-                rule: row.get("rule")?,
-                failed_at: row.get::<_, Option<i64>>("failed_at")?.map(Time),
-                failure: row.get("failure")?,
-            };
-            Ok((Self(row.get("message_id")?), moderation))
-        })
+        rows(
+            conn,
+            MODERATION,
+            &[(":app", &app), (":keys", &keys)],
+            |row| {
+                let moderation = Moderation {
+                    status: row.get("status")?,
+                    reviewed: row.get("reviewed")?,
+                    rule: row.get("rule")?,
+                    failed_at: row.get::<_, Option<i64>>("failed_at")?.map(Time),
+                    failure: row.get("failure")?,
+                };
+                Ok((Self(row.get("message_id")?), moderation))
+            },
+        )
     }
 }

@@ -67,7 +67,12 @@ fn prepare<'c>(conn: &'c Conn, sql: &str, params: Params<'_>) -> Sql<CachedState
     Ok(statement)
 }
 
-fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<'_>) -> Sql<T>) -> Sql<Vec<T>> {
+fn rows<T>(
+    conn: &Conn,
+    sql: &str,
+    params: Params<'_>,
+    mut map: impl FnMut(&Row<'_>) -> Sql<T>,
+) -> Sql<Vec<T>> {
     let mut statement = prepare(conn, sql, params)?;
     let mut found = statement.raw_query();
     let mut all = Vec::new();
@@ -79,7 +84,8 @@ fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<
 
 /// Rows of many keys, gathered per key in the order of the keys; at most [`PLAIN_LIST`] each.
 fn gather<K: Clone + Eq + Hash, T>(keys: &[K], found: Vec<(K, T)>) -> Vec<(K, Vec<T>)> {
-    let mut by_key: std::collections::HashMap<K, Vec<T>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+    let mut by_key: std::collections::HashMap<K, Vec<T>> =
+        keys.iter().map(|key| (key.clone(), Vec::new())).collect();
     for (key, value) in found {
         if let Some(values) = by_key.get_mut(&key)
             && values.len() < PLAIN_LIST
@@ -92,14 +98,20 @@ fn gather<K: Clone + Eq + Hash, T>(keys: &[K], found: Vec<(K, T)>) -> Vec<(K, Ve
 
 /// Texts as one parameter.
 fn json<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
-    let texts: Vec<serde_json::Value> = texts.into_iter().map(|text| text.as_ref().into()).collect();
+    let texts: Vec<serde_json::Value> =
+        texts.into_iter().map(|text| text.as_ref().into()).collect();
     serde_json::Value::Array(texts).to_string()
 }
 
 /// The texts of a stored JSON array; anything else in it is left out.
 pub fn texts(stored: Option<&str>) -> Vec<String> {
-    let Some(serde_json::Value::Array(items)) = stored.and_then(|text| serde_json::from_str(text).ok()) else {
+    let Some(serde_json::Value::Array(items)) =
+        stored.and_then(|text| serde_json::from_str(text).ok())
+    else {
         return Vec::new();
     };
-    items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    items
+        .into_iter()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
 }

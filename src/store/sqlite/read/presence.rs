@@ -65,8 +65,11 @@ impl Lookup for ConnectionsOf {
         let uids = json(keys.iter().map(|key| &key.0));
         let found = rows(conn, OPEN, &[(":app", &app), (":keys", &uids)], |row| {
             let connection = Connection {
-                platform: Some(row.get::<_, String>("platform")?).filter(|platform| !platform.is_empty()),
-                connected_at: Some(row.get::<_, i64>("connected_at")?).filter(|at| *at != 0).map(Time),
+                platform: Some(row.get::<_, String>("platform")?)
+                    .filter(|platform| !platform.is_empty()),
+                connected_at: Some(row.get::<_, i64>("connected_at")?)
+                    .filter(|at| *at != 0)
+                    .map(Time),
             };
             Ok((Self(row.get("uid")?), connection))
         })?;

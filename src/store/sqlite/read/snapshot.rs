@@ -35,7 +35,11 @@ impl Snapshot {
             ReadError::Busy
         })?;
         let seq = begin(&mut conn, deadline).map_err(|error| failed(&error, deadline))?;
-        Ok(Self { conn: Mutex::new(conn), deadline, seq })
+        Ok(Self {
+            conn: Mutex::new(conn),
+            deadline,
+            seq,
+        })
     }
 
     /// The newest log position it shows.
@@ -71,12 +75,15 @@ impl Drop for Snapshot {
 fn begin(conn: &mut Conn, deadline: Instant) -> Sql<i64> {
     conn.execute_batch("BEGIN")?;
     conn.progress_handler(STEPS, Some(move || Instant::now() >= deadline))?;
-    conn.prepare_cached("SELECT coalesce(max(seq), 0) FROM events")?.query_row([], |row| row.get(0))
+    conn.prepare_cached("SELECT coalesce(max(seq), 0) FROM events")?
+        .query_row([], |row| row.get(0))
 }
 
 fn failed(error: &rusqlite::Error, deadline: Instant) -> ReadError {
     match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::OperationInterrupted) if Instant::now() >= deadline => ReadError::Timeout,
+        Some(rusqlite::ErrorCode::OperationInterrupted) if Instant::now() >= deadline => {
+            ReadError::Timeout
+        }
         Some(rusqlite::ErrorCode::DatabaseBusy) => ReadError::Busy,
         _ => {
             tracing::error!(%error, "reading failed");

@@ -72,7 +72,8 @@ macro_rules! matching {
     };
 }
 
-const ALL: Scan = scan!("t", by ["u.uid"] from ":k1", matching matching!(), of "users u WHERE u.app_id = :app");
+const ALL: Scan =
+    scan!("t", by ["u.uid"] from ":k1", matching matching!(), of "users u WHERE u.app_id = :app");
 const NAMED: Scan = scan!("t", by ["u.uid"] from ":k1", matching matching!(),
     of "users u WHERE u.app_id = :app AND u.uid IN (SELECT value FROM json_each(:uids))");
 const ONLINE: Scan = scan!("t", by ["p.uid"] from ":k1", matching matching!(),

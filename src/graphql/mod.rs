@@ -1,0 +1,34 @@
+//! The read side: GraphQL over the tables.
+//!
+//! One request is one snapshot on one thread (`run.rs`). Resolvers name rows, never SQL: lists give keys
+//! (`page.rs`), rows are looked up in batches (`loaders.rs`), statements are in `store/sqlite/read/`. One file per
+//! type; doc comments are the descriptions in the schema.
+
+mod app;
+mod block;
+mod call;
+mod context;
+mod conversation;
+mod enums;
+mod error;
+mod event;
+mod filter;
+mod group;
+mod json;
+mod limits;
+mod loaders;
+mod membership;
+mod message;
+mod message_parts;
+mod node;
+mod node_id;
+mod page;
+mod presence;
+mod query;
+mod run;
+mod scalars;
+mod user;
+
+pub use context::Caller;
+pub use limits::Limits;
+pub use run::{Api, sdl};
