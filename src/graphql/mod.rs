@@ -1,37 +1,34 @@
-//! GraphQL over the tables: the seam that HTTP uses.
+//! The read side: GraphQL over the tables.
+//!
+//! One request is one snapshot on one thread (`run.rs`). Resolvers name rows, never SQL: lists give keys
+//! (`page.rs`), rows are looked up in batches (`loaders.rs`), statements are in `store/sqlite/read/`. One file per
+//! type; doc comments are the descriptions in the schema.
 
-use crate::store::StoreError;
-use std::path::Path;
-use std::time::Duration;
+mod app;
+mod block;
+mod call;
+mod context;
+mod conversation;
+mod enums;
+mod error;
+mod event;
+mod filter;
+mod group;
+mod json;
+mod limits;
+mod loaders;
+mod membership;
+mod message;
+mod message_parts;
+mod node;
+mod node_id;
+mod page;
+mod presence;
+mod query;
+mod run;
+mod scalars;
+mod user;
 
-/// What one request may cost.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    pub timeout: Duration,
-}
-
-/// Who asks.
-#[derive(Debug, Clone, Default)]
-pub struct Caller {
-    /// The apps the caller may see; `None`: all.
-    pub apps: Option<Vec<String>>,
-    pub default_app: Option<String>,
-}
-
-/// Answers requests.
-pub struct Api {}
-
-impl Api {
-    pub fn open(_path: &Path, _limits: Limits) -> Result<Self, StoreError> {
-        Ok(Self {})
-    }
-
-    pub async fn execute(&self, _request: async_graphql::Request, _caller: Caller) -> serde_json::Value {
-        serde_json::json!({ "data": null })
-    }
-}
-
-/// The schema's text.
-pub fn sdl() -> String {
-    "type Query\n".into()
-}
+pub use context::Caller;
+pub use limits::Limits;
+pub use run::{Api, sdl};

@@ -40,11 +40,11 @@ async fn answer(
     let body = body::read(request.headers(), payload, BODY_LIMIT, &mut share).await?;
     let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
     let caller = Caller { apps: None, default_app: shared.config.default_app.clone() };
-    let answer = shared.api.execute(ask, caller).await;
+    let answer = shared.api.execute_text(ask, caller).await;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, answer_type(request)))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(answer.to_string()))
+        .body(answer))
 }
 
 fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {

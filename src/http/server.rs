@@ -53,7 +53,7 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
         })
     };
     let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
-    let api = Api::open(&config.db, Limits { timeout: config.query_timeout })
+    let api = Api::open(&config.db, Limits { timeout: config.query_timeout, ..Limits::default() })
         .with_context(|| format!("opening {} to read", config.db.display()))?;
     let address = listener.local_addr()?;
     let (workers, file) = (config.workers, config.db.clone());

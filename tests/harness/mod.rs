@@ -14,6 +14,9 @@ use std::fmt::Write;
 /// 2026-01-05T12:00:00Z, when tests begin.
 pub const NOON: i64 = 1_767_614_400_000;
 
+/// When files of old bodies are read: after all they tell.
+pub const READ_AT: i64 = NOON + 300 * 86_400_000;
+
 pub struct Harness {
     pub dir: tempfile::TempDir,
     pub conn: Connection,
@@ -51,7 +54,7 @@ impl Harness {
         let append = |(body, at): (&str, Option<i64>)| {
             let envelope = Envelope::parse(body.as_bytes()).unwrap();
             let source = Source::Ingest { run: &mut run, bare: at.is_none() };
-            log::append(&self.conn, &envelope, Time(at.unwrap_or(NOON)), source).unwrap()
+            log::append(&self.conn, &envelope, Time(at.unwrap_or(READ_AT)), source).unwrap()
         };
         let receipts = lines.into_iter().map(append).collect();
         sqlite::commit(&self.conn).unwrap();

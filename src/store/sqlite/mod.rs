@@ -6,6 +6,7 @@ mod group;
 mod membership;
 mod message;
 mod open;
+mod pool;
 mod presence;
 mod put;
 mod reaction;
@@ -16,9 +17,11 @@ mod write;
 
 pub mod inspect;
 pub mod log;
+pub mod read;
 
 pub use membership::{changes, rosters};
 pub use open::{open_reader, open_writer};
+pub use pool::{Pool, open_pool};
 pub use put::put;
 pub use rusqlite::Connection;
 pub use write::{begin, checkpoint, commit, rollback};

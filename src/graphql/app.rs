@@ -1,0 +1,36 @@
+//! Apps.
+
+use super::scalars::{BigInt, DateTime};
+use crate::store::sqlite::read::app as row;
+use async_graphql::Object;
+
+/// A CometChat app this file has events of. Nothing ever crosses from one app to another.
+pub struct App(pub row::App);
+
+#[Object]
+impl App {
+    /// CometChat's id of the app.
+    async fn app_id(&self) -> &str {
+        &self.0.app_id
+    }
+
+    /// The region its deliveries name.
+    async fn region(&self) -> Option<&str> {
+        self.0.region.as_deref()
+    }
+
+    /// When its first event arrived.
+    async fn first_seen_at(&self) -> DateTime {
+        DateTime(self.0.first_seen_at)
+    }
+
+    /// When its newest event arrived.
+    async fn last_event_at(&self) -> DateTime {
+        DateTime(self.0.last_event_at)
+    }
+
+    /// How many events the log has of it.
+    async fn events_count(&self) -> BigInt {
+        BigInt(self.0.events_count)
+    }
+}

@@ -1,0 +1,294 @@
+//! Calls and meetings.
+
+use super::context::Ask;
+use super::enums::{CallKind, CallStatus};
+use super::error::Result;
+use super::filter::CallSessionFilter;
+use super::group::Group;
+use super::node_id::{NodeKey, encode};
+use super::page::{Page, Paging, connection};
+use super::scalars::{DateTime, int};
+use super::user::User;
+use crate::ids;
+use crate::store::sqlite::read::PLAIN_LIST;
+use crate::store::sqlite::read::call::{self as row, CallKey, Calls, RecordingsOf, StaysOf, TranscriptsOf};
+use async_graphql::{Context, ID, Object, SimpleObject};
+use std::sync::Arc;
+
+/// A call or a meeting: one instance of a session, for a session id may be used again.
+#[derive(Clone)]
+pub struct CallSession {
+    app: Arc<str>,
+    row: row::Call,
+}
+
+connection!(CallSessionConnection, CallSessionEdge, CallSession, "calls and meetings");
+
+#[Object]
+impl CallSession {
+    /// The global id, for `node`.
+    pub async fn id(&self) -> ID {
+        let key = self.row.key.clone();
+        encode(&self.app, &NodeKey::Call(key.session_key, key.kind, key.anchor))
+    }
+
+    /// The app it belongs to.
+    async fn app_id(&self) -> &str {
+        &self.app
+    }
+
+    /// CometChat's id of the session; null where none was told.
+    async fn session_id(&self) -> Option<&str> {
+        self.row.session_id.as_deref()
+    }
+
+    /// Whether it rang or was joined directly.
+    async fn kind(&self) -> CallKind {
+        self.row.kind.into()
+    }
+
+    /// Such as `audio` or `video`.
+    #[graphql(name = "type")]
+    async fn call_type(&self) -> Option<&str> {
+        self.row.call_type.as_deref()
+    }
+
+    /// Where it stands.
+    async fn status(&self) -> Option<CallStatus> {
+        self.row.status.map(Into::into)
+    }
+
+    /// Who started it.
+    async fn initiator(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.row.initiator_uid.as_deref()).await
+    }
+
+    /// The person who was called.
+    async fn receiver_user(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.receiver(ids::ReceiverType::User)).await
+    }
+
+    /// The group that was called.
+    async fn receiver_group(&self, ctx: &Context<'_>) -> Option<Result<Group>> {
+        Group::maybe(ctx, &self.app, self.receiver(ids::ReceiverType::Group)).await
+    }
+
+    /// Id of the message that announced it.
+    async fn call_message_id(&self) -> Option<&str> {
+        self.row.call_message_id.as_deref()
+    }
+
+    /// When it began to ring.
+    async fn initiated_at(&self) -> Option<DateTime> {
+        self.row.initiated_at.map(DateTime)
+    }
+
+    /// When people began to talk.
+    async fn started_at(&self) -> Option<DateTime> {
+        self.row.started_at.map(DateTime)
+    }
+
+    /// When it was over.
+    async fn ended_at(&self) -> Option<DateTime> {
+        self.row.ended_at.map(DateTime)
+    }
+
+    /// How long it took.
+    async fn duration_seconds(&self) -> Option<i32> {
+        self.row.duration_seconds.map(int)
+    }
+
+    /// Who took part, at most 200.
+    async fn participants(&self, ctx: &Context<'_>) -> Result<Vec<CallParticipant>> {
+        let mut people = self.people(ctx).await?;
+        people.truncate(PLAIN_LIST);
+        Ok(people)
+    }
+
+    /// How many people took part.
+    async fn participants_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        Ok(int(self.people(ctx).await?.len() as i64))
+    }
+
+    /// Its recordings, at most 200.
+    async fn recordings(&self, ctx: &Context<'_>) -> Result<Vec<Recording>> {
+        let rows = ctx.load(&self.app, RecordingsOf(self.row.key.clone())).await?.unwrap_or_default();
+        Ok(rows.into_iter().take(PLAIN_LIST).map(Recording::new).collect())
+    }
+
+    /// How many recordings there are.
+    async fn recordings_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        Ok(int(ctx.load(&self.app, RecordingsOf(self.row.key.clone())).await?.map_or(0, |rows| rows.len()) as i64))
+    }
+
+    /// Its transcripts, at most 200.
+    async fn transcripts(&self, ctx: &Context<'_>) -> Result<Vec<Transcript>> {
+        let rows = ctx.load(&self.app, TranscriptsOf(self.row.key.clone())).await?.unwrap_or_default();
+        Ok(rows.into_iter().take(PLAIN_LIST).map(Transcript::new).collect())
+    }
+
+    /// How many transcripts there are.
+    async fn transcripts_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        Ok(int(ctx.load(&self.app, TranscriptsOf(self.row.key.clone())).await?.map_or(0, |rows| rows.len()) as i64))
+    }
+}
+
+impl CallSession {
+    /// The instance, if there is one.
+    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, key: CallKey) -> Result<Option<Self>> {
+        let row = ctx.load(app, key).await?;
+        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    }
+
+    /// The newest instance of a session id.
+    pub async fn newest(ctx: &Context<'_>, app: &Arc<str>, session_id: &str) -> Result<Option<Self>> {
+        match ctx.read(|conn| row::newest(conn, app, session_id))? {
+            Some(key) => Self::find(ctx, app, key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A page of calls and meetings.
+    pub fn list(
+        ctx: &Context<'_>,
+        app: Arc<str>,
+        filter: Option<CallSessionFilter>,
+        paging: &Paging,
+    ) -> Result<CallSessionConnection> {
+        let filter = filter.unwrap_or_default();
+        let list = Calls {
+            app: app.to_string(),
+            kinds: filter.kinds.map(|all| all.into_iter().map(|kind| ids::CallKind::from(kind).as_str()).collect()),
+            statuses: filter
+                .statuses
+                .map(|all| all.into_iter().map(|status| ids::CallStatus::from(status).as_str()).collect()),
+            uid: filter.uid,
+            call_message_id: filter.call_message_id,
+            started_after: filter.started_after.map(|at| at.0.0),
+            started_before: filter.started_before.map(|at| at.0.0),
+            active: filter.active,
+        };
+        Page::read(ctx, app, list, paging).map(CallSessionConnection)
+    }
+
+    async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
+        let rows = ctx.load_all(&page.app, page.keys.iter().map(CallKey::from_list).collect()).await?;
+        Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
+    }
+
+    fn receiver(&self, kind: ids::ReceiverType) -> Option<&str> {
+        self.row.receiver_id.as_deref().filter(|_| self.row.receiver_type.as_deref() == Some(kind.as_str()))
+    }
+
+    /// Rows come person by person.
+    async fn people(&self, ctx: &Context<'_>) -> Result<Vec<CallParticipant>> {
+        let rows = ctx.load(&self.app, StaysOf(self.row.key.clone())).await?.unwrap_or_default();
+        let mut people: Vec<CallParticipant> = Vec::new();
+        for row in rows {
+            match people.last_mut() {
+                Some(last) if last.stays[0].person == row.person => last.stays.push(row),
+                _ => people.push(CallParticipant { app: Arc::clone(&self.app), stays: vec![row] }),
+            }
+        }
+        Ok(people)
+    }
+}
+
+/// A person in a call or meeting.
+pub struct CallParticipant {
+    app: Arc<str>,
+    /// Never empty.
+    stays: Vec<row::Stay>,
+}
+
+#[Object]
+impl CallParticipant {
+    /// The name shown there.
+    async fn name(&self) -> Option<&str> {
+        self.stays.iter().rev().find_map(|stay| stay.name.as_deref())
+    }
+
+    /// CometChat's id of the person; null where only a name was told.
+    async fn uid(&self) -> Option<&str> {
+        self.known()
+    }
+
+    /// The person; null where only a name was told.
+    async fn user(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.known()).await
+    }
+
+    /// When the person was there, oldest first; at most 200.
+    async fn stays(&self) -> Vec<Stay> {
+        self.stays.iter().take(PLAIN_LIST).map(Stay::new).collect()
+    }
+
+    /// How many stays there are.
+    async fn stays_count(&self) -> i32 {
+        int(self.stays.len() as i64)
+    }
+}
+
+impl CallParticipant {
+    fn known(&self) -> Option<&str> {
+        self.stays.iter().find_map(|stay| stay.uid.as_deref())
+    }
+}
+
+/// One stay of a person in a call or meeting.
+#[derive(SimpleObject)]
+pub struct Stay {
+    /// When the person came.
+    joined_at: Option<DateTime>,
+    /// When the person went.
+    left_at: Option<DateTime>,
+    /// Whether without video.
+    audio_only: Option<bool>,
+}
+
+impl Stay {
+    fn new(row: &row::Stay) -> Self {
+        Self { joined_at: row.joined_at.map(DateTime), left_at: row.left_at.map(DateTime), audio_only: row.audio_only }
+    }
+}
+
+/// A recording of a call or meeting.
+#[derive(SimpleObject)]
+pub struct Recording {
+    /// Where it is.
+    url: Option<String>,
+    /// When it begins.
+    started_at: Option<DateTime>,
+    /// How long it is.
+    duration_seconds: Option<f64>,
+}
+
+impl Recording {
+    fn new(row: row::Recording) -> Self {
+        Self { url: row.url, started_at: row.started_at.map(DateTime), duration_seconds: row.duration_seconds }
+    }
+}
+
+/// A transcript of a call or meeting.
+#[derive(SimpleObject)]
+pub struct Transcript {
+    /// CometChat's id of it.
+    transcript_id: String,
+    /// Where it is.
+    url: Option<String>,
+    /// When it begins.
+    started_at: Option<DateTime>,
+    /// When it ends.
+    ended_at: Option<DateTime>,
+}
+
+impl Transcript {
+    fn new(row: row::Transcript) -> Self {
+        Self {
+            transcript_id: row.transcript_id,
+            url: row.url,
+            started_at: row.started_at.map(DateTime),
+            ended_at: row.ended_at.map(DateTime),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What every resolver can reach: the snapshot, the caller, the loaders.
+
+use super::error::{Code, Result};
+use super::loaders::Loaders;
+use crate::store::sqlite::read::{Conn, Lookup, Snapshot, Sql, app};
+use async_graphql::Context;
+use std::sync::{Arc, OnceLock};
+
+/// On whose behalf a request runs.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The apps that may be read; `None`: all.
+    pub apps: Option<Vec<String>>,
+    /// The app meant where none is named.
+    pub default_app: Option<String>,
+}
+
+impl Caller {
+    /// Whether the app may be read.
+    pub fn may_read(&self, app: &str) -> bool {
+        self.apps.as_ref().is_none_or(|apps| apps.iter().any(|allowed| allowed == app))
+    }
+}
+
+/// One request.
+pub struct Asking {
+    pub(super) snapshot: Snapshot,
+    pub(super) loaders: Loaders,
+    pub(super) caller: Caller,
+    /// The app meant where no field names one; looked up once.
+    unnamed: OnceLock<Option<Arc<str>>>,
+}
+
+impl Asking {
+    pub(super) fn new(snapshot: Snapshot, caller: Caller) -> Self {
+        Self { snapshot, loaders: Loaders::default(), caller, unnamed: OnceLock::new() }
+    }
+}
+
+/// The context, for resolvers.
+pub trait Ask {
+    /// The request.
+    fn asking(&self) -> &Asking;
+    /// Reads from the snapshot.
+    fn read<T>(&self, ask: impl FnOnce(&Conn) -> Sql<T>) -> Result<T>;
+    /// The app a root field is about: named, or the only one it can mean.
+    fn app(&self, named: Option<String>) -> Result<Arc<str>>;
+    /// Looks up one key.
+    fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> impl Future<Output = Result<Option<K::Found>>> + Send;
+    /// Looks up some keys; answers in their order.
+    fn load_all<K: Lookup>(
+        &self,
+        app: &Arc<str>,
+        keys: Vec<K>,
+    ) -> impl Future<Output = Result<Vec<Option<K::Found>>>> + Send;
+}
+
+impl Ask for Context<'_> {
+    fn asking(&self) -> &Asking {
+        self.data_unchecked::<Arc<Asking>>()
+    }
+
+    fn read<T>(&self, ask: impl FnOnce(&Conn) -> Sql<T>) -> Result<T> {
+        Ok(self.asking().snapshot.read(ask)?)
+    }
+
+    fn app(&self, named: Option<String>) -> Result<Arc<str>> {
+        let asking = self.asking();
+        if let Some(app) = named {
+            return if asking.caller.may_read(&app) {
+                Ok(app.into())
+            } else {
+                Err(Code::Forbidden.error("appId: this token may not read that app"))
+            };
+        }
+        if let Some(unnamed) = asking.unnamed.get() {
+            return unnamed.clone().ok_or_else(app_required);
+        }
+        let caller = &asking.caller;
+        let only = match caller.apps.as_deref() {
+            Some([only]) => Some(only.clone()),
+            _ => caller.default_app.clone().filter(|app| caller.may_read(app)),
+        };
+        let app = match only {
+            Some(app) => Some(app),
+            None => self.read(app::only)?.filter(|app| caller.may_read(app)),
+        };
+        asking.unnamed.get_or_init(|| app.map(Into::into)).clone().ok_or_else(app_required)
+    }
+
+    async fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> Result<Option<K::Found>> {
+        Ok(self.load_all(app, vec![key]).await?.pop().flatten())
+    }
+
+    async fn load_all<K: Lookup>(&self, app: &Arc<str>, keys: Vec<K>) -> Result<Vec<Option<K::Found>>> {
+        Ok(self.asking().loaders.load(app, keys).await?)
+    }
+}
+
+fn app_required() -> async_graphql::Error {
+    Code::AppIdRequired.error("appId: name the app, for more than one can be meant (`apps` lists them)")
+}

@@ -1,0 +1,86 @@
+//! What goes wrong, in the words of the contract. Causes are logged where they arise, never sent.
+
+use crate::store::sqlite::read::ReadError;
+use async_graphql::{Error, ErrorExtensionValues, ErrorExtensions, ServerError, Value};
+
+/// What a resolver gives.
+pub type Result<T> = async_graphql::Result<T>;
+
+/// `extensions.code` of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    BadInput,
+    AppIdRequired,
+    BeforeHistory,
+    Forbidden,
+    TooComplex,
+    Timeout,
+    Busy,
+    Internal,
+}
+
+impl Code {
+    /// The word in the answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadInput => "BAD_INPUT",
+            Self::AppIdRequired => "APP_ID_REQUIRED",
+            Self::BeforeHistory => "BEFORE_HISTORY",
+            Self::Forbidden => "FORBIDDEN",
+            Self::TooComplex => "TOO_COMPLEX",
+            Self::Timeout => "TIMEOUT",
+            Self::Busy => "BUSY",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// An error of this code.
+    pub fn error(self, message: impl Into<String>) -> Error {
+        Error::new(message).extend_with(|_, values| values.set("code", self.as_str()))
+    }
+
+    /// The same, about the whole request.
+    pub fn server_error(self, message: impl Into<String>) -> ServerError {
+        let mut error = ServerError::new(message, None);
+        self.mark(&mut error);
+        error
+    }
+
+    fn mark(self, error: &mut ServerError) {
+        error.extensions.get_or_insert_with(ErrorExtensionValues::default).set("code", self.as_str());
+    }
+}
+
+/// An argument that cannot be used.
+pub fn bad_input(argument: &str, expected: &str) -> Error {
+    Code::BadInput.error(format!("{argument}: {expected}"))
+}
+
+/// What is said where reading fails.
+pub fn describe(error: ReadError) -> (Code, &'static str) {
+    match error {
+        ReadError::Busy => (Code::Busy, "all readers are busy: ask again in a moment"),
+        ReadError::Timeout => (Code::Timeout, "the query took too long: ask for less"),
+        ReadError::Failed => (Code::Internal, "reading failed: the server's log has the cause"),
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        let (code, message) = describe(error);
+        code.error(message)
+    }
+}
+
+/// Gives a code to errors of the GraphQL layer itself: all are about the request.
+pub fn complete(error: &mut ServerError) {
+    let coded = error.extensions.as_ref().is_some_and(|values| matches!(values.get("code"), Some(Value::String(_))));
+    if !coded {
+        let too_complex = matches!(error.message.as_str(), "Query is too complex." | "Query is nested too deep.")
+            || error.message.starts_with("The number of directives");
+        if too_complex { Code::TooComplex } else { Code::BadInput }.mark(error);
+    }
+    if error.message.chars().count() > 300 {
+        error.message = error.message.chars().take(299).chain(['…']).collect();
+    }
+}

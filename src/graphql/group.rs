@@ -1,0 +1,258 @@
+//! Groups.
+
+use super::context::Ask;
+use super::conversation::Conversation;
+use super::enums::GroupType;
+use super::error::{Code, Result};
+use super::filter::{GroupFilter, GroupOrder, MembershipFilter, name_part, scopes, states};
+use super::json::stored;
+use super::membership::{Membership, MembershipChangeConnection, MembershipConnection};
+use super::node_id::{NodeKey, encode};
+use super::page::{Page, Paging, connection};
+use super::scalars::{DateTime, Json, int};
+use super::user::User;
+use crate::ids::Time;
+use crate::store::sqlite::read::group::{self as row, GroupKey, Groups, Order};
+use crate::store::sqlite::read::membership::{Members, MembershipKey};
+use crate::store::sqlite::read::membership_change::MembershipChanges;
+use crate::store::sqlite::read::texts;
+use async_graphql::{Context, ID, Object};
+use std::sync::Arc;
+
+/// A group, deleted or not.
+#[derive(Clone)]
+pub struct Group {
+    app: Arc<str>,
+    row: row::Group,
+}
+
+connection!(GroupConnection, GroupEdge, Group, "groups");
+
+#[Object]
+impl Group {
+    /// The global id, for `node`.
+    pub async fn id(&self) -> ID {
+        encode(&self.app, &NodeKey::Group(self.row.guid.clone()))
+    }
+
+    /// The app it belongs to.
+    async fn app_id(&self) -> &str {
+        &self.app
+    }
+
+    /// CometChat's id of the group.
+    async fn guid(&self) -> &str {
+        &self.row.guid
+    }
+
+    /// Its name.
+    async fn name(&self) -> Option<&str> {
+        self.row.name.as_deref()
+    }
+
+    /// What kind of group it is.
+    #[graphql(name = "type")]
+    async fn kind(&self) -> Option<GroupType> {
+        self.row.kind.as_deref().and_then(GroupType::from_word)
+    }
+
+    /// What it says about itself.
+    async fn description(&self) -> Option<&str> {
+        self.row.description.as_deref()
+    }
+
+    /// URL of its icon.
+    async fn icon(&self) -> Option<&str> {
+        self.row.icon.as_deref()
+    }
+
+    /// Its tags.
+    async fn tags(&self) -> Vec<String> {
+        texts(self.row.tags.as_deref())
+    }
+
+    /// Custom data, without secrets.
+    async fn metadata(&self) -> Option<Json> {
+        stored(self.row.metadata.as_deref())
+    }
+
+    /// Who owns it.
+    async fn owner(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.row.owner_uid.as_deref()).await
+    }
+
+    /// When it was created.
+    async fn created_at(&self) -> Option<DateTime> {
+        self.row.created_at.map(DateTime)
+    }
+
+    /// When it was last changed.
+    async fn updated_at(&self) -> Option<DateTime> {
+        self.row.updated_at.map(DateTime)
+    }
+
+    /// Who changed it last.
+    async fn updated_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.row.updated_by.as_deref()).await
+    }
+
+    /// When it was deleted; null while it exists.
+    async fn deleted_at(&self) -> Option<DateTime> {
+        self.row.deleted_at.map(DateTime)
+    }
+
+    /// How many members it has, counted from what events told.
+    async fn members_count(&self) -> i32 {
+        int(self.row.members_count)
+    }
+
+    /// How many members CometChat last said it has.
+    async fn reported_members_count(&self) -> Option<i32> {
+        self.row.reported_members_count.map(int)
+    }
+
+    /// Since when the member list is complete: the creation or a list read from CometChat. Null: it holds only what
+    /// events told.
+    async fn members_known_since(&self) -> Option<DateTime> {
+        self.row.members_known_since.map(DateTime)
+    }
+
+    /// Its members, by uid: those joined, unless the filter says otherwise. Null with the error BEFORE_HISTORY where
+    /// `asOf` is before anything is known of the group.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn members(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Those of that time instead of now.")] as_of: Option<DateTime>,
+        #[graphql(desc = "Which of them.")] filter: Option<MembershipFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Option<Result<MembershipConnection>> {
+        let filter = filter.unwrap_or_default();
+        Some(self.known_at(as_of).and_then(|()| {
+            let list = Members {
+                app: self.app.to_string(),
+                guid: self.row.guid.clone(),
+                states: states(filter.states),
+                scopes: scopes(filter.scopes),
+                at: as_of.map(|at| at.0.0),
+            };
+            Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before })
+                .map(MembershipConnection)
+        }))
+    }
+
+    /// One person's place in the group, whatever the state.
+    async fn member(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose.")] uid: String,
+        #[graphql(desc = "At that time instead of now.")] as_of: Option<DateTime>,
+    ) -> Option<Result<Membership>> {
+        if let Err(error) = self.known_at(as_of) {
+            return Some(Err(error));
+        }
+        let key = MembershipKey { guid: self.row.guid.clone(), uid, at: as_of.map(|at| at.0.0) };
+        Membership::find(ctx, &self.app, key).await.transpose()
+    }
+
+    /// Every fact about its members, newest first.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn membership_changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those about this person.")] uid: Option<String>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<MembershipChangeConnection> {
+        let list = MembershipChanges { app: self.app.to_string(), guid: self.row.guid.clone(), uid };
+        Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before })
+            .map(MembershipChangeConnection)
+    }
+
+    /// Its conversation.
+    async fn conversation(&self, ctx: &Context<'_>) -> Result<Conversation> {
+        Conversation::of_group(ctx, &self.app, &self.row.guid).await
+    }
+}
+
+impl Group {
+    /// The group, if it was heard of.
+    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, guid: &str) -> Result<Option<Self>> {
+        let row = ctx.load(app, GroupKey(guid.to_owned())).await?;
+        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    }
+
+    /// The group; with its guid alone where only that is known.
+    pub async fn get(ctx: &Context<'_>, app: &Arc<str>, guid: &str) -> Result<Self> {
+        let blank =
+            || Self { app: Arc::clone(app), row: row::Group { guid: guid.to_owned(), ..row::Group::default() } };
+        Ok(Self::find(ctx, app, guid).await?.unwrap_or_else(blank))
+    }
+
+    /// For nullable fields.
+    pub async fn maybe(ctx: &Context<'_>, app: &Arc<str>, guid: Option<&str>) -> Option<Result<Self>> {
+        Some(Self::get(ctx, app, guid?).await)
+    }
+
+    /// A page of groups.
+    pub fn list(
+        ctx: &Context<'_>,
+        app: Arc<str>,
+        filter: Option<GroupFilter>,
+        order: Option<GroupOrder>,
+        paging: &Paging,
+    ) -> Result<GroupConnection> {
+        use super::enums::{GroupOrderField as Field, OrderDirection};
+        let filter = filter.unwrap_or_default();
+        let list = Groups {
+            app: app.to_string(),
+            guids: filter.guids,
+            owner: filter.owner,
+            kinds: filter.types.map(|types| types.into_iter().map(GroupType::as_str).collect()),
+            member: filter.member_uid,
+            name_contains: name_part(filter.name_contains)?,
+            deleted: filter.include_deleted,
+            order: match order.as_ref().map(|order| order.field) {
+                None | Some(Field::Guid) => Order::Guid,
+                Some(Field::Name) => Order::Name,
+                Some(Field::CreatedAt) => Order::Created,
+            },
+            falling: order.is_some_and(|order| order.direction == OrderDirection::Desc),
+        };
+        Page::read(ctx, app, list, paging).map(GroupConnection)
+    }
+
+    async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
+        // The guid is the last part in every order.
+        let guid = |key: &Vec<_>| GroupKey(key.last().map_or("", super::page::text).to_owned());
+        let rows = ctx.load_all(&page.app, page.keys.iter().map(guid).collect()).await?;
+        Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
+    }
+
+    /// Whether the person owns it.
+    pub fn is_owner(&self, uid: &str) -> bool {
+        self.row.owner_uid.as_deref() == Some(uid)
+    }
+
+    fn known_at(&self, as_of: Option<DateTime>) -> Result<()> {
+        let Some(DateTime(at)) = as_of else {
+            return Ok(());
+        };
+        match self.row.history_since {
+            Some(since) if since <= at => Ok(()),
+            since => Err(Code::BeforeHistory.error(before_history(since))),
+        }
+    }
+}
+
+fn before_history(since: Option<Time>) -> String {
+    match since {
+        Some(since) => format!("asOf: nothing is known of this group's members before {since}"),
+        None => "asOf: nothing is known of this group's members".to_owned(),
+    }
+}

@@ -1,0 +1,218 @@
+//! What a request may cost. Counted before it runs: the document is small, what it expands to need not be.
+
+use super::error::Code;
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::{Name, Positioned, ServerError};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The limits of a request. All are settings.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of the document.
+    pub document_bytes: usize,
+    /// Tokens of the document.
+    pub tokens: usize,
+    /// Selections with every fragment expanded.
+    pub selections: u64,
+    /// Nesting of fields.
+    pub depth: u64,
+    /// Cost, page sizes counted.
+    pub complexity: usize,
+    /// Aliases in the document.
+    pub aliases: u64,
+    /// Root fields.
+    pub root_fields: u64,
+    /// Directives on one field.
+    pub directives: usize,
+    /// Time of the whole request.
+    pub timeout: Duration,
+    /// Read connections, which is how many requests run at once.
+    pub pool: u32,
+    /// Bytes of the answer.
+    pub answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            document_bytes: 16 << 10,
+            tokens: 4_000,
+            selections: 2_000,
+            depth: 12,
+            complexity: 5_000,
+            aliases: 30,
+            root_fields: 20,
+            directives: 5,
+            timeout: Duration::from_secs(2),
+            pool: 8,
+            answer_bytes: 4 << 20,
+        }
+    }
+}
+
+/// Introspection nests deeper than data, and is no deeper than this.
+pub(super) const INTROSPECTION_DEPTH: u64 = 15;
+
+impl Limits {
+    /// Before the document is parsed.
+    pub(super) fn check_text(&self, document: &str) -> Result<(), ServerError> {
+        if document.len() > self.document_bytes {
+            return Err(too_much("the document has", document.len() as u64, self.document_bytes as u64, "bytes"));
+        }
+        let tokens = tokens(document);
+        if tokens > self.tokens {
+            return Err(too_much("the document has", tokens as u64, self.tokens as u64, "tokens"));
+        }
+        Ok(())
+    }
+
+    /// Before the document is executed. Fragments count whether used or not.
+    pub(super) fn check(&self, document: &ExecutableDocument) -> Result<(), ServerError> {
+        let mut measure = Measure { document, fragments: HashMap::new(), aliases: 0, directives: 0 };
+        let mut all = Size::default();
+        for (_, operation) in document.operations.iter() {
+            all = all.beside(measure.set(&operation.node.selection_set));
+        }
+        for name in document.fragments.keys() {
+            let size = measure.fragment(name);
+            all.selections = all.selections.saturating_add(size.selections);
+        }
+        let counts = [
+            (all.selections, self.selections, "selections, fragments expanded"),
+            (measure.aliases, self.aliases, "aliases"),
+            (all.roots, self.root_fields, "root fields"),
+            (all.depth, self.depth, "levels of fields"),
+            (all.introspection, INTROSPECTION_DEPTH, "levels of introspection"),
+            (measure.directives, self.directives as u64, "directives on one field"),
+        ];
+        match counts.into_iter().find(|(count, most, _)| count > most) {
+            Some((count, most, what)) => Err(too_much("the query has", count, most, what)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn too_much(who: &str, count: u64, most: u64, what: &str) -> ServerError {
+    let count = if count == u64::MAX { "too many".to_owned() } else { count.to_string() };
+    Code::TooComplex.server_error(format!("{who} {count} {what}: at most {most} are answered"))
+}
+
+/// Punctuators, names, numbers and strings.
+fn tokens(document: &str) -> usize {
+    let mut count = 0;
+    let mut rest = document.as_bytes();
+    while let Some(&first) = rest.first() {
+        let length = match first {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' => {
+                rest = &rest[1..];
+                continue;
+            }
+            b'#' => {
+                rest = &rest[rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())..];
+                continue;
+            }
+            b'"' => string(rest),
+            byte if byte == b'_' || byte.is_ascii_alphanumeric() => {
+                rest.iter().position(|byte| *byte != b'_' && !byte.is_ascii_alphanumeric()).unwrap_or(rest.len())
+            }
+            _ => 1,
+        };
+        count += 1;
+        rest = &rest[length.min(rest.len())..];
+    }
+    count
+}
+
+/// Length of the string at the start; an unclosed one takes the rest.
+fn string(text: &[u8]) -> usize {
+    let quote: &[u8] = if text.starts_with(b"\"\"\"") { b"\"\"\"" } else { b"\"" };
+    let mut at = quote.len();
+    while at < text.len() {
+        if text[at] == b'\\' {
+            at += 2;
+        } else if text[at..].starts_with(quote) {
+            return at + quote.len();
+        } else {
+            at += 1;
+        }
+    }
+    text.len()
+}
+
+/// What a selection set expands to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    selections: u64,
+    depth: u64,
+    introspection: u64,
+    roots: u64,
+}
+
+impl Size {
+    /// More than anything allowed: a cycle.
+    const ENDLESS: Self = Self { selections: u64::MAX, depth: u64::MAX, introspection: u64::MAX, roots: u64::MAX };
+
+    fn beside(self, other: Self) -> Self {
+        Self {
+            selections: self.selections.saturating_add(other.selections),
+            depth: self.depth.max(other.depth),
+            introspection: self.introspection.max(other.introspection),
+            roots: self.roots.saturating_add(other.roots),
+        }
+    }
+}
+
+/// Each fragment is measured once, so the time is linear in the document.
+struct Measure<'a> {
+    document: &'a ExecutableDocument,
+    /// `None` while it is being measured: meeting it again is a cycle.
+    fragments: HashMap<&'a Name, Option<Size>>,
+    aliases: u64,
+    directives: u64,
+}
+
+impl<'a> Measure<'a> {
+    fn set(&mut self, set: &'a Positioned<SelectionSet>) -> Size {
+        let mut all = Size::default();
+        for selection in &set.node.items {
+            let size = match &selection.node {
+                Selection::Field(field) => {
+                    self.aliases += u64::from(field.node.alias.is_some());
+                    self.directives = self.directives.max(field.node.directives.len() as u64);
+                    let inner = self.set(&field.node.selection_set);
+                    let depth = inner.depth.max(inner.introspection).saturating_add(1);
+                    let own = field.node.name.node.starts_with("__");
+                    Size {
+                        selections: inner.selections.saturating_add(1),
+                        depth: if own { 0 } else { depth },
+                        introspection: if own { depth } else { 0 },
+                        roots: 1,
+                    }
+                }
+                Selection::InlineFragment(fragment) => {
+                    let inner = self.set(&fragment.node.selection_set);
+                    Size { selections: inner.selections.saturating_add(1), ..inner }
+                }
+                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node),
+            };
+            all = all.beside(size);
+        }
+        all
+    }
+
+    fn fragment(&mut self, name: &Name) -> Size {
+        let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
+            return Size::default();
+        };
+        match self.fragments.get(name) {
+            Some(Some(size)) => return *size,
+            Some(None) => return Size::ENDLESS,
+            None => {}
+        }
+        self.fragments.insert(name, None);
+        let size = self.set(&fragment.node.selection_set);
+        self.fragments.insert(name, Some(size));
+        size
+    }
+}

@@ -1,0 +1,178 @@
+//! Memberships and their history.
+
+use super::context::Ask;
+use super::enums::{MembershipScope, MembershipState, TimeSource};
+use super::error::Result;
+use super::group::Group;
+use super::node_id::{NodeKey, encode};
+use super::page::{Page, connection, text};
+use super::scalars::{BigInt, DateTime};
+use super::user::User;
+use crate::store::sqlite::read::membership::{self as row, Members, MembershipKey};
+use crate::store::sqlite::read::membership_change::{self as change, ChangeKey};
+use async_graphql::{Context, ID, Object};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A person's place in a group, ended or not.
+#[derive(Clone)]
+pub struct Membership {
+    app: Arc<str>,
+    row: row::Membership,
+}
+
+connection!(MembershipConnection, MembershipEdge, Membership, "memberships");
+
+#[Object]
+impl Membership {
+    /// The global id, for `node`: of the present membership, also where this one is of another time.
+    pub async fn id(&self) -> ID {
+        encode(&self.app, &NodeKey::Membership(self.row.guid.clone(), self.row.uid.clone()))
+    }
+
+    /// The group.
+    async fn group(&self, ctx: &Context<'_>) -> Result<Group> {
+        Group::get(ctx, &self.app, &self.row.guid).await
+    }
+
+    /// The person.
+    async fn user(&self, ctx: &Context<'_>) -> Result<User> {
+        User::get(ctx, &self.app, &self.row.uid).await
+    }
+
+    /// CometChat's id of the group.
+    async fn guid(&self) -> &str {
+        &self.row.guid
+    }
+
+    /// CometChat's id of the person.
+    async fn uid(&self) -> &str {
+        &self.row.uid
+    }
+
+    /// Where the person stands with the group.
+    async fn state(&self) -> MembershipState {
+        self.row.state.into()
+    }
+
+    /// What the person may do in the group; null unless joined.
+    async fn scope(&self) -> Option<MembershipScope> {
+        self.row.scope.filter(|_| self.row.state == crate::ids::State::Joined).map(Into::into)
+    }
+
+    /// Whether the person owns the group now.
+    async fn is_owner(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(Group::get(ctx, &self.app, &self.row.guid).await?.is_owner(&self.row.uid))
+    }
+
+    /// When the person joined, where that is known.
+    async fn joined_at(&self) -> Option<DateTime> {
+        self.row.joined_at.map(DateTime)
+    }
+
+    /// When state or scope last changed.
+    async fn changed_at(&self) -> DateTime {
+        DateTime(self.row.changed_at)
+    }
+
+    /// How `changedAt` is known.
+    async fn changed_at_from(&self) -> TimeSource {
+        self.row.changed_at_from.into()
+    }
+
+    /// Who changed it.
+    async fn changed_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.row.changed_by.as_deref()).await
+    }
+}
+
+impl Membership {
+    /// The membership, if it was heard of.
+    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, key: MembershipKey) -> Result<Option<Self>> {
+        let row = ctx.load(app, key).await?;
+        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    }
+
+    async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
+        let list: &dyn Any = page.list.as_any();
+        let keys = page.keys.iter().map(|key| {
+            let part = text(&key[0]).to_owned();
+            match (list.downcast_ref::<Members>(), list.downcast_ref::<row::Memberships>()) {
+                (Some(members), _) => MembershipKey { guid: members.guid.clone(), uid: part, at: members.at },
+                (None, of_user) => {
+                    let uid = of_user.map(|list| list.uid.clone()).unwrap_or_default();
+                    MembershipKey { guid: part, uid, at: None }
+                }
+            }
+        });
+        let rows = ctx.load_all(&page.app, keys.collect()).await?;
+        Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
+    }
+}
+
+/// A fact about a person's place in a group.
+#[derive(Clone)]
+pub struct MembershipChange {
+    app: Arc<str>,
+    row: change::MembershipChange,
+}
+
+connection!(MembershipChangeConnection, MembershipChangeEdge, MembershipChange, "changes of memberships");
+
+#[Object]
+impl MembershipChange {
+    /// Log position of the event that told it.
+    async fn seq(&self) -> BigInt {
+        BigInt(self.row.seq)
+    }
+
+    /// When it happened.
+    async fn at(&self) -> DateTime {
+        DateTime(self.row.at)
+    }
+
+    /// How `at` is known.
+    async fn at_from(&self) -> TimeSource {
+        self.row.at_from.into()
+    }
+
+    /// What told it.
+    async fn trigger(&self) -> &str {
+        &self.row.trigger
+    }
+
+    /// The person it is about.
+    async fn user(&self, ctx: &Context<'_>) -> Result<User> {
+        User::get(ctx, &self.app, &self.row.uid).await
+    }
+
+    /// Who did it.
+    async fn by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.row.by.as_deref()).await
+    }
+
+    /// The state it tells; null where it tells a scope or ownership only.
+    async fn state(&self) -> Option<MembershipState> {
+        self.row.state.map(Into::into)
+    }
+
+    /// The scope it tells.
+    async fn scope(&self) -> Option<MembershipScope> {
+        self.row.scope.map(Into::into)
+    }
+}
+
+impl MembershipChange {
+    async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
+        let list: &dyn Any = page.list.as_any();
+        let guid = list.downcast_ref::<change::MembershipChanges>().map(|list| list.guid.clone()).unwrap_or_default();
+        let keys = page.keys.iter().map(|key| ChangeKey {
+            guid: guid.clone(),
+            at: key[0].int(),
+            seq: key[1].int(),
+            uid: text(&key[2]).to_owned(),
+        });
+        let rows = ctx.load_all(&page.app, keys.collect()).await?;
+        Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
+    }
+}

@@ -1,0 +1,169 @@
+//! What hangs on a message.
+
+use super::context::Ask;
+use super::error::Result;
+use super::scalars::{BigInt, DateTime, int};
+use super::user::User;
+use crate::store::sqlite::read::message_parts::{self as row, ReactorsOf};
+use async_graphql::{Context, Object, SimpleObject};
+use std::sync::Arc;
+
+/// A file sent with a message.
+#[derive(SimpleObject)]
+pub struct Attachment {
+    /// Its name.
+    name: Option<String>,
+    /// The extension of its name.
+    extension: Option<String>,
+    /// What it is, such as `image/png`.
+    mime_type: Option<String>,
+    /// Its size in bytes.
+    size: Option<BigInt>,
+    /// Where it is.
+    url: Option<String>,
+}
+
+/// Reads a stored list of attachments.
+pub fn attachments(stored: Option<&str>) -> Vec<Attachment> {
+    let Some(serde_json::Value::Array(items)) = stored.and_then(|text| serde_json::from_str(text).ok()) else {
+        return Vec::new();
+    };
+    let read = |item: &serde_json::Value| {
+        let text = |names: [&str; 2]| {
+            names.iter().find_map(|name| item.get(name)).and_then(|value| value.as_str()).map(str::to_owned)
+        };
+        let size = item.get("size").and_then(|size| size.as_i64().or_else(|| size.as_str()?.parse().ok()));
+        Attachment {
+            name: text(["name", "name"]),
+            extension: text(["extension", "extension"]),
+            mime_type: text(["mimeType", "mime_type"]),
+            size: size.map(BigInt),
+            url: text(["url", "url"]),
+        }
+    };
+    items.iter().filter(|item| item.is_object()).map(read).collect()
+}
+
+/// What a message said after an edit.
+pub struct MessageEdit {
+    app: Arc<str>,
+    row: row::Edit,
+}
+
+#[Object]
+impl MessageEdit {
+    /// The text; null once the message is deleted.
+    async fn text(&self) -> Option<&str> {
+        self.row.text.as_deref()
+    }
+
+    /// When it was edited.
+    async fn edited_at(&self) -> DateTime {
+        DateTime(self.row.edited_at)
+    }
+
+    /// Who edited it.
+    async fn edited_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.row.edited_by.as_deref()).await
+    }
+}
+
+impl MessageEdit {
+    /// From its row.
+    pub fn new(app: &Arc<str>, row: row::Edit) -> Self {
+        Self { app: Arc::clone(app), row }
+    }
+}
+
+/// One reaction to a message, and whom it is from.
+pub struct ReactionGroup {
+    app: Arc<str>,
+    message_id: String,
+    row: row::ReactionGroup,
+}
+
+#[Object]
+impl ReactionGroup {
+    /// The reaction, such as an emoji.
+    async fn reaction(&self) -> &str {
+        &self.row.reaction
+    }
+
+    /// How many people it is from.
+    async fn count(&self) -> i32 {
+        int(self.row.count)
+    }
+
+    /// Who reacted so, by uid; at most 200.
+    async fn users(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+        let key = ReactorsOf { message_id: self.message_id.clone(), reaction: self.row.reaction.clone() };
+        let uids = ctx.load(&self.app, key).await?.unwrap_or_default();
+        User::all(ctx, &self.app, uids).await
+    }
+}
+
+impl ReactionGroup {
+    /// From its row.
+    pub fn new(app: &Arc<str>, message_id: String, row: row::ReactionGroup) -> Self {
+        Self { app: Arc::clone(app), message_id, row }
+    }
+}
+
+/// What was told of one reader of a message.
+pub struct Receipt {
+    app: Arc<str>,
+    row: row::Receipt,
+}
+
+#[Object]
+impl Receipt {
+    /// The reader.
+    async fn user(&self, ctx: &Context<'_>) -> Result<User> {
+        User::get(ctx, &self.app, &self.row.uid).await
+    }
+
+    /// When the reader got it.
+    async fn delivered_at(&self) -> Option<DateTime> {
+        self.row.delivered_at.map(DateTime)
+    }
+
+    /// When the reader read it.
+    async fn read_at(&self) -> Option<DateTime> {
+        self.row.read_at.map(DateTime)
+    }
+}
+
+impl Receipt {
+    /// From its row.
+    pub fn new(app: &Arc<str>, row: row::Receipt) -> Self {
+        Self { app: Arc::clone(app), row }
+    }
+}
+
+/// The newest verdict about a message.
+#[derive(SimpleObject)]
+pub struct Moderation {
+    /// The verdict in CometChat's word; `disapproved` hides the message.
+    status: Option<String>,
+    /// Whether a person gave it.
+    reviewed: bool,
+    /// Id of the rule that caught the message.
+    rule: Option<String>,
+    /// When moderation failed, if it did.
+    failed_at: Option<DateTime>,
+    /// Why it failed.
+    failure: Option<String>,
+}
+
+impl Moderation {
+    /// From its row.
+    pub fn new(row: row::Moderation) -> Self {
+        Self {
+            status: row.status,
+            reviewed: row.reviewed,
+            rule: row.rule,
+            failed_at: row.failed_at.map(DateTime),
+            failure: row.failure,
+        }
+    }
+}

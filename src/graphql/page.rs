@@ -1,0 +1,260 @@
+//! Connections: which part of a list is asked for, cursors, and what all connections share.
+
+use super::context::Ask;
+use super::error::{Result, bad_input};
+use crate::store::sqlite::read::{Conn, Found, Key, List, Part, Range, Sql};
+use async_graphql::{Context, SimpleObject};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const DEFAULT: usize = 50;
+const MOST: usize = 200;
+/// Where counting stops.
+const COUNTED: usize = 10_000;
+
+/// What a page costs, for the complexity limit.
+pub fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
+    let size = first.or(last).map_or(DEFAULT, |size| usize::try_from(size).unwrap_or(0).min(MOST));
+    1 + size * child
+}
+
+/// The text of a part of a key.
+pub fn text(part: &Part) -> &str {
+    part.text()
+}
+
+/// The four arguments of every connection.
+#[derive(Debug, Default)]
+pub struct Paging {
+    pub first: Option<i32>,
+    pub after: Option<String>,
+    pub last: Option<i32>,
+    pub before: Option<String>,
+}
+
+/// Where a page is in its list.
+#[derive(SimpleObject)]
+pub struct PageInfo {
+    /// Whether there is more behind this page. True as well where the page ended early.
+    has_next_page: bool,
+    /// Whether there is more before this page.
+    has_previous_page: bool,
+    /// Cursor of the first item.
+    start_cursor: Option<String>,
+    /// Cursor to go on with: of the last item, or of the last one examined where the page ended early.
+    end_cursor: Option<String>,
+}
+
+/// A page of a list: keys only, the rows are looked up with those of all other lists.
+pub struct Page {
+    pub app: Arc<str>,
+    pub list: Box<dyn List>,
+    pub keys: Vec<Key>,
+    backwards: bool,
+    after: Option<Key>,
+    before: Option<Key>,
+    more: bool,
+    stopped: Option<Key>,
+    count: Mutex<Option<(i32, bool)>>,
+}
+
+impl Page {
+    /// Reads a page.
+    pub fn read(ctx: &Context<'_>, app: Arc<str>, list: impl List + 'static, paging: &Paging) -> Result<Self> {
+        let (size, backwards) = paging.size()?;
+        let after = cursor_argument(&list, &app, "after", paging.after.as_deref())?;
+        let before = cursor_argument(&list, &app, "before", paging.before.as_deref())?;
+        let falling = list.falling() != backwards;
+        let (from, until) = if backwards { (&before, &after) } else { (&after, &before) };
+        let found = ctx.read(|conn| list.scan(conn, Range { from: from.as_ref(), falling, want: size }))?;
+        let Found { mut keys, mut more, mut stopped } = found;
+        if let Some(until) = until {
+            let inside = |key: &Key| if falling { key > until } else { key < until };
+            let length = keys.len();
+            keys.retain(inside);
+            if keys.len() < length || stopped.as_ref().is_some_and(|key| !inside(key)) {
+                more = false;
+                stopped = None;
+            }
+        }
+        if backwards {
+            keys.reverse();
+        }
+        Ok(Self { app, list: Box::new(list), keys, backwards, after, before, more, stopped, count: Mutex::new(None) })
+    }
+
+    /// The cursor of a key.
+    pub fn cursor(&self, key: &Key) -> String {
+        cursor(&*self.list, &self.app, key)
+    }
+
+    /// `pageInfo`.
+    pub fn info(&self, ctx: &Context<'_>) -> Result<PageInfo> {
+        let wanted = ctx.look_ahead();
+        let start = if self.backwards && self.stopped.is_some() { self.stopped.as_ref() } else { self.keys.first() };
+        let end = if !self.backwards && self.stopped.is_some() { self.stopped.as_ref() } else { self.keys.last() };
+        // The side the page was read towards is known, unless the other cursor cut it; the other side is looked at
+        // only where it is asked for.
+        let next = if self.backwards || self.before.is_some() {
+            wanted.field("hasNextPage").exists() && self.is_more(ctx, false)?
+        } else {
+            self.more
+        };
+        let previous = if !self.backwards || self.after.is_some() {
+            wanted.field("hasPreviousPage").exists() && self.is_more(ctx, true)?
+        } else {
+            self.more
+        };
+        Ok(PageInfo {
+            has_next_page: next,
+            has_previous_page: previous,
+            start_cursor: start.map(|key| self.cursor(key)),
+            end_cursor: end.map(|key| self.cursor(key)),
+        })
+    }
+
+    /// Whether the list has something before (`back`) or behind the page.
+    fn is_more(&self, ctx: &Context<'_>, back: bool) -> Result<bool> {
+        if self.more && back == self.backwards {
+            return Ok(true);
+        }
+        let edge =
+            if back { self.keys.first().or(self.after.as_ref()) } else { self.keys.last().or(self.before.as_ref()) };
+        let Some(edge) = edge else { return Ok(false) };
+        let given = if back { &self.after } else { &self.before };
+        if self.keys.is_empty() {
+            // What the cursor named is on that side itself.
+            return Ok(given.is_some());
+        }
+        let falling = self.list.falling() != back;
+        let found = ctx.read(|conn| self.list.scan(conn, Range { from: Some(edge), falling, want: 1 }))?;
+        Ok(found.more || !found.keys.is_empty())
+    }
+
+    /// How many there are, up to 10,000, and whether that is all.
+    pub fn count(&self, ctx: &Context<'_>) -> Result<(i32, bool)> {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = *count {
+            return Ok(count);
+        }
+        let counted = ctx.read(|conn| self.count_all(conn))?;
+        Ok(*count.insert(counted))
+    }
+
+    fn count_all(&self, conn: &Conn) -> Sql<(i32, bool)> {
+        let found = self.list.scan(conn, Range { from: None, falling: self.list.falling(), want: COUNTED })?;
+        Ok((i32::try_from(found.keys.len()).unwrap_or(i32::MAX), !found.more))
+    }
+}
+
+impl Paging {
+    /// How many, and from which end.
+    fn size(&self) -> Result<(usize, bool)> {
+        let (name, size) = match (self.first, self.last) {
+            (Some(_), Some(_)) => return Err(bad_input("last", "give either first or last")),
+            (None, Some(last)) => ("last", last),
+            (first, None) => ("first", first.unwrap_or(DEFAULT as i32)),
+        };
+        match usize::try_from(size) {
+            Ok(size) if size <= MOST => Ok((size, name == "last")),
+            _ => Err(bad_input(name, "expected a number from 0 to 200")),
+        }
+    }
+}
+
+/// Cursors are bound to their list: its name, its order, its app and everything it is filtered by.
+fn binding(list: &dyn List, app: &str) -> String {
+    let digest = Sha256::digest(format!("{app}\n{list:?}"));
+    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cursor(list: &dyn List, app: &str, key: &Key) -> String {
+    let mut parts = vec![serde_json::Value::from(list.name()), binding(list, app).into()];
+    parts.extend(key.iter().map(|part| match part {
+        Part::Int(int) => (*int).into(),
+        Part::Text(text) => text.as_str().into(),
+    }));
+    URL_SAFE_NO_PAD.encode(serde_json::Value::Array(parts).to_string())
+}
+
+fn cursor_argument(list: &dyn List, app: &str, argument: &str, given: Option<&str>) -> Result<Option<Key>> {
+    let Some(given) = given else { return Ok(None) };
+    match decode(list, app, given) {
+        Some(key) => Ok(Some(key)),
+        None => Err(bad_input(argument, "expected a cursor of this list, with the same filter and order")),
+    }
+}
+
+fn decode(list: &dyn List, app: &str, cursor: &str) -> Option<Key> {
+    let parts: Vec<serde_json::Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let [name, bound, key @ ..] = parts.as_slice() else {
+        return None;
+    };
+    if *name != list.name() || *bound != binding(list, app) || key.len() != list.kinds().len() {
+        return None;
+    }
+    list.kinds()
+        .bytes()
+        .zip(key)
+        .map(|(kind, part)| match kind {
+            b'i' => part.as_i64().map(Part::Int),
+            _ => part.as_str().map(|text| Part::Text(text.to_owned())),
+        })
+        .collect()
+}
+
+/// Declares a connection and its edge. The node type has `of_page(ctx, page)`, its nodes in the order of the keys.
+macro_rules! connection {
+    ($connection:ident, $edge:ident, $node:ty, $what:literal) => {
+        #[doc = concat!("A page of ", $what, ".")]
+        pub struct $connection(pub $crate::graphql::page::Page);
+
+        #[doc = concat!("One of ", $what, ", and where it stands in the list.")]
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $edge {
+            /// Where it stands: to page on from here.
+            cursor: String,
+            /// The item.
+            node: $node,
+        }
+
+        #[async_graphql::Object]
+        impl $connection {
+            /// The items with their cursors.
+            async fn edges(&self, ctx: &async_graphql::Context<'_>) -> $crate::graphql::error::Result<Vec<$edge>> {
+                let nodes = <$node>::of_page(ctx, &self.0).await?;
+                let edge = |(key, node)| $edge { cursor: self.0.cursor(key), node };
+                Ok(self.0.keys.iter().zip(nodes).map(edge).collect())
+            }
+
+            /// The items.
+            async fn nodes(&self, ctx: &async_graphql::Context<'_>) -> $crate::graphql::error::Result<Vec<$node>> {
+                <$node>::of_page(ctx, &self.0).await
+            }
+
+            /// Where this page is in the list.
+            async fn page_info(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> $crate::graphql::error::Result<$crate::graphql::page::PageInfo> {
+                self.0.info(ctx)
+            }
+
+            /// How many the list has, up to 10,000. Counted only where it is asked for.
+            async fn total_count(&self, ctx: &async_graphql::Context<'_>) -> $crate::graphql::error::Result<i32> {
+                Ok(self.0.count(ctx)?.0)
+            }
+
+            /// Whether `totalCount` is the whole count.
+            async fn total_count_exact(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> $crate::graphql::error::Result<bool> {
+                Ok(self.0.count(ctx)?.1)
+            }
+        }
+    };
+}
+pub(super) use connection;

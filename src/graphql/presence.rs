@@ -1,0 +1,68 @@
+//! Whether people are online.
+
+use super::context::Ask;
+use super::error::Result;
+use super::scalars::{DateTime, int};
+use crate::store::sqlite::read::presence::{self as row, ConnectionsOf, PresenceOf};
+use async_graphql::{Context, Object, SimpleObject};
+use std::sync::Arc;
+
+/// Whether a person is online.
+#[derive(Clone)]
+pub struct Presence {
+    app: Arc<str>,
+    row: row::Presence,
+}
+
+/// An open connection of a person.
+#[derive(SimpleObject)]
+pub struct ClientSession {
+    /// What it runs on, such as `web` or `ios`.
+    platform: Option<String>,
+    /// When it was opened.
+    connected_at: Option<DateTime>,
+}
+
+#[Object]
+impl Presence {
+    /// Whether the person is online now.
+    async fn online(&self) -> bool {
+        self.row.online
+    }
+
+    /// When that last changed; null where no change was heard of.
+    async fn changed_at(&self) -> Option<DateTime> {
+        self.row.changed_at.map(DateTime)
+    }
+
+    /// When the person was last heard of.
+    async fn last_seen_at(&self) -> Option<DateTime> {
+        self.row.last_seen_at.map(DateTime)
+    }
+
+    /// The open connections, at most 200.
+    async fn connections(&self, ctx: &Context<'_>) -> Result<Vec<ClientSession>> {
+        let rows = self.open(ctx).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| ClientSession { platform: row.platform, connected_at: row.connected_at.map(DateTime) })
+            .collect())
+    }
+
+    /// How many connections are open.
+    async fn connections_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        Ok(int(self.open(ctx).await?.len() as i64))
+    }
+}
+
+impl Presence {
+    /// The presence, if any was told.
+    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, uid: &str) -> Result<Option<Self>> {
+        let row = ctx.load(app, PresenceOf(uid.to_owned())).await?;
+        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    }
+
+    async fn open(&self, ctx: &Context<'_>) -> Result<Vec<row::Connection>> {
+        Ok(ctx.load(&self.app, ConnectionsOf(self.row.uid.clone())).await?.unwrap_or_default())
+    }
+}

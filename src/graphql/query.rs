@@ -1,0 +1,235 @@
+//! The entry points.
+
+use super::app::App;
+use super::block::BlockConnection;
+use super::call::{CallSession, CallSessionConnection};
+use super::context::Ask;
+use super::conversation::{Conversation, ConversationConnection};
+use super::error::{Result, bad_input};
+use super::event::{Event, EventConnection};
+use super::filter::{
+    CallSessionFilter, ConversationFilter, EventFilter, GroupFilter, GroupOrder, MessageFilter, UserFilter,
+};
+use super::group::{Group, GroupConnection};
+use super::message::{Message, MessageConnection};
+use super::node::Node;
+use super::page::{Page, Paging};
+use super::scalars::BigInt;
+use super::user::{User, UserConnection};
+use crate::ids;
+use crate::store::sqlite::read::app;
+use crate::store::sqlite::read::block::Blocks;
+use crate::store::sqlite::read::conversation::Conversations;
+use async_graphql::futures_util::future::try_join_all;
+use async_graphql::{Context, ID, Object};
+
+/// One thing of an app, for a nullable field: an error is that field's own.
+macro_rules! find {
+    ($ctx:ident, $named:ident, |$app:ident| $find:expr) => {
+        match $ctx.app($named) {
+            Ok($app) => $find.await.transpose(),
+            Err(error) => Some(Err(error)),
+        }
+    };
+}
+
+/// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which.
+pub struct Query;
+
+#[Object]
+impl Query {
+    /// Whatever a global id names.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Option<Result<Node>> {
+        Node::find(ctx, &id).await.transpose()
+    }
+
+    /// What several global ids name, in their order, null for those that name nothing.
+    #[graphql(complexity = "1 + ids.len() * child_complexity")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global ids, at most 100.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > 100 {
+            return Err(bad_input("ids", "expected at most 100"));
+        }
+        try_join_all(ids.iter().map(|id| Node::find(ctx, id))).await
+    }
+
+    /// The apps this file has events of, by id; at most 200.
+    async fn apps(&self, ctx: &Context<'_>) -> Result<Vec<App>> {
+        let only = ctx.asking().caller.apps.as_deref();
+        Ok(ctx.read(|conn| app::all(conn, only))?.into_iter().map(App).collect())
+    }
+
+    /// A group, deleted or not.
+    async fn group(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "CometChat's id of the group.")] guid: String,
+    ) -> Option<Result<Group>> {
+        find!(ctx, app_id, |app| Group::find(ctx, &app, &guid))
+    }
+
+    /// Groups, by guid unless ordered otherwise.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn groups(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<GroupFilter>,
+        #[graphql(desc = "In which order.")] order_by: Option<GroupOrder>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<GroupConnection> {
+        Group::list(ctx, ctx.app(app_id)?, filter, order_by, &Paging { first, after, last, before })
+    }
+
+    /// A person.
+    async fn user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "CometChat's id of the person.")] uid: String,
+    ) -> Option<Result<User>> {
+        find!(ctx, app_id, |app| User::find(ctx, &app, &uid))
+    }
+
+    /// People, by uid.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<UserFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<UserConnection> {
+        User::list(ctx, ctx.app(app_id)?, filter, &Paging { first, after, last, before })
+    }
+
+    /// A conversation.
+    async fn conversation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "CometChat's id of the conversation.")] conversation_id: String,
+    ) -> Option<Result<Conversation>> {
+        find!(ctx, app_id, |app| Conversation::find(ctx, &app, &conversation_id))
+    }
+
+    /// Conversations in which something was said, newest activity first.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn conversations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<ConversationFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<ConversationConnection> {
+        let app = ctx.app(app_id)?;
+        let filter = filter.unwrap_or_default();
+        let types = |all: Vec<_>| all.into_iter().map(|kind| ids::ReceiverType::from(kind).as_str()).collect();
+        let list = Conversations { app: app.to_string(), uid: filter.uid, types: filter.types.map(types) };
+        Conversation::list(ctx, app, list, &Paging { first, after, last, before })
+    }
+
+    /// A message, whatever its category and state.
+    async fn message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "CometChat's id of the message.")] message_id: String,
+    ) -> Option<Result<Message>> {
+        find!(ctx, app_id, |app| Message::find(ctx, &app, &message_id))
+    }
+
+    /// Messages, newest first; of equal times the greater id first.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<MessageFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<MessageConnection> {
+        Message::list(ctx, &ctx.app(app_id)?, filter.unwrap_or_default(), false, &Paging { first, after, last, before })
+    }
+
+    /// Who blocks whom now, by who blocks and who is blocked.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn blocks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<BlockConnection> {
+        let app = ctx.app(app_id)?;
+        let list = Blocks { app: app.to_string(), blocker: None, blocked: None };
+        Page::read(ctx, app, list, &Paging { first, after, last, before }).map(BlockConnection)
+    }
+
+    /// The newest call or meeting of a session id.
+    async fn call_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "CometChat's id of the session.")] session_id: String,
+    ) -> Option<Result<CallSession>> {
+        find!(ctx, app_id, |app| CallSession::newest(ctx, &app, &session_id))
+    }
+
+    /// Calls and meetings, newest first: by start, else by initiation.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn call_sessions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<CallSessionFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<CallSessionConnection> {
+        CallSession::list(ctx, ctx.app(app_id)?, filter, &Paging { first, after, last, before })
+    }
+
+    /// An event of the log.
+    async fn event(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Its log position.")] seq: BigInt,
+    ) -> Option<Result<Event>> {
+        find!(ctx, app_id, |app| Event::find(ctx, &app, seq.0))
+    }
+
+    /// Events of the log, newest first.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<EventFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<EventConnection> {
+        Event::list(ctx, ctx.app(app_id)?, filter, &Paging { first, after, last, before })
+    }
+}

@@ -1,0 +1,227 @@
+//! People.
+
+use super::block::BlockConnection;
+use super::context::Ask;
+use super::conversation::ConversationConnection;
+use super::error::Result;
+use super::filter::{MembershipFilter, MessageFilter, UserFilter, name_part, scopes, states};
+use super::json::stored;
+use super::membership::MembershipConnection;
+use super::message::{Message, MessageConnection};
+use super::node_id::{NodeKey, encode};
+use super::page::{Page, Paging, connection, text};
+use super::presence::Presence;
+use super::scalars::{DateTime, Json};
+use crate::store::sqlite::read::block::Blocks;
+use crate::store::sqlite::read::conversation::Conversations;
+use crate::store::sqlite::read::membership::Memberships;
+use crate::store::sqlite::read::texts;
+use crate::store::sqlite::read::user::{self as row, UserKey, Users};
+use async_graphql::{Context, ID, Object};
+use std::sync::Arc;
+
+/// A person, as events describe them.
+#[derive(Clone)]
+pub struct User {
+    app: Arc<str>,
+    row: row::User,
+}
+
+connection!(UserConnection, UserEdge, User, "users");
+
+#[Object]
+impl User {
+    /// The global id, for `node`.
+    pub async fn id(&self) -> ID {
+        encode(&self.app, &NodeKey::User(self.row.uid.clone()))
+    }
+
+    /// The app the person belongs to.
+    async fn app_id(&self) -> &str {
+        &self.app
+    }
+
+    /// CometChat's id of the person.
+    async fn uid(&self) -> &str {
+        &self.row.uid
+    }
+
+    /// The name shown.
+    async fn name(&self) -> Option<&str> {
+        self.row.name.as_deref()
+    }
+
+    /// URL of the picture.
+    async fn avatar(&self) -> Option<&str> {
+        self.row.avatar.as_deref()
+    }
+
+    /// URL of the profile.
+    async fn link(&self) -> Option<&str> {
+        self.row.link.as_deref()
+    }
+
+    /// The role in the app.
+    async fn role(&self) -> Option<&str> {
+        self.row.role.as_deref()
+    }
+
+    /// What the person says about themselves.
+    async fn status_message(&self) -> Option<&str> {
+        self.row.status_message.as_deref()
+    }
+
+    /// Tags of the person.
+    async fn tags(&self) -> Vec<String> {
+        texts(self.row.tags.as_deref())
+    }
+
+    /// Custom data, without secrets.
+    async fn metadata(&self) -> Option<Json> {
+        stored(self.row.metadata.as_deref())
+    }
+
+    /// When the person was last active, as CometChat says.
+    async fn last_active_at(&self) -> Option<DateTime> {
+        self.row.last_active_at.map(DateTime)
+    }
+
+    /// Whether the person is online; null where nothing was told.
+    async fn presence(&self, ctx: &Context<'_>) -> Option<Result<Presence>> {
+        Presence::find(ctx, &self.app, &self.row.uid).await.transpose()
+    }
+
+    /// The groups the person is in, by guid: those joined and not deleted, unless the filter says otherwise.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn memberships(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them.")] filter: Option<MembershipFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<MembershipConnection> {
+        let filter = filter.unwrap_or_default();
+        let list = Memberships {
+            app: self.app.to_string(),
+            uid: self.row.uid.clone(),
+            states: states(filter.states),
+            scopes: scopes(filter.scopes),
+            deleted: filter.include_deleted,
+        };
+        Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(MembershipConnection)
+    }
+
+    /// The person's conversations, newest activity first: one to one, and of the groups they are in.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn conversations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<ConversationConnection> {
+        let list = Conversations { app: self.app.to_string(), uid: Some(self.row.uid.clone()), types: None };
+        Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(ConversationConnection)
+    }
+
+    /// Whom the person blocks now, by uid.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn blocks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<BlockConnection> {
+        let list = Blocks { app: self.app.to_string(), blocker: Some(self.row.uid.clone()), blocked: None };
+        Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(BlockConnection)
+    }
+
+    /// Who blocks the person now, by uid.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn blocked_by(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<BlockConnection> {
+        let list = Blocks { app: self.app.to_string(), blocker: None, blocked: Some(self.row.uid.clone()) };
+        Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(BlockConnection)
+    }
+
+    /// Messages the person sent, newest first.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them.")] filter: Option<MessageFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<MessageConnection> {
+        let mut filter = filter.unwrap_or_default();
+        let contradicts = filter.sender_uid.as_ref().is_some_and(|uid| *uid != self.row.uid);
+        filter.sender_uid = Some(self.row.uid.clone());
+        Message::list(ctx, &self.app, filter, contradicts, &Paging { first, after, last, before })
+    }
+}
+
+impl User {
+    /// The person, if heard of.
+    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, uid: &str) -> Result<Option<Self>> {
+        let row = ctx.load(app, UserKey(uid.to_owned())).await?;
+        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    }
+
+    /// The person; with the uid alone where only that is known.
+    pub async fn get(ctx: &Context<'_>, app: &Arc<str>, uid: &str) -> Result<Self> {
+        let found = ctx.load(app, UserKey(uid.to_owned())).await?;
+        Ok(Self::new(app, uid, found))
+    }
+
+    /// For nullable fields.
+    pub async fn maybe(ctx: &Context<'_>, app: &Arc<str>, uid: Option<&str>) -> Option<Result<Self>> {
+        Some(Self::get(ctx, app, uid?).await)
+    }
+
+    /// Several, in the order of their uids given.
+    pub async fn all(ctx: &Context<'_>, app: &Arc<str>, uids: Vec<String>) -> Result<Vec<Self>> {
+        let rows = ctx.load_all(app, uids.iter().cloned().map(UserKey).collect()).await?;
+        Ok(uids.iter().zip(rows).map(|(uid, row)| Self::new(app, uid, row)).collect())
+    }
+
+    /// A page of users.
+    pub fn list(
+        ctx: &Context<'_>,
+        app: Arc<str>,
+        filter: Option<UserFilter>,
+        paging: &Paging,
+    ) -> Result<UserConnection> {
+        let filter = filter.unwrap_or_default();
+        let list = Users {
+            app: app.to_string(),
+            uids: filter.uids,
+            roles: filter.roles,
+            online: filter.online,
+            last_seen_after: filter.last_seen_after.map(|at| at.0.0),
+            name_contains: name_part(filter.name_contains)?,
+        };
+        Page::read(ctx, app, list, paging).map(UserConnection)
+    }
+
+    async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
+        Self::all(ctx, &page.app, page.keys.iter().map(|key| text(&key[0]).to_owned()).collect()).await
+    }
+
+    fn new(app: &Arc<str>, uid: &str, found: Option<row::User>) -> Self {
+        let row = found.unwrap_or_else(|| row::User { uid: uid.to_owned(), ..row::User::default() });
+        Self { app: Arc::clone(app), row }
+    }
+}

@@ -1,0 +1,41 @@
+//! Apps heard of.
+
+use super::{Conn, Sql, json, rows};
+use crate::ids::Time;
+
+/// A row of `apps`.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub app_id: String,
+    pub region: Option<String>,
+    pub first_seen_at: Time,
+    pub last_event_at: Time,
+    pub events_count: i64,
+}
+
+const ALL: &str = "
+    SELECT app_id, region, first_seen_at, last_event_at, events_count
+    FROM apps
+    WHERE :only IS NULL OR app_id IN (SELECT value FROM json_each(:only))
+    ORDER BY app_id
+    LIMIT 200";
+
+/// All apps, or those of them that are named.
+pub fn all(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<App>> {
+    let only = only.map(json);
+    rows(conn, ALL, &[(":only", &only)], |row| {
+        Ok(App {
+            app_id: row.get("app_id")?,
+            region: row.get("region")?,
+            first_seen_at: Time(row.get("first_seen_at")?),
+            last_event_at: Time(row.get("last_event_at")?),
+            events_count: row.get("events_count")?,
+        })
+    })
+}
+
+/// The file's only app.
+pub fn only(conn: &Conn) -> Sql<Option<String>> {
+    let ids = rows(conn, "SELECT app_id FROM apps LIMIT 2", &[], |row| row.get::<_, String>(0))?;
+    Ok(if ids.len() == 1 { ids.into_iter().next() } else { None })
+}

@@ -1,0 +1,144 @@
+//! The log.
+
+use super::list::{Scan, run, scan};
+use super::membership::word;
+use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
+use crate::ids::{Outcome, Time, TimeSource};
+
+/// A row of `events`, without its body.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub seq: i64,
+    pub trigger: String,
+    pub region: Option<String>,
+    pub webhook_id: Option<String>,
+    pub received_at: Time,
+    pub occurred_at: Time,
+    pub occurred_from: TimeSource,
+    pub deliveries: i64,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+}
+
+/// An event, by its log position.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventKey(pub i64);
+
+const BY_SEQ: &str = "
+    SELECT seq, trigger, region, webhook_id, received_at, occurred_at, occurred_from, deliveries, outcome, reason
+    FROM events
+    WHERE seq IN (SELECT value FROM json_each(:keys)) AND app_id = :app";
+
+impl Lookup for EventKey {
+    type Found = Event;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Event)>> {
+        let keys = seqs(keys.iter().map(|key| key.0));
+        rows(conn, BY_SEQ, &[(":app", &app), (":keys", &keys)], |row| {
+            let event = Event {
+                seq: row.get("seq")?,
+                trigger: row.get("trigger")?,
+                region: row.get("region")?,
+                webhook_id: row.get("webhook_id")?,
+                received_at: Time(row.get("received_at")?),
+                occurred_at: Time(row.get("occurred_at")?),
+                occurred_from: word(row, "occurred_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+                deliveries: row.get("deliveries")?,
+                outcome: word(row, "outcome", Outcome::from_word)?.unwrap_or(Outcome::Ignored),
+                reason: row.get("reason")?,
+            };
+            Ok((Self(event.seq), event))
+        })
+    }
+}
+
+/// The bytes received, secrets included, by log position.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BodyOf(pub i64);
+
+const BODY: &str = "SELECT seq, body FROM events WHERE seq IN (SELECT value FROM json_each(:keys)) AND app_id = :app";
+
+impl Lookup for BodyOf {
+    type Found = std::sync::Arc<str>;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Self::Found)>> {
+        let keys = seqs(keys.iter().map(|key| key.0));
+        rows(conn, BODY, &[(":app", &app), (":keys", &keys)], |row| {
+            Ok((Self(row.get("seq")?), row.get::<_, String>("body")?.into()))
+        })
+    }
+}
+
+fn seqs(keys: impl Iterator<Item = i64>) -> String {
+    serde_json::json!(keys.collect::<Vec<i64>>()).to_string()
+}
+
+/// Events, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Events {
+    pub app: String,
+    pub triggers: Option<Vec<String>>,
+    pub outcomes: Option<Vec<&'static str>>,
+    pub received_after: Option<i64>,
+    pub received_before: Option<i64>,
+    pub after_seq: Option<i64>,
+}
+
+/// What an event must satisfy, as far as asked.
+macro_rules! matching {
+    () => {
+        "((:triggers IS NULL OR trigger IN (SELECT value FROM json_each(:triggers)))
+         AND (:outcomes IS NULL OR outcome IN (SELECT value FROM json_each(:outcomes)))
+         AND (:after IS NULL OR received_at >= :after) AND (:before IS NULL OR received_at < :before))"
+    };
+}
+
+const ALL: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
+    of "events WHERE app_id = :app AND seq > :after_seq");
+const TRIGGER: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
+    of "events WHERE app_id = :app AND trigger = :trigger AND seq > :after_seq");
+const OUTCOME: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
+    of "events WHERE app_id = :app AND outcome = :outcome AND outcome <> 'applied' AND seq > :after_seq");
+
+impl List for Events {
+    fn name(&self) -> &'static str {
+        "events"
+    }
+
+    fn falling(&self) -> bool {
+        true
+    }
+
+    fn kinds(&self) -> &'static str {
+        "i"
+    }
+
+    fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
+        let triggers = self.triggers.as_ref().map(json);
+        let outcomes = self.outcomes.as_ref().map(json);
+        let trigger = self.triggers.as_deref().and_then(|all| if let [one] = all { Some(one) } else { None });
+        let outcome = self.outcomes.as_deref().and_then(|all| if let [one] = all { Some(*one) } else { None });
+        let scan = match (trigger, outcome) {
+            (_, Some(outcome)) if outcome != Outcome::Applied.as_str() => &OUTCOME,
+            (Some(_), _) => &TRIGGER,
+            _ => &ALL,
+        };
+        let mut after_seq = self.after_seq.unwrap_or(0);
+        if let Some(key) = range.from
+            && !range.falling
+        {
+            after_seq = after_seq.max(key[0].int());
+        }
+        let params: super::Params<'_> = &[
+            (":app", &self.app),
+            (":triggers", &triggers),
+            (":outcomes", &outcomes),
+            (":trigger", &trigger),
+            (":outcome", &outcome),
+            (":after", &self.received_after),
+            (":before", &self.received_before),
+            (":after_seq", &after_seq),
+        ];
+        run(conn, scan, params, range)
+    }
+}

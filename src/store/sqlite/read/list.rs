@@ -1,0 +1,211 @@
+//! Lists that can grow: keyset paging over one index, bounded in what it examines.
+
+use super::{Conn, Params, Sql, prepare};
+use rusqlite::Row;
+use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
+use std::fmt::Debug;
+
+/// Rows one page examines before it ends early.
+pub const EXAMINED: usize = 10_000;
+
+/// One value of a key. Numbers come before texts, as SQLite has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    Int(i64),
+    Text(String),
+}
+
+/// Where a row stands in a list.
+pub type Key = Vec<Part>;
+
+impl Part {
+    /// The text, empty for a number.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Int(_) => "",
+        }
+    }
+
+    /// The number, 0 for a text.
+    pub fn int(&self) -> i64 {
+        match self {
+            Self::Int(int) => *int,
+            Self::Text(_) => 0,
+        }
+    }
+}
+
+impl ToSql for Part {
+    fn to_sql(&self) -> Sql<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Int(int) => ToSqlOutput::Owned(Value::Integer(*int)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<'a> {
+    /// Begin behind this key.
+    pub from: Option<&'a Key>,
+    /// By falling keys.
+    pub falling: bool,
+    /// How many at most.
+    pub want: usize,
+}
+
+/// What was found of it.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that match, in the order of the walk.
+    pub keys: Vec<Key>,
+    /// There is, or may be, more behind them.
+    pub more: bool,
+    /// The walk ended early, here.
+    pub stopped: Option<Key>,
+}
+
+/// A list: everything that decides its content is in its `Debug` text, which cursors are bound to.
+pub trait List: AsAny + Debug + Send + Sync {
+    /// Names the list in its cursors.
+    fn name(&self) -> &'static str;
+
+    /// Its own order is by falling keys.
+    fn falling(&self) -> bool {
+        false
+    }
+
+    /// One letter for each value of a key: `i` a number, `t` a text.
+    fn kinds(&self) -> &'static str;
+
+    /// Walks the index.
+    fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found>;
+}
+
+/// Lets a page ask its list what it is a list of.
+pub trait AsAny {
+    /// Itself, to be told apart by type.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+impl<T: List + 'static> AsAny for T {
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// The two statements of a walk: key columns, then whether the row matches.
+pub struct Scan {
+    pub kinds: &'static str,
+    pub rising: &'static str,
+    pub falling: &'static str,
+}
+
+/// Writes both statements of a [`Scan`] from its parts; `$from` ends in a WHERE clause.
+macro_rules! scan {
+    ($kinds:literal, by [$first:literal $(, $more:literal)*] from $binds:literal, matching $ok:expr, of $from:expr) => {
+        $crate::store::sqlite::read::list::Scan {
+            kinds: $kinds,
+            rising: concat!(
+                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0) FROM ", $from,
+                " AND (", $first $(, ", ", $more)*, ") > (", $binds, ")",
+                " ORDER BY ", $first $(, ", ", $more)*, " LIMIT :limit"
+            ),
+            falling: concat!(
+                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0) FROM ", $from,
+                " AND (", $first $(, ", ", $more)*, ") < (", $binds, ")",
+                " ORDER BY ", $first, " DESC" $(, ", ", $more, " DESC")*, " LIMIT :limit"
+            ),
+        }
+    };
+}
+pub(super) use scan;
+
+/// Names of the parameters of a key.
+const KEY_NAMES: [&str; 4] = [":k1", ":k2", ":k3", ":k4"];
+
+/// Walks an index with a pair of statements.
+pub(super) fn run(conn: &Conn, scan: &Scan, params: Params<'_>, range: Range<'_>) -> Sql<Found> {
+    let start = start(scan.kinds, range);
+    let limit = EXAMINED as i64 + 1;
+    let mut all: Vec<(&str, &dyn ToSql)> = params.to_vec();
+    all.push((":limit", &limit));
+    for (name, value) in KEY_NAMES.iter().zip(&start) {
+        all.push((name, value));
+    }
+    let mut statement = prepare(conn, if range.falling { scan.falling } else { scan.rising }, &all)?;
+    let mut rows = statement.raw_query();
+    let mut found = Found::default();
+    let mut last = None;
+    for examined in 0.. {
+        let Some(row) = rows.next()? else { break };
+        if examined == EXAMINED {
+            found.more = true;
+            found.stopped = last;
+            break;
+        }
+        let key = key(row, scan.kinds)?;
+        if row.get::<_, bool>(scan.kinds.len())? {
+            if found.keys.len() == range.want {
+                found.more = true;
+                break;
+            }
+            found.keys.push(key.clone());
+        }
+        last = Some(key);
+    }
+    Ok(found)
+}
+
+fn key(row: &Row<'_>, kinds: &str) -> Sql<Key> {
+    kinds
+        .bytes()
+        .enumerate()
+        .map(|(column, kind)| Ok(if kind == b'i' { Part::Int(row.get(column)?) } else { Part::Text(row.get(column)?) }))
+        .collect()
+}
+
+/// The bound values: the key to begin behind, else one before or after all. Every blob is greater than every text.
+fn start(kinds: &str, range: Range<'_>) -> Vec<Value> {
+    match range.from {
+        Some(key) => key
+            .iter()
+            .map(|part| match part {
+                Part::Int(int) => Value::Integer(*int),
+                Part::Text(text) => Value::Text(text.clone()),
+            })
+            .collect(),
+        None => kinds
+            .bytes()
+            .map(|kind| match kind {
+                _ if range.falling => Value::Blob(Vec::new()),
+                b'i' => Value::Integer(i64::MIN),
+                _ => Value::Text(String::new()),
+            })
+            .collect(),
+    }
+}
+
+/// Joins walks over lists of one order, each already bounded.
+pub(super) fn merge(parts: Vec<Found>, range: Range<'_>) -> Found {
+    let mut merged = Found { more: parts.iter().any(|part| part.more), ..Found::default() };
+    // Behind the earliest early end of one list, the others say nothing about what comes between.
+    let before = |a: &Key, b: &Key| if range.falling { b.cmp(a) } else { a.cmp(b) };
+    merged.stopped = parts.iter().filter_map(|part| part.stopped.clone()).min_by(before);
+    for part in parts {
+        merged.keys.extend(part.keys);
+    }
+    merged.keys.sort_by(before);
+    merged.keys.dedup();
+    if let Some(stopped) = &merged.stopped {
+        merged.keys.retain(|key| before(key, stopped).is_le());
+    }
+    if merged.keys.len() > range.want {
+        merged.keys.truncate(range.want);
+        merged.more = true;
+        merged.stopped = None;
+    }
+    merged
+}

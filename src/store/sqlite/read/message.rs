@@ -1,0 +1,91 @@
+//! Messages, by id.
+
+use super::{Conn, Lookup, Sql, json, rows};
+use crate::ids::Time;
+use rusqlite::Row;
+
+/// A row of `messages`.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub message_id: String,
+    pub conversation_id: Option<String>,
+    pub sender_uid: Option<String>,
+    pub receiver_type: Option<String>,
+    pub receiver_id: Option<String>,
+    pub category: Option<String>,
+    pub kind: Option<String>,
+    pub text: Option<String>,
+    pub data: Option<String>,
+    pub metadata: Option<String>,
+    pub tags: Option<String>,
+    pub muid: Option<String>,
+    pub parent_id: Option<String>,
+    pub quoted_id: Option<String>,
+    pub sent_at: Option<Time>,
+    pub edited_at: Option<Time>,
+    pub edited_by: Option<String>,
+    pub deleted_at: Option<Time>,
+    pub deleted_by: Option<String>,
+    pub pinned_at: Option<Time>,
+    pub pinned_by: Option<String>,
+    pub delivered_to_all_at: Option<Time>,
+    pub read_by_all_at: Option<Time>,
+    pub attachments: Option<String>,
+    pub mentions: Option<String>,
+}
+
+/// A message, by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageKey(pub String);
+
+/// The content of a deleted message stays away, whatever the row holds.
+const BY_ID: &str = "
+    SELECT message_id, conversation_id, sender_uid, receiver_type, receiver_id, category, type,
+           iif(deleted, NULL, text) AS text, iif(deleted, NULL, data) AS data, iif(deleted, NULL, metadata) AS metadata,
+           iif(deleted, NULL, attachments) AS attachments, tags, muid, parent_id, quoted_id, sent_at, edited_at,
+           edited_by, deleted_at, deleted_by, pinned_at, pinned_by, delivered_to_all_at, read_by_all_at, mentions
+    FROM messages
+    WHERE app_id = :app AND message_id IN (SELECT value FROM json_each(:keys))";
+
+impl Lookup for MessageKey {
+    type Found = Message;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Message)>> {
+        let keys = json(keys.iter().map(|key| &key.0));
+        rows(conn, BY_ID, &[(":app", &app), (":keys", &keys)], |row| {
+            let message = message(row)?;
+            Ok((Self(message.message_id.clone()), message))
+        })
+    }
+}
+
+fn message(row: &Row<'_>) -> Sql<Message> {
+    let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
+    Ok(Message {
+        message_id: row.get("message_id")?,
+        conversation_id: row.get("conversation_id")?,
+        sender_uid: row.get("sender_uid")?,
+        receiver_type: row.get("receiver_type")?,
+        receiver_id: row.get("receiver_id")?,
+        category: row.get("category")?,
+        kind: row.get("type")?,
+        text: row.get("text")?,
+        data: row.get("data")?,
+        metadata: row.get("metadata")?,
+        tags: row.get("tags")?,
+        muid: row.get("muid")?,
+        parent_id: row.get("parent_id")?,
+        quoted_id: row.get("quoted_id")?,
+        sent_at: time("sent_at")?,
+        edited_at: time("edited_at")?,
+        edited_by: row.get("edited_by")?,
+        deleted_at: time("deleted_at")?,
+        deleted_by: row.get("deleted_by")?,
+        pinned_at: time("pinned_at")?,
+        pinned_by: row.get("pinned_by")?,
+        delivered_to_all_at: time("delivered_to_all_at")?,
+        read_by_all_at: time("read_by_all_at")?,
+        attachments: row.get("attachments")?,
+        mentions: row.get("mentions")?,
+    })
+}

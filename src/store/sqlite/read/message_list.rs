@@ -1,0 +1,158 @@
+//! Lists of messages: one index drives, the other conditions are applied to what it yields (contract 6).
+
+use super::list::{EXAMINED, Scan, run, scan};
+use super::{Conn, Found, List, Range, Sql, json, prepare};
+
+/// Chat whose time is known, by (sent_at, message_no, message_id).
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    pub app: String,
+    pub conversation: Option<String>,
+    pub sender: Option<String>,
+    pub parent: Option<String>,
+    pub mention: Option<String>,
+    pub tag: Option<String>,
+    pub categories: Option<Vec<String>>,
+    pub types: Option<Vec<String>>,
+    pub has_attachments: Option<bool>,
+    pub statuses: Option<Vec<String>>,
+    /// Sent at or after.
+    pub low: Option<i64>,
+    /// Sent before.
+    pub high: Option<i64>,
+    pub deleted: bool,
+    pub blocked: bool,
+    pub oldest_first: bool,
+}
+
+/// What a message must satisfy, as far as asked.
+macro_rules! matching {
+    () => {
+        "((:deleted OR NOT m.deleted) AND (:blocked OR NOT m.blocked)
+         AND (:sender IS NULL OR coalesce(m.sender_uid = :sender, 0))
+         AND (:parent IS NULL OR coalesce(m.parent_id = :parent, 0))
+         AND (:categories IS NULL OR m.category IN (SELECT value FROM json_each(:categories)))
+         AND (:types IS NULL OR coalesce(m.type IN (SELECT value FROM json_each(:types)), 0))
+         AND (:attachments IS NULL OR :attachments =
+             (NOT m.deleted AND m.attachments IS NOT NULL AND m.attachments <> '[]'))
+         AND (:mention IS NULL OR EXISTS (
+             SELECT 1 FROM mentions x WHERE x.app_id = :app AND x.uid = :mention
+             AND x.message_no = m.message_no AND x.message_id = m.message_id))
+         AND (:tag IS NULL OR EXISTS (
+             SELECT 1 FROM message_tags x WHERE x.app_id = :app AND x.tag = :tag
+             AND x.message_no = m.message_no AND x.message_id = m.message_id))
+         AND (:statuses IS NULL OR EXISTS (
+             SELECT 1 FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id
+             AND x.status IN (SELECT value FROM json_each(:statuses)))))"
+    };
+}
+
+/// Writes one walk by time; `$from` ends in a WHERE clause.
+macro_rules! by_time {
+    ($from:literal) => {
+        scan!("iit", by ["m.sent_at", "m.message_no", "m.message_id"] from ":k1, :k2, :k3", matching matching!(),
+            of concat!($from, " AND m.sent_at >= :low AND m.sent_at < :high"))
+    };
+}
+
+const LISTED: Scan = by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.listed");
+const CONVERSATION: Scan =
+    by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.chat");
+const SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
+const PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
+const TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.chat");
+// These indexes are not by time: what they yield is sorted, and they drive only where they yield little.
+const MENTION: Scan = by_time!(
+    "mentions x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
+     WHERE x.app_id = :app AND x.uid = :mention AND m.chat"
+);
+const TAG: Scan = by_time!(
+    "message_tags x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
+     WHERE x.app_id = :app AND x.tag = :tag AND m.chat"
+);
+const MODERATION: Scan = by_time!(
+    "moderation x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
+     WHERE x.app_id = :app AND x.status IN (SELECT value FROM json_each(:statuses)) AND m.chat"
+);
+
+const MENTION_SIZE: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM mentions WHERE app_id = :app AND uid = :mention LIMIT :limit)";
+const TAG_SIZE: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM message_tags WHERE app_id = :app AND tag = :tag LIMIT :limit)";
+const MODERATION_SIZE: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM moderation
+        WHERE app_id = :app AND status IN (SELECT value FROM json_each(:statuses)) LIMIT :limit)";
+
+impl List for Messages {
+    fn name(&self) -> &'static str {
+        "messages"
+    }
+
+    fn falling(&self) -> bool {
+        !self.oldest_first
+    }
+
+    fn kinds(&self) -> &'static str {
+        "iit"
+    }
+
+    fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
+        let categories = self.categories.as_ref().map(json);
+        let types = self.types.as_ref().map(json);
+        let statuses = self.statuses.as_ref().map(json);
+        // Whichever bound the planner starts from, it starts at the cursor.
+        let at = range.from.map(|key| key[0].int());
+        let mut low = self.low.unwrap_or(i64::MIN);
+        let mut high = self.high.unwrap_or(i64::MAX);
+        match at {
+            Some(at) if range.falling => high = high.min(at.saturating_add(1)),
+            Some(at) => low = low.max(at),
+            None => {}
+        }
+        let limit = EXAMINED as i64 + 1;
+        let params: super::Params<'_> = &[
+            (":app", &self.app),
+            (":conversation", &self.conversation),
+            (":sender", &self.sender),
+            (":parent", &self.parent),
+            (":mention", &self.mention),
+            (":tag", &self.tag),
+            (":categories", &categories),
+            (":types", &types),
+            (":attachments", &self.has_attachments),
+            (":statuses", &statuses),
+            (":low", &low),
+            (":high", &high),
+            (":deleted", &self.deleted),
+            (":blocked", &self.blocked),
+            (":limit", &limit),
+        ];
+        run(conn, self.driver(conn, params)?, params, range)
+    }
+}
+
+impl Messages {
+    fn driver(&self, conn: &Conn, params: super::Params<'_>) -> Sql<&'static Scan> {
+        let is_small = |size: &str| -> Sql<bool> {
+            let mut statement = prepare(conn, size, params)?;
+            let mut rows = statement.raw_query();
+            Ok(rows.next()?.map_or(Ok(0), |row| row.get::<_, i64>(0))? <= EXAMINED as i64)
+        };
+        Ok(if self.conversation.is_some() {
+            if self.deleted || self.blocked { &CONVERSATION } else { &LISTED }
+        } else if self.sender.is_some() {
+            &SENDER
+        } else if self.parent.is_some() {
+            &PARENT
+        } else if self.mention.is_some() && is_small(MENTION_SIZE)? {
+            &MENTION
+        } else if self.tag.is_some() && is_small(TAG_SIZE)? {
+            &TAG
+        } else if self.statuses.is_some() && is_small(MODERATION_SIZE)? {
+            &MODERATION
+        } else {
+            &TIME
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! What hangs on a message: reactions, receipts, edits, replies, moderation.
+
+use super::{Conn, Lookup, PLAIN_LIST, Sql, gather, json, rows};
+use crate::ids::Time;
+
+/// Declares a question about messages whose answer is a list of at most [`PLAIN_LIST`].
+macro_rules! lists {
+    ($(#[$doc:meta] $key:ident -> $row:ty: $sql:expr, $map:expr;)+) => { $(
+        #[$doc]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub struct $key(pub String);
+
+        impl Lookup for $key {
+            type Found = Vec<$row>;
+
+            fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<$row>)>> {
+                let ids = json(keys.iter().map(|key| &key.0));
+                let last = PLAIN_LIST as i64 - 1;
+                let map: fn(&rusqlite::Row<'_>) -> Sql<$row> = $map;
+                let params: super::Params<'_> = &[(":app", &app), (":keys", &ids), (":last", &last)];
+                let found = rows(conn, $sql, params, |row| Ok((Self(row.get("key")?), map(row)?)))?;
+                Ok(gather(keys, found))
+            }
+        }
+    )+ };
+}
+
+/// Declares a question about messages whose answer is a number.
+macro_rules! counts {
+    ($(#[$doc:meta] $key:ident: $sql:literal;)+) => { $(
+        #[$doc]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub struct $key(pub String);
+
+        impl Lookup for $key {
+            type Found = i64;
+
+            fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
+                let keys = json(keys.iter().map(|key| &key.0));
+                let sql = concat!("SELECT k.value AS key, (", $sql, ") AS n FROM json_each(:keys) k");
+                rows(conn, sql, &[(":app", &app), (":keys", &keys)], |row| Ok((Self(row.get("key")?), row.get("n")?)))
+            }
+        }
+    )+ };
+}
+
+/// One reaction and how many persons it is from.
+#[derive(Debug, Clone)]
+pub struct ReactionGroup {
+    pub reaction: String,
+    pub count: i64,
+}
+
+/// A row of `receipts`.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    pub uid: String,
+    pub delivered_at: Option<Time>,
+    pub read_at: Option<Time>,
+}
+
+/// A row of `message_edits`.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    pub text: Option<String>,
+    pub edited_at: Time,
+    pub edited_by: Option<String>,
+}
+
+lists! {
+    /// The reactions present on a message.
+    ReactionsOf -> ReactionGroup: "
+        SELECT k.value AS key, r.reaction, count(*) AS n
+        FROM json_each(:keys) k
+        CROSS JOIN reactions r ON r.app_id = :app AND r.message_id = k.value
+        WHERE r.present
+        GROUP BY k.value, r.reaction
+        ORDER BY k.value, r.reaction",
+        |row| Ok(ReactionGroup { reaction: row.get("reaction")?, count: row.get("n")? });
+    /// Receipts of a message, by reader. The last one read is found first, so that no more are read.
+    ReceiptsOf -> Receipt: "
+        SELECT r.message_id AS key, r.uid, r.delivered_at, r.read_at
+        FROM json_each(:keys) k
+        CROSS JOIN receipts r ON r.app_id = :app AND r.message_id = k.value
+        WHERE r.uid <= coalesce(
+            (SELECT uid FROM receipts WHERE app_id = :app AND message_id = k.value ORDER BY uid LIMIT 1 OFFSET :last), x'')
+        ORDER BY r.message_id, r.uid",
+        |row| {
+            let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
+            Ok(Receipt { uid: row.get("uid")?, delivered_at: time("delivered_at")?, read_at: time("read_at")? })
+        };
+    /// Edits of a message, oldest first; without their texts once it is deleted.
+    EditsOf -> Edit: "
+        SELECT e.message_id AS key, iif(m.deleted, NULL, e.text) AS text, e.edited_at, e.edited_by
+        FROM json_each(:keys) k
+        CROSS JOIN message_edits e ON e.app_id = :app AND e.message_id = k.value
+        LEFT JOIN messages m ON m.app_id = :app AND m.message_id = e.message_id
+        ORDER BY e.message_id, e.edited_at, e.digest",
+        |row| Ok(Edit { text: row.get("text")?, edited_at: Time(row.get("edited_at")?), edited_by: row.get("edited_by")? });
+    /// Who replied to a message, by uid.
+    RepliersOf -> String: "
+        SELECT DISTINCT m.parent_id AS key, m.sender_uid
+        FROM json_each(:keys) k
+        CROSS JOIN messages m ON m.app_id = :app AND m.parent_id = k.value
+        WHERE m.listed AND m.parent_id IS NOT NULL AND m.sender_uid IS NOT NULL
+        ORDER BY m.parent_id, m.sender_uid",
+        |row| row.get("sender_uid");
+}
+
+counts! {
+    /// How many reactions are present on a message: persons × reactions.
+    ReactionsCount: "SELECT count(*) FROM reactions WHERE app_id = :app AND message_id = k.value AND present";
+    /// How many readers a message has receipts of.
+    ReceiptsCount: "SELECT count(*) FROM receipts WHERE app_id = :app AND message_id = k.value";
+    /// How often a message was edited.
+    EditsCount: "SELECT count(*) FROM message_edits WHERE app_id = :app AND message_id = k.value";
+    /// How many replies a message has.
+    RepliesCount: "SELECT count(*) FROM messages
+        WHERE app_id = :app AND parent_id = k.value AND listed AND parent_id IS NOT NULL";
+    /// How many persons replied to a message.
+    RepliersCount: "SELECT count(DISTINCT sender_uid) FROM messages
+        WHERE app_id = :app AND parent_id = k.value AND listed AND parent_id IS NOT NULL";
+}
+
+/// Who reacted so to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ReactorsOf {
+    pub message_id: String,
+    pub reaction: String,
+}
+
+const REACTORS: &str = "
+    SELECT r.message_id, r.reaction, r.uid
+    FROM json_each(:keys) k
+    CROSS JOIN reactions r
+        ON r.app_id = :app AND r.message_id = json_extract(k.value, '$[0]') AND r.reaction = json_extract(k.value, '$[1]')
+    WHERE r.present AND r.uid <= coalesce((
+        SELECT uid FROM reactions
+        WHERE app_id = :app AND message_id = json_extract(k.value, '$[0]') AND reaction = json_extract(k.value, '$[1]')
+          AND present
+        ORDER BY uid LIMIT 1 OFFSET :last), x'')
+    ORDER BY r.message_id, r.reaction, r.uid";
+
+impl Lookup for ReactorsOf {
+    type Found = Vec<String>;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<String>)>> {
+        let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.message_id.as_str(), key.reaction.as_str()]).collect();
+        let pairs = serde_json::json!(pairs).to_string();
+        let last = PLAIN_LIST as i64 - 1;
+        let found = rows(conn, REACTORS, &[(":app", &app), (":keys", &pairs), (":last", &last)], |row| {
+            Ok((Self { message_id: row.get("message_id")?, reaction: row.get("reaction")? }, row.get("uid")?))
+        })?;
+        Ok(gather(keys, found))
+    }
+}
+
+/// A row of `moderation`.
+#[derive(Debug, Clone)]
+pub struct Moderation {
+    pub status: Option<String>,
+    pub reviewed: bool,
+    pub rule: Option<String>,
+    pub failed_at: Option<Time>,
+    pub failure: Option<String>,
+}
+
+/// The verdict about a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ModerationOf(pub String);
+
+const MODERATION: &str = "
+    SELECT message_id, status, coalesce(reviewed, 0) AS reviewed, rule, failed_at, failure
+    FROM moderation
+    WHERE app_id = :app AND message_id IN (SELECT value FROM json_each(:keys))";
+
+impl Lookup for ModerationOf {
+    type Found = Moderation;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Moderation)>> {
+        let keys = json(keys.iter().map(|key| &key.0));
+        rows(conn, MODERATION, &[(":app", &app), (":keys", &keys)], |row| {
+            let moderation = Moderation {
+                status: row.get("status")?,
+                reviewed: row.get("reviewed")?,
+                rule: row.get("rule")?,
+                failed_at: row.get::<_, Option<i64>>("failed_at")?.map(Time),
+                failure: row.get("failure")?,
+            };
+            Ok((Self(row.get("message_id")?), moderation))
+        })
+    }
+}

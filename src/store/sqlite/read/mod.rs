@@ -1,0 +1,105 @@
+//! What is read back from the tables: one file per table family, its statements beside their caller.
+//!
+//! Two shapes only. A *list* ([`List`]) walks one index and yields keys; a *look-up* ([`Lookup`]) takes many keys at
+//! once, as one JSON parameter, and yields what belongs to them. So a page of any size costs the same statements.
+
+pub mod app;
+pub mod block;
+pub mod call;
+pub mod conversation;
+pub mod event;
+pub mod group;
+pub mod list;
+pub mod membership;
+pub mod membership_change;
+pub mod message;
+pub mod message_list;
+pub mod message_parts;
+pub mod presence;
+pub mod snapshot;
+pub mod user;
+
+use rusqlite::types::ToSql;
+use rusqlite::{CachedStatement, Connection, Row};
+use std::cell::Cell;
+use std::hash::Hash;
+
+pub use list::{Found, Key, List, Part, Range};
+pub use snapshot::{ReadError, Snapshot};
+
+/// What the engine answers.
+pub type Sql<T> = rusqlite::Result<T>;
+/// A connection inside a snapshot.
+pub type Conn = Connection;
+
+/// Longest a plain list gets; its count says how many there are.
+pub const PLAIN_LIST: usize = 200;
+
+/// A question about one key, asked for many keys with one statement.
+pub trait Lookup: Clone + Eq + Hash + Send + Sync + 'static {
+    /// What belongs to a key.
+    type Found: Clone + Send + Sync + 'static;
+
+    /// Answers all keys of one app; those without an answer are left out.
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Self::Found)>>;
+}
+
+thread_local! {
+    static STATEMENTS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Statements run on this thread so far: a request runs on one thread, so the difference is what it cost.
+pub fn statements() -> u64 {
+    STATEMENTS.get()
+}
+
+type Params<'a> = &'a [(&'a str, &'a dyn ToSql)];
+
+/// Prepares, binds those of the parameters that the statement names, and counts.
+fn prepare<'c>(conn: &'c Conn, sql: &str, params: Params<'_>) -> Sql<CachedStatement<'c>> {
+    STATEMENTS.set(STATEMENTS.get() + 1);
+    let mut statement = conn.prepare_cached(sql)?;
+    for (name, value) in params {
+        if let Some(index) = statement.parameter_index(name)? {
+            statement.raw_bind_parameter(index, value)?;
+        }
+    }
+    Ok(statement)
+}
+
+fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<'_>) -> Sql<T>) -> Sql<Vec<T>> {
+    let mut statement = prepare(conn, sql, params)?;
+    let mut found = statement.raw_query();
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        all.push(map(row)?);
+    }
+    Ok(all)
+}
+
+/// Rows of many keys, gathered per key in the order of the keys; at most [`PLAIN_LIST`] each.
+fn gather<K: Clone + Eq + Hash, T>(keys: &[K], found: Vec<(K, T)>) -> Vec<(K, Vec<T>)> {
+    let mut by_key: std::collections::HashMap<K, Vec<T>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+    for (key, value) in found {
+        if let Some(values) = by_key.get_mut(&key)
+            && values.len() < PLAIN_LIST
+        {
+            values.push(value);
+        }
+    }
+    by_key.into_iter().collect()
+}
+
+/// Texts as one parameter.
+fn json<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+    let texts: Vec<serde_json::Value> = texts.into_iter().map(|text| text.as_ref().into()).collect();
+    serde_json::Value::Array(texts).to_string()
+}
+
+/// The texts of a stored JSON array; anything else in it is left out.
+pub fn texts(stored: Option<&str>) -> Vec<String> {
+    let Some(serde_json::Value::Array(items)) = stored.and_then(|text| serde_json::from_str(text).ok()) else {
+        return Vec::new();
+    };
+    items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,122 @@
+//! People.
+
+use super::list::{Scan, run, scan};
+use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
+use crate::ids::Time;
+
+/// A row of `users`.
+#[derive(Debug, Clone, Default)]
+pub struct User {
+    pub uid: String,
+    pub name: Option<String>,
+    pub avatar: Option<String>,
+    pub link: Option<String>,
+    pub role: Option<String>,
+    pub status_message: Option<String>,
+    pub tags: Option<String>,
+    pub metadata: Option<String>,
+    pub last_active_at: Option<Time>,
+}
+
+/// A person, by uid.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UserKey(pub String);
+
+const BY_UID: &str = "
+    SELECT uid, name, avatar, link, role, status_message, tags, metadata, last_active_at
+    FROM users
+    WHERE app_id = :app AND uid IN (SELECT value FROM json_each(:keys))";
+
+impl Lookup for UserKey {
+    type Found = User;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, User)>> {
+        let keys = json(keys.iter().map(|key| &key.0));
+        rows(conn, BY_UID, &[(":app", &app), (":keys", &keys)], |row| {
+            let user = User {
+                uid: row.get("uid")?,
+                name: row.get("name")?,
+                avatar: row.get("avatar")?,
+                link: row.get("link")?,
+                role: row.get("role")?,
+                status_message: row.get("status_message")?,
+                tags: row.get("tags")?,
+                metadata: row.get("metadata")?,
+                last_active_at: row.get::<_, Option<i64>>("last_active_at")?.map(Time),
+            };
+            Ok((Self(user.uid.clone()), user))
+        })
+    }
+}
+
+/// Users by uid.
+#[derive(Debug, Clone, Default)]
+pub struct Users {
+    pub app: String,
+    pub uids: Option<Vec<String>>,
+    pub roles: Option<Vec<String>>,
+    pub online: Option<bool>,
+    pub last_seen_after: Option<i64>,
+    pub name_contains: Option<String>,
+}
+
+/// What a user must satisfy, as far as asked.
+macro_rules! matching {
+    () => {
+        "((:roles IS NULL OR u.role IN (SELECT value FROM json_each(:roles)))
+         AND (:name IS NULL OR u.name LIKE :name ESCAPE '\\')
+         AND (:online IS NULL OR :online = EXISTS (
+             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.online))
+         AND (:seen IS NULL OR EXISTS (
+             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.last_seen_at >= :seen)))"
+    };
+}
+
+const ALL: Scan = scan!("t", by ["u.uid"] from ":k1", matching matching!(), of "users u WHERE u.app_id = :app");
+const NAMED: Scan = scan!("t", by ["u.uid"] from ":k1", matching matching!(),
+    of "users u WHERE u.app_id = :app AND u.uid IN (SELECT value FROM json_each(:uids))");
+const ONLINE: Scan = scan!("t", by ["p.uid"] from ":k1", matching matching!(),
+    of "presence p CROSS JOIN users u ON u.app_id = p.app_id AND u.uid = p.uid WHERE p.app_id = :app AND p.online");
+
+impl List for Users {
+    fn name(&self) -> &'static str {
+        "users"
+    }
+
+    fn kinds(&self) -> &'static str {
+        "t"
+    }
+
+    fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
+        let scan = match (&self.uids, self.online) {
+            (Some(_), _) => &NAMED,
+            (None, Some(true)) => &ONLINE,
+            _ => &ALL,
+        };
+        let uids = self.uids.as_ref().map(json);
+        let roles = self.roles.as_ref().map(json);
+        let name = self.name_contains.as_deref().map(contains);
+        let params: super::Params<'_> = &[
+            (":app", &self.app),
+            (":uids", &uids),
+            (":roles", &roles),
+            (":name", &name),
+            (":online", &self.online),
+            (":seen", &self.last_seen_after),
+        ];
+        run(conn, scan, params, range)
+    }
+}
+
+/// A LIKE pattern for texts that contain this one.
+pub(super) fn contains(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in part.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -1,0 +1,45 @@
+//! Stories: deliveries in order, a question, the answer. Each folder of `fixtures/stories/` is named as a claim.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+use chatfold::graphql::{Api, Caller, Limits};
+use harness::Harness;
+
+fn ask(harness: &Harness, query: &str) -> serde_json::Value {
+    let api = Api::open(&harness.path(), Limits::default()).unwrap();
+    let caller = Caller { apps: None, default_app: None };
+    let answer =
+        tokio::runtime::Runtime::new().unwrap().block_on(api.execute_text(async_graphql::Request::new(query), caller));
+    let mut answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    // Where the answer stands in the log is no part of the story.
+    answer.as_object_mut().unwrap().remove("extensions");
+    answer
+}
+
+#[test]
+fn every_story_ends_as_it_says() {
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir("fixtures/stories").unwrap() {
+        let dir = entry.unwrap().path();
+        let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+        let query = std::fs::read_to_string(dir.join("query.graphql")).unwrap();
+        let expected: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(dir.join("answer.golden")).unwrap()).unwrap();
+        let bodies = harness::story(&name);
+        let harness = Harness::new();
+        harness.ingest(bodies.iter().map(String::as_str));
+        let once = ask(&harness, &query);
+        harness.ingest(bodies.iter().map(String::as_str));
+        let twice = ask(&harness, &query);
+        harness.refold();
+        let refolded = ask(&harness, &query);
+        for (when, answer) in [("once", once), ("twice", twice), ("folded again", refolded)] {
+            if answer.to_string() != expected.to_string() {
+                wrong.push(format!("{name}, {when}:\nexpected {expected}\nanswered {answer}"));
+                break;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
