@@ -1,23 +1,40 @@
 //! chatfold takes CometChat webhooks, keeps every one in an append-only log, folds them into SQLite tables and
 //! answers GraphQL over them.
+//!
+//! The modules stand in reading order, which is the way of a delivery:
+//!
+//! ```text
+//! http ─▶ envelope ─▶ writer ─▶ log ─▶ fold ─▶ trigger: reduce ─▶ change ─▶ store: merge, put ─▶ COMMIT ─▶ 200
+//! graphql ─▶ one snapshot ─▶ store: read
+//! ```
+//!
+//! Invariants, each with a test:
+//!
+//! - An answer 200 leaves after the commit that made the delivery durable (`tests/crash.rs`).
+//! - The tables are a function of the log: folded again they are the same, byte for byte (every test of `tests/` that
+//!   uses the harness checks it when it ends).
+//! - Facts with different told times end in the same tables in every order (`tests/order.rs`).
+//! - Reducers read nothing: no database, no clock, no randomness, no ordering of a hash map (`tests/tidy.rs`).
+//! - Only `store` names the engine; only `clock` asks the time (`tests/tidy.rs`).
+//! - Nothing crosses from one app to another: the app leads every key (`tests/file.rs`, `tests/laws.rs`).
 
-pub mod change;
-pub mod cli;
+pub mod ids;
 pub mod clock;
-pub mod config;
+pub mod json;
+pub mod http;
 pub mod envelope;
+pub mod writer;
+pub mod log;
 pub mod feed;
 pub mod fold;
-pub mod graphql;
-pub mod http;
-pub mod ids;
-pub mod ingest;
-pub mod json;
-pub mod lifecycle;
-pub mod log;
-pub mod merge;
-pub mod sessions;
-pub mod standing;
-pub mod store;
 pub mod trigger;
-pub mod writer;
+pub mod change;
+pub mod merge;
+pub mod standing;
+pub mod sessions;
+pub mod lifecycle;
+pub mod store;
+pub mod graphql;
+pub mod ingest;
+pub mod config;
+pub mod cli;
