@@ -14,7 +14,6 @@ use async_graphql::{Context, ID, Object};
 use std::any::Any;
 use std::sync::Arc;
 
-/// A person's place in a group, ended or not.
 #[derive(Clone)]
 pub struct Membership {
     app: Arc<str>,
@@ -28,6 +27,7 @@ connection!(
     "memberships"
 );
 
+/// A person's place in a group, ended or not.
 #[Object]
 impl Membership {
     /// The global id, for `node`: of the present membership, also where this one is of another time.
@@ -148,7 +148,6 @@ impl Membership {
     }
 }
 
-/// A fact about a person's place in a group.
 #[derive(Clone)]
 pub struct MembershipChange {
     app: Arc<str>,
@@ -162,6 +161,7 @@ connection!(
     "changes of memberships"
 );
 
+/// A fact about a person's place in a group.
 #[Object]
 impl MembershipChange {
     /// Log position of the event that told it.

@@ -4,7 +4,7 @@ use super::context::Ask;
 use super::conversation::Conversation;
 use super::enums::ReceiverType;
 use super::error::Result;
-use super::filter::MessageFilter;
+use super::filter::{MessageFilter, include};
 use super::group::Group;
 use super::json::stored;
 use super::message_parts::{
@@ -25,7 +25,6 @@ use crate::store::sqlite::read::{Lookup, PLAIN_LIST, texts};
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
 
-/// A message, deleted or blocked ones too. One first heard of through something else has few values.
 #[derive(Clone)]
 pub struct Message {
     app: Arc<str>,
@@ -34,6 +33,7 @@ pub struct Message {
 
 connection!(MessageConnection, MessageEdge, Message, "messages");
 
+/// A message, deleted or blocked ones too. One first heard of through something else has few values.
 #[Object]
 impl Message {
     /// The global id, for `node`.
@@ -344,8 +344,8 @@ impl Message {
             } else {
                 time(filter.sent_before)
             },
-            deleted: filter.include_deleted,
-            blocked: filter.include_blocked,
+            deleted: include(filter.include_deleted),
+            blocked: include(filter.include_blocked),
             oldest_first: false,
         };
         Page::read(ctx, Arc::clone(app), list, paging).map(MessageConnection)

@@ -56,12 +56,12 @@ pub fn attachments(stored: Option<&str>) -> Vec<Attachment> {
         .collect()
 }
 
-/// What a message said after an edit.
 pub struct MessageEdit {
     app: Arc<str>,
     row: row::Edit,
 }
 
+/// What a message said after an edit.
 #[Object]
 impl MessageEdit {
     /// The text; null once the message is deleted.
@@ -90,13 +90,13 @@ impl MessageEdit {
     }
 }
 
-/// One reaction to a message, and whom it is from.
 pub struct ReactionGroup {
     app: Arc<str>,
     message_id: String,
     row: row::ReactionGroup,
 }
 
+/// One reaction to a message, and whom it is from.
 #[Object]
 impl ReactionGroup {
     /// The reaction, such as an emoji.
@@ -131,12 +131,12 @@ impl ReactionGroup {
     }
 }
 
-/// What was told of one reader of a message.
 pub struct Receipt {
     app: Arc<str>,
     row: row::Receipt,
 }
 
+/// What was told of one reader of a message.
 #[Object]
 impl Receipt {
     /// The reader.

@@ -34,9 +34,9 @@ macro_rules! find {
     };
 }
 
-/// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which.
 pub struct Query;
 
+/// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which.
 #[Object]
 impl Query {
     /// Whatever a global id names.
