@@ -19,15 +19,12 @@ impl Time {
     /// `2026-01-05T09:30:00Z`; with milliseconds only where there are some.
     pub fn rfc3339(self) -> String {
         let clamped = self.0.clamp(-62_135_596_800_000, Self::MAX.0);
-        jiff::Timestamp::from_millisecond(clamped)
-            .map_or_else(|_| String::new(), |time| time.to_string())
+        jiff::Timestamp::from_millisecond(clamped).map_or_else(|_| String::new(), |time| time.to_string())
     }
 
     /// Reads RFC 3339 with an offset or `Z`.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse::<jiff::Timestamp>()
-            .ok()
-            .map(|time| Self(time.as_millisecond()))
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
     }
 }
 
@@ -141,8 +138,7 @@ words!(CallStatus {
 
 /// The id as a number where it is one (`0`, or digits without a leading zero, within 64 bits).
 pub fn id_number(id: &str) -> Option<i64> {
-    let plain = id == "0"
-        || (!id.starts_with('0') && !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+    let plain = id == "0" || (!id.starts_with('0') && !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
     if plain { id.parse().ok() } else { None }
 }
 
@@ -174,11 +170,7 @@ mod tests {
     fn ids_compare_as_numbers_and_texts_follow() {
         assert_eq!(compare_ids("999", "1002"), Ordering::Less);
         assert_eq!(compare_ids("1002", "abc"), Ordering::Less);
-        assert_eq!(
-            compare_ids("007", "9"),
-            Ordering::Greater,
-            "a leading zero makes it text"
-        );
+        assert_eq!(compare_ids("007", "9"), Ordering::Greater, "a leading zero makes it text");
         assert_eq!(id_number("9223372036854775808"), None, "beyond 64 bits");
     }
 

@@ -36,11 +36,7 @@ impl Writer {
         Ok(Self {})
     }
     /// Durable when it returns `Ok`.
-    pub async fn append(
-        &self,
-        _envelope: Envelope,
-        _received_at: Time,
-    ) -> Result<Receipt, Refusal> {
+    pub async fn append(&self, _envelope: Envelope, _received_at: Time) -> Result<Receipt, Refusal> {
         Err(Refusal::Unknown)
     }
     /// Keeps the bytes of a body that is no delivery, best effort, without waiting.

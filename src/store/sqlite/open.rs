@@ -21,16 +21,11 @@ struct Migrations;
 /// Opens the file to write it, makes it where there is none, and brings it to this edition. One per process.
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(StoreError::Unusable(format!(
-            "SQLite {} can corrupt this file: 3.51.3 or newer is needed",
-            rusqlite::version()
-        )));
+        return Err(StoreError::Unusable(format!("SQLite {} can corrupt this file: 3.51.3 or newer is needed", rusqlite::version())));
     }
     let mut conn = Connection::open_with_flags(
         path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     harden(&conn)?;
     conn.busy_timeout(Duration::from_secs(1))?;
@@ -52,10 +47,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 
 /// Opens the file to read it; refuses one that is not ours or not of this edition.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let conn = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     harden(&conn)?;
     conn.busy_timeout(Duration::from_millis(250))?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768;")?;
@@ -75,10 +67,7 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn foreign(path: &Path) -> StoreError {
-    StoreError::Unusable(format!(
-        "{} is not a chatfold file: name another with --db",
-        path.display()
-    ))
+    StoreError::Unusable(format!("{} is not a chatfold file: name another with --db", path.display()))
 }
 
 /// Settings against hostile files and statements.
@@ -93,22 +82,13 @@ fn harden(conn: &Connection) -> Result<(), StoreError> {
 }
 
 fn is_empty(conn: &Connection) -> Result<bool, StoreError> {
-    Ok(
-        conn.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
-            row.get(0)
-        })?,
-    )
+    Ok(conn.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?)
 }
 
 fn migrations() -> impl Iterator<Item = (String, Vec<u8>)> {
-    let mut names: Vec<String> = Migrations::iter()
-        .map(|name| name.into_owned())
-        .filter(|name| name.ends_with(".sql"))
-        .collect();
+    let mut names: Vec<String> = Migrations::iter().map(|name| name.into_owned()).filter(|name| name.ends_with(".sql")).collect();
     names.sort();
-    names
-        .into_iter()
-        .filter_map(|name| Migrations::get(&name).map(|file| (name, file.data.into_owned())))
+    names.into_iter().filter_map(|name| Migrations::get(&name).map(|file| (name, file.data.into_owned())))
 }
 
 /// Applies what is missing, all in one transaction. `user_version` counts; a list with hashes refuses an edited migration.
@@ -116,36 +96,20 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     let done: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if done > migrations().count() as i64 {
-        return Err(StoreError::Unusable(format!(
-            "{} was written by a newer chatfold: use that one",
-            path.display()
-        )));
+        return Err(StoreError::Unusable(format!("{} was written by a newer chatfold: use that one", path.display())));
     }
     tx.execute_batch("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT;")?;
     for (index, (name, sql)) in (1i64..).zip(migrations()) {
-        let sha256: String = Sha256::digest(&sql)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256: String = Sha256::digest(&sql).iter().map(|byte| format!("{byte:02x}")).collect();
         if index <= done {
-            let known: String = tx.query_row(
-                "SELECT sha256 FROM migrations WHERE id = ?1",
-                [index],
-                |row| row.get(0),
-            )?;
+            let known: String = tx.query_row("SELECT sha256 FROM migrations WHERE id = ?1", [index], |row| row.get(0))?;
             if known != sha256 {
-                return Err(StoreError::Unusable(format!(
-                    "migration {name} was edited after {} was made with it",
-                    path.display()
-                )));
+                return Err(StoreError::Unusable(format!("migration {name} was edited after {} was made with it", path.display())));
             }
             continue;
         }
         tx.execute_batch(&String::from_utf8_lossy(&sql))?;
-        tx.execute(
-            "INSERT INTO migrations (id, name, sha256) VALUES (?1, ?2, ?3)",
-            (index, &name, &sha256),
-        )?;
+        tx.execute("INSERT INTO migrations (id, name, sha256) VALUES (?1, ?2, ?3)", (index, &name, &sha256))?;
         tx.pragma_update(None, "user_version", index)?;
     }
     tx.commit()?;

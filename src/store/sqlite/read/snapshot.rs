@@ -54,7 +54,7 @@ impl Snapshot {
         let seq = begin(&mut conn, limit.clone()).map_err(|error| failed(&error, &limit))?;
         Ok(Self {
             conn: Mutex::new(conn),
-            deadline,
+            limit,
             seq,
         })
     }
