@@ -1,6 +1,8 @@
 //! The read side over rows put in by hand.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "graphql/bounds.rs"]
+mod bounds;
 #[path = "graphql/errors.rs"]
 mod errors;
 #[path = "graphql/fields.rs"]

@@ -1,4 +1,8 @@
 //! Groups.
+#![expect(
+    clippy::too_many_arguments,
+    reason = "they are the arguments of fields in the schema"
+)]
 
 use super::context::Ask;
 use super::conversation::Conversation;

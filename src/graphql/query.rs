@@ -1,4 +1,8 @@
 //! The entry points.
+#![expect(
+    clippy::too_many_arguments,
+    reason = "they are the arguments of fields in the schema"
+)]
 
 use super::app::App;
 use super::block::BlockConnection;
