@@ -12,7 +12,7 @@ pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Outco
     log::count_for_app(conn, &envelope.app_id, envelope.region.as_deref(), fact.received_at)?;
     let Some(payload) = &envelope.payload else { return Ok(envelope.outcome) };
     let applied = envelope.outcome == Outcome::Applied;
-    conn.execute_batch("SAVEPOINT fold")?;
+    sqlite::savepoint(conn)?;
     let folded = (|| {
         for reference in payload.refs().iter().filter(|reference| applied || !reference.sets) {
             log::refer(conn, &envelope.app_id, reference, fact.seq)?;
@@ -25,12 +25,12 @@ pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Outco
     })();
     match folded {
         Ok(()) => {
-            conn.execute_batch("RELEASE fold")?;
+            sqlite::release(conn)?;
             Ok(envelope.outcome)
         }
         Err(error) if error.is_of_the_file() => Err(error),
         Err(error) => {
-            conn.execute_batch("ROLLBACK TO fold; RELEASE fold")?;
+            sqlite::undo(conn)?;
             tracing::error!(seq = fact.seq, trigger = fact.trigger, %error, "fold failed: kept as a dead letter");
             log::judge(conn, fact.seq, Outcome::Rejected, Some(&format!("fold failed: {error}")))?;
             Ok(Outcome::Rejected)

@@ -87,7 +87,7 @@ fn fact(kind: u8, at: i64, a: u8, b: u8, c: u8) -> String {
                 ["online", "offline"][usize::from(c % 2)],
                 ["connected", "disconnected"][usize::from(b % 2)],
                 100 + i64::from(c),
-                a % 2 == 0
+                a.is_multiple_of(2)
             ),
         ),
         17 => ("call_started", rtc(&format!(r#""created_at":{at}"#))),

@@ -4,9 +4,9 @@ use super::scalars::{BigInt, DateTime};
 use crate::store::sqlite::read::app as row;
 use async_graphql::Object;
 
-/// A CometChat app this file has events of. Nothing ever crosses from one app to another.
 pub struct App(pub row::App);
 
+/// A CometChat app this file has events of. Nothing ever crosses from one app to another.
 #[Object]
 impl App {
     /// CometChat's id of the app.

@@ -10,7 +10,6 @@ use crate::store::sqlite::read::block::{self as row, BlockKey};
 use async_graphql::{Context, Object};
 use std::sync::Arc;
 
-/// A person blocks another one, now.
 #[derive(Clone)]
 pub struct Block {
     app: Arc<str>,
@@ -19,6 +18,7 @@ pub struct Block {
 
 connection!(BlockConnection, BlockEdge, Block, "blocks");
 
+/// A person blocks another one, now.
 #[Object]
 impl Block {
     /// Who blocks.

@@ -15,7 +15,6 @@ use crate::store::sqlite::read::call::{self as row, CallKey, Calls, RecordingsOf
 use async_graphql::{Context, ID, Object, SimpleObject};
 use std::sync::Arc;
 
-/// A call or a meeting: one instance of a session, for a session id may be used again.
 #[derive(Clone)]
 pub struct CallSession {
     app: Arc<str>,
@@ -24,6 +23,7 @@ pub struct CallSession {
 
 connection!(CallSessionConnection, CallSessionEdge, CallSession, "calls and meetings");
 
+/// A call or a meeting: one instance of a session, for a session id may be used again.
 #[Object]
 impl CallSession {
     /// The global id, for `node`.
@@ -194,13 +194,13 @@ impl CallSession {
     }
 }
 
-/// A person in a call or meeting.
 pub struct CallParticipant {
     app: Arc<str>,
     /// Never empty.
     stays: Vec<row::Stay>,
 }
 
+/// A person in a call or meeting.
 #[Object]
 impl CallParticipant {
     /// The name shown there.

@@ -17,7 +17,6 @@ use crate::store::sqlite::read::conversation::{
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
 
-/// The conversation of a group, or of two people.
 #[derive(Clone)]
 pub struct Conversation {
     app: Arc<str>,
@@ -26,6 +25,7 @@ pub struct Conversation {
 
 connection!(ConversationConnection, ConversationEdge, Conversation, "conversations");
 
+/// The conversation of a group, or of two people.
 #[Object]
 impl Conversation {
     /// The global id, for `node`.
@@ -158,12 +158,12 @@ impl Conversation {
     }
 }
 
-/// How far a person has read: everything up to that message. One marker for each kind of message id.
 pub struct ReadMarker {
     app: Arc<str>,
     row: row::ReadMarker,
 }
 
+/// How far a person has read: everything up to that message. One marker for each kind of message id.
 #[Object]
 impl ReadMarker {
     /// Who read.

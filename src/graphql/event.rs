@@ -13,7 +13,6 @@ use crate::store::sqlite::read::event::{self as row, BodyOf, EventKey, Events};
 use async_graphql::{Context, ID, Object, Value};
 use std::sync::Arc;
 
-/// One fact in the log. Several deliveries may have carried it.
 #[derive(Clone)]
 pub struct Event {
     app: Arc<str>,
@@ -22,6 +21,7 @@ pub struct Event {
 
 connection!(EventConnection, EventEdge, Event, "events");
 
+/// One fact in the log. Several deliveries may have carried it.
 #[Object]
 impl Event {
     /// The global id, for `node`.

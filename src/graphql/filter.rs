@@ -23,8 +23,8 @@ pub struct GroupFilter {
     /// Those whose name contains this, in any letter case; at least three characters.
     pub name_contains: Option<String>,
     /// Deleted ones too.
-    #[graphql(default = false)]
-    pub include_deleted: bool,
+    #[graphql(default_with = "Some(false)")]
+    pub include_deleted: Option<bool>,
 }
 
 /// In which order groups are listed.
@@ -46,8 +46,8 @@ pub struct MembershipFilter {
     /// Those of these scopes.
     pub scopes: Option<Vec<MembershipScope>>,
     /// Of a person: those in deleted groups too.
-    #[graphql(default = false)]
-    pub include_deleted: bool,
+    #[graphql(default_with = "Some(false)")]
+    pub include_deleted: Option<bool>,
 }
 
 /// Which users.
@@ -100,11 +100,11 @@ pub struct MessageFilter {
     /// Those sent before that time.
     pub sent_before: Option<DateTime>,
     /// Deleted ones too, without their content.
-    #[graphql(default = false)]
-    pub include_deleted: bool,
+    #[graphql(default_with = "Some(false)")]
+    pub include_deleted: Option<bool>,
     /// Those blocked by moderation too.
-    #[graphql(default = false)]
-    pub include_blocked: bool,
+    #[graphql(default_with = "Some(false)")]
+    pub include_blocked: Option<bool>,
 }
 
 /// Which calls and meetings.
@@ -139,6 +139,11 @@ pub struct EventFilter {
     pub received_before: Option<DateTime>,
     /// Those behind this log position.
     pub after_seq: Option<BigInt>,
+}
+
+/// Whether to include what is left out unless asked for; null is as good as false.
+pub fn include(asked: Option<bool>) -> bool {
+    asked == Some(true)
 }
 
 /// The states asked for, as words.

@@ -1,10 +1,11 @@
 //! Groups.
+#![expect(clippy::too_many_arguments, reason = "they are the arguments of fields in the schema")]
 
 use super::context::Ask;
 use super::conversation::Conversation;
 use super::enums::GroupType;
 use super::error::{Code, Result};
-use super::filter::{GroupFilter, GroupOrder, MembershipFilter, name_part, scopes, states};
+use super::filter::{GroupFilter, GroupOrder, MembershipFilter, include, name_part, scopes, states};
 use super::json::stored;
 use super::membership::{Membership, MembershipChangeConnection, MembershipConnection};
 use super::node_id::{NodeKey, encode};
@@ -19,7 +20,6 @@ use crate::store::sqlite::read::texts;
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
 
-/// A group, deleted or not.
 #[derive(Clone)]
 pub struct Group {
     app: Arc<str>,
@@ -28,6 +28,7 @@ pub struct Group {
 
 connection!(GroupConnection, GroupEdge, Group, "groups");
 
+/// A group, deleted or not.
 #[Object]
 impl Group {
     /// The global id, for `node`.
@@ -216,7 +217,7 @@ impl Group {
             kinds: filter.types.map(|types| types.into_iter().map(GroupType::as_str).collect()),
             member: filter.member_uid,
             name_contains: name_part(filter.name_contains)?,
-            deleted: filter.include_deleted,
+            deleted: include(filter.include_deleted),
             order: match order.as_ref().map(|order| order.field) {
                 None | Some(Field::Guid) => Order::Guid,
                 Some(Field::Name) => Order::Name,

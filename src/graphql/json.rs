@@ -10,8 +10,8 @@ const DEPTH: usize = 128;
 
 /// A stored text as a value, keys in their order. Fails, saying why, where GraphQL cannot hold it.
 pub fn value(text: &str) -> Result<Value, String> {
-    let redacted = json::redact_text(text);
-    let document = Document::parse(redacted.into_bytes()).map_err(|error| error.to_string())?;
+    let parse = |text: String| Document::parse(text.into_bytes()).map_err(|error| error.to_string());
+    let document = parse(json::redact(parse(text.to_owned())?.root()))?;
     read(document.root(), DEPTH)
 }
 

@@ -14,7 +14,6 @@ use async_graphql::{Context, ID, Object};
 use std::any::Any;
 use std::sync::Arc;
 
-/// A person's place in a group, ended or not.
 #[derive(Clone)]
 pub struct Membership {
     app: Arc<str>,
@@ -23,6 +22,7 @@ pub struct Membership {
 
 connection!(MembershipConnection, MembershipEdge, Membership, "memberships");
 
+/// A person's place in a group, ended or not.
 #[Object]
 impl Membership {
     /// The global id, for `node`: of the present membership, also where this one is of another time.
@@ -110,7 +110,6 @@ impl Membership {
     }
 }
 
-/// A fact about a person's place in a group.
 #[derive(Clone)]
 pub struct MembershipChange {
     app: Arc<str>,
@@ -119,6 +118,7 @@ pub struct MembershipChange {
 
 connection!(MembershipChangeConnection, MembershipChangeEdge, MembershipChange, "changes of memberships");
 
+/// A fact about a person's place in a group.
 #[Object]
 impl MembershipChange {
     /// Log position of the event that told it.

@@ -4,7 +4,6 @@ use super::context::Ask;
 use super::conversation::Conversation;
 use super::enums::ReceiverType;
 use super::error::Result;
-use super::filter::MessageFilter;
 use super::group::Group;
 use super::json::stored;
 use super::message_parts::{Attachment, MessageEdit, Moderation, ReactionGroup, Receipt, attachments};
@@ -23,7 +22,6 @@ use crate::store::sqlite::read::{Lookup, PLAIN_LIST, texts};
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
 
-/// A message, deleted or blocked ones too. One first heard of through something else has few values.
 #[derive(Clone)]
 pub struct Message {
     app: Arc<str>,
@@ -32,6 +30,7 @@ pub struct Message {
 
 connection!(MessageConnection, MessageEdge, Message, "messages");
 
+/// A message, deleted or blocked ones too. One first heard of through something else has few values.
 #[Object]
 impl Message {
     /// The global id, for `node`.
@@ -272,35 +271,6 @@ impl Message {
     /// For nullable fields.
     pub async fn maybe(ctx: &Context<'_>, app: &Arc<str>, id: Option<&str>) -> Option<Result<Self>> {
         Self::find(ctx, app, id?).await.transpose()
-    }
-
-    /// A page of messages; an empty one where the filter contradicts the object it is asked of.
-    pub fn list(
-        ctx: &Context<'_>,
-        app: &Arc<str>,
-        filter: MessageFilter,
-        contradicts: bool,
-        paging: &Paging,
-    ) -> Result<MessageConnection> {
-        let time = |at: Option<DateTime>| at.map(|at| at.0.0);
-        let list = Messages {
-            app: app.to_string(),
-            conversation: filter.conversation_id,
-            sender: filter.sender_uid,
-            parent: filter.parent_id,
-            mention: filter.mentions_uid,
-            tag: filter.tag,
-            categories: filter.categories,
-            types: filter.types,
-            has_attachments: filter.has_attachments,
-            statuses: filter.moderation_statuses.map(|all| all.iter().map(|status| status.to_lowercase()).collect()),
-            low: time(filter.sent_after),
-            high: if contradicts { Some(i64::MIN) } else { time(filter.sent_before) },
-            deleted: filter.include_deleted,
-            blocked: filter.include_blocked,
-            oldest_first: false,
-        };
-        Page::read(ctx, Arc::clone(app), list, paging).map(MessageConnection)
     }
 
     async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {

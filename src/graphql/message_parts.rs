@@ -44,12 +44,12 @@ pub fn attachments(stored: Option<&str>) -> Vec<Attachment> {
     items.iter().filter(|item| item.is_object()).map(read).collect()
 }
 
-/// What a message said after an edit.
 pub struct MessageEdit {
     app: Arc<str>,
     row: row::Edit,
 }
 
+/// What a message said after an edit.
 #[Object]
 impl MessageEdit {
     /// The text; null once the message is deleted.
@@ -75,13 +75,13 @@ impl MessageEdit {
     }
 }
 
-/// One reaction to a message, and whom it is from.
 pub struct ReactionGroup {
     app: Arc<str>,
     message_id: String,
     row: row::ReactionGroup,
 }
 
+/// One reaction to a message, and whom it is from.
 #[Object]
 impl ReactionGroup {
     /// The reaction, such as an emoji.
@@ -109,12 +109,12 @@ impl ReactionGroup {
     }
 }
 
-/// What was told of one reader of a message.
 pub struct Receipt {
     app: Arc<str>,
     row: row::Receipt,
 }
 
+/// What was told of one reader of a message.
 #[Object]
 impl Receipt {
     /// The reader.

@@ -19,6 +19,7 @@ mod limits;
 mod loaders;
 mod membership;
 mod message;
+mod message_list;
 mod message_parts;
 mod node;
 mod node_id;

@@ -208,7 +208,6 @@ fn decode(list: &dyn List, app: &str, cursor: &str) -> Option<Key> {
 /// Declares a connection and its edge. The node type has `of_page(ctx, page)`, its nodes in the order of the keys.
 macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ty, $what:literal) => {
-        #[doc = concat!("A page of ", $what, ".")]
         pub struct $connection(pub $crate::graphql::page::Page);
 
         #[doc = concat!("One of ", $what, ", and where it stands in the list.")]
@@ -220,6 +219,7 @@ macro_rules! connection {
             node: $node,
         }
 
+        #[doc = concat!("A page of ", $what, ".")]
         #[async_graphql::Object]
         impl $connection {
             /// The items with their cursors.

@@ -7,7 +7,6 @@ use crate::store::sqlite::read::presence::{self as row, ConnectionsOf, PresenceO
 use async_graphql::{Context, Object, SimpleObject};
 use std::sync::Arc;
 
-/// Whether a person is online.
 #[derive(Clone)]
 pub struct Presence {
     app: Arc<str>,
@@ -23,6 +22,7 @@ pub struct ClientSession {
     connected_at: Option<DateTime>,
 }
 
+/// Whether a person is online.
 #[Object]
 impl Presence {
     /// Whether the person is online now.

@@ -1,4 +1,5 @@
 //! The entry points.
+#![expect(clippy::too_many_arguments, reason = "they are the arguments of fields in the schema")]
 
 use super::app::App;
 use super::block::BlockConnection;
@@ -33,9 +34,9 @@ macro_rules! find {
     };
 }
 
-/// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which.
 pub struct Query;
 
+/// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which.
 #[Object]
 impl Query {
     /// Whatever a global id names.

@@ -60,7 +60,9 @@ impl Api {
     /// The same as JSON text, fields in the order in which they were selected.
     pub async fn execute_text(&self, request: Request, caller: Caller) -> String {
         let inner = Arc::clone(&self.inner);
-        let answered = tokio::task::spawn_blocking(move || inner.answer(request, caller)).await;
+        let hanging_up = HangUp::default();
+        let gone = Arc::clone(&hanging_up.0);
+        let answered = tokio::task::spawn_blocking(move || inner.answer(request, caller, gone)).await;
         answered.unwrap_or_else(|error| {
             tracing::error!(%error, "a request panicked");
             let error = Code::Internal.server_error("the request failed: the server's log has the cause");
@@ -80,11 +82,11 @@ fn text(response: &Response) -> String {
 }
 
 impl Inner {
-    fn answer(&self, mut request: Request, caller: Caller) -> String {
+    fn answer(&self, mut request: Request, caller: Caller, gone: Arc<AtomicBool>) -> String {
         if let Err(error) = self.check(&mut request) {
             return finish(Response::from_errors(vec![error]), None);
         }
-        let snapshot = match Snapshot::open(&self.pool, self.limits.timeout) {
+        let snapshot = match Snapshot::open(&self.pool, self.limits.timeout, gone) {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 let (code, message) = describe(error);
@@ -121,6 +123,16 @@ fn finish(mut response: Response, seq: Option<i64>) -> String {
         response.extensions.insert("chatfold".to_owned(), value!({ "seq": (seq.to_string()) }));
     }
     text(&response)
+}
+
+/// Set when the request is dropped before its answer: the client is gone, and reading stops.
+#[derive(Default)]
+struct HangUp(Arc<AtomicBool>);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Says whether anything became ready while the request was polled.

@@ -3,10 +3,10 @@
 use crate::ids::Time;
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-/// A time: RFC 3339, in UTC with `Z` in answers, with any offset in input. It has a fraction only where the source has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub Time);
 
+/// A time: RFC 3339, in UTC with `Z` in answers, with any offset in input. It has a fraction only where the source has one.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -23,10 +23,10 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A whole number of up to 64 bits: a string of digits in answers, a string or a number in input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BigInt(pub i64);
 
+/// A whole number of up to 64 bits: a string of digits in answers, a string or a number in input.
 #[Scalar(name = "BigInt")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -43,10 +43,10 @@ impl ScalarType for BigInt {
     }
 }
 
-/// Any JSON value, as it was received.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json(pub Value);
 
+/// Any JSON value, as it was received.
 #[Scalar(name = "JSON")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {

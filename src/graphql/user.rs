@@ -4,7 +4,7 @@ use super::block::BlockConnection;
 use super::context::Ask;
 use super::conversation::ConversationConnection;
 use super::error::Result;
-use super::filter::{MembershipFilter, MessageFilter, UserFilter, name_part, scopes, states};
+use super::filter::{MembershipFilter, MessageFilter, UserFilter, include, name_part, scopes, states};
 use super::json::stored;
 use super::membership::MembershipConnection;
 use super::message::{Message, MessageConnection};
@@ -20,7 +20,6 @@ use crate::store::sqlite::read::user::{self as row, UserKey, Users};
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
 
-/// A person, as events describe them.
 #[derive(Clone)]
 pub struct User {
     app: Arc<str>,
@@ -29,6 +28,7 @@ pub struct User {
 
 connection!(UserConnection, UserEdge, User, "users");
 
+/// A person, as events describe them.
 #[Object]
 impl User {
     /// The global id, for `node`.
@@ -108,7 +108,7 @@ impl User {
             uid: self.row.uid.clone(),
             states: states(filter.states),
             scopes: scopes(filter.scopes),
-            deleted: filter.include_deleted,
+            deleted: include(filter.include_deleted),
         };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(MembershipConnection)
     }

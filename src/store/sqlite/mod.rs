@@ -24,4 +24,4 @@ pub use open::{open_reader, open_writer};
 pub use pool::{Pool, open_pool};
 pub use put::put;
 pub use rusqlite::Connection;
-pub use write::{begin, checkpoint, commit, rollback};
+pub use write::{begin, checkpoint, commit, release, rollback, savepoint, undo};

@@ -27,3 +27,24 @@ pub fn checkpoint(conn: &Connection, all: bool) -> Result<(), StoreError> {
     let statement = if all { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
     Ok(conn.query_row(statement, [], |_| Ok(()))?)
 }
+
+/// Marks where one event's rows begin.
+pub fn savepoint(conn: &Connection) -> Result<(), StoreError> {
+    run(conn, "SAVEPOINT fold")
+}
+
+/// Keeps what came since the savepoint.
+pub fn release(conn: &Connection) -> Result<(), StoreError> {
+    run(conn, "RELEASE fold")
+}
+
+/// Takes back what came since the savepoint.
+pub fn undo(conn: &Connection) -> Result<(), StoreError> {
+    run(conn, "ROLLBACK TO fold")?;
+    release(conn)
+}
+
+fn run(conn: &Connection, statement: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}

@@ -2,7 +2,8 @@
 
 use super::{Conn, Sql};
 use crate::store::sqlite::Pool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Why nothing could be read. No `Display`: what is sent is chosen by whoever answers.
@@ -19,23 +20,36 @@ pub enum ReadError {
 /// Virtual machine steps between two looks at the clock.
 const STEPS: std::ffi::c_int = 2_000;
 
+/// When to stop reading: the time is up, or nobody waits for the answer any more.
+#[derive(Clone)]
+struct Limit {
+    deadline: Instant,
+    gone: Arc<AtomicBool>,
+}
+
+impl Limit {
+    fn is_over(&self) -> bool {
+        self.gone.load(Ordering::Relaxed) || Instant::now() >= self.deadline
+    }
+}
+
 /// A read transaction with a time limit. Ends when dropped.
 pub struct Snapshot {
     conn: Mutex<r2d2::PooledConnection<super::super::pool::Manager>>,
-    deadline: Instant,
+    limit: Limit,
     seq: i64,
 }
 
 impl Snapshot {
-    /// Takes a connection and fixes what will be seen.
-    pub fn open(pool: &Pool, timeout: Duration) -> Result<Self, ReadError> {
-        let deadline = Instant::now() + timeout;
+    /// Takes a connection and fixes what will be seen. Reading stops once `gone` is set.
+    pub fn open(pool: &Pool, timeout: Duration, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
+        let limit = Limit { deadline: Instant::now() + timeout, gone };
         let mut conn = pool.get().map_err(|error| {
             tracing::debug!(%error, "no reader became free");
             ReadError::Busy
         })?;
-        let seq = begin(&mut conn, deadline).map_err(|error| failed(&error, deadline))?;
-        Ok(Self { conn: Mutex::new(conn), deadline, seq })
+        let seq = begin(&mut conn, limit.clone()).map_err(|error| failed(&error, &limit))?;
+        Ok(Self { conn: Mutex::new(conn), limit, seq })
     }
 
     /// The newest log position it shows.
@@ -45,7 +59,7 @@ impl Snapshot {
 
     /// Whether the time is up.
     pub fn is_late(&self) -> bool {
-        Instant::now() >= self.deadline
+        self.limit.is_over()
     }
 
     /// Reads.
@@ -54,7 +68,7 @@ impl Snapshot {
             return Err(ReadError::Timeout);
         }
         let conn = self.conn.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(&conn).map_err(|error| failed(&error, self.deadline))
+        ask(&conn).map_err(|error| failed(&error, &self.limit))
     }
 }
 
@@ -68,15 +82,15 @@ impl Drop for Snapshot {
 }
 
 /// The transaction starts with its first read, so the position is read at once.
-fn begin(conn: &mut Conn, deadline: Instant) -> Sql<i64> {
+fn begin(conn: &mut Conn, limit: Limit) -> Sql<i64> {
     conn.execute_batch("BEGIN")?;
-    conn.progress_handler(STEPS, Some(move || Instant::now() >= deadline))?;
+    conn.progress_handler(STEPS, Some(move || limit.is_over()))?;
     conn.prepare_cached("SELECT coalesce(max(seq), 0) FROM events")?.query_row([], |row| row.get(0))
 }
 
-fn failed(error: &rusqlite::Error, deadline: Instant) -> ReadError {
+fn failed(error: &rusqlite::Error, limit: &Limit) -> ReadError {
     match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::OperationInterrupted) if Instant::now() >= deadline => ReadError::Timeout,
+        Some(rusqlite::ErrorCode::OperationInterrupted) if limit.is_over() => ReadError::Timeout,
         Some(rusqlite::ErrorCode::DatabaseBusy) => ReadError::Busy,
         _ => {
             tracing::error!(%error, "reading failed");

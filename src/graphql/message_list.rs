@@ -1,0 +1,41 @@
+//! Lists of messages.
+
+use super::error::Result;
+use super::filter::{MessageFilter, include};
+use super::message::{Message, MessageConnection};
+use super::page::{Page, Paging};
+use super::scalars::DateTime;
+use crate::store::sqlite::read::message_list::Messages;
+use async_graphql::Context;
+use std::sync::Arc;
+
+impl Message {
+    /// A page of messages; an empty one where the filter contradicts the object it is asked of.
+    pub fn list(
+        ctx: &Context<'_>,
+        app: &Arc<str>,
+        filter: MessageFilter,
+        contradicts: bool,
+        paging: &Paging,
+    ) -> Result<MessageConnection> {
+        let time = |at: Option<DateTime>| at.map(|at| at.0.0);
+        let list = Messages {
+            app: app.to_string(),
+            conversation: filter.conversation_id,
+            sender: filter.sender_uid,
+            parent: filter.parent_id,
+            mention: filter.mentions_uid,
+            tag: filter.tag,
+            categories: filter.categories,
+            types: filter.types,
+            has_attachments: filter.has_attachments,
+            statuses: filter.moderation_statuses.map(|all| all.iter().map(|status| status.to_lowercase()).collect()),
+            low: time(filter.sent_after),
+            high: if contradicts { Some(i64::MIN) } else { time(filter.sent_before) },
+            deleted: include(filter.include_deleted),
+            blocked: include(filter.include_blocked),
+            oldest_first: false,
+        };
+        Page::read(ctx, Arc::clone(app), list, paging).map(MessageConnection)
+    }
+}

@@ -1,0 +1,17 @@
+//! The read side over rows put in by hand.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+#[path = "graphql/bounds.rs"]
+mod bounds;
+#[path = "graphql/errors.rs"]
+mod errors;
+#[path = "graphql/fields.rs"]
+mod fields;
+#[path = "graphql/harness.rs"]
+mod harness;
+#[path = "graphql/lists.rs"]
+mod lists;
+#[path = "graphql/schema.rs"]
+mod schema;
+#[path = "graphql/statements.rs"]
+mod statements;
