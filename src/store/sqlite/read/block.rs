@@ -54,10 +54,39 @@ pub struct Blocks {
 
 const ALL: Scan = scan!("tt", by ["blocker_uid", "blocked_uid"] from ":k1, :k2", matching "1",
     of "blocks WHERE app_id = :app AND current");
-const BY: Scan = scan!("tt", by ["blocker_uid", "blocked_uid"] from ":k1, :k2", matching "1",
-    of "blocks WHERE app_id = :app AND blocker_uid = :blocker AND current");
-const AGAINST: Scan = scan!("tt", by ["blocker_uid", "blocked_uid"] from ":k1, :k2", matching "1",
-    of "blocks WHERE app_id = :app AND blocked_uid = :blocked AND current");
+/// Writes a walk with one side given, so that its index is used to the end.
+macro_rules! one_side {
+    ($given:literal, $by:literal, $from:literal) => {
+        Scan {
+            kinds: "tt",
+            rising: concat!(
+                "SELECT blocker_uid, blocked_uid, 1 FROM blocks WHERE app_id = :app AND ",
+                $given,
+                " AND current AND ",
+                $by,
+                " > ",
+                $from,
+                " ORDER BY ",
+                $by,
+                " LIMIT :limit"
+            ),
+            falling: concat!(
+                "SELECT blocker_uid, blocked_uid, 1 FROM blocks WHERE app_id = :app AND ",
+                $given,
+                " AND current AND ",
+                $by,
+                " < ",
+                $from,
+                " ORDER BY ",
+                $by,
+                " DESC LIMIT :limit"
+            ),
+        }
+    };
+}
+
+const BY: Scan = one_side!("blocker_uid = :blocker", "blocked_uid", ":k2");
+const AGAINST: Scan = one_side!("blocked_uid = :blocked", "blocker_uid", ":k1");
 
 impl List for Blocks {
     fn name(&self) -> &'static str {

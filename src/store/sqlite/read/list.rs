@@ -128,6 +128,17 @@ const KEY_NAMES: [&str; 4] = [":k1", ":k2", ":k3", ":k4"];
 
 /// Walks an index with a pair of statements.
 pub(super) fn run(conn: &Conn, scan: &Scan, params: Params<'_>, range: Range<'_>) -> Sql<Found> {
+    run_until(conn, scan, params, range, |_| false)
+}
+
+/// The same, up to the first key that is beyond what is asked for.
+pub(super) fn run_until(
+    conn: &Conn,
+    scan: &Scan,
+    params: Params<'_>,
+    range: Range<'_>,
+    is_beyond: impl Fn(&Key) -> bool,
+) -> Sql<Found> {
     let start = start(scan.kinds, range);
     let limit = EXAMINED as i64 + 1;
     let mut all: Vec<(&str, &dyn ToSql)> = params.to_vec();
@@ -147,6 +158,9 @@ pub(super) fn run(conn: &Conn, scan: &Scan, params: Params<'_>, range: Range<'_>
             break;
         }
         let key = key(row, scan.kinds)?;
+        if is_beyond(&key) {
+            break;
+        }
         if row.get::<_, bool>(scan.kinds.len())? {
             if found.keys.len() == range.want {
                 found.more = true;

@@ -96,7 +96,7 @@ pub struct Members {
 
 const CURRENT: Scan = scan!("t", by ["uid"] from ":k1",
     matching "(:scopes IS NULL OR scope IN (SELECT value FROM json_each(:scopes)))",
-    of "memberships WHERE app_id = :app AND guid = :guid AND current");
+    of "memberships WHERE app_id = :app AND guid = :guid AND state = 'joined'");
 const ANY: Scan = scan!("t", by ["uid"] from ":k1",
     matching "(state IN (SELECT value FROM json_each(:states))
               AND (:scopes IS NULL OR scope IN (SELECT value FROM json_each(:scopes))))",
