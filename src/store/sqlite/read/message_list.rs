@@ -105,21 +105,11 @@ impl List for Messages {
         let low = self.low.unwrap_or(i64::MIN);
         let high = self.high.unwrap_or(i64::MAX);
         // Without a cursor the walk begins at the edge of the time asked for.
-        let edge = vec![
-            Part::Int(if range.falling { high } else { low }),
-            Part::Int(i64::MIN),
-            Part::Text(String::new()),
-        ];
-        let range = Range {
-            from: Some(range.from.unwrap_or(&edge)),
-            ..range
-        };
+        let edge =
+            vec![Part::Int(if range.falling { high } else { low }), Part::Int(i64::MIN), Part::Text(String::new())];
+        let range = Range { from: Some(range.from.unwrap_or(&edge)), ..range };
         let is_beyond = |key: &Key| {
-            if range.falling {
-                key[0].int() < low
-            } else {
-                key[0].int() >= high
-            }
+            if range.falling { key[0].int() < low } else { key[0].int() >= high }
         };
         let limit = EXAMINED as i64 + 1;
         let params: super::Params<'_> = &[
@@ -184,17 +174,10 @@ mod tests {
         ] {
             for sql in [scan.rising, scan.falling] {
                 let explain = format!("EXPLAIN QUERY PLAN {sql}");
-                let steps: Vec<String> =
-                    rows(&conn, &explain, &[], |row| row.get("detail")).expect("a plan");
+                let steps: Vec<String> = rows(&conn, &explain, &[], |row| row.get("detail")).expect("a plan");
                 let drives = &steps[0];
-                assert!(
-                    drives.contains(index) && drives.contains("sent_at"),
-                    "{index}: {steps:?}"
-                );
-                assert!(
-                    !steps.iter().any(|step| step.contains("TEMP B-TREE")),
-                    "{index}: {steps:?}"
-                );
+                assert!(drives.contains(index) && drives.contains("sent_at"), "{index}: {steps:?}");
+                assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{index}: {steps:?}");
             }
         }
     }
