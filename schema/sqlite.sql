@@ -185,6 +185,7 @@ CREATE INDEX messages_by_time ON messages (app_id, sent_at, message_no, message_
 CREATE INDEX messages_by_conversation ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE chat;
 CREATE INDEX messages_by_sender ON messages (app_id, sender_uid, sent_at, message_no, message_id) WHERE chat;
 CREATE INDEX messages_by_parent ON messages (app_id, parent_id, sent_at, message_no, message_id) WHERE chat AND parent_id IS NOT NULL;
+CREATE INDEX messages_listed ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE listed;
 CREATE INDEX messages_unread ON messages (app_id, conversation_id, message_no, sender_uid) WHERE listed;
 CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid) WHERE listed AND parent_id IS NOT NULL;
 CREATE TABLE message_edits (

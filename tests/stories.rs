@@ -35,7 +35,7 @@ fn every_story_ends_as_it_says() {
         harness.refold();
         let refolded = ask(&harness, &query);
         for (when, answer) in [("once", once), ("twice", twice), ("folded again", refolded)] {
-            if answer.to_string() != expected.to_string() {
+            if answer != expected {
                 wrong.push(format!("{name}, {when}:\nexpected {expected}\nanswered {answer}"));
                 break;
             }

@@ -64,7 +64,7 @@ const CONVERSATION: &str = "
 const COUNT: &str =
     "UPDATE conversations SET messages_count = messages_count + ?3 WHERE app_id = ?1 AND conversation_id = ?2";
 const LAST: &str = "
-    SELECT message_id, sent_at FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND chat AND listed
+    SELECT message_id, sent_at FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND listed
     ORDER BY sent_at DESC, message_no DESC, message_id DESC LIMIT 1";
 const WRITE_LAST: &str =
     "UPDATE conversations SET last_message_id = ?3, last_message_at = ?4 WHERE app_id = ?1 AND conversation_id = ?2";
