@@ -197,11 +197,16 @@ fn in_file(
         if let Some(equal) = equals.iter().find(within) {
             return Ok(again(equal));
         }
-        return if untimed {
-            untimed_again(conn, envelope, refs, received_at, equals)
-        } else {
-            Ok(equals.last().map_or(Known::New, |equal| Known::Again(*equal)))
+        let known = match equals.last() {
+            Some(_) if untimed => untimed_again(conn, envelope, refs, received_at, equals)?,
+            Some(equal) => Known::Again(*equal),
+            None => Known::New,
         };
+        // The row cannot tell that an earlier copy was counted, so it is not: reading it again must change nothing.
+        return Ok(match known {
+            Known::Again(equal) if received_at < equal.received_at => Known::Reread(equal),
+            known => known,
+        });
     }
     let Some(newest) = equals.last() else {
         run.nth(envelope, refs);
