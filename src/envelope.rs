@@ -25,7 +25,9 @@ pub struct Envelope {
     pub outcome: Outcome,
     /// Why it is not applied, or which fields were not understood.
     pub reason: Option<String>,
-    /// What to fold; `None` unless applied.
+    /// When the payload says it happened.
+    pub told_at: Option<Time>,
+    /// What to fold; `None` where nothing is.
     pub payload: Option<Box<dyn Payload>>,
     /// The exact text received.
     pub body: String,
@@ -49,8 +51,13 @@ impl Envelope {
         let data = root.get("data");
         let notes = Notes::default();
         let reading = trigger::read(&trigger, data, &notes);
+        let told_at = match &reading {
+            Reading::Payload(payload) => payload.occurred_at(),
+            Reading::Ignored(told_at) => *told_at,
+            Reading::Rejected(_) => None,
+        };
         let (outcome, reason, payload) = match reading {
-            Reading::Ignored => (Outcome::Ignored, None, None),
+            Reading::Ignored(_) => (Outcome::Ignored, None, None),
             Reading::Rejected(rejection) => (Outcome::Rejected, Some(rejection.0), None),
             Reading::Payload(payload) => match payload.anomaly() {
                 Some(anomaly) => (Outcome::Anomaly, Some(anomaly), Some(payload)),
@@ -65,16 +72,12 @@ impl Envelope {
             has_secret: json::has_secret(root),
             outcome,
             reason,
+            told_at,
             payload,
             trigger,
             app_id,
             body: document.into_text(),
         })
-    }
-
-    /// When the payload says it happened.
-    pub fn told_at(&self) -> Option<Time> {
-        self.payload.as_ref()?.occurred_at()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::ids::Outcome;
 use crate::merge::Fact;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, log};
+use crate::trigger::{Ref, Role};
 
 /// Folds an event that is in the log. One that the tables cannot take is a dead letter, and leaves nothing behind.
 pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Outcome, StoreError> {
@@ -14,7 +15,8 @@ pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Outco
     let applied = envelope.outcome == Outcome::Applied;
     sqlite::savepoint(conn)?;
     let folded = (|| {
-        for reference in payload.refs().iter().filter(|reference| applied || !reference.sets) {
+        let stored = |it: &&Ref| it.role == Role::About || (applied && it.role == Role::Sets);
+        for reference in payload.refs().iter().filter(stored) {
             log::refer(conn, &envelope.app_id, reference, fact.seq)?;
         }
         let mut changes = Changes::default();

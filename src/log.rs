@@ -11,7 +11,7 @@ use crate::merge::Fact;
 use crate::store::StoreError;
 use crate::store::sqlite::Connection;
 use crate::store::sqlite::log::{self, Equal};
-use crate::trigger::Ref;
+use crate::trigger::{Ref, Role};
 use std::collections::HashMap;
 
 /// The vendor's retries end 40 s after the first attempt.
@@ -63,7 +63,7 @@ impl Run {
     /// between them are one.
     fn nth(&mut self, envelope: &Envelope, refs: &[Ref]) -> usize {
         let registers = || {
-            refs.iter().filter(|reference| reference.sets).map(|it| (envelope.app_id.clone(), it.kind, it.key.clone()))
+            refs.iter().filter(|it| it.role != Role::About).map(|it| (envelope.app_id.clone(), it.kind, it.key.clone()))
         };
         let set = &self.set;
         let (n, line) = self.copies.entry((envelope.app_id.clone(), envelope.fingerprint)).or_insert((0, 0));
@@ -75,7 +75,7 @@ impl Run {
     }
 
     fn note(&mut self, envelope: &Envelope, refs: &[Ref]) {
-        for reference in refs.iter().filter(|reference| reference.sets) {
+        for reference in refs.iter().filter(|reference| reference.role == Role::Sets) {
             self.set.insert((envelope.app_id.clone(), reference.kind, reference.key.clone()), self.lines);
         }
     }
@@ -117,7 +117,7 @@ pub fn append(
         return Ok(Receipt { seq: equal.seq, outcome: equal.outcome, duplicate: true });
     }
     let clues = Clues {
-        told: envelope.told_at(),
+        told: envelope.told_at,
         newest: envelope.newest,
         not_before: envelope.payload.as_ref().and_then(|payload| payload.not_before()),
         received_at,
@@ -165,7 +165,7 @@ fn known(
     source: &mut Source<'_>,
 ) -> Result<Known, StoreError> {
     let equals = log::equals(conn, &envelope.app_id, &envelope.fingerprint)?;
-    let untimed = envelope.told_at().is_none() && !refs.is_empty();
+    let untimed = envelope.told_at.is_none() && !refs.is_empty();
     let known = match source {
         Source::Http if untimed => untimed_again(conn, envelope, refs, received_at, &equals)?,
         Source::Http => equals.last().map_or(Known::New, |equal| Known::Again(*equal)),

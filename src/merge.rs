@@ -22,6 +22,7 @@ pub mod rank {
     pub const FACT: u8 = 1;
     pub const EDITED_COPY: u8 = 2;
     pub const EDITED: u8 = 3;
+    pub const DELETED_COPY: u8 = 4;
     pub const DELETED: u8 = 5;
     /// Verdicts of moderation.
     pub const OWN_VERDICT: u8 = 0;
@@ -66,7 +67,8 @@ impl Stamp {
     pub fn key(self, known: Option<i64>) -> Key {
         let at = self.when.resolve(known);
         // Only copies are told apart by the fact around them; facts of one time and rank go by the log.
-        let fact_at = if self.rank == rank::COPY || self.rank == rank::EDITED_COPY { self.fact_at.0 } else { at };
+        let copied = matches!(self.rank, rank::COPY | rank::EDITED_COPY | rank::DELETED_COPY);
+        let fact_at = if copied { self.fact_at.0 } else { at };
         Key { at, rank: self.rank, fact_at, seq: self.seq }
     }
 }

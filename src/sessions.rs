@@ -6,6 +6,7 @@
 use crate::ids::{CallKind, CallStatus, ReceiverType, Time};
 use serde::{Deserialize, Serialize};
 
+mod files;
 mod instances;
 mod participants;
 

@@ -122,9 +122,9 @@ impl Fold<'_> {
     fn take_tied(&mut self, from: usize, to: usize) {
         let mut left: Vec<usize> = (from..to).collect();
         left.sort_by_key(|&index| self.rows[index].seq);
+        let join = left.iter().any(|&index| self.rows[index].state == Some(State::Joined));
+        let join = join || self.waiting(from, to).is_some();
         while !left.is_empty() {
-            let join = left.iter().any(|&index| self.rows[index].state == Some(State::Joined))
-                || self.waiting(from, to).is_some();
             let scopes_first = !join && left.iter().any(|&index| self.rows[index].state.is_none());
             let candidate = |index: &&usize| !scopes_first || self.rows[**index].state.is_none();
             let next = left
@@ -172,7 +172,7 @@ impl Fold<'_> {
                 let join = self.rows[next];
                 join.state == Some(State::Joined) && join.at_from == TimeSource::Arrival && !self.used.contains(&next)
             })
-            .filter(|&next| self.rows[next].received_at.second().0 - at.0 <= JOIN_DELAY)
+            .filter(|&next| self.rows[next].received_at.0 - at.0 <= JOIN_DELAY)
     }
 }
 

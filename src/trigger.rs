@@ -56,23 +56,38 @@ pub trait Payload: Send + std::fmt::Debug {
 pub struct Ref {
     pub kind: &'static str,
     pub key: String,
-    /// A register it sets: between two equal facts without a time, another fact of it makes them two (contract 3).
-    pub sets: bool,
+    pub role: Role,
+}
+
+/// What an event has to do with a [`Ref`]. Between two equal facts without a time, another fact that sets a register
+/// of theirs makes them two (contract 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It speaks of the entity.
+    About,
+    /// It sets the register.
+    Sets,
+    /// Others that set this register set its own too.
+    SetBy,
 }
 
 impl Ref {
     fn about(kind: &'static str, key: &str) -> Self {
-        Self { kind, key: key.to_owned(), sets: false }
+        Self { kind, key: key.to_owned(), role: Role::About }
     }
 
     fn sets(kind: &'static str, key: &str) -> Self {
-        Self { kind, key: key.to_owned(), sets: true }
+        Self { kind, key: key.to_owned(), role: Role::Sets }
+    }
+
+    fn set_by(kind: &'static str, key: &str) -> Self {
+        Self { kind, key: key.to_owned(), role: Role::SetBy }
     }
 
     /// A key of several parts; a part's own `/` cannot pass for the divider.
     fn sets_of(kind: &'static str, parts: &[&str]) -> Self {
         let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
-        Self { kind, key: parts.join("/"), sets: true }
+        Self { kind, key: parts.join("/"), role: Role::Sets }
     }
 }
 
@@ -88,8 +103,8 @@ fn missing(what: &str) -> Rejection {
 pub enum Meaning {
     /// Its deliveries are folded.
     Projected(Read),
-    /// Known, kept in the log, not folded.
-    Ignored,
+    /// Known, kept in the log, not folded; dated by the first of these members of `data` that is told.
+    Ignored(&'static [&'static str]),
 }
 
 type Read = fn(&Object<'_>) -> Result<Box<dyn Payload>, Rejection>;
@@ -154,39 +169,45 @@ pub const TRIGGERS: &[(&str, Meaning)] = &[
     ("after_message", Projected(message::sent)),
     ("after_connection_status_changed", Projected(presence::changed_legacy)),
     ("user_connection_status_change", Projected(presence::changed_legacy)),
-    ("before_message", Ignored),
+    ("before_message", Ignored(&[])),
     // Campaigns and notifications: another product behind the same envelope.
-    ("after_campaign_completed", Ignored),
-    ("after_campaign_failed", Ignored),
-    ("after_notification_created", Ignored),
-    ("after_feed_item_sent", Ignored),
-    ("after_feed_item_delivered", Ignored),
-    ("after_feed_item_read", Ignored),
-    ("after_feed_item_interacted", Ignored),
-    ("after_push_notification_sent", Ignored),
-    ("after_push_notification_delivered", Ignored),
-    ("after_push_notification_clicked", Ignored),
+    ("after_campaign_completed", Ignored(&["completedAt"])),
+    ("after_campaign_failed", Ignored(&["completedAt"])),
+    ("after_notification_created", Ignored(&["createdAt"])),
+    ("after_feed_item_sent", Ignored(&["sentAt"])),
+    ("after_feed_item_delivered", Ignored(&["deliveredAt"])),
+    ("after_feed_item_read", Ignored(&["readAt"])),
+    ("after_feed_item_interacted", Ignored(&["interactedAt", "engagedAt"])),
+    ("after_push_notification_sent", Ignored(&["sentAt"])),
+    ("after_push_notification_delivered", Ignored(&["deliveredAt"])),
+    ("after_push_notification_clicked", Ignored(&["clickedAt"])),
     // Callbacks of custom notification providers: one a recipient, and no change of state.
-    ("push-notification-payload-generated", Ignored),
-    ("email-notification-payload-generated", Ignored),
-    ("sms-notification-payload-generated", Ignored),
+    ("push-notification-payload-generated", Ignored(&[])),
+    ("email-notification-payload-generated", Ignored(&[])),
+    ("sms-notification-payload-generated", Ignored(&[])),
     // Seen as check-boxes of the dashboard only.
-    ("conversation_pinned", Ignored),
-    ("conversation_unpinned", Ignored),
+    ("conversation_pinned", Ignored(&[])),
+    ("conversation_unpinned", Ignored(&[])),
 ];
 
 /// What reading `data` came to.
 #[derive(Debug)]
 pub enum Reading {
     Payload(Box<dyn Payload>),
-    Ignored,
+    /// Not folded; when it happened, if it tells.
+    Ignored(Option<Time>),
     Rejected(Rejection),
 }
 
 /// Reads the `data` of a delivery.
 pub fn read(trigger: &str, data: Option<Json<'_>>, notes: &Notes) -> Reading {
-    let Some((_, Projected(read))) = TRIGGERS.iter().find(|(name, _)| *name == trigger) else {
-        return Reading::Ignored;
+    let read = match TRIGGERS.iter().find(|(name, _)| *name == trigger) {
+        Some((_, Projected(read))) => read,
+        Some((_, Ignored(times))) => {
+            let told = |key: &&str| data.and_then(|data| as_time(data.get(key)?)).filter(|at| at.0 > 0);
+            return Reading::Ignored(times.iter().find_map(told));
+        }
+        None => return Reading::Ignored(None),
     };
     let Some(data) = data.filter(|data| data.is_object()) else {
         return Reading::Rejected(Rejection("data: expected an object".into()));

@@ -54,7 +54,13 @@ struct Waiting {
 
 enum Job {
     Append(Box<Waiting>),
-    Refuse { received_at: Time, problem: String, body: Vec<u8> },
+    Refuse { received_at: Time, problem: String, body: Vec<u8>, reply: oneshot::Sender<()> },
+}
+
+/// What is answered once its transaction is committed.
+enum Answer {
+    Append(oneshot::Sender<Result<Receipt, Refusal>>, Receipt),
+    Refused(oneshot::Sender<()>),
 }
 
 /// Hands deliveries to the writer thread. Cheap to clone.
@@ -125,10 +131,12 @@ impl Writer {
         queue.try_send(job).map_err(|_| Refusal::NotWritten("the queue is full"))
     }
 
-    /// Keeps the bytes of a body that is no delivery: best effort, without waiting.
-    pub fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
-        if let Err(refusal) = self.send(Job::Refuse { received_at, problem, body }) {
-            tracing::warn!(%refusal, "a refused body was not kept");
+    /// Keeps the bytes of a body that is no delivery: best effort, and no longer than a delivery may wait.
+    pub async fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
+        let (reply, kept) = oneshot::channel();
+        let sent = self.send(Job::Refuse { received_at, problem, body, reply });
+        if sent.is_err() || !matches!(tokio::time::timeout(BEGIN_WITHIN, kept).await, Ok(Ok(()))) {
+            tracing::warn!("a refused body may not have been kept");
         }
     }
 
@@ -207,9 +215,12 @@ impl Worker {
             Ok(seq) => {
                 *lock(&self.shared.trouble) = None;
                 self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
-                for (reply, receipt) in answers {
+                for answer in answers {
                     // A sender that has given up takes the retry's `duplicate`.
-                    let _ = reply.send(Ok(receipt));
+                    match answer {
+                        Answer::Append(reply, receipt) => drop(reply.send(Ok(receipt))),
+                        Answer::Refused(reply) => drop(reply.send(())),
+                    }
                 }
                 Ok(())
             }
@@ -218,10 +229,12 @@ impl Worker {
                 let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
                 tracing::error!(%error, "{why}: deliveries are answered 503");
                 *lock(&self.shared.trouble) = Some(why.to_owned());
-                let waiting = batch
-                    .drain(..)
-                    .filter_map(|job| if let Job::Append(waiting) = job { Some(waiting.reply) } else { None });
-                for reply in answers.into_iter().map(|(reply, _)| reply).chain(waiting) {
+                let begun = answers
+                    .into_iter()
+                    .filter_map(|it| if let Answer::Append(reply, _) = it { Some(reply) } else { None });
+                let waiting =
+                    batch.drain(..).filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
+                for reply in begun.chain(waiting) {
                     let _ = reply.send(Err(Refusal::NotWritten(why)));
                 }
                 Ok(())
@@ -231,13 +244,12 @@ impl Worker {
         }
     }
 
-    fn write(
-        &self,
-        job: Job,
-        answers: &mut Vec<(oneshot::Sender<Result<Receipt, Refusal>>, Receipt)>,
-    ) -> Result<(), StoreError> {
+    fn write(&self, job: Job, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
         match job {
-            Job::Refuse { received_at, problem, body } => table::refuse(&self.conn, received_at, &problem, &body),
+            Job::Refuse { received_at, problem, body, reply } => {
+                answers.push(Answer::Refused(reply));
+                table::refuse(&self.conn, received_at, &problem, &body)
+            }
             Job::Append(waiting) => {
                 let Waiting { envelope, received_at, state, reply } = *waiting;
                 if state.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
@@ -245,7 +257,7 @@ impl Worker {
                 }
                 match log::append(&self.conn, &envelope, received_at, Source::Http) {
                     Ok(receipt) => {
-                        answers.push((reply, receipt));
+                        answers.push(Answer::Append(reply, receipt));
                         Ok(())
                     }
                     Err(error) => {

@@ -14,7 +14,7 @@ fn every_trigger_has_a_fixture_and_its_outcome() {
         for (name, body) in named {
             let receipt = Harness::new().post(&body, NOON);
             let expected = match meaning {
-                Meaning::Ignored => Outcome::Ignored,
+                Meaning::Ignored(_) => Outcome::Ignored,
                 Meaning::Projected(_) if name.contains("actor_only") => Outcome::Anomaly,
                 Meaning::Projected(_) => Outcome::Applied,
             };

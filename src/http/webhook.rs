@@ -41,7 +41,7 @@ async fn take(
                 "refused what is no delivery; see `chatfold events --refused`"
             );
             shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
-            shared.writer.refuse(received_at, detail.clone(), body);
+            shared.writer.refuse(received_at, detail.clone(), body).await;
             return Err(problem::of(StatusCode::BAD_REQUEST, &detail));
         }
     };

@@ -1,5 +1,6 @@
 //! From facts to instances.
 
+use super::files::{recordings, transcripts};
 use super::participants::stays;
 use super::{CallFact, Instance, Kind, News, Occupant, Parties, RecordingRow, Signal, TranscriptRow};
 use crate::ids::{CallKind, CallStatus, ReceiverType, Time, compare_ids};
@@ -54,8 +55,14 @@ pub fn sessions(facts: &[CallFact]) -> Vec<Instance> {
     attach(&facts, &mut drafts, signalled);
     let session_id = facts.iter().find_map(|fact| fact.session_id.clone());
     let mut instances: Vec<Instance> = drafts.into_iter().map(|draft| finish(draft, session_id.clone())).collect();
-    instances.sort_by_key(|instance| (instance.kind, instance.anchor));
-    instances.dedup_by_key(|instance| (instance.kind, instance.anchor));
+    instances.sort_by_key(|instance| (instance.kind, instance.anchor, instance.started_at.is_none()));
+    for at in 1..instances.len() {
+        // Two of one instant stay two.
+        let before = (instances[at - 1].kind, instances[at - 1].anchor);
+        if (instances[at].kind, instances[at].anchor) <= before {
+            instances[at].anchor = Time(before.1.0 + 1);
+        }
+    }
     instances
 }
 
@@ -84,10 +91,12 @@ fn media<'a>(facts: &[&'a CallFact]) -> Vec<Draft<'a>> {
     }
     for fact in facts {
         if let News::Ended { kind, created_at: None, ended_at, .. } = &fact.news {
-            let open = |draft: &&mut Draft<'_>| {
-                draft.kind == Some(*kind) && draft.end.is_none() && draft.start.is_some_and(|start| start <= *ended_at)
+            let begun = |draft: &&mut Draft<'_>| {
+                draft.kind == Some(*kind) && draft.start.is_some_and(|start| start <= *ended_at)
             };
-            let draft = match drafts.iter_mut().filter(open).max_by_key(|draft| draft.start) {
+            // One that another follows is over by then.
+            let newest = drafts.iter_mut().filter(begun).max_by_key(|draft| draft.start);
+            let draft = match newest.filter(|draft| draft.end.is_none()) {
                 Some(draft) => draft,
                 None => startless(&mut drafts, *kind),
             };
@@ -200,9 +209,8 @@ fn attach<'a>(facts: &[&'a CallFact], drafts: &mut Vec<Draft<'a>>, signalled: bo
     for fact in facts {
         let (kind, at, late) = match &fact.news {
             News::Occupant { kind, occupant } => (Some(*kind), occupant.joined_at.or(occupant.left_at), LATE),
-            News::Recording { started_at, .. } | News::Transcript { started_at, .. } => {
-                (None, *started_at, LATE_RECORDING)
-            }
+            News::Recording { started_at, .. } => (None, *started_at, LATE_RECORDING),
+            News::Transcript { started_at, .. } => (None, *started_at, LATE),
             _ => continue,
         };
         let draft = match place(drafts, kind, at.unwrap_or(fact.at), late) {
@@ -274,24 +282,18 @@ fn finish(draft: Draft<'_>, session_id: Option<String>) -> Instance {
     let parties = parties(&signals);
     let occupants: Vec<Occupant> = draft.occupants.iter().map(|occupant| (*occupant).clone()).collect();
     let status = verdict(&draft, &signals, has_media || !occupants.is_empty());
-    let mut recordings = draft.recordings;
-    recordings.sort_by(|a, b| {
-        (a.started_at, &a.url)
-            .cmp(&(b.started_at, &b.url))
-            .then(a.duration.unwrap_or(0.0).total_cmp(&b.duration.unwrap_or(0.0)))
-    });
-    let mut transcripts = draft.transcripts;
-    transcripts
-        .sort_by(|a, b| (&a.id, a.started_at, a.ended_at, &a.url).cmp(&(&b.id, b.started_at, b.ended_at, &b.url)));
     Instance {
         kind: CallKind::from(kind),
         anchor: Time(anchor),
         session_id,
         r#type: signals.iter().rev().find_map(|(_, signal)| signal.r#type.clone()),
         status,
-        initiator: parties.map(|parties| parties.sender.clone()),
-        receiver_type: parties.and_then(|parties| parties.receiver_type.as_deref()).and_then(ReceiverType::from_word),
-        receiver: parties.and_then(|parties| parties.receiver.clone()),
+        initiator: parties.as_ref().map(|parties| parties.sender.clone()),
+        receiver_type: parties
+            .as_ref()
+            .and_then(|parties| parties.receiver_type.as_deref())
+            .and_then(ReceiverType::from_word),
+        receiver: parties.and_then(|parties| parties.receiver),
         call_message_id: call_message_id(&signals),
         initiated_at: initiated_at.map(Time),
         started_at: started_at.map(Time),
@@ -299,8 +301,8 @@ fn finish(draft: Draft<'_>, session_id: Option<String>) -> Instance {
         order_at: Time(started_at.or(initiated_at).unwrap_or(first)),
         news_at: Time(draft.facts.iter().map(|fact| fact.at).max().unwrap_or(first)),
         stays: stays(&occupants),
-        recordings,
-        transcripts,
+        recordings: recordings(draft.recordings),
+        transcripts: transcripts(draft.transcripts),
     }
 }
 
@@ -319,7 +321,7 @@ fn verdict(draft: &Draft<'_>, signals: &[Signalled<'_>], media: bool) -> Option<
 }
 
 /// The call's own parties where any fact names them, else those of the initiation, else of the newest fact.
-fn parties<'a>(signals: &[Signalled<'a>]) -> Option<&'a Parties> {
+fn parties(signals: &[Signalled<'_>]) -> Option<Parties> {
     let own = signals.iter().rev().find_map(|(_, signal)| signal.parties.as_ref());
     let initiation = || {
         signals
@@ -327,8 +329,20 @@ fn parties<'a>(signals: &[Signalled<'a>]) -> Option<&'a Parties> {
             .filter(|(_, signal)| status(signal) == Some(CallStatus::Initiated))
             .find_map(|(_, signal)| signal.outer.as_ref())
     };
-    let newest = || signals.iter().rev().find_map(|(_, signal)| signal.outer.as_ref());
-    own.or_else(initiation).or_else(newest)
+    let newest = || signals.iter().rev().find_map(|(_, signal)| original(signal));
+    own.or_else(initiation).cloned().or_else(newest)
+}
+
+/// The outer parties follow the actor: who rejects, or is busy, is the one who was called.
+fn original(signal: &Signal) -> Option<Parties> {
+    let outer = signal.outer.clone()?;
+    let swapped = matches!(status(signal), Some(CallStatus::Rejected | CallStatus::Busy));
+    match outer.receiver.clone().filter(|_| swapped && outer.receiver_type.as_deref() == Some("user")) {
+        Some(caller) => {
+            Some(Parties { sender: caller, receiver: Some(outer.sender), receiver_type: outer.receiver_type })
+        }
+        None => Some(outer),
+    }
 }
 
 /// Every action on a call has a message id of its own; the initiation's names the call, else the least.

@@ -24,8 +24,8 @@ pub fn created(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
     let group = group(data)?;
     let members = users(data, "members");
     let object = data.object("group");
-    let scope =
-        object.as_ref().and_then(|group| group.text("scope").flatten()).and_then(|word| Scope::from_word(&word));
+    let scope_of = |object: &Object<'_>| object.text("scope").flatten().and_then(|word| Scope::from_word(&word));
+    let scope = object.as_ref().and_then(scope_of);
     let joined_at = object.as_ref().and_then(|group| group.time("joinedAt").flatten());
     let has_joined = object.as_ref().and_then(|group| group.flag("hasJoined"));
     let owner = group.owner.clone().flatten();
@@ -35,6 +35,9 @@ pub fn created(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
         [only] => owner.or_else(|| Some(only.uid.clone())),
         _ => owner,
     };
+    let own = creator.as_ref().and_then(|uid| data.object("members")?.object(uid));
+    let scope = scope.or_else(|| own.as_ref().and_then(scope_of));
+    let joined_at = joined_at.or_else(|| own.as_ref().and_then(|member| member.time("joinedAt").flatten()));
     Ok(Box::new(Created { group, members, creator, scope, joined_at }))
 }
 
@@ -46,7 +49,8 @@ impl Payload for Created {
     fn refs(&self) -> Vec<Ref> {
         let guid = &self.group.guid;
         let creator = self.creator.iter().map(|uid| Ref::sets_of("membership", &[guid, uid]));
-        [Ref::about("group", guid), Ref::sets("lifecycle", guid)].into_iter().chain(creator).collect()
+        let own = [Ref::about("group", guid), Ref::sets("lifecycle", guid), Ref::sets("roster", guid)];
+        own.into_iter().chain(creator).collect()
     }
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
@@ -93,7 +97,7 @@ impl Payload for Updated {
     }
 
     fn refs(&self) -> Vec<Ref> {
-        vec![Ref::sets("group", &self.0.guid)]
+        vec![Ref::about("group", &self.0.guid), Ref::sets("profile", &self.0.guid)]
     }
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {

@@ -85,7 +85,9 @@ impl Payload for Membership {
         let guid = &self.group.guid;
         let members = self.members.iter().map(|member| Ref::sets_of("membership", &[guid, &member.user.uid]));
         let users = self.members.iter().map(|member| Ref::about("user", &member.user.uid));
-        std::iter::once(Ref::about("group", guid)).chain(members).chain(users).collect()
+        // A creation of the group ends every membership before it.
+        let group = [Ref::about("group", guid), Ref::set_by("roster", guid)];
+        group.into_iter().chain(members).chain(users).collect()
     }
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {

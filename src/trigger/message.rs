@@ -57,7 +57,8 @@ impl Payload for Sent {
         if let Some(echoed) = &self.echoed {
             echoed.put(fact, Role::Copy, out);
             if self.deletes && echoed.deleted_at().is_none() {
-                echoed.put_deletion(fact.occurred_at, self.message_sender(), fact.copy(None, rank::DELETED), out);
+                let undated = fact.copy(Some(Time(0)), rank::DELETED_COPY);
+                echoed.put_deletion(fact.occurred_at, self.message_sender(), undated, out);
             }
         }
     }

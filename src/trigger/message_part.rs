@@ -54,18 +54,19 @@ impl MessagePart {
             ["sender", "receiver", "by", "for"].iter().filter_map(|role| EntityPart::read(&object.entity(role)?));
         Some(Self {
             row: Message {
-                sender_uid: object.id("sender").map(Some),
+                sender_uid: object.told_id("sender"),
                 receiver_type: object.receiver_type().map(|receiver| Some(receiver.as_str().to_owned())),
-                receiver_id: object.id("receiver").map(Some),
+                receiver_id: object.told_id("receiver"),
                 category: object.text("category"),
                 r#type: object.text("type"),
                 tags: object.texts("tags"),
                 muid: object.text("muid"),
-                parent_id: object.id("parentId").map(Some),
+                // Some clients write 0 for "in no thread".
+                parent_id: object.told_id("parentId").filter(|parent| parent.as_deref() != Some("0")),
                 quoted_id: quoted_id.map(Some),
                 sent_at: object.time("sentAt"),
                 edited_at: object.time("editedAt"),
-                edited_by: object.text("editedBy"),
+                edited_by: object.told_id("editedBy"),
                 mentions: mentioned.as_ref().map(|users| Some(uids(users))),
                 ..Message::default()
             },
@@ -74,9 +75,9 @@ impl MessagePart {
             own_verdict: moderation.as_ref().and_then(|verdict| verdict.text("status").flatten()),
             own_rule: moderation.as_ref().and_then(|verdict| verdict.object("rule")?.id("id")),
             pinned_at: object.time("pinnedAt").flatten(),
-            pinned_by: object.text("pinnedBy").flatten(),
+            pinned_by: object.id("pinnedBy"),
             deleted_at: object.time("deletedAt").flatten(),
-            deleted_by: object.text("deletedBy"),
+            deleted_by: object.told_id("deletedBy"),
             people: people.chain(mentioned.into_iter().flatten().map(EntityPart::User)).collect(),
             quoted: quoted.filter(|_| quotes).and_then(|quoted| Self::read_with(&quoted, false)).map(Box::new),
             id,
@@ -108,6 +109,13 @@ impl MessagePart {
         Self { pinned_at: None, pinned_by: None, ..self }
     }
 
+    /// Who wrote what kind of message to whom, and no more.
+    pub fn without_content(mut self) -> Self {
+        (self.data, self.text, self.own_verdict, self.own_rule) = (BTreeMap::new(), None, None, None);
+        self.row.mentions = None;
+        self
+    }
+
     pub fn receiver(&self) -> Option<(ReceiverType, &str)> {
         let receiver_type = ReceiverType::from_word(self.row.receiver_type.as_ref()?.as_deref()?)?;
         Some((receiver_type, self.row.receiver_id.as_ref()?.as_deref()?))
@@ -127,7 +135,8 @@ impl MessagePart {
         let copy = if self.row.edited_at.flatten().is_some() { rank::EDITED_COPY } else { rank::COPY };
         let stamp = match role {
             Role::Fact(rank) => fact.stamp(rank),
-            Role::Copy | Role::Quoted => fact.copy(self.own_at(), copy),
+            // A snapshot that does not say how old it is replaces nothing.
+            Role::Copy | Role::Quoted => fact.copy(self.own_at().or(Some(Time(0))), copy),
         };
         let mut telling = Telling { named: self.data.clone(), ..self.row.clone().telling(stamp) };
         if role == Role::Quoted {
@@ -146,7 +155,7 @@ impl MessagePart {
             out.put_message(&self.id, row, Stamp { rank: rank::COPY, ..fact.copy(Some(at), rank::COPY) });
         }
         if let Some(at) = self.deleted_at {
-            self.put_deletion(at, self.deleted_by(), fact.copy(Some(at), rank::DELETED), out);
+            self.put_deletion(at, self.deleted_by(), fact.copy(Some(at), rank::DELETED_COPY), out);
         }
         let stub = fact.copy(None, rank::COPY);
         for id in self.row.parent_id.iter().chain(&self.row.quoted_id).flatten() {

@@ -82,6 +82,7 @@ pub fn engine_failed(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
     let (_, first) = data.entries("failures").into_iter().next().unzip();
     let failure =
         first.and_then(|first| first.text("errorMessage").flatten().or_else(|| first.text("category").flatten()));
+    let message = message.without_content();
     Ok(Box::new(Failed { message, at: data.time("completedAt").flatten(), failure }))
 }
 

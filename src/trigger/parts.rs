@@ -68,6 +68,11 @@ impl<'a> Object<'a> {
         self.told(key, "an id", as_id).flatten()
     }
 
+    /// The same, where null clears.
+    pub fn told_id(&self, key: &str) -> Told<String> {
+        self.told(key, "an id", as_id)
+    }
+
     /// A time, in milliseconds whatever unit it came in.
     pub fn time(&self, key: &str) -> Told<Time> {
         // 0 is how some clients write "never".
@@ -229,7 +234,7 @@ pub struct GroupPart {
 impl GroupPart {
     pub fn read(object: &Object<'_>) -> Option<Self> {
         let guid = object.id("guid")?;
-        let owner = object.text("owner");
+        let owner = object.told_id("owner");
         let (created_at, updated_at) = (object.time("createdAt"), object.time("updatedAt"));
         let row = Group {
             name: object.text("name"),
@@ -240,7 +245,7 @@ impl GroupPart {
             metadata: object.map("metadata"),
             created_at,
             updated_at,
-            updated_by: object.text("updatedBy"),
+            updated_by: object.told_id("updatedBy"),
             reported_members_count: object.int("membersCount"),
             owner: None,
             owner_copy: owner.clone(),

@@ -78,7 +78,7 @@ impl Payload for Changed {
     }
 
     fn refs(&self) -> Vec<Ref> {
-        vec![Ref::sets("user", &self.user.uid)]
+        vec![Ref::about("user", &self.user.uid), Ref::sets("presence", &self.user.uid)]
     }
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
@@ -97,7 +97,8 @@ impl Payload for Changed {
                 uid: self.user.uid.clone(),
                 platform: platform.clone(),
                 connected_at: connected_at.unwrap_or_default(),
-                telling: row.telling(fact.stamp(rank::FACT)),
+                // Of a connect and a disconnect in one millisecond the end stays.
+                telling: row.telling(fact.stamp(if *open { rank::FACT } else { rank::DELETED })),
             });
         }
     }

@@ -86,7 +86,8 @@ impl Receipt {
             }
             ReceiverType::User => {
                 let author = self.author.clone().or_else(|| self.receiver.clone())?;
-                Some(Conversation { sender: author, receiver_type: ReceiverType::User, receiver: self.reader.clone()? })
+                let other = self.reader.clone().filter(|reader| *reader != author).or_else(|| self.receiver.clone())?;
+                Some(Conversation { sender: author, receiver_type: ReceiverType::User, receiver: other })
             }
         }
     }
@@ -128,10 +129,11 @@ impl Payload for Receipt {
             out.put(Change::Group { guid: guid.clone(), telling: Group::default().telling(stub) });
         }
         let conversation = self.conversation();
-        out.put_message(&self.message_id, self.message(at), stub);
         if let Some(conversation) = &conversation {
             out.put(Change::Conversation(conversation.clone()));
         }
+        // Whatever the message itself tells is better known.
+        out.put_message(&self.message_id, self.message(at), fact.copy(Some(Time(0)), rank::COPY));
         let Some(uid) = self.reader.clone() else { return };
         out.put(Change::Receipt(Row {
             message_id: self.message_id.clone(),

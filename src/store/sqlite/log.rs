@@ -5,7 +5,7 @@ use crate::feed::{Dated, Feed};
 use crate::ids::{Outcome, Time, TimeSource};
 use crate::merge::Fact;
 use crate::store::StoreError;
-use crate::trigger::Ref;
+use crate::trigger::{Ref, Role};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// An event of equal fingerprint.
@@ -74,7 +74,7 @@ pub fn equals(conn: &Connection, app_id: &str, fingerprint: &[u8; 32]) -> Result
 /// Whether another fact of one of these registers came after a log position.
 pub fn set_after(conn: &Connection, app_id: &str, refs: &[Ref], seq: i64) -> Result<bool, StoreError> {
     let mut statement = conn.prepare_cached(REF_AFTER)?;
-    for reference in refs.iter().filter(|reference| reference.sets) {
+    for reference in refs.iter().filter(|reference| reference.role != Role::About) {
         if statement.exists((app_id, reference.kind, &reference.key, seq))? {
             return Ok(true);
         }

@@ -97,10 +97,15 @@ fn field(row: &Row, column: &str) -> Value {
 }
 
 impl Merged {
-    fn conversation_id(&self) -> Option<String> {
+    /// Between whom, once sender and receiver are known, be it from several facts.
+    fn conversation(&self) -> Option<Conversation> {
         let text = |column| field(&self.row, column).text().map(str::to_owned);
         let receiver_type = ReceiverType::from_word(&text("receiver_type")?)?;
-        Some(conversation_id(&text("sender_uid")?, receiver_type, &text("receiver_id")?))
+        Some(Conversation { sender: text("sender_uid")?, receiver_type, receiver: text("receiver_id")? })
+    }
+
+    fn conversation_id(&self) -> Option<String> {
+        self.conversation().map(|it| conversation_id(&it.sender, it.receiver_type, &it.receiver))
     }
 
     fn chat(&self) -> bool {
@@ -196,6 +201,9 @@ fn write(at: &At<'_>, message_id: &str, message: &Merged, before: &Listing) -> R
     }
     for (listing, change) in [(before, -1), (&after, 1)] {
         let Some(conversation_id) = listing.conversation_id.as_deref().filter(|_| listing.listed) else { continue };
+        if let Some(conversation) = message.conversation() {
+            put_conversation(at, &conversation)?;
+        }
         at.conn.prepare_cached(COUNT)?.execute((at.app_id, conversation_id, change))?;
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let last: Option<(String, i64)> =
