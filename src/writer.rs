@@ -203,8 +203,9 @@ impl Worker {
     /// One transaction. An error is returned only if going on is forbidden.
     fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
         let mut answers = Vec::with_capacity(batch.len());
+        let mut jobs = std::mem::take(batch).into_iter();
         let written = sqlite::begin(&self.conn).and_then(|()| {
-            for job in batch.drain(..) {
+            for job in jobs.by_ref() {
                 self.write(job, &mut answers)?;
             }
             let seq = table::newest_seq(&self.conn)?;
@@ -232,8 +233,7 @@ impl Worker {
                 let begun = answers
                     .into_iter()
                     .filter_map(|it| if let Answer::Append(reply, _) = it { Some(reply) } else { None });
-                let waiting =
-                    batch.drain(..).filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
+                let waiting = jobs.filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
                 for reply in begun.chain(waiting) {
                     let _ = reply.send(Err(Refusal::NotWritten(why)));
                 }

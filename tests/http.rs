@@ -220,14 +220,3 @@ fn with_credentials_the_webhook_takes_proxied_requests_and_graphql_does_not() {
     assert_eq!(server.post(WEBHOOK, &proxied, PAST_THE_DOOR).status, 400);
     server.post("/graphql", &proxied, "{}").problem(403);
 }
-
-#[test]
-fn beyond_loopback_the_webhook_needs_credentials_and_the_rest_needs_tokens() {
-    let server = TestServer::public("webhook_username = \"vendor\"\nwebhook_password = \"sixteen-letters!\"");
-    assert_eq!(authorized(&server, "vendor:sixteen-letters!").status, 400);
-    assert_eq!(server.deliver(PAST_THE_DOOR).status, 401);
-    let local = [JSON, ("Host", "localhost")];
-    assert!(server.post("/graphql", &local, "{}").problem(403).contains("tokens"));
-    assert!(server.request("GET", "/metrics", &local[1..], b"").problem(403).contains("tokens"));
-    assert_eq!(server.get("/readyz").status, 200);
-}

@@ -43,3 +43,30 @@ fn every_story_ends_as_it_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// `members(asOf: now)` is `members`: one function decides both.
+#[test]
+fn members_as_of_now_are_the_members() {
+    let harness = Harness::new();
+    for entry in std::fs::read_dir("fixtures/stories").unwrap() {
+        let bodies = harness::story(&entry.unwrap().file_name().to_string_lossy());
+        harness.ingest(bodies.iter().map(String::as_str));
+    }
+    for (_, body) in harness::fixtures() {
+        harness.post(&body, harness::NOON);
+    }
+    let states = "filter: {states: [JOINED, LEFT, KICKED, BANNED, UNBANNED, ABSENT]}";
+    let fields = "{nodes {uid state scope isOwner joinedAt changedAt changedAtFrom changedBy {uid}}}";
+    let known = harness.ask("SELECT app_id, guid FROM groups WHERE history_since IS NOT NULL");
+    assert!(known.lines().count() > 3, "{known}");
+    for line in known.lines() {
+        let (app, guid) = line.split_once('|').unwrap();
+        let query = format!(
+            r#"{{group(appId: "{app}", guid: "{guid}") {{now: members({states}) {fields} then: members({states}, asOf: "2099-01-01T00:00:00Z") {fields}}}}}"#
+        );
+        let answer = ask(&harness, &query);
+        let group = &answer["data"]["group"];
+        assert_eq!(group["now"], group["then"], "{guid}");
+        assert!(group["now"]["nodes"].as_array().is_some_and(|nodes| !nodes.is_empty()), "{answer}");
+    }
+}

@@ -35,17 +35,9 @@ impl TestServer {
 
     /// In a folder that another server may have used before.
     pub fn within(dir: Arc<TempDir>, toml: &str) -> Self {
-        Self::launch(dir, toml, LOOPBACK)
-    }
-
-    /// On every address of this machine.
-    pub fn public(toml: &str) -> Self {
-        Self::launch(Arc::new(tempfile::tempdir().unwrap()), toml, "0.0.0.0:0")
-    }
-
-    fn launch(dir: Arc<TempDir>, toml: &str, listen: &str) -> Self {
         std::fs::write(dir.path().join("chatfold.toml"), toml).unwrap();
-        let mut child = command(&dir, &["serve"], listen).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command(&dir, &["serve"], LOOPBACK).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let stderr = Arc::new(Mutex::new(String::new()));
         let address = loop {
