@@ -136,7 +136,23 @@ impl<'a> Json<'a> {
 
     /// The member of that name: the last of several. `None` for anything but an object.
     pub fn get(self, name: &str) -> Option<Self> {
-        self.members().filter(|(key, _)| key == name).last().map(|(_, value)| value)
+        let node = self.node();
+        let end = if node.kind == Kind::Object { node.next as usize } else { 0 };
+        let (mut at, mut found) = (self.at + 1, None);
+        while at < end {
+            let key = Json { document: self.document, at };
+            let value = Json { document: self.document, at: at + 1 };
+            // Hardly a key is escaped: most comparisons need no decoding.
+            let same = match key.node().kind {
+                Kind::Text { escaped: false } => key.source() == name,
+                _ => key.text().is_some_and(|key| key == name),
+            };
+            if same {
+                found = Some(value);
+            }
+            at = value.node().next as usize;
+        }
+        found
     }
 
     /// Members in source order, equal keys and all; none for anything but an object.

@@ -42,7 +42,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;",
+         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
     )?;
     migrate(&mut conn, path)?;
     Ok(conn)
@@ -77,6 +77,8 @@ fn foreign(path: &Path) -> StoreError {
 fn harden(conn: &Connection) -> Result<(), StoreError> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Plans do not depend on bound values: otherwise statements are prepared anew at every other binding.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;")?;
     conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, 64 << 20)?;
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
