@@ -50,6 +50,11 @@ impl Envelope {
         let (trigger, app_id) = (required("trigger")?, required("appId")?);
         let data = root.get("data");
         let notes = Notes::default();
+        for key in ["region", "webhook"] {
+            if root.get(key).is_some_and(|value| !value.is_null() && value.text().is_none()) {
+                notes.expected("text", key);
+            }
+        }
         let reading = trigger::read(&trigger, data, &notes);
         let told_at = match &reading {
             Reading::Payload(payload) => payload.occurred_at(),

@@ -24,7 +24,15 @@ impl Time {
 
     /// Reads RFC 3339 with an offset or `Z`.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+        match text.parse::<jiff::Timestamp>() {
+            Ok(time) => Some(Self(time.as_millisecond())),
+            // What people write for "for ever" lies just beyond what can be written in every zone.
+            Err(_) if text.starts_with("9999-12-3") => {
+                let civil = text.trim_end_matches(['Z', 'z']);
+                (civil != text && civil.parse::<jiff::civil::DateTime>().is_ok()).then_some(Self::MAX)
+            }
+            Err(_) => None,
+        }
     }
 }
 
@@ -179,6 +187,8 @@ mod tests {
             assert_eq!(Time::parse(&Time(ms).rfc3339()), Some(Time(ms)));
         }
         assert_eq!(Time(1_767_600_000_000).rfc3339(), "2026-01-05T08:00:00Z");
+        assert_eq!(Time::parse("9999-12-31T23:59:59Z"), Some(Time::MAX));
+        assert_eq!(Time::parse("9999-12-31"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::envelope::Envelope;
 use crate::ids::Time;
-use crate::json::Document;
+use crate::json::{Document, Json};
 use crate::log::{self, Run, Source};
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, log as table};
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Lines in one transaction.
 const BATCH: u64 = 1_000;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What can go wrong while reading.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,7 @@ impl Ingest {
     ) -> Result<(), IngestError> {
         let failed = |error| IngestError::Read(name.to_owned(), error);
         let mut line = Vec::new();
-        let mut number = 0;
+        let (mut number, mut begun) = (0, false);
         loop {
             line.clear();
             let length = input.read_until(b'\n', &mut line).map_err(failed)?;
@@ -63,42 +65,69 @@ impl Ingest {
                 return Ok(());
             }
             number += 1;
-            if number == 1 && Document::parse(line.clone()).is_err() {
-                // Not whole on its line: then the input is one document.
-                input.read_to_end(&mut line).map_err(failed)?;
-                progress(line.len() as u64);
-                return Ok(self.line(std::mem::take(&mut line), || name.to_owned())?);
-            }
             progress(length as u64);
+            if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            if !std::mem::replace(&mut begun, true) && Document::parse(line.clone()).is_err() {
+                let read = input.read_to_end(&mut line).map_err(failed)?;
+                progress(read as u64);
+                return Ok(self.whole(name, number, &line)?);
+            }
+            self.line(std::mem::take(&mut line), || format!("{name}:{number}"))?;
+        }
+    }
+
+    /// An input whose first line is not whole: one document over many lines, else lines of which the first is wrong.
+    fn whole(&mut self, name: &str, first: usize, input: &[u8]) -> Result<(), StoreError> {
+        if Document::parse(input.to_vec()).is_ok() {
+            return self.line(input.to_vec(), || name.to_owned());
+        }
+        for (number, line) in (first..).zip(input.split(|byte| *byte == b'\n')) {
             if !line.iter().all(u8::is_ascii_whitespace) {
-                self.line(std::mem::take(&mut line), || format!("{name}:{number}"))?;
+                self.line(line.to_vec(), || format!("{name}:{number}"))?;
             }
         }
+        Ok(())
     }
 
     fn line(&mut self, line: Vec<u8>, place: impl Fn() -> String) -> Result<(), StoreError> {
         if self.pending == 0 {
             sqlite::begin(&self.conn)?;
         }
-        let (body, received_at) = unwrap(line);
-        let arrival = received_at.unwrap_or_else(self.now);
-        let outcome = match Envelope::parse(&body) {
-            Ok(envelope) => {
-                let source = Source::Ingest { run: &mut self.run, bare: received_at.is_none() };
-                let receipt = log::append(&self.conn, &envelope, arrival, source)?;
-                if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() }
-            }
-            Err(problem) => {
-                if self.problems.len() < Self::PROBLEMS {
-                    self.problems.push(format!("{}: {problem}", place()));
-                }
-                table::refuse(&self.conn, arrival, &problem.0, &body)?;
-                "refused"
-            }
+        self.pending += 1;
+        let outcome = match unwrap(line) {
+            Ok((body, received_at)) => self.delivery(&body, received_at, place)?,
+            Err((line, problem)) => self.refuse(&line, &problem, place)?,
         };
         *self.counts.entry(outcome).or_default() += 1;
-        self.pending += 1;
         if self.pending == BATCH { self.commit() } else { Ok(()) }
+    }
+
+    fn delivery(
+        &mut self,
+        body: &[u8],
+        received_at: Option<Time>,
+        place: impl Fn() -> String,
+    ) -> Result<&'static str, StoreError> {
+        let envelope = match Envelope::parse(body) {
+            Ok(envelope) => envelope,
+            Err(problem) => return self.refuse(body, &problem.0, place),
+        };
+        let source = Source::Ingest { run: &mut self.run, bare: received_at.is_none() };
+        let receipt = log::append(&self.conn, &envelope, received_at.unwrap_or_else(self.now), source)?;
+        Ok(if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() })
+    }
+
+    fn refuse(&mut self, line: &[u8], problem: &str, place: impl Fn() -> String) -> Result<&'static str, StoreError> {
+        if self.problems.len() < Self::PROBLEMS {
+            self.problems.push(format!("{}: {problem}", place()));
+        }
+        table::refuse_once(&self.conn, (self.now)(), problem, line)?;
+        Ok("refused")
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -118,14 +147,23 @@ impl Ingest {
     }
 }
 
-/// A line may be `{"receivedAt": ms, "body": {…}}` around a delivery.
-fn unwrap(line: Vec<u8>) -> (Vec<u8>, Option<Time>) {
-    let Ok(document) = Document::parse(line.clone()) else { return (line, None) };
+/// A body, and when it was received if the line tells.
+type Timed = (Vec<u8>, Option<Time>);
+
+/// A line may be `{"receivedAt": ms, "body": {…}}` around a delivery; RFC 3339 will do too. A time that cannot be read
+/// is a problem: dated now, the delivery would be another fact.
+fn unwrap(line: Vec<u8>) -> Result<Timed, (Vec<u8>, String)> {
+    let Ok(document) = Document::parse(line.clone()) else { return Ok((line, None)) };
     let root = document.root();
-    let wrapped = root.get("trigger").is_none().then(|| root.get("body").filter(|body| body.is_object())).flatten();
-    match wrapped {
-        Some(body) => (body.source().as_bytes().to_vec(), root.get("receivedAt").and_then(as_time)),
-        None => (line, None),
+    let Some(body) = root.get("body").filter(|body| body.is_object() && root.get("trigger").is_none()) else {
+        return Ok((line, None));
+    };
+    let read = |value: Json<'_>| as_time(value).or_else(|| Time::parse(&value.text()?)).filter(|time| time.0 > 0);
+    match root.get("receivedAt").map(|value| (value, read(value))) {
+        Some((_, None)) => {
+            Err((line, "receivedAt: expected unix milliseconds, or a time such as 2026-01-05T09:30:00Z".into()))
+        }
+        told => Ok((body.source().as_bytes().to_vec(), told.and_then(|(_, time)| time))),
     }
 }
 
@@ -156,9 +194,37 @@ mod tests {
 
     #[test]
     fn a_wrapped_body_keeps_its_bytes_and_its_time() {
-        let line = br#"{"receivedAt": 1767600000000, "body": {"a" : 1}}"#.to_vec();
-        assert_eq!(unwrap(line), (br#"{"a" : 1}"#.to_vec(), Some(Time(1_767_600_000_000))));
+        for at in ["1767600000000", "\"2026-01-05T08:00:00Z\""] {
+            let line = format!(r#"{{"receivedAt": {at}, "body": {{"a" : 1}}}}"#).into_bytes();
+            assert_eq!(unwrap(line), Ok((br#"{"a" : 1}"#.to_vec(), Some(Time(1_767_600_000_000)))));
+        }
+        assert!(unwrap(br#"{"receivedAt": "x", "body": {}}"#.to_vec()).is_err());
         let bare = br#"{"trigger":"t","body":{}}"#.to_vec();
-        assert_eq!(unwrap(bare.clone()), (bare, None));
+        assert_eq!(unwrap(bare.clone()), Ok((bare, None)));
+    }
+
+    #[test]
+    fn a_bad_line_anywhere_takes_no_other_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = |n: u8| format!(r#"{{"trigger":"t{n}","appId":"a"}}"#);
+        let pretty = "{\n \"trigger\": \"t4\",\n \"appId\": \"a\"\n}\n".to_owned();
+        for (n, input, expected) in [
+            (1, format!("\u{feff}\n{}\n{}\n", good(1), good(2)), (2, 0)),
+            (2, format!("nonsense\n{}\n{}", good(1), good(2)), (2, 1)),
+            (3, format!("{}\nnonsense\n\n{}\n", good(1), good(2)), (2, 1)),
+            (4, pretty, (1, 0)),
+        ] {
+            let path = dir.path().join(format!("{n}.db"));
+            for again in [false, true] {
+                let mut ingest = Ingest::open(&path, crate::clock::now).unwrap();
+                ingest.read("-", input.as_bytes(), |_| {}).unwrap();
+                let (counts, problems) = ingest.finish().unwrap();
+                let read = counts.get(if again { "duplicate" } else { "ignored" }).copied().unwrap_or(0);
+                assert_eq!((read, problems.len()), expected, "{input:?}");
+            }
+            let conn = sqlite::open_reader(&path).unwrap();
+            let refused: i64 = conn.query_row("SELECT count(*) FROM refused", [], |row| row.get(0)).unwrap();
+            assert_eq!(refused, expected.1 as i64, "reading twice keeps it once");
+        }
     }
 }

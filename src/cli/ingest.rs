@@ -24,6 +24,7 @@ pub struct IngestArgs {
 pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let mut files = Vec::new();
     for path in args.paths.iter().filter(|path| !is_stdin(path)) {
+        path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
         files.extend(inputs(path).with_context(|| format!("cannot read {}", path.display()))?);
     }
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;

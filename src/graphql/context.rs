@@ -98,5 +98,6 @@ impl Ask for Context<'_> {
 }
 
 fn app_required() -> async_graphql::Error {
-    Code::AppIdRequired.error("appId: name the app, for more than one can be meant (`apps` lists them)")
+    Code::AppIdRequired
+        .error("appId: expected the app's id, for there is not exactly one to be meant (`apps` lists them)")
 }

@@ -77,10 +77,17 @@ pub fn complete(error: &mut ServerError) {
     let coded = error.extensions.as_ref().is_some_and(|values| matches!(values.get("code"), Some(Value::String(_))));
     if !coded {
         let too_complex = matches!(error.message.as_str(), "Query is too complex." | "Query is nested too deep.")
+            || error.message.contains("recursion limit")
             || error.message.starts_with("The number of directives");
         if too_complex { Code::TooComplex } else { Code::BadInput }.mark(error);
     }
     if error.message.chars().count() > 300 {
         error.message = error.message.chars().take(299).chain(['…']).collect();
     }
+}
+
+/// A value that is not of its argument's type. The specification has it refuse the whole request: an answer with part
+/// of the data would hide that nothing of what was asked is sure.
+pub fn is_request_error(error: &ServerError) -> bool {
+    error.path.is_empty() || error.message.starts_with("Failed to parse \"")
 }

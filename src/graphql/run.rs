@@ -1,7 +1,7 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
 use super::context::{Asking, Caller};
-use super::error::{Code, complete, describe};
+use super::error::{Code, complete, describe, is_request_error};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
 use super::query::Query;
 use crate::store::StoreError;
@@ -122,7 +122,17 @@ fn finish(mut response: Response, seq: Option<i64>) -> String {
     if let Some(seq) = seq {
         response.extensions.insert("chatfold".to_owned(), value!({ "seq": (seq.to_string()) }));
     }
-    text(&response)
+    if !response.errors.iter().any(is_request_error) {
+        return text(&response);
+    }
+    // Nothing was executed, or nothing of it counts: then an answer has no data at all.
+    response.errors.retain(is_request_error);
+    response.errors.iter_mut().for_each(|error| error.path.clear());
+    let mut answer = serde_json::to_value(&response).unwrap_or_default();
+    if let Some(members) = answer.as_object_mut() {
+        members.shift_remove("data");
+    }
+    answer.to_string()
 }
 
 /// Set when the request is dropped before its answer: the client is gone, and reading stops.

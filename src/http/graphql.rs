@@ -41,8 +41,12 @@ async fn answer(
     let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
     let caller = Caller { apps: None, default_app: shared.config.default_app.clone() };
     let answer = shared.api.execute_text(ask, caller).await;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, answer_type(request)))
+    let answer_type = answer_type(request);
+    // The newer type tells a request that was not executed by its status.
+    let executed = answer.starts_with("{\"data\"") || answer_type == "application/json";
+    let status = if executed { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    Ok(HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, answer_type))
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(answer))
 }

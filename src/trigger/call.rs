@@ -26,7 +26,8 @@ impl Payload for Call {
     }
 
     fn refs(&self) -> Vec<Ref> {
-        let message = self.message.iter().map(|message| Ref::about("message", &message.id));
+        let named = self.message.iter().filter(|message| !message.id.is_empty());
+        let message = named.map(|message| Ref::about("message", &message.id));
         std::iter::once(Ref::sets("call", &self.session_key)).chain(message).collect()
     }
 
@@ -95,6 +96,9 @@ fn signal(
     let initiated_at =
         ms("initiatedAt").or_else(|| at.map(|at| at.0).filter(|_| status.as_deref() == Some("initiated")));
     let people = ["by", "for"].iter().filter_map(|role| EntityPart::read(&object.entity(role)?)).collect();
+    if session_id.is_none() && message.id.is_empty() {
+        return Err(missing("data.call.id"));
+    }
     let session_key = session_id.as_ref().map_or_else(|| format!("m:{}", message.id), |id| format!("s:{id}"));
     let news = News::Signal(Signal {
         status,
@@ -102,7 +106,7 @@ fn signal(
         started_at: ms("startedAt"),
         ended_at: ms("endedAt"),
         r#type: on.as_ref().and_then(|on| on.text("type").flatten()).or_else(|| object.text("type").flatten()),
-        message_id: Some(message.id.clone()),
+        message_id: Some(message.id.clone()).filter(|id| !id.is_empty()),
         parties: on.as_ref().and_then(|on| parties(on, object)),
         outer: parties(object, object),
     });
@@ -120,8 +124,7 @@ fn parties(object: &Object<'_>, outer: &Object<'_>) -> Option<Parties> {
 
 fn signalled(data: &Object<'_>, status: CallStatus) -> Result<Box<dyn Payload>, Rejection> {
     let object = data.object("call").or_else(|| data.object("message")).ok_or_else(|| missing("data.call"))?;
-    let message = MessagePart::read(&object).ok_or_else(|| missing("data.call.id"))?;
-    signal(&object, message, Some(status))
+    signal(&object, MessagePart::read_as(object.id("id").unwrap_or_default(), &object), Some(status))
 }
 
 /// A call's action as it shows among messages.

@@ -81,9 +81,10 @@ struct Acted {
 
 fn acted(data: &Object<'_>) -> Result<Acted, Rejection> {
     let outer = object(data);
-    let whole = message(data)?;
+    // The action's own id names nothing that is kept.
+    let whole = MessagePart::read_as(outer.id("id").unwrap_or_default(), &outer);
     if whole.is_chat() {
-        return Ok(Acted { message: whole, action: None, actor: None });
+        return Ok(Acted { message: message(data)?, action: None, actor: None });
     }
     let message = acted_on(&outer).ok_or_else(|| missing("data.message.data.entities.on.entity.id"))?;
     let by = outer.entity("by").and_then(|by| by.id("uid"));

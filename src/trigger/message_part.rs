@@ -37,11 +37,15 @@ pub enum Role {
 
 impl MessagePart {
     pub fn read(object: &Object<'_>) -> Option<Self> {
-        Self::read_with(object, true)
+        Some(Self::read_as(object.id("id")?, object))
     }
 
-    fn read_with(object: &Object<'_>, mut quotes: bool) -> Option<Self> {
-        let id = object.id("id")?;
+    /// For what is not named by an id of its own.
+    pub fn read_as(id: String, object: &Object<'_>) -> Self {
+        Self::read_with(id, object, true)
+    }
+
+    fn read_with(id: String, object: &Object<'_>, mut quotes: bool) -> Self {
         let data = object.object("data");
         let quoted = object.object("quotedMessage").or_else(|| data.as_ref()?.object("quotedMessage"));
         let quoted_id = object.id("quotedMessageId").or_else(|| quoted.as_ref()?.id("id"));
@@ -49,10 +53,14 @@ impl MessagePart {
         let text = data.as_ref().and_then(|data| data.text("text"));
         let mentioned: Option<Vec<UserPart>> =
             text.is_some().then(|| data.as_ref().map(|data| users(data, "mentions")).unwrap_or_default());
+        if let Some(data) = &data {
+            // Served as they are; one that is none is named.
+            data.entries("attachments");
+        }
         let moderation = data.as_ref().and_then(|data| data.object("moderation"));
         let people =
             ["sender", "receiver", "by", "for"].iter().filter_map(|role| EntityPart::read(&object.entity(role)?));
-        Some(Self {
+        Self {
             row: Message {
                 sender_uid: object.told_id("sender"),
                 receiver_type: object.receiver_type().map(|receiver| Some(receiver.as_str().to_owned())),
@@ -79,9 +87,12 @@ impl MessagePart {
             deleted_at: object.time("deletedAt").flatten(),
             deleted_by: object.told_id("deletedBy"),
             people: people.chain(mentioned.into_iter().flatten().map(EntityPart::User)).collect(),
-            quoted: quoted.filter(|_| quotes).and_then(|quoted| Self::read_with(&quoted, false)).map(Box::new),
+            quoted: quoted
+                .filter(|_| quotes)
+                .and_then(|quoted| Some(Self::read_with(quoted.id("id")?, &quoted, false)))
+                .map(Box::new),
             id,
-        })
+        }
     }
 
     /// Its own time: of two snapshots the later edited is the newer.

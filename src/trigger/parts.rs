@@ -14,11 +14,13 @@ impl Notes {
     /// At most this many are named.
     const MOST: usize = 8;
 
-    fn expected(&self, what: &str, path: &str) {
+    /// Takes note of a value of another type than this.
+    pub fn expected(&self, what: &str, path: &str) {
         let mut notes = self.0.borrow_mut();
-        if notes.len() < Self::MOST {
-            let path: String = path.chars().take(128).collect();
-            notes.push(format!("{path}: expected {what}"));
+        let path: String = path.chars().take(128).collect();
+        let note = format!("{path}: expected {what}");
+        if notes.len() < Self::MOST && !notes.contains(&note) {
+            notes.push(note);
         }
     }
 
@@ -136,6 +138,9 @@ impl<'a> Object<'a> {
         let listed = json.elements().map(|value| (String::new(), value));
         let entry = |(name, value): (String, Json<'a>)| {
             let object = Self::new(value, format!("{path}.{name}"), self.notes);
+            if !value.is_object() {
+                self.notes.expected("an object", &object.path);
+            }
             (name, object)
         };
         named.into_iter().chain(listed).map(entry).collect()

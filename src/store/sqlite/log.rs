@@ -47,6 +47,7 @@ const COUNT: &str = "
     INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)
     ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + 1, last_at = max(event_counts.last_at, excluded.last_at)";
 const REFUSE: &str = "INSERT INTO refused (received_at, problem, body) VALUES (?1, ?2, ?3)";
+const REFUSED: &str = "SELECT 1 FROM refused WHERE problem = ?1 AND body = ?2";
 const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
 const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events";
 const AFTER: &str = "
@@ -164,6 +165,14 @@ pub fn refuse(conn: &Connection, received_at: Time, problem: &str, body: &[u8]) 
     conn.prepare_cached(REFUSE)?.execute((received_at.0, problem, &body[..body.len().min(REFUSED_BYTES)]))?;
     conn.prepare_cached(FORGET_REFUSED)?.execute([REFUSED_ROWS])?;
     Ok(())
+}
+
+/// The same for a line of a file, which may be read again.
+pub fn refuse_once(conn: &Connection, received_at: Time, problem: &str, body: &[u8]) -> Result<(), StoreError> {
+    if conn.prepare_cached(REFUSED)?.exists((problem, &body[..body.len().min(REFUSED_BYTES)]))? {
+        return Ok(());
+    }
+    refuse(conn, received_at, problem, body)
 }
 
 /// The newest log position; 0 for an empty log.

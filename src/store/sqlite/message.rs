@@ -147,7 +147,10 @@ impl Merged {
 
 /// The files of a message: as listed, else the one its `url` names.
 fn attachments(listed: Option<&str>, url: Option<&str>) -> Option<String> {
-    let is_list = |text: &&str| text.starts_with('[') && *text != "[]";
+    let is_list = |text: &&str| {
+        let document = Document::parse(text.as_bytes().to_vec());
+        document.is_ok_and(|document| document.root().elements().any(Json::is_object))
+    };
     listed
         .filter(is_list)
         .map(str::to_owned)
