@@ -70,3 +70,24 @@ fn members_as_of_now_are_the_members() {
         assert!(group["now"]["nodes"].as_array().is_some_and(|nodes| !nodes.is_empty()), "{answer}");
     }
 }
+
+#[test]
+fn before_its_first_fact_a_group_is_not_empty_but_unknown() {
+    let harness = Harness::new();
+    harness.ingest(harness::story("first_steps").iter().map(String::as_str));
+    let message = r#"{"trigger":"message_sent","appId":"2489f0demo01","data":{"message":{"id":"1","sender":"x","receiverType":"group","receiver":"heard-of","sentAt":1767950000}}}"#;
+    harness.post(message, harness::NOON);
+    let ask_as_of = |guid: &str, at: &str| {
+        let query =
+            format!(r#"{{group(appId: "2489f0demo01", guid: "{guid}") {{members(asOf: "{at}") {{nodes {{uid}}}}}}}}"#);
+        ask(&harness, &query)
+    };
+    for (guid, at) in [("book-club", "2026-01-09T09:13:19Z"), ("heard-of", "2026-01-09T09:13:20Z")] {
+        let answer = ask_as_of(guid, at);
+        assert!(answer["data"]["group"]["members"].is_null(), "{answer}");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "BEFORE_HISTORY");
+    }
+    assert_eq!(ask_as_of("book-club", "2026-01-09T09:13:20Z")["data"]["group"]["members"]["nodes"][0]["uid"], "mira");
+    let now = chatfold::clock::now().rfc3339();
+    assert_eq!(ask_as_of("heard-of", &now)["data"]["group"]["members"]["nodes"], serde_json::json!([]));
+}

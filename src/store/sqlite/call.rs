@@ -9,10 +9,10 @@ use rusqlite::named_params;
 const APPEND: &str = "INSERT INTO call_facts (app_id, session_key, digest, seq, fact) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
 const FACTS: &str = "SELECT fact FROM call_facts WHERE app_id = ?1 AND session_key = ?2";
 const CLEAR: [&str; 4] = [
-    "DELETE FROM call_sessions WHERE app_id = ?1 AND session_key = ?2",
-    "DELETE FROM call_participants WHERE app_id = ?1 AND session_key = ?2",
-    "DELETE FROM recordings WHERE app_id = ?1 AND session_key = ?2",
-    "DELETE FROM transcripts WHERE app_id = ?1 AND session_key = ?2",
+    "DELETE FROM call_sessions WHERE app_id = ?1 AND session_key = ?2 AND kind = ?3 AND anchor = ?4",
+    "DELETE FROM call_participants WHERE app_id = ?1 AND session_key = ?2 AND kind = ?3 AND anchor = ?4",
+    "DELETE FROM recordings WHERE app_id = ?1 AND session_key = ?2 AND kind = ?3 AND anchor = ?4",
+    "DELETE FROM transcripts WHERE app_id = ?1 AND session_key = ?2 AND kind = ?3 AND anchor = ?4",
 ];
 const SESSION: &str = "
     INSERT INTO call_sessions
@@ -30,20 +30,23 @@ const TRANSCRIPT: &str = "
     INSERT INTO transcripts (app_id, session_key, kind, anchor, transcript_id, url, started_at, ended_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
 
-/// Keeps the fact and decides the session's instances anew.
+/// Keeps the fact, decides the session's instances anew, and writes those that it changes.
 pub(super) fn put(at: &At<'_>, session_key: &str, fact: &CallFact) -> Result<(), StoreError> {
+    let mut statement = at.conn.prepare_cached(FACTS)?;
+    let stored: Vec<String> =
+        statement.query_map((at.app_id, session_key), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut facts: Vec<CallFact> = stored.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+    let before = sessions(&facts);
     let text = serde_json::to_string(fact).unwrap_or_default();
     at.conn.prepare_cached(APPEND)?.execute((at.app_id, session_key, at.fact.fingerprint, at.fact.seq, text))?;
-    let stored: Vec<String> = at
-        .conn
-        .prepare_cached(FACTS)?
-        .query_map((at.app_id, session_key), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let facts: Vec<CallFact> = stored.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-    for clear in CLEAR {
-        at.conn.prepare_cached(clear)?.execute((at.app_id, session_key))?;
+    facts.push(fact.clone());
+    let after = sessions(&facts);
+    for gone in before.iter().filter(|instance| !after.contains(instance)) {
+        for clear in CLEAR {
+            at.conn.prepare_cached(clear)?.execute((at.app_id, session_key, gone.kind.as_str(), gone.anchor.0))?;
+        }
     }
-    sessions(&facts).iter().try_for_each(|instance| write(at, session_key, instance))
+    after.iter().filter(|instance| !before.contains(instance)).try_for_each(|instance| write(at, session_key, instance))
 }
 
 fn write(at: &At<'_>, session_key: &str, instance: &Instance) -> Result<(), StoreError> {
