@@ -100,3 +100,42 @@ fn anomalies_rejections_and_the_unknown_change_no_table() {
         assert_same(&before, &but_for_apps(harness.tables()), body);
     }
 }
+
+#[test]
+fn in_a_file_of_old_bodies_the_nth_block_is_the_nth_of_the_log() {
+    let body = |trigger: &str| {
+        format!(
+            r#"{{"trigger":"user_{trigger}","appId":"a","data":{{"users":{{"b":{{"uid":"b"}}}},"by":{{"uid":"a"}}}}}}"#
+        )
+    };
+    let (block, unblock) = (body("blocked"), body("unblocked"));
+    let (block, unblock) = (block.as_str(), unblock.as_str());
+    let harness = Harness::new();
+    let new =
+        |bodies: &[&str]| harness.ingest(bodies.iter().copied()).iter().filter(|receipt| !receipt.duplicate).count();
+    assert_eq!(new(&[block, block, unblock, block]), 3, "twice in a row is once");
+    assert_eq!(harness.ask("SELECT current FROM blocks"), "1");
+    assert_eq!(new(&[block, unblock, block]), 0, "the same file");
+    assert_eq!(new(&[block, unblock, block, unblock, block]), 2, "a longer one");
+    assert_eq!(harness.ask("SELECT count(*) FROM events"), "5");
+    let added =
+        r#"{"trigger":"group_member_added","appId":"a","data":{"group":{"guid":"g"},"members":{"m":{"uid":"m"}}}}"#;
+    let kicked = r#"{"trigger":"group_member_kicked","appId":"a","data":{"group":{"guid":"g","updatedAt":1767614400},"members":{"m":{"uid":"m"}}}}"#;
+    assert_eq!(new(&[added, kicked, added]), 2, "only blocks can be told again by equal bodies");
+}
+
+#[test]
+fn lines_that_tell_when_they_arrived_are_judged_by_that() {
+    let harness = Harness::new();
+    let joined = format!(
+        r#"{{"trigger":"group_member_joined","appId":"a","data":{{"group":{{"guid":"g","updatedAt":{}}},"members":{{"m":{{"uid":"m"}}}}}}}}"#,
+        NOON / 1000
+    );
+    let added =
+        r#"{"trigger":"group_member_added","appId":"a","data":{"group":{"guid":"g"},"members":{"n":{"uid":"n"}}}}"#;
+    harness.ingest_lines([(joined.as_str(), Some(NOON + 900)), (added, Some(NOON + 7_900))]);
+    assert_eq!(
+        harness.ask("SELECT at, at_from FROM membership_changes WHERE uid = 'n'"),
+        format!("{}|arrival", NOON + 7_000)
+    );
+}

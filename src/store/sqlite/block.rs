@@ -1,6 +1,6 @@
 //! `blocks`: a register a pair, which also remembers the blocks since the newest unblock.
 
-use super::put::At;
+use super::rows::At;
 use crate::ids::TimeSource;
 use crate::merge::{Key, rank};
 use crate::store::StoreError;

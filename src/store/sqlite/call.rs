@@ -1,6 +1,6 @@
 //! `call_facts`, and the tables decided over them: `call_sessions`, `call_participants`, `recordings`, `transcripts`.
 
-use super::put::At;
+use super::rows::At;
 use crate::ids::{CallStatus, ReceiverType, Time};
 use crate::sessions::{CallFact, Instance, sessions};
 use crate::store::StoreError;

@@ -1,8 +1,7 @@
 //! `groups` and `rosters`.
 
 use super::membership;
-use super::put::At;
-use super::rows::Table;
+use super::rows::{At, Table};
 use crate::change::Group;
 use crate::ids::{Time, TimeSource};
 use crate::lifecycle::{Deletion, Lifecycle};

@@ -1,6 +1,6 @@
 //! `memberships` and `membership_changes`: the facts, and what they come to.
 
-use super::put::At;
+use super::rows::At;
 use crate::change::MembershipChange;
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::merge::When;

@@ -1,7 +1,6 @@
 //! `messages` with its edits, tags, mentions and verdict, and the `conversations` they count in.
 
-use super::put::At;
-use super::rows::{Table, named_json, read_named};
+use super::rows::{At, Table, named_json, read_named};
 use crate::change::{Conversation, Message, MessageEdit, Moderation};
 use crate::ids::{ReceiverType, conversation_id, id_order};
 use crate::json::{Document, Json};

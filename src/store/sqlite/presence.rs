@@ -1,7 +1,6 @@
 //! `presence` and `connections`.
 
-use super::put::At;
-use super::rows::Table;
+use super::rows::{At, Table};
 use crate::change::{Connection, Presence};
 use crate::ids::Time;
 use crate::merge::{Row, Rule, Telling, Value};

@@ -1,17 +1,11 @@
 //! The store's one verb: each change goes to the file of its table.
 
+use super::rows::At;
 use super::{block, call, group, membership, message, presence, reaction, receipt, user};
 use crate::change::Change;
 use crate::merge::Fact;
 use crate::store::StoreError;
 use rusqlite::Connection;
-
-/// Where a change is written: one app's rows, under one fact.
-pub(super) struct At<'a> {
-    pub conn: &'a Connection,
-    pub app_id: &'a str,
-    pub fact: &'a Fact,
-}
 
 /// Merges one change into the tables.
 pub fn put(conn: &Connection, app_id: &str, fact: &Fact, change: Change) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! `reactions`: present while any of its ids is not ended.
 
-use super::put::At;
+use super::rows::At;
 use crate::change::Reaction;
 use crate::store::StoreError;
 use rusqlite::OptionalExtension;

@@ -1,6 +1,6 @@
 //! `receipts` and `read_markers`: what can only grow.
 
-use super::put::At;
+use super::rows::At;
 use crate::change::{ReadMarker, Receipt};
 use crate::ids::{id_number, id_order};
 use crate::store::StoreError;

@@ -1,11 +1,18 @@
 //! Rows of registers: read, merged, written back. How keys are packed is known here alone.
 
 use crate::json::{self, Document};
-use crate::merge::{Key, Row, Value};
+use crate::merge::{Fact, Key, Row, Value};
 use crate::store::StoreError;
 use rusqlite::types::{ToSql, ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::BTreeMap;
+
+/// Where a change is written: one app's rows, under one fact.
+pub struct At<'a> {
+    pub conn: &'a Connection,
+    pub app_id: &'a str,
+    pub fact: &'a Fact,
+}
 
 /// The statements of one table of registers. Texts are made once, of names that are constants.
 pub struct Table {

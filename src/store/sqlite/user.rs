@@ -1,7 +1,6 @@
 //! `users`.
 
-use super::put::At;
-use super::rows::Table;
+use super::rows::{At, Table};
 use crate::change::User;
 use crate::merge::{Row, Telling};
 use crate::store::StoreError;
