@@ -203,9 +203,18 @@ impl Changes {
         self.0.push(change);
     }
 
-    /// A person somebody mentions: a row, whatever else is known.
+    /// A person somebody mentions: a row, whatever else is known. Most are described by the same fact already.
     pub fn put_user(&mut self, uid: &str, stamp: Stamp) {
-        self.put(Change::User { uid: uid.to_owned(), telling: User::default().telling(stamp) });
+        if !self.0.iter().any(|change| matches!(change, Change::User { uid: known, .. } if known == uid)) {
+            self.put(Change::User { uid: uid.to_owned(), telling: User::default().telling(stamp) });
+        }
+    }
+
+    /// A group somebody mentions.
+    pub fn put_group(&mut self, guid: &str, stamp: Stamp) {
+        if !self.0.iter().any(|change| matches!(change, Change::Group { guid: known, .. } if known == guid)) {
+            self.put(Change::Group { guid: guid.to_owned(), telling: Group::default().telling(stamp) });
+        }
     }
 
     /// A message somebody refers to.

@@ -1,7 +1,7 @@
 //! A message as a payload shows it: the fact itself, or a snapshot inside another fact.
 
 use super::parts::{EntityPart, Object, UserPart, users};
-use crate::change::{Change, Changes, Conversation, Group, Message, MessageEdit, Moderation, Told};
+use crate::change::{Change, Changes, Conversation, Message, MessageEdit, Moderation, Told};
 use crate::ids::{ReceiverType, Time};
 use crate::json;
 use crate::merge::{Fact, Stamp, Telling, Value, rank};
@@ -199,9 +199,7 @@ impl MessagePart {
         let Some((receiver_type, receiver)) = self.receiver() else { return };
         match receiver_type {
             ReceiverType::User => out.put_user(receiver, stub),
-            ReceiverType::Group => {
-                out.put(Change::Group { guid: receiver.to_owned(), telling: Group::default().telling(stub) });
-            }
+            ReceiverType::Group => out.put_group(receiver, stub),
         }
         if let Some(sender) = sender.filter(|_| self.is_chat()) {
             out.put(Change::Conversation(Conversation {

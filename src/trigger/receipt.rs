@@ -2,7 +2,7 @@
 
 use super::parts::{Object, UserPart};
 use super::{Payload, Ref, Rejection, missing};
-use crate::change::{Change, Changes, Conversation, Group, Message, ReadMarker, Receipt as Row};
+use crate::change::{Change, Changes, Conversation, Message, ReadMarker, Receipt as Row};
 use crate::ids::{ReceiverType, Time, conversation_id};
 use crate::merge::{Fact, rank};
 
@@ -126,7 +126,7 @@ impl Payload for Receipt {
             part.put(fact, out);
         }
         if let (Some(ReceiverType::Group), Some(guid)) = (self.receiver_type, &self.receiver) {
-            out.put(Change::Group { guid: guid.clone(), telling: Group::default().telling(stub) });
+            out.put_group(guid, stub);
         }
         let conversation = self.conversation();
         if let Some(conversation) = &conversation {
