@@ -1,7 +1,7 @@
 //! HTTP: who may ask, what a request must look like, and what it is answered.
 //!
 //! A delivery passes method, credentials, type and size before its body is read; nothing here knows what is in it.
-#![allow(clippy::result_large_err, reason = "the error of a handler is its early answer, made once a request")]
+#![expect(clippy::result_large_err, reason = "the error of a handler is its early answer, made once a request")]
 
 mod access;
 mod auth;
