@@ -214,7 +214,9 @@ impl Worker {
         });
         match written {
             Ok(seq) => {
-                *lock(&self.shared.trouble) = None;
+                if let Some(trouble) = lock(&self.shared.trouble).take() {
+                    tracing::info!("deliveries are taken again; it was: {trouble}");
+                }
                 self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
                 for answer in answers {
                     // A sender that has given up takes the retry's `duplicate`.
@@ -228,8 +230,10 @@ impl Worker {
             Err(error) if error.is_full() || error.is_busy() => {
                 sqlite::rollback(&self.conn);
                 let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
-                tracing::error!(%error, "{why}: deliveries are answered 503");
-                *lock(&self.shared.trouble) = Some(why.to_owned());
+                // Once, not once a batch.
+                if lock(&self.shared.trouble).replace(why.to_owned()).as_deref() != Some(why) {
+                    tracing::error!(%error, "{why}: deliveries are answered 503");
+                }
                 let begun = answers
                     .into_iter()
                     .filter_map(|it| if let Answer::Append(reply, _) = it { Some(reply) } else { None });
