@@ -170,7 +170,14 @@ impl Payload for OwnerTransferred {
             out.put(Change::Group { guid: guid.clone(), telling });
         }
         if let Some(uid) = self.group.owner.clone().flatten() {
-            out.put(Change::Membership(MembershipChange { guid: guid.clone(), uid, ..MembershipChange::default() }));
+            // There is no `by`: who acted is who updated the group.
+            let by = self.group.row.updated_by.clone().flatten();
+            out.put(Change::Membership(MembershipChange {
+                guid: guid.clone(),
+                uid,
+                by,
+                ..MembershipChange::default()
+            }));
         }
     }
 }
