@@ -89,6 +89,7 @@ CREATE TABLE memberships (
     state           TEXT NOT NULL CHECK (state IN ('joined', 'left', 'kicked', 'banned', 'unbanned', 'absent')),
     scope           TEXT,                              -- admin, moderator, participant; null unless joined
     joined_at       INTEGER,
+    joined_at_from  TEXT CHECK (joined_at_from IN ('told', 'arrival', 'feed')),
     changed_at      INTEGER NOT NULL,                  -- of the last fact that changed state or scope
     changed_at_from TEXT NOT NULL CHECK (changed_at_from IN ('told', 'arrival', 'feed')),
     changed_by      TEXT,
@@ -472,6 +473,7 @@ CREATE VIEW v_memberships AS
         m.scope,
         m.uid IS g.owner_uid AS is_owner,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.joined_at / 1000.0, 'unixepoch') AS joined_at,
+        m.joined_at_from,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.changed_at / 1000.0, 'unixepoch') AS changed_at,
         m.changed_at_from,
         m.changed_by

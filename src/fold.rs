@@ -8,10 +8,23 @@ use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, log};
 use crate::trigger::{Ref, Role};
 
+/// The edition of reducers and tables. Raise it with every change that makes tables of an old log differ: files of
+/// another edition are rebuilt when the server starts.
+pub const FOLD_VERSION: i64 = 1;
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    /// Why it was not applied, or which fields were not understood.
+    pub reason: Option<String>,
+}
+
 /// Folds an event that is in the log. One that the tables cannot take is a dead letter, and leaves nothing behind.
-pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Outcome, StoreError> {
+pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
     log::count_for_app(conn, &envelope.app_id, envelope.region.as_deref(), fact.received_at)?;
-    let Some(payload) = &envelope.payload else { return Ok(envelope.outcome) };
+    let told = Verdict { outcome: envelope.outcome, reason: envelope.reason.clone() };
+    let Some(payload) = &envelope.payload else { return Ok(told) };
     let applied = envelope.outcome == Outcome::Applied;
     sqlite::savepoint(conn)?;
     let folded = (|| {
@@ -28,36 +41,13 @@ pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Outco
     match folded {
         Ok(()) => {
             sqlite::release(conn)?;
-            Ok(envelope.outcome)
+            Ok(told)
         }
         Err(error) if error.is_of_the_file() => Err(error),
         Err(error) => {
             sqlite::undo(conn)?;
             tracing::error!(seq = fact.seq, trigger = fact.trigger, %error, "fold failed: kept as a dead letter");
-            log::judge(conn, fact.seq, Outcome::Rejected, Some(&format!("fold failed: {error}")))?;
-            Ok(Outcome::Rejected)
+            Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {error}")) })
         }
-    }
-}
-
-/// Events read at a time.
-const CHUNK: usize = 1_000;
-
-/// Drops the tables and folds the whole log again, inside the caller's transaction. `progress` hears of every chunk.
-pub fn refold(conn: &Connection, mut progress: impl FnMut(i64)) -> Result<(), StoreError> {
-    log::clear_projection(conn)?;
-    let mut seq = 0;
-    loop {
-        let chunk = log::after(conn, seq, CHUNK)?;
-        let Some(last) = chunk.last() else { return Ok(()) };
-        seq = last.fact.seq;
-        for logged in chunk {
-            let Ok(envelope) = Envelope::parse(logged.body.as_bytes()) else { continue };
-            if (envelope.outcome, &envelope.reason) != (logged.outcome, &logged.reason) {
-                log::judge(conn, logged.fact.seq, envelope.outcome, envelope.reason.as_deref())?;
-            }
-            fold(conn, &envelope, &logged.fact)?;
-        }
-        progress(seq);
     }
 }

@@ -34,6 +34,7 @@ pub mod standing;
 pub mod sessions;
 pub mod lifecycle;
 pub mod store;
+pub mod rebuild;
 pub mod graphql;
 pub mod ingest;
 pub mod config;

@@ -5,7 +5,7 @@
 
 use crate::envelope::Envelope;
 use crate::feed::{Clues, Feed};
-use crate::fold;
+use crate::fold::{self, Verdict};
 use crate::ids::{Outcome, Time};
 use crate::merge::Fact;
 use crate::store::StoreError;
@@ -152,7 +152,10 @@ pub fn append(
         floor: dated.floor,
         fingerprint: envelope.fingerprint,
     };
-    let outcome = fold::fold(conn, envelope, &fact)?;
+    let Verdict { outcome, reason } = fold::fold(conn, envelope, &fact)?;
+    if outcome != envelope.outcome {
+        log::judge(conn, seq, outcome, reason.as_deref())?;
+    }
     log::count(conn, &envelope.app_id, received_at, &envelope.trigger, outcome.as_str())?;
     Ok(Receipt { seq, outcome, duplicate: false })
 }

@@ -103,7 +103,7 @@ fn events_and_inspect_tell_what_is_in_the_file() {
 
     let (code, stdout, _) = server.run(&["inspect", "--json"]);
     let summary: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, &summary["seq"], &summary["tables"]["events"]), (0, &2.into(), &2.into()));
+    assert_eq!((code, &summary["seq"], &summary["state"]["tables"]["messages"]["rows"]), (0, &2.into(), &1.into()));
     assert_eq!(summary["outcomes"]["applied"], 1);
     assert_eq!(summary["triggers"]["of_tomorrow"], 1);
     assert_eq!(summary["apps"][0]["appId"], "app");

@@ -95,6 +95,7 @@ CREATE TABLE memberships (
     state           TEXT NOT NULL CHECK (state IN ('joined', 'left', 'kicked', 'banned', 'unbanned', 'absent')),
     scope           TEXT,                              -- admin, moderator, participant; null unless joined
     joined_at       INTEGER,
+    joined_at_from  TEXT CHECK (joined_at_from IN ('told', 'arrival', 'feed')),
     changed_at      INTEGER NOT NULL,                  -- of the last fact that changed state or scope
     changed_at_from TEXT NOT NULL CHECK (changed_at_from IN ('told', 'arrival', 'feed')),
     changed_by      TEXT,

@@ -75,6 +75,7 @@ CREATE VIEW v_memberships AS
         m.scope,
         m.uid IS g.owner_uid AS is_owner,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.joined_at / 1000.0, 'unixepoch') AS joined_at,
+        m.joined_at_from,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.changed_at / 1000.0, 'unixepoch') AS changed_at,
         m.changed_at_from,
         m.changed_by

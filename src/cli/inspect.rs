@@ -2,6 +2,7 @@
 
 use super::table;
 use crate::config::Config;
+use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
 use crate::store::sqlite::inspect::{self, Summary};
 use clap::Args;
@@ -54,7 +55,9 @@ fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
         "apps": apps.collect::<Vec<_>>(),
         "outcomes": counts(&summary.outcomes),
         "triggers": counts(&summary.triggers),
-        "tables": counts(&summary.tables),
+        "refused": summary.refused,
+        "foldVersion": summary.fold_version,
+        "state": table::state_json(&summary.state),
     })
 }
 
@@ -64,7 +67,16 @@ fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::R
         _ => "nothing yet".to_owned(),
     };
     writeln!(out, "file      {}, {} bytes", config.db.display(), summary.bytes)?;
-    writeln!(out, "log       {} events", summary.seq)?;
+    writeln!(out, "log       {} events, {} refused deliveries beside it", summary.seq, summary.refused)?;
+    if summary.fold_version == FOLD_VERSION {
+        writeln!(out, "tables    folded by edition {FOLD_VERSION}")?;
+    } else {
+        let made = summary.fold_version;
+        writeln!(
+            out,
+            "tables    folded by edition {made}, this chatfold has edition {FOLD_VERSION}: `chatfold rebuild`"
+        )?;
+    }
     writeln!(out, "received  {}", span(summary.first_received_at, summary.last_received_at))?;
     writeln!(out, "occurred  {}", span(summary.first_occurred_at, summary.last_occurred_at))?;
     let apps = summary.apps.iter().map(|app| {
@@ -79,9 +91,10 @@ fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::R
     });
     writeln!(out)?;
     table::print(out, &["app", "region", "first seen", "last event", "events"], apps)?;
-    for (what, all) in [("outcome", &summary.outcomes), ("trigger", &summary.triggers), ("table", &summary.tables)] {
+    for (what, all) in [("outcome", &summary.outcomes), ("trigger", &summary.triggers)] {
         writeln!(out)?;
-        table::print(out, &[what, "rows"], all.iter().map(|(name, n)| vec![name.clone(), n.to_string()]))?;
+        table::print(out, &[what, "events"], all.iter().map(|(name, n)| vec![name.clone(), n.to_string()]))?;
     }
-    Ok(())
+    writeln!(out)?;
+    table::print_state(out, &summary.state)
 }

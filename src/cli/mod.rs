@@ -4,9 +4,11 @@ pub mod events;
 pub mod ingest;
 pub mod inspect;
 pub mod lock;
+mod progress;
 pub mod schema;
 pub mod serve;
 mod table;
+pub mod verify;
 
 use crate::config::{Config, ConfigError, ENVIRONMENT_HELP, Flags, LogFormat};
 use clap::{Parser, Subcommand};
@@ -36,6 +38,8 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Tell what is in the file: apps, rows, triggers, outcomes, time span
     Inspect(inspect::InspectArgs),
+    /// Fold the log aside and compare: are the tables what the log says? Exit code 1 if not
+    Verify(verify::VerifyArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
 }
@@ -64,6 +68,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(args) => ingest::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
         Command::Inspect(args) => inspect::run(&config, &args),
+        Command::Verify(args) => verify::run(&config, &args),
         Command::Schema => schema::run(),
     }
 }

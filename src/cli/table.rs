@@ -1,6 +1,8 @@
 //! Tables: framed and fitted on a terminal, bare columns in a pipe.
 
+use crate::store::sqlite::state::State;
 use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
 use std::io::{IsTerminal, Write};
 
 /// Prints rows under a header.
@@ -29,7 +31,26 @@ pub(super) fn print(
     Ok(())
 }
 
+/// Prints what the tables say: rows and hash of each, then the one number.
+pub(super) fn print_state(out: &mut impl Write, state: &State) -> std::io::Result<()> {
+    let rows = state.tables.iter().map(|it| vec![it.table.to_owned(), it.rows.to_string(), it.hash.to_string()]);
+    print(out, &["table", "rows", "state hash"], rows)?;
+    writeln!(out)?;
+    writeln!(out, "state hash {} of {} events", state.total, state.seq)
+}
+
+/// The same as JSON.
+pub(super) fn state_json(state: &State) -> serde_json::Value {
+    let tables =
+        state.tables.iter().map(|it| (it.table.to_owned(), json!({ "rows": it.rows, "hash": it.hash.to_string() })));
+    json!({
+        "seq": state.seq,
+        "hash": state.total.to_string(),
+        "tables": tables.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
 /// Every text of a delivery is hostile: no control character reaches the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
 }

@@ -41,6 +41,8 @@ pub struct Standing {
     /// `None` unless joined.
     pub scope: Option<Scope>,
     pub joined_at: Option<Time>,
+    /// With `joined_at`.
+    pub joined_at_from: Option<TimeSource>,
     pub changed_at: Time,
     pub changed_at_from: TimeSource,
     pub changed_by: Option<String>,
@@ -68,7 +70,7 @@ struct Fold<'a> {
 struct Person {
     state: Option<State>,
     scope: Option<Scope>,
-    joined_at: Option<Time>,
+    joined: Option<(Time, TimeSource)>,
     joined_told: bool,
     changed: Option<(Time, TimeSource, Option<String>)>,
 }
@@ -96,7 +98,8 @@ impl Fold<'_> {
         Some(Standing {
             state,
             scope: self.now.scope.filter(|_| joined),
-            joined_at: self.now.joined_at.filter(|_| joined),
+            joined_at: self.now.joined.filter(|_| joined).map(|(at, _)| at),
+            joined_at_from: self.now.joined.filter(|_| joined).map(|(_, from)| from),
             changed_at,
             changed_at_from,
             changed_by,
@@ -206,7 +209,7 @@ impl Person {
                 // A scope change or ownership proves a member nobody told of.
                 if matches!(self.state, None | Some(State::Absent)) {
                     self.state = Some(State::Joined);
-                    self.joined_at = None;
+                    self.joined = None;
                 }
             }
         }
@@ -220,13 +223,13 @@ impl Person {
     fn join(&mut self, row: &Change) {
         self.state = Some(State::Joined);
         self.scope = row.scope.or(self.scope).or(Some(Scope::Participant));
-        let dated = Some(row.at).filter(|at| at.0 != 0);
-        if row.joined_at.is_some() {
-            self.joined_at = row.joined_at;
+        let dated = Some((row.at, row.at_from)).filter(|(at, _)| at.0 != 0);
+        if let Some(at) = row.joined_at {
+            self.joined = Some((at, TimeSource::Told));
             self.joined_told = true;
         } else if !self.joined_told {
-            self.joined_at = match (self.joined_at, dated) {
-                (Some(known), Some(new)) => Some(known.min(new)),
+            self.joined = match (self.joined, dated) {
+                (Some(known), Some(new)) if new.0 < known.0 => Some(new),
                 (known, new) => known.or(new),
             };
         }
@@ -235,7 +238,7 @@ impl Person {
     fn end(&mut self, state: State) {
         self.state = Some(state);
         self.scope = None;
-        self.joined_at = None;
+        self.joined = None;
         self.joined_told = false;
     }
 

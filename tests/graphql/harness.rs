@@ -55,7 +55,7 @@ impl File {
         let scope = if joined { "'participant'" } else { "NULL" };
         self.sql(&format!(
             "INSERT INTO memberships VALUES
-             ('{app}', '{guid}', '{uid}', '{state}', {scope}, {T0}, {T0}, 'told', NULL, {joined});
+             ('{app}', '{guid}', '{uid}', '{state}', {scope}, {T0}, 'told', {T0}, 'told', NULL, {joined});
              UPDATE groups SET members_count = members_count + {joined} WHERE app_id = '{app}' AND guid = '{guid}'"
         ))
     }

@@ -4,9 +4,9 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use chatfold::envelope::Envelope;
-use chatfold::fold;
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
+use chatfold::rebuild::{Verified, verify};
 use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
 use rusqlite::types::Value;
 use std::fmt::Write;
@@ -124,20 +124,18 @@ impl Harness {
         rows.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("\n")
     }
 
-    /// Folds the whole log again.
-    pub fn refold(&self) {
-        sqlite::begin(&self.conn).unwrap();
-        fold::refold(&self.conn, |_| {}).unwrap();
-        sqlite::commit(&self.conn).unwrap();
+    /// Folds the whole log aside and compares, as `chatfold verify` does.
+    pub fn verify(&self) -> Verified {
+        verify(&self.conn, &self.dir.path().join("aside.db"), &mut |_| {}).unwrap()
     }
 }
 
 impl Drop for Harness {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let live = self.tables();
-            self.refold();
-            assert_same(&live, &self.tables(), "the log folded again gives other tables");
+            let verified = self.verify();
+            assert!(verified.is_clean(), "the log folded again gives other tables: {verified:#?}");
+            assert_eq!(verified.live, verified.folded);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reads for `chatfold events` and `chatfold inspect`.
 
 use super::open_reader;
+use super::state::{self, State};
 use crate::ids::Time;
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
@@ -72,7 +73,11 @@ pub struct Summary {
     pub outcomes: Vec<(String, i64)>,
     /// Most frequent first.
     pub triggers: Vec<(String, i64)>,
-    pub tables: Vec<(String, i64)>,
+    pub state: State,
+    /// Edition of the fold that made the tables.
+    pub fold_version: i64,
+    /// Deliveries answered 400 that are kept.
+    pub refused: i64,
 }
 
 const EVENTS: &str = "
@@ -95,45 +100,20 @@ const REFUSED: &str = "
     ORDER BY id DESC
     LIMIT :limit";
 
-/// Each table with the statement that counts it.
-macro_rules! counted {
-    ($($table:literal),+ $(,)?) => { &[$(($table, concat!("SELECT count(*) FROM ", $table))),+] };
-}
-const COUNTED: &[(&str, &str)] = counted![
-    "events",
-    "users",
-    "groups",
-    "memberships",
-    "membership_changes",
-    "rosters",
-    "conversations",
-    "messages",
-    "message_edits",
-    "message_tags",
-    "mentions",
-    "reactions",
-    "receipts",
-    "read_markers",
-    "presence",
-    "connections",
-    "blocks",
-    "call_sessions",
-    "call_participants",
-    "recordings",
-    "transcripts",
-    "moderation",
-    "refused",
-];
-
 /// A file opened to look at.
 pub struct Inspector(Connection);
 
-/// Opens the file, with words for people where there is none.
-pub fn open(path: &Path) -> Result<Inspector, StoreError> {
+/// Opens the file to read it, with words for people where there is none.
+pub fn open_file(path: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
         return Err(StoreError::Unusable(format!("there is no file {}: name it with --db", path.display())));
     }
-    open_reader(path).map(Inspector)
+    open_reader(path)
+}
+
+/// Opens the file to look into it.
+pub fn open(path: &Path) -> Result<Inspector, StoreError> {
+    open_file(path).map(Inspector)
 }
 
 impl Inspector {
@@ -183,7 +163,7 @@ impl Inspector {
         Ok(())
     }
 
-    /// Counts everything, in one snapshot.
+    /// Counts and hashes everything, in one snapshot.
     pub fn summary(&self) -> Result<Summary, StoreError> {
         let conn = self.0.unchecked_transaction()?;
         let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -194,10 +174,6 @@ impl Inspector {
             conn.query_row(span, [], |row| Ok((time(row, 0)?, time(row, 1)?, time(row, 2)?, time(row, 3)?)))?;
         let seq =
             conn.query_row("SELECT seq FROM events ORDER BY seq DESC LIMIT 1", [], |row| row.get(0)).optional()?;
-        let mut tables = Vec::new();
-        for (table, count) in COUNTED {
-            tables.push(((*table).to_owned(), conn.query_row(count, [], |row| row.get(0))?));
-        }
         Ok(Summary {
             bytes: pages * page,
             seq: seq.unwrap_or(0),
@@ -208,7 +184,9 @@ impl Inspector {
             apps: apps(&conn)?,
             outcomes: counts(&conn, "SELECT outcome, count(*) FROM events GROUP BY outcome ORDER BY 2 DESC, 1")?,
             triggers: counts(&conn, "SELECT trigger, count(*) FROM events GROUP BY trigger ORDER BY 2 DESC, 1")?,
-            tables,
+            state: state::of_file(&conn)?,
+            fold_version: super::fold_version(&conn)?,
+            refused: conn.query_row("SELECT count(*) FROM refused", [], |row| row.get(0))?,
         })
     }
 }

@@ -51,7 +51,8 @@ const REFUSED: &str = "SELECT 1 FROM refused WHERE problem = ?1 AND body = ?2";
 const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
 const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events";
 const AFTER: &str = "
-    SELECT seq, app_id, region, trigger, received_at, occurred_at, occurred_from, floor_at, fingerprint, outcome, reason, body
+    SELECT seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, floor_at, fingerprint, outcome,
+           reason, has_secret, body
     FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
 /// Bodies answered 400 that are kept, and how much of each.
@@ -185,9 +186,11 @@ pub fn newest_seq(conn: &Connection) -> Result<i64, StoreError> {
 pub struct Logged {
     pub app_id: String,
     pub region: Option<String>,
+    pub webhook_id: Option<String>,
     pub fact: Fact,
     pub outcome: Outcome,
     pub reason: Option<String>,
+    pub has_secret: bool,
     pub body: String,
 }
 
@@ -199,6 +202,7 @@ pub fn after(conn: &Connection, seq: i64, limit: usize) -> Result<Vec<Logged>, S
         Ok(Logged {
             app_id: row.get("app_id")?,
             region: row.get("region")?,
+            webhook_id: row.get("webhook_id")?,
             fact: Fact {
                 seq: row.get("seq")?,
                 trigger: row.get("trigger")?,
@@ -211,6 +215,7 @@ pub fn after(conn: &Connection, seq: i64, limit: usize) -> Result<Vec<Logged>, S
             },
             outcome: Outcome::from_word(&row.get::<_, String>("outcome")?).unwrap_or(Outcome::Ignored),
             reason: row.get("reason")?,
+            has_secret: row.get("has_secret")?,
             body: row.get("body")?,
         })
     })?;
@@ -244,11 +249,3 @@ pub const PROJECTION: &[&str] = &[
     "transcripts",
     "moderation",
 ];
-
-/// Empties every table that is folded from the log.
-pub fn clear_projection(conn: &Connection) -> Result<(), StoreError> {
-    for table in PROJECTION {
-        conn.execute_batch(&format!("DELETE FROM {table}"))?;
-    }
-    Ok(())
-}

@@ -24,10 +24,10 @@ const ROSTERS: &str = "SELECT at, created FROM rosters WHERE app_id = ?1 AND gui
 const PEOPLE: &str = "SELECT DISTINCT uid FROM membership_changes WHERE app_id = ?1 AND guid = ?2";
 const CURRENT: &str = "SELECT current FROM memberships WHERE app_id = ?1 AND guid = ?2 AND uid = ?3";
 const WRITE: &str = "
-    INSERT INTO memberships (app_id, guid, uid, state, scope, joined_at, changed_at, changed_at_from, changed_by, current)
-    VALUES (:app_id, :guid, :uid, :state, :scope, :joined_at, :changed_at, :changed_at_from, :changed_by, :current)
+    INSERT INTO memberships (app_id, guid, uid, state, scope, joined_at, joined_at_from, changed_at, changed_at_from, changed_by, current)
+    VALUES (:app_id, :guid, :uid, :state, :scope, :joined_at, :joined_at_from, :changed_at, :changed_at_from, :changed_by, :current)
     ON CONFLICT (app_id, guid, uid) DO UPDATE SET
-        state = excluded.state, scope = excluded.scope, joined_at = excluded.joined_at, changed_at = excluded.changed_at,
+        state = excluded.state, scope = excluded.scope, joined_at = excluded.joined_at, joined_at_from = excluded.joined_at_from, changed_at = excluded.changed_at,
         changed_at_from = excluded.changed_at_from, changed_by = excluded.changed_by, current = excluded.current";
 const COUNT: &str = "UPDATE groups SET members_count = members_count + ?3 WHERE app_id = ?1 AND guid = ?2";
 const HISTORY: &str =
@@ -94,7 +94,7 @@ fn write(at: &At<'_>, guid: &str, uid: &str, standing: &Standing, current: bool)
     at.conn.prepare_cached(WRITE)?.execute(named_params! {
         ":app_id": at.app_id, ":guid": guid, ":uid": uid, ":state": standing.state.as_str(),
         ":scope": standing.scope.map(Scope::as_str), ":joined_at": standing.joined_at.map(|time| time.0),
-        ":changed_at": standing.changed_at.0, ":changed_at_from": standing.changed_at_from.as_str(),
+        ":joined_at_from": standing.joined_at_from.map(TimeSource::as_str), ":changed_at": standing.changed_at.0, ":changed_at_from": standing.changed_at_from.as_str(),
         ":changed_by": standing.changed_by, ":current": current,
     })?;
     Ok(())

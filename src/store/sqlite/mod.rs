@@ -3,6 +3,7 @@
 mod block;
 mod call;
 mod group;
+mod layout;
 mod membership;
 mod message;
 mod open;
@@ -12,16 +13,21 @@ mod put;
 mod reaction;
 mod receipt;
 mod rows;
+mod settings;
 mod user;
 mod write;
 
+pub mod aside;
+pub mod compare;
 pub mod inspect;
 pub mod log;
 pub mod read;
+pub mod state;
 
 pub use membership::{changes, rosters};
 pub use open::{open_reader, open_writer};
 pub use pool::{Pool, open_pool};
 pub use put::put;
 pub use rusqlite::Connection;
-pub use write::{begin, checkpoint, commit, release, rollback, savepoint, undo};
+pub use settings::{fold_version, stamp_fold_version};
+pub use write::{begin, checkpoint, commit, integrity, release, rollback, savepoint, undo};

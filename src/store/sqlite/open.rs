@@ -1,5 +1,6 @@
 //! Opening the file: identity, settings, migrations.
 
+use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -48,12 +49,16 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
-/// Opens the file to read it; refuses one that is not ours or not of this edition.
+/// Opens the file to read it; refuses one that is not ours or not of this edition. A copy in a place that cannot be
+/// written, where SQLite cannot make the files it needs beside a WAL, is read as what it is: one that nobody writes.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    harden(&conn)?;
-    conn.busy_timeout(Duration::from_millis(250))?;
-    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768;")?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = match open_to_read(Connection::open_with_flags(path, flags)?) {
+        Err(error) if cannot_share(&error) && nothing_in_wal(path) => {
+            open_to_read(Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?)?
+        }
+        opened => opened?,
+    };
     let application_id: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application_id != APPLICATION_ID {
         return Err(foreign(path));
@@ -69,12 +74,42 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+fn open_to_read(conn: Connection) -> Result<Connection, rusqlite::Error> {
+    harden(&conn)?;
+    conn.busy_timeout(Duration::from_millis(250))?;
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768; PRAGMA application_id;")?;
+    Ok(conn)
+}
+
+fn cannot_share(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly))
+}
+
+fn nothing_in_wal(path: &Path) -> bool {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    path.exists() && std::fs::metadata(wal).map_or(true, |meta| meta.len() == 0)
+}
+
+/// The file as a URI that says nobody writes it.
+fn immutable(path: &Path) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let encoded: String = path
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
+    format!("file:{encoded}?immutable=1")
+}
+
 fn foreign(path: &Path) -> StoreError {
     StoreError::Unusable(format!("{} is not a chatfold file: name another with --db", path.display()))
 }
 
 /// Settings against hostile files and statements.
-fn harden(conn: &Connection) -> Result<(), StoreError> {
+fn harden(conn: &Connection) -> Result<(), rusqlite::Error> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // Plans do not depend on bound values: otherwise statements are prepared anew at every other binding.
@@ -121,6 +156,9 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
         tx.execute_batch(&String::from_utf8_lossy(&sql))?;
         tx.execute("INSERT INTO migrations (id, name, sha256) VALUES (?1, ?2, ?3)", (index, &name, &sha256))?;
         tx.pragma_update(None, "user_version", index)?;
+    }
+    if done == 0 {
+        super::stamp_fold_version(&tx, FOLD_VERSION)?;
     }
     tx.commit()?;
     Ok(())

@@ -48,3 +48,10 @@ fn run(conn: &Connection, statement: &str) -> Result<(), StoreError> {
     conn.prepare_cached(statement)?.execute([])?;
     Ok(())
 }
+
+/// What is wrong with the structure of the file, in SQLite's words; nothing, if all is well.
+pub fn integrity(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare("PRAGMA integrity_check(20)")?;
+    let told: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(told.into_iter().filter(|line| line != "ok").collect())
+}

@@ -1,0 +1,89 @@
+//! Are the tables what the log says? Reads only, so that it runs beside a server, and on a copy it may not write.
+
+use super::{Aside, Phase, Progress};
+use crate::fold::Verdict;
+use crate::store::StoreError;
+use crate::store::sqlite::aside as store;
+use crate::store::sqlite::compare::{Difference, compare};
+use crate::store::sqlite::state::{self, State};
+use crate::store::sqlite::{self, Connection, log};
+use std::path::Path;
+
+/// Events with another outcome that are told one by one.
+const TOLD: usize = 5;
+
+/// What came out.
+#[derive(Debug)]
+pub struct Verified {
+    /// What the tables of the file say.
+    pub live: State,
+    /// What the log says.
+    pub folded: State,
+    /// Tables that differ from the log, outcomes in the log itself among them.
+    pub differences: Vec<Difference>,
+    /// Rows of the log that are not what was received: the first of them, in words.
+    pub damaged: Vec<String>,
+    /// Edition of the fold that made the tables of the file.
+    pub fold_version: i64,
+    /// What SQLite finds wrong with the file's structure.
+    pub integrity: Vec<String>,
+}
+
+impl Verified {
+    /// Whether the tables can be vouched for.
+    pub fn is_clean(&self) -> bool {
+        self.differences.is_empty() && self.damaged.is_empty() && self.integrity.is_empty()
+    }
+}
+
+/// Folds the log of an open file into a file at `aside`, and compares. The snapshot compared is taken once most of
+/// the log is folded, so that a server's WAL is held back for the comparison only.
+pub fn verify(file: &Connection, aside: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verified, StoreError> {
+    let mut aside = Aside::create(aside)?;
+    let newest = log::newest_seq(file)?;
+    let mut tell = |aside: &Aside, phase| {
+        progress(Progress { phase, done: aside.seq.max(0).cast_unsigned(), total: newest.max(0).cast_unsigned() });
+    };
+    while aside.fold_some(file, newest)? {
+        tell(&aside, Phase::Fold);
+    }
+    let snapshot = file.unchecked_transaction()?;
+    let newest = log::newest_seq(file)?;
+    while aside.fold_some(file, newest)? {}
+    tell(&aside, Phase::Compare);
+    let mut differences = compare(file, &aside.conn)?;
+    differences.extend(other_verdicts(file, &aside)?);
+    let verified = Verified {
+        live: state::of_file(file)?,
+        folded: State { seq: aside.seq, ..state::of_file(&aside.conn)? },
+        differences,
+        damaged: std::mem::take(&mut aside.damaged),
+        fold_version: sqlite::fold_version(file)?,
+        integrity: sqlite::integrity(file)?,
+    };
+    snapshot.commit()?;
+    Ok(verified)
+}
+
+/// Events of which the log says something else than folding them gives now.
+fn other_verdicts(file: &Connection, aside: &Aside) -> Result<Option<Difference>, StoreError> {
+    let mut difference = Difference { table: "events", rows: 0, words: Vec::new() };
+    let mut seq = 0;
+    loop {
+        let noted = store::noted(&aside.conn, seq, 1_000)?;
+        let Some((last, _)) = noted.last() else { break };
+        seq = *last;
+        difference.rows += noted.len() as u64;
+        for (seq, verdict) in noted.iter().take(TOLD.saturating_sub(difference.words.len())) {
+            let known = store::verdict(file, *seq)?;
+            let known = known.map_or_else(|| "not there".to_owned(), |known| words(&known));
+            difference.words.push(format!("{seq}: is {known}, folding it gives {}", words(verdict)));
+        }
+    }
+    Ok((difference.rows > 0).then_some(difference))
+}
+
+fn words(verdict: &Verdict) -> String {
+    let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{}{reason}", verdict.outcome.as_str())
+}

@@ -1,0 +1,63 @@
+//! A file beside the log, into which the log is folded again.
+
+use super::log::Logged;
+use super::open_writer;
+use crate::envelope::Envelope;
+use crate::fold::Verdict;
+use crate::ids::Outcome;
+use crate::store::StoreError;
+use rusqlite::{Connection, OptionalExtension};
+use std::path::Path;
+
+const VERDICTS: &str = "CREATE TABLE verdicts (seq INTEGER PRIMARY KEY, outcome TEXT NOT NULL, reason TEXT) STRICT";
+const NOTE: &str = "INSERT OR REPLACE INTO verdicts (seq, outcome, reason) VALUES (?1, ?2, ?3)";
+const NOTED: &str = "SELECT seq, outcome, reason FROM verdicts WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+/// Makes the file. It need not outlive the process, so nothing is synced; its journal is kept in memory.
+pub fn create(path: &Path) -> Result<Connection, StoreError> {
+    let conn = open_writer(path)?;
+    conn.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;")?;
+    conn.execute_batch(VERDICTS)?;
+    Ok(conn)
+}
+
+/// Keeps what became of an event where that is not what the log says.
+pub fn note(conn: &Connection, seq: i64, verdict: &Verdict) -> Result<(), StoreError> {
+    conn.prepare_cached(NOTE)?.execute((seq, verdict.outcome.as_str(), &verdict.reason))?;
+    Ok(())
+}
+
+/// The notes after a log position, oldest first.
+pub fn noted(conn: &Connection, after: i64, limit: usize) -> Result<Vec<(i64, Verdict)>, StoreError> {
+    let mut statement = conn.prepare_cached(NOTED)?;
+    let rows = statement.query_map((after, limit as i64), |row| {
+        let outcome = Outcome::from_word(&row.get::<_, String>(1)?).unwrap_or(Outcome::Rejected);
+        Ok((row.get(0)?, Verdict { outcome, reason: row.get(2)? }))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+const RESULT: &str = "SELECT outcome, reason FROM events WHERE seq = ?1";
+
+/// What the log says became of an event.
+pub fn verdict(conn: &Connection, seq: i64) -> Result<Option<Verdict>, StoreError> {
+    let read = |row: &rusqlite::Row<'_>| {
+        let outcome = Outcome::from_word(&row.get::<_, String>(0)?).unwrap_or(Outcome::Rejected);
+        Ok(Verdict { outcome, reason: row.get(1)? })
+    };
+    Ok(conn.prepare_cached(RESULT)?.query_row([seq], read).optional()?)
+}
+
+impl Logged {
+    /// The columns that are derived from the body, and whether each differs from what it gives now.
+    pub fn differs(&self, envelope: &Envelope) -> [(&'static str, bool); 6] {
+        [
+            ("app_id", self.app_id != envelope.app_id),
+            ("trigger", self.fact.trigger != envelope.trigger),
+            ("region", self.region != envelope.region),
+            ("webhook_id", self.webhook_id != envelope.webhook_id),
+            ("fingerprint", self.fact.fingerprint != envelope.fingerprint),
+            ("has_secret", self.has_secret != envelope.has_secret),
+        ]
+    }
+}

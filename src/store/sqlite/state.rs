@@ -1,0 +1,371 @@
+//! The state hash: one number for what the tables say, whatever the file, its pages or its engine look like.
+//!
+//! Log positions, times of arrival, and every time that was not told but taken from an arrival or a feed stay out of
+//! it, and so does bookkeeping about which fact won: two servers that heard the same facts show the same number.
+
+use super::log::newest_seq;
+use crate::store::StoreError;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Statement};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// SHA-256, shown as hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hash(pub [u8; 32]);
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What one table says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableState {
+    pub table: &'static str,
+    pub rows: u64,
+    pub hash: Hash,
+}
+
+/// What all tables say at one log position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    pub seq: i64,
+    pub tables: Vec<TableState>,
+    pub total: Hash,
+}
+
+/// One table's part in the hash.
+struct Part {
+    table: &'static str,
+    /// After `app_id`: what is hashed, in this order; rows in the order of the first `key` of them.
+    hashed: &'static [&'static str],
+    key: usize,
+    /// Columns that stay out.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares it with the table"))]
+    left_out: &'static [&'static str],
+}
+
+/// A time that counts only if it was told.
+macro_rules! told {
+    ($time:literal by $from:literal) => {
+        concat!("CASE WHEN ", $from, " = 'told' THEN ", $time, " END")
+    };
+}
+
+const PARTS: &[Part] = &[
+    Part { table: "event_refs", hashed: &["kind", "key"], key: 2, left_out: &["seq"] },
+    Part { table: "apps", hashed: &["region", "events_count"], key: 0, left_out: &["first_seen_at", "last_event_at"] },
+    Part {
+        table: "users",
+        hashed: &["uid", "name", "avatar", "link", "role", "status_message", "tags", "metadata", "last_active_at"],
+        key: 1,
+        left_out: &["registers"],
+    },
+    Part {
+        table: "groups",
+        hashed: &[
+            "guid",
+            "name",
+            "type",
+            "description",
+            "icon",
+            "tags",
+            "metadata",
+            "owner_uid",
+            "created_at",
+            "updated_at",
+            "updated_by",
+            "reported_members_count",
+            "members_count",
+            "members_known_since",
+            "deleted_at IS NOT NULL",
+        ],
+        key: 1,
+        left_out: &["history_since", "deleted_at", "lifecycle", "registers"],
+    },
+    Part {
+        table: "memberships",
+        hashed: &[
+            "guid",
+            "uid",
+            "state",
+            "scope",
+            told!("joined_at" by "joined_at_from"),
+            told!("changed_at" by "changed_at_from"),
+            "changed_by",
+            "current",
+        ],
+        key: 2,
+        left_out: &["joined_at", "joined_at_from", "changed_at", "changed_at_from"],
+    },
+    Part {
+        table: "membership_changes",
+        hashed: &[
+            "guid",
+            "uid",
+            told!("at" by "at_from"),
+            told!("occurred_at" by "at_from"),
+            "trigger",
+            "state",
+            "scope",
+            "old_scope",
+            "by_uid",
+            "joined_at",
+        ],
+        key: 10,
+        left_out: &["at", "digest", "seq", "at_from", "occurred_at", "received_at"],
+    },
+    Part { table: "rosters", hashed: &["guid", "at", "created"], key: 3, left_out: &["digest", "seq"] },
+    Part {
+        table: "conversations",
+        hashed: &[
+            "conversation_id",
+            "type",
+            "guid",
+            "low_uid",
+            "high_uid",
+            "messages_count",
+            "last_message_id",
+            "last_message_at",
+        ],
+        key: 1,
+        left_out: &[],
+    },
+    Part {
+        table: "messages",
+        hashed: &[
+            "message_id",
+            "message_no",
+            "conversation_id",
+            "sender_uid",
+            "receiver_type",
+            "receiver_id",
+            "category",
+            "type",
+            "text",
+            "data",
+            "metadata",
+            "tags",
+            "muid",
+            "parent_id",
+            "quoted_id",
+            "sent_at",
+            "edited_at",
+            "edited_by",
+            "deleted_at",
+            "deleted_by",
+            "deleted",
+            "pinned_at",
+            "pinned_by",
+            "delivered_to_all_at",
+            "read_by_all_at",
+            "attachments",
+            "mentions",
+            "blocked",
+            "chat",
+            "listed",
+        ],
+        key: 1,
+        left_out: &["registers"],
+    },
+    Part {
+        table: "message_edits",
+        hashed: &["message_id", "edited_at", "digest", "text", "edited_by"],
+        key: 3,
+        left_out: &[],
+    },
+    Part { table: "message_tags", hashed: &["tag", "message_no", "message_id"], key: 3, left_out: &[] },
+    Part { table: "mentions", hashed: &["uid", "message_no", "message_id"], key: 3, left_out: &[] },
+    Part {
+        table: "reactions",
+        hashed: &["message_id", "reaction", "uid", "present", "reacted_at"],
+        key: 3,
+        left_out: &["facts"],
+    },
+    Part { table: "receipts", hashed: &["message_id", "uid", "delivered_at", "read_at"], key: 2, left_out: &[] },
+    Part {
+        table: "read_markers",
+        hashed: &["conversation_id", "uid", "numeric", "message_no", "message_id", "at"],
+        key: 3,
+        left_out: &[],
+    },
+    Part {
+        table: "presence",
+        hashed: &["uid", "online", "changed_at", "last_seen_at", "offline_at"],
+        key: 1,
+        left_out: &["registers"],
+    },
+    Part {
+        table: "connections",
+        hashed: &["uid", "platform", "connected_at", "open", "seen_at"],
+        key: 3,
+        left_out: &["registers"],
+    },
+    Part {
+        table: "blocks",
+        hashed: &["blocker_uid", "blocked_uid", told!("since" by "since_from"), "current"],
+        key: 2,
+        left_out: &["since", "since_from", "facts"],
+    },
+    Part {
+        table: "call_sessions",
+        hashed: &[
+            "session_key",
+            "kind",
+            "anchor",
+            "session_id",
+            "type",
+            "status",
+            "initiator_uid",
+            "receiver_type",
+            "receiver_id",
+            "call_message_id",
+            "initiated_at",
+            "started_at",
+            "ended_at",
+            "duration_seconds",
+            "order_at",
+            "news_at",
+        ],
+        key: 3,
+        left_out: &[],
+    },
+    Part {
+        table: "call_participants",
+        hashed: &["session_key", "kind", "anchor", "person", "joined_at", "uid", "name", "left_at", "audio_only"],
+        key: 5,
+        left_out: &[],
+    },
+    Part {
+        table: "recordings",
+        hashed: &["session_key", "kind", "anchor", "started_at", "url", "duration_seconds"],
+        key: 5,
+        left_out: &[],
+    },
+    Part {
+        table: "transcripts",
+        hashed: &["session_key", "kind", "anchor", "transcript_id", "url", "started_at", "ended_at"],
+        key: 4,
+        left_out: &[],
+    },
+    Part {
+        table: "moderation",
+        hashed: &["message_id", "status", "reviewed", "rule", "failed_at", "failure"],
+        key: 1,
+        left_out: &["registers"],
+    },
+];
+
+const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
+
+impl Part {
+    fn statement(&self) -> String {
+        let order: Vec<String> = (1..=self.key).map(|place| place.to_string()).collect();
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        format!("SELECT {} FROM {} WHERE app_id = ?1{order}", self.hashed.join(", "), self.table)
+    }
+}
+
+/// What the tables say about one app. Its id is no part of it.
+pub fn of_app(conn: &Connection, app_id: &str) -> Result<State, StoreError> {
+    let tables = PARTS
+        .iter()
+        .map(|part| {
+            let (rows, hash) = rows(&mut conn.prepare(&part.statement())?, app_id)?;
+            Ok(TableState { table: part.table, rows, hash })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(State { seq: newest_seq(conn)?, total: total(&tables), tables })
+}
+
+/// What the tables say about all apps. Read in one snapshot if the caller holds one.
+pub fn of_file(conn: &Connection) -> Result<State, StoreError> {
+    let apps: Vec<String> = conn.prepare_cached(APPS)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut tables = Vec::with_capacity(PARTS.len());
+    for part in PARTS {
+        let mut statement = conn.prepare(&part.statement())?;
+        let (mut hash, mut count) = (Sha256::new(), 0);
+        for app in &apps {
+            let (rows, of_app) = rows(&mut statement, app)?;
+            add_bytes(&mut hash, b't', app.as_bytes());
+            hash.update(of_app.0);
+            count += rows;
+        }
+        tables.push(TableState { table: part.table, rows: count, hash: Hash(hash.finalize().into()) });
+    }
+    Ok(State { seq: newest_seq(conn)?, total: total(&tables), tables })
+}
+
+fn rows(statement: &mut Statement<'_>, app_id: &str) -> Result<(u64, Hash), StoreError> {
+    let columns = statement.column_count();
+    let mut rows = statement.query([app_id])?;
+    let (mut hash, mut count) = (Sha256::new(), 0);
+    while let Some(row) = rows.next()? {
+        for column in 0..columns {
+            match row.get_ref(column)? {
+                ValueRef::Null => hash.update(b"n"),
+                ValueRef::Integer(int) => add_bytes(&mut hash, b'i', &int.to_be_bytes()),
+                ValueRef::Real(real) => add_bytes(&mut hash, b'r', &real.to_bits().to_be_bytes()),
+                ValueRef::Text(text) => add_bytes(&mut hash, b't', text),
+                ValueRef::Blob(blob) => add_bytes(&mut hash, b'b', blob),
+            }
+        }
+        count += 1;
+    }
+    Ok((count, Hash(hash.finalize().into())))
+}
+
+/// Kind, length, bytes: no two rows read alike.
+fn add_bytes(hash: &mut Sha256, kind: u8, bytes: &[u8]) {
+    hash.update([kind]);
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
+}
+
+fn total(tables: &[TableState]) -> Hash {
+    let mut hash = Sha256::new();
+    for table in tables {
+        add_bytes(&mut hash, b't', table.table.as_bytes());
+        hash.update(table.hash.0);
+    }
+    Hash(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::Layout;
+    use super::super::log::PROJECTION;
+    use super::*;
+
+    #[test]
+    fn every_column_is_hashed_or_left_out_on_purpose() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = super::super::open_writer(&dir.path().join("chatfold.db")).unwrap();
+        let hashed: Vec<&str> = PARTS.iter().map(|part| part.table).chain(["call_facts"]).collect();
+        for table in PROJECTION {
+            assert!(hashed.contains(table), "{table} is in no state hash");
+        }
+        for part in PARTS {
+            let layout = Layout::of(&conn, part.table).unwrap();
+            for column in &layout.columns {
+                let known = column == "app_id"
+                    || part.left_out.contains(&column.as_str())
+                    || part.hashed.contains(&column.as_str());
+                assert!(known, "{}.{column} is neither hashed nor left out", part.table);
+            }
+            let sorts = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", part.statement())).unwrap();
+            let plan: Vec<String> = plan(sorts);
+            assert!(
+                !plan.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY")),
+                "{} is sorted whole: {plan:?}",
+                part.table
+            );
+        }
+    }
+
+    fn plan(mut statement: Statement<'_>) -> Vec<String> {
+        statement.query_map(["a"], |row| row.get("detail")).unwrap().map(Result::unwrap).collect()
+    }
+}
