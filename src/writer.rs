@@ -26,6 +26,8 @@ const BEGIN_WITHIN: Duration = Duration::from_millis(800);
 const COMMIT_WITHIN: Duration = Duration::from_secs(1);
 /// Events between two checkpoints: some thousand pages.
 const CHECKPOINT_EVERY: usize = 1_000;
+/// A unit of work writes about as many pages as this many events.
+const WORK_WEIGHT: usize = 100;
 /// What a stop leaves to finish the queue.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -52,6 +54,24 @@ struct Waiting {
     reply: oneshot::Sender<Result<Receipt, Refusal>>,
 }
 
+/// A unit of work on the write connection, which begins and commits by itself.
+type Work = Box<dyn FnOnce(&Connection) -> Result<(), StoreError> + Send>;
+
+/// Why a unit of work was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRun {
+    #[error("the server is stopping")]
+    Stopping,
+    #[error(transparent)]
+    Failed(StoreError),
+}
+
+/// What the queue holds: jobs go into a batch, a unit of work ends it.
+enum Task {
+    Job(Job),
+    Work { unit: Work, reply: oneshot::Sender<Result<(), StoreError>> },
+}
+
 enum Job {
     Append(Box<Waiting>),
     Refuse { received_at: Time, problem: String, body: Vec<u8>, reply: oneshot::Sender<()> },
@@ -72,7 +92,7 @@ pub struct Writer {
 
 struct Shared {
     /// `None` once stopping: the thread ends when the queue is empty.
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    queue: Mutex<Option<mpsc::Sender<Task>>>,
     trouble: Mutex<Option<String>>,
     failed: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -88,7 +108,7 @@ impl Writer {
     /// a failed fsync count as clean, so it is never tried again.
     pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let conn = sqlite::open_writer(path)?;
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, waiting) = mpsc::channel(QUEUE);
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
         let shared = Arc::new(Shared {
             queue: Mutex::new(Some(queue)),
@@ -96,7 +116,7 @@ impl Writer {
             failed: AtomicBool::new(false),
             thread: Mutex::new(None),
         });
-        let worker = Worker { conn, jobs, seq, shared: Arc::clone(&shared), on_failure, since_checkpoint: 0 };
+        let worker = Worker { conn, queue: waiting, seq, shared: Arc::clone(&shared), on_failure, since_checkpoint: 0 };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run());
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),
@@ -128,7 +148,7 @@ impl Writer {
             return Err(Refusal::NotWritten("the disk failed"));
         }
         let queue = lock(&self.shared.queue).clone().ok_or(Refusal::NotWritten("the server is stopping"))?;
-        queue.try_send(job).map_err(|_| Refusal::NotWritten("the queue is full"))
+        queue.try_send(Task::Job(job)).map_err(|_| Refusal::NotWritten("the queue is full"))
     }
 
     /// Keeps the bytes of a body that is no delivery: best effort, and no longer than a delivery may wait.
@@ -138,6 +158,21 @@ impl Writer {
         if sent.is_err() || !matches!(tokio::time::timeout(BEGIN_WITHIN, kept).await, Ok(Ok(()))) {
             tracing::warn!("a refused body may not have been kept");
         }
+    }
+
+    /// Runs a unit of work on the write connection, between two batches: deliveries wait meanwhile. Blocking.
+    pub fn run<T: Send + 'static>(
+        &self,
+        unit: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, NotRun> {
+        let (done, result) = std::sync::mpsc::sync_channel(1);
+        // The receiver waits below for as long as the unit runs.
+        let work: Work = Box::new(move |conn| unit(conn).map(|value| drop(done.send(value))));
+        let (reply, ended) = oneshot::channel();
+        let queue = lock(&self.shared.queue).clone().ok_or(NotRun::Stopping)?;
+        queue.blocking_send(Task::Work { unit: work, reply }).map_err(|_| NotRun::Stopping)?;
+        ended.blocking_recv().map_err(|_| NotRun::Stopping)?.map_err(NotRun::Failed)?;
+        result.recv().map_err(|_| NotRun::Stopping)
     }
 
     /// Newest committed log position; changes wake subscribers.
@@ -172,7 +207,7 @@ impl Writer {
 
 struct Worker {
     conn: Connection,
-    jobs: mpsc::Receiver<Job>,
+    queue: mpsc::Receiver<Task>,
     seq: watch::Sender<i64>,
     shared: Arc<Shared>,
     on_failure: Box<dyn Fn() + Send>,
@@ -182,15 +217,23 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
-        while let Some(job) = self.jobs.blocking_recv() {
-            batch.push(job);
-            while batch.len() < BATCH
-                && let Ok(job) = self.jobs.try_recv()
-            {
-                batch.push(job);
+        while let Some(task) = self.queue.blocking_recv() {
+            let mut work = None;
+            let mut next = Some(task);
+            while let Some(task) = next.take() {
+                match task {
+                    Task::Job(job) => batch.push(job),
+                    Task::Work { unit, reply } => work = Some((unit, reply)),
+                }
+                if work.is_none() && batch.len() < BATCH {
+                    next = self.queue.try_recv().ok();
+                }
             }
-            self.since_checkpoint += batch.len();
-            if let Err(error) = self.commit(&mut batch).and_then(|()| self.checkpoint()) {
+            let mut written = if batch.is_empty() { Ok(()) } else { self.commit(&mut batch) };
+            if let Some((unit, reply)) = work.filter(|_| written.is_ok()) {
+                written = self.work(unit, reply);
+            }
+            if let Err(error) = written.and_then(|()| self.checkpoint()) {
                 self.fail(&error);
                 return;
             }
@@ -200,8 +243,23 @@ impl Worker {
         }
     }
 
+    /// A unit of somebody else's. An error is returned only if going on is forbidden.
+    fn work(&mut self, unit: Work, reply: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
+        self.since_checkpoint += WORK_WEIGHT;
+        let done = unit(&self.conn);
+        sqlite::rollback(&self.conn);
+        let fatal = done.as_ref().is_err_and(|error| error.is_of_the_file() && !error.is_full() && !error.is_busy());
+        if fatal {
+            return done;
+        }
+        // Who asked may be gone; what was done is done.
+        let _ = reply.send(done);
+        Ok(())
+    }
+
     /// One transaction. An error is returned only if going on is forbidden.
     fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
+        self.since_checkpoint += batch.len();
         let mut answers = Vec::with_capacity(batch.len());
         let mut jobs = std::mem::take(batch).into_iter();
         let written = sqlite::begin(&self.conn).and_then(|()| {

@@ -57,7 +57,7 @@ fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
         "triggers": counts(&summary.triggers),
         "refused": summary.refused,
         "foldVersion": summary.fold_version,
-        "state": table::state_json(&summary.state),
+        "state": summary.state.to_json(),
     })
 }
 

@@ -66,11 +66,21 @@ impl Lock {
     }
 }
 
-/// The lock file of a database file, however that one is named: links lead to the same lock.
+/// The lock file of a database file.
 fn path(db: &Path) -> PathBuf {
+    beside(db, ".lock")
+}
+
+/// The socket of the server that holds the lock.
+pub(crate) fn socket(db: &Path) -> PathBuf {
+    beside(db, ".sock")
+}
+
+/// A file beside the database file, however that one is named: links lead to the same one.
+fn beside(db: &Path, suffix: &str) -> PathBuf {
     let real = db.canonicalize().ok().or_else(|| Some(folder(db)?.canonicalize().ok()?.join(db.file_name()?)));
     let mut name = real.unwrap_or_else(|| db.to_owned()).into_os_string();
-    name.push(".lock");
+    name.push(suffix);
     name.into()
 }
 

@@ -5,6 +5,7 @@ pub mod ingest;
 pub mod inspect;
 pub mod lock;
 mod progress;
+pub mod rebuild;
 pub mod schema;
 pub mod serve;
 mod table;
@@ -38,6 +39,8 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Tell what is in the file: apps, rows, triggers, outcomes, time span
     Inspect(inspect::InspectArgs),
+    /// Make the tables anew from the log, beside the old ones; also tries dead letters again
+    Rebuild(rebuild::RebuildArgs),
     /// Fold the log aside and compare: are the tables what the log says? Exit code 1 if not
     Verify(verify::VerifyArgs),
     /// Print the GraphQL schema (SDL)
@@ -68,6 +71,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(args) => ingest::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
         Command::Inspect(args) => inspect::run(&config, &args),
+        Command::Rebuild(args) => rebuild::run(&config, &args),
         Command::Verify(args) => verify::run(&config, &args),
         Command::Schema => schema::run(),
     }

@@ -55,5 +55,10 @@ fn words(phase: Phase) -> &'static str {
     match phase {
         Phase::Fold => "folding",
         Phase::Compare => "comparing",
+        Phase::Copy => "copying",
+        Phase::CatchUp => "catching up",
+        Phase::Swap => "swapping",
+        Phase::Hash => "hashing",
+        Phase::Sweep => "sweeping",
     }
 }

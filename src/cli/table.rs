@@ -2,7 +2,6 @@
 
 use crate::store::sqlite::state::State;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::json;
 use std::io::{IsTerminal, Write};
 
 /// Prints rows under a header.
@@ -37,17 +36,6 @@ pub(super) fn print_state(out: &mut impl Write, state: &State) -> std::io::Resul
     print(out, &["table", "rows", "state hash"], rows)?;
     writeln!(out)?;
     writeln!(out, "state hash {} of {} events", state.total, state.seq)
-}
-
-/// The same as JSON.
-pub(super) fn state_json(state: &State) -> serde_json::Value {
-    let tables =
-        state.tables.iter().map(|it| (it.table.to_owned(), json!({ "rows": it.rows, "hash": it.hash.to_string() })));
-    json!({
-        "seq": state.seq,
-        "hash": state.total.to_string(),
-        "tables": tables.collect::<serde_json::Map<_, _>>(),
-    })
 }
 
 /// Every text of a delivery is hostile: no control character reaches the terminal.

@@ -1,8 +1,10 @@
 //! Apps.
 
+use super::context::Ask;
 use super::scalars::{BigInt, DateTime};
 use crate::store::sqlite::read::app as row;
-use async_graphql::Object;
+use crate::store::sqlite::state;
+use async_graphql::{Context, Object, Result};
 
 pub struct App(pub row::App);
 
@@ -32,5 +34,11 @@ impl App {
     /// How many events the log has of it.
     async fn events_count(&self) -> BigInt {
         BigInt(self.0.events_count)
+    }
+
+    /// One number for what the tables say about it: equal wherever the same facts were heard. All its rows are read
+    /// for it: where that takes longer than a request may, `chatfold inspect` tells it of the whole file.
+    async fn state_hash(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(Some(ctx.read(|conn| state::of_app(conn, &self.0.app_id))?.total.to_string()))
     }
 }

@@ -28,6 +28,7 @@ mod presence;
 mod query;
 mod run;
 mod scalars;
+mod status;
 mod user;
 
 pub use context::Caller;

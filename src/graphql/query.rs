@@ -16,6 +16,7 @@ use super::message::{Message, MessageConnection};
 use super::node::Node;
 use super::page::{Page, Paging};
 use super::scalars::BigInt;
+use super::status::Status;
 use super::user::{User, UserConnection};
 use crate::ids;
 use crate::store::sqlite::read::app;
@@ -61,6 +62,12 @@ impl Query {
     async fn apps(&self, ctx: &Context<'_>) -> Result<Vec<App>> {
         let only = ctx.asking().caller.apps.as_deref();
         Ok(ctx.read(|conn| app::all(conn, only))?.into_iter().map(App).collect())
+    }
+
+    /// How this file stands, and what it shows.
+    async fn status(&self, ctx: &Context<'_>) -> Status {
+        let snapshot = &ctx.asking().snapshot;
+        Status::new(snapshot.seq(), snapshot.fold_version())
     }
 
     /// A group, deleted or not.

@@ -4,6 +4,7 @@ use super::context::{Asking, Caller};
 use super::error::{Code, complete, describe, is_request_error};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
 use super::query::Query;
+use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
 use crate::store::sqlite::read::{Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
@@ -93,16 +94,16 @@ impl Inner {
                 return finish(Response::from_errors(vec![code.server_error(message)]), None);
             }
         };
-        let seq = snapshot.seq();
+        let shown = Shown { seq: snapshot.seq(), rebuilding: snapshot.fold_version() != FOLD_VERSION };
         let before = statements();
         let asking = Arc::new(Asking::new(snapshot, caller));
         let response = block_on(self.schema.execute(request.data(Arc::clone(&asking))), &asking);
         self.statements.fetch_add(statements() - before, Ordering::Relaxed);
-        let answer = finish(response, Some(seq));
+        let answer = finish(response, Some(shown));
         if answer.len() > self.limits.answer_bytes {
             let most = self.limits.answer_bytes;
             let error = Code::TooComplex.server_error(format!("the answer has more than {most} bytes: ask for less"));
-            return finish(Response::from_errors(vec![error]), Some(seq));
+            return finish(Response::from_errors(vec![error]), Some(shown));
         }
         answer
     }
@@ -115,12 +116,22 @@ impl Inner {
     }
 }
 
+/// What an answer shows.
+#[derive(Clone, Copy)]
+struct Shown {
+    seq: i64,
+    /// The tables are of another edition of the fold, and being made anew.
+    rebuilding: bool,
+}
+
 /// Sets what every answer carries, and trims its errors.
-fn finish(mut response: Response, seq: Option<i64>) -> String {
+fn finish(mut response: Response, shown: Option<Shown>) -> String {
     response.errors.truncate(10);
     response.errors.iter_mut().for_each(complete);
-    if let Some(seq) = seq {
-        response.extensions.insert("chatfold".to_owned(), value!({ "seq": (seq.to_string()) }));
+    if let Some(Shown { seq, rebuilding }) = shown {
+        let seq = seq.to_string();
+        let told = if rebuilding { value!({ "seq": seq, "rebuilding": true }) } else { value!({ "seq": seq }) };
+        response.extensions.insert("chatfold".to_owned(), told);
     }
     if !response.errors.iter().any(is_request_error) {
         return text(&response);

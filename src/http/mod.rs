@@ -10,9 +10,11 @@ mod graphql;
 mod health;
 mod metrics;
 mod problem;
+mod rebuilds;
 mod server;
 mod webhook;
 
+pub use rebuilds::ask as ask_rebuild;
 pub use server::{prepare_file, serve};
 
 use crate::config::Config;

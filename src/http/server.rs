@@ -1,6 +1,7 @@
 //! The life of the server: lock, file, writer, address, signals, end.
 
 use super::auth::Credentials;
+use super::rebuilds::Rebuilds;
 use super::{Shared, app};
 use crate::cli::lock::Lock;
 use crate::config::Config;
@@ -55,6 +56,7 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
     let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
     let api = Api::open(&config.db, Limits { timeout: config.query_timeout, ..Limits::default() })
         .with_context(|| format!("opening {} to read", config.db.display()))?;
+    let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let (workers, file) = (config.workers, config.db.clone());
     let shared = web::Data::new(Shared::new(config, writer.clone(), api, failed));
@@ -84,6 +86,7 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
         true => tracing::info!("stopping: no new connections, what was received is finished"),
         false => tracing::error!("stopping: the file cannot be written"),
     }
+    rebuilds.stop();
     // actix itself may wait a little longer than it was told to.
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
     server.abort();

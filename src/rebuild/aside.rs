@@ -26,6 +26,12 @@ impl Aside {
     /// Begins with empty tables in a new file at `path`, whatever was there.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         remove(path)?;
+        let mut options = std::fs::OpenOptions::new();
+        // Chats are in it: made new, for its owner alone.
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path).map_err(|error| StoreError::Unusable(format!("cannot make {}: {error}", path.display())))?;
         let conn = store::create(path)?;
         Ok(Self { conn, path: path.to_owned(), seq: 0, events: 0, damaged: Vec::new() })
     }

@@ -37,6 +37,12 @@ pub fn noted(conn: &Connection, after: i64, limit: usize) -> Result<Vec<(i64, Ve
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Rows of a table of ours.
+pub fn count(conn: &Connection, table: &'static str) -> Result<u64, StoreError> {
+    let count: i64 = conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
+}
+
 const RESULT: &str = "SELECT outcome, reason FROM events WHERE seq = ?1";
 
 /// What the log says became of an event.

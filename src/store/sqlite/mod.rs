@@ -22,6 +22,7 @@ pub mod compare;
 pub mod inspect;
 pub mod log;
 pub mod read;
+pub mod shadow;
 pub mod state;
 
 pub use membership::{changes, rosters};
@@ -30,4 +31,4 @@ pub use pool::{Pool, open_pool};
 pub use put::put;
 pub use rusqlite::Connection;
 pub use settings::{fold_version, stamp_fold_version};
-pub use write::{begin, checkpoint, commit, integrity, release, rollback, savepoint, undo};
+pub use write::{begin, begin_read, checkpoint, commit, integrity, release, rollback, savepoint, undo};

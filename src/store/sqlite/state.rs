@@ -3,10 +3,9 @@
 //! Log positions, times of arrival, and every time that was not told but taken from an arrival or a feed stay out of
 //! it, and so does bookkeeping about which fact won: two servers that heard the same facts show the same number.
 
-use super::log::newest_seq;
-use crate::store::StoreError;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, Result, Statement};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -34,6 +33,15 @@ pub struct State {
     pub seq: i64,
     pub tables: Vec<TableState>,
     pub total: Hash,
+}
+
+impl State {
+    /// As every `--json` prints it.
+    pub fn to_json(&self) -> serde_json::Value {
+        let table = |it: &TableState| (it.table.to_owned(), json!({ "rows": it.rows, "hash": it.hash.to_string() }));
+        let tables: serde_json::Map<_, _> = self.tables.iter().map(table).collect();
+        json!({ "seq": self.seq, "hash": self.total.to_string(), "tables": tables })
+    }
 }
 
 /// One table's part in the hash.
@@ -258,6 +266,7 @@ const PARTS: &[Part] = &[
     },
 ];
 
+const SEQ: &str = "SELECT coalesce(max(seq), 0) FROM events";
 const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
 
 impl Part {
@@ -269,20 +278,20 @@ impl Part {
 }
 
 /// What the tables say about one app. Its id is no part of it.
-pub fn of_app(conn: &Connection, app_id: &str) -> Result<State, StoreError> {
+pub fn of_app(conn: &Connection, app_id: &str) -> Result<State> {
     let tables = PARTS
         .iter()
         .map(|part| {
             let (rows, hash) = rows(&mut conn.prepare(&part.statement())?, app_id)?;
             Ok(TableState { table: part.table, rows, hash })
         })
-        .collect::<Result<Vec<_>, StoreError>>()?;
+        .collect::<Result<Vec<_>>>()?;
     Ok(State { seq: newest_seq(conn)?, total: total(&tables), tables })
 }
 
 /// What the tables say about all apps. Read in one snapshot if the caller holds one.
-pub fn of_file(conn: &Connection) -> Result<State, StoreError> {
-    let apps: Vec<String> = conn.prepare_cached(APPS)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+pub fn of_file(conn: &Connection) -> Result<State> {
+    let apps: Vec<String> = conn.prepare_cached(APPS)?.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
     let mut tables = Vec::with_capacity(PARTS.len());
     for part in PARTS {
         let mut statement = conn.prepare(&part.statement())?;
@@ -298,7 +307,11 @@ pub fn of_file(conn: &Connection) -> Result<State, StoreError> {
     Ok(State { seq: newest_seq(conn)?, total: total(&tables), tables })
 }
 
-fn rows(statement: &mut Statement<'_>, app_id: &str) -> Result<(u64, Hash), StoreError> {
+fn newest_seq(conn: &Connection) -> Result<i64> {
+    conn.query_row(SEQ, [], |row| row.get(0))
+}
+
+fn rows(statement: &mut Statement<'_>, app_id: &str) -> Result<(u64, Hash)> {
     let columns = statement.column_count();
     let mut rows = statement.query([app_id])?;
     let (mut hash, mut count) = (Sha256::new(), 0);

@@ -8,6 +8,11 @@ pub fn begin(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.execute_batch("BEGIN IMMEDIATE")?)
 }
 
+/// Fixes what this reader sees until the transaction ends.
+pub fn begin_read(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.execute_batch("BEGIN; SELECT 1 FROM settings;")?)
+}
+
 /// Durable when it returns `Ok`: `synchronous=FULL` syncs the WAL.
 pub fn commit(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.execute_batch("COMMIT")?)

@@ -38,6 +38,7 @@ pub struct Snapshot {
     conn: Mutex<r2d2::PooledConnection<super::super::pool::Manager>>,
     limit: Limit,
     seq: i64,
+    fold_version: i64,
 }
 
 impl Snapshot {
@@ -48,13 +49,18 @@ impl Snapshot {
             tracing::debug!(%error, "no reader became free");
             ReadError::Busy
         })?;
-        let seq = begin(&mut conn, limit.clone()).map_err(|error| failed(&error, &limit))?;
-        Ok(Self { conn: Mutex::new(conn), limit, seq })
+        let (seq, fold_version) = begin(&mut conn, limit.clone()).map_err(|error| failed(&error, &limit))?;
+        Ok(Self { conn: Mutex::new(conn), limit, seq, fold_version })
     }
 
     /// The newest log position it shows.
     pub fn seq(&self) -> i64 {
         self.seq
+    }
+
+    /// Which edition of the fold made the tables it shows.
+    pub fn fold_version(&self) -> i64 {
+        self.fold_version
     }
 
     /// Whether the time is up.
@@ -81,11 +87,15 @@ impl Drop for Snapshot {
     }
 }
 
+const POSITION: &str = "
+    SELECT (SELECT coalesce(max(seq), 0) FROM events),
+           coalesce((SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'fold_version'), 0)";
+
 /// The transaction starts with its first read, so the position is read at once.
-fn begin(conn: &mut Conn, limit: Limit) -> Sql<i64> {
+fn begin(conn: &mut Conn, limit: Limit) -> Sql<(i64, i64)> {
     conn.execute_batch("BEGIN")?;
     conn.progress_handler(STEPS, Some(move || limit.is_over()))?;
-    conn.prepare_cached("SELECT coalesce(max(seq), 0) FROM events")?.query_row([], |row| row.get(0))
+    conn.prepare_cached(POSITION)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 fn failed(error: &rusqlite::Error, limit: &Limit) -> ReadError {

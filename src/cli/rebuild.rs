@@ -1,0 +1,93 @@
+//! `chatfold rebuild`: the tables made anew from the log, by the server that runs on the file, or here.
+
+use super::lock::{Lock, LockError};
+use super::{progress, table};
+use crate::config::Config;
+use crate::http;
+use crate::rebuild::{self, Host, RebuildError};
+use crate::store::sqlite;
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// How to print what came of it.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Rebuilds, and tells what the tables said before and say now. Exit code 1 where the log is damaged.
+pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(config.db.exists(), "there is no file {}: name it with --db", config.db.display());
+    let begun = Instant::now();
+    let mut bar = progress::Bar::new();
+    let rebuilt = match Lock::acquire(&config.db) {
+        Ok(_lock) => {
+            let conn = sqlite::open_writer(&config.db).with_context(|| format!("opening {}", config.db.display()))?;
+            let host = Host::alone(conn);
+            // The process ends where it is interrupted; what it leaves is swept by the next rebuild or start.
+            let never = AtomicBool::new(false);
+            let rebuilt = rebuild::rebuild(&config.db, &host, &never, &mut |progress| bar.show(progress));
+            rebuilt.map_err(explain)?.to_json()
+        }
+        Err(error @ LockError::Held { .. }) => {
+            let told = http::ask_rebuild(&config.db, &mut |progress| bar.show(progress))?;
+            told.ok_or_else(|| {
+                anyhow::anyhow!(
+                    "{error}. That process does not listen for requests: if it is an ingest, wait for its end"
+                )
+            })?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    bar.finish();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if args.json {
+        writeln!(out, "{rebuilt}")?;
+    } else {
+        print(&rebuilt, &mut out)?;
+    }
+    out.flush()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let events = rebuilt["events"].as_u64().unwrap_or(0);
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = events as f64 / seconds;
+    eprintln!("{events} events in {seconds:.1} s, {rate:.0} a second");
+    let damaged = rebuilt["damaged"].as_array().is_some_and(|damaged| !damaged.is_empty());
+    Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn explain(error: RebuildError) -> anyhow::Error {
+    match &error {
+        RebuildError::Store(store) if store.is_full() => anyhow::Error::new(error)
+            .context("a rebuild needs room for the tables twice over beside the file; the tables are what they were"),
+        _ => error.into(),
+    }
+}
+
+fn print(rebuilt: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let tables = |state: &str| rebuilt[state]["tables"].as_object().cloned().unwrap_or_default();
+    let before = tables("before");
+    let rows = tables("after").into_iter().map(|(name, now)| {
+        let then = &before[&name];
+        let same = if then["hash"] == now["hash"] { "same" } else { "changed" };
+        vec![name, then["rows"].to_string(), now["rows"].to_string(), text(&now["hash"]), same.to_owned()]
+    });
+    table::print(out, &["table", "rows before", "rows now", "state hash now", "state"], rows)?;
+    writeln!(out)?;
+    for damaged in rebuilt["damaged"].as_array().into_iter().flatten() {
+        writeln!(out, "the log is damaged: {}", table::printable(&text(damaged)))?;
+    }
+    if rebuilt["retried"] != 0 {
+        writeln!(out, "{} events have another outcome now: chatfold events lists them", rebuilt["retried"])?;
+    }
+    writeln!(out, "state hash before {}", text(&rebuilt["before"]["hash"]))?;
+    writeln!(out, "state hash now    {}", text(&rebuilt["after"]["hash"]))
+}

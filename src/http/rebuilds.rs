@@ -1,0 +1,194 @@
+//! Rebuilds inside the server: on its own where the tables were made by another edition of the fold, and on request of
+//! `chatfold rebuild`, which comes by a socket beside the file.
+
+use crate::cli::lock;
+use crate::fold::FOLD_VERSION;
+use crate::rebuild::{self, Host, Progress, RebuildError, Rebuilt};
+use crate::store::StoreError;
+use crate::store::sqlite;
+use crate::writer::Writer;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+
+/// Longest request on the socket.
+const REQUEST: u64 = 64;
+
+/// One rebuild at a time.
+#[derive(Clone)]
+pub(super) struct Rebuilds {
+    path: PathBuf,
+    writer: Writer,
+    stopping: Arc<AtomicBool>,
+    running: Arc<Mutex<()>>,
+}
+
+/// Who waits for the end of a rebuild, and stops it by going away.
+struct Follower<'a> {
+    stream: &'a UnixStream,
+    stop: &'a AtomicBool,
+}
+
+impl Rebuilds {
+    /// Sweeps what an interrupted rebuild left, rebuilds where the tables are of another edition, and listens for
+    /// requests. Everything on threads of its own: deliveries are taken meanwhile.
+    pub(super) fn start(path: &Path, writer: Writer) -> anyhow::Result<Self> {
+        let rebuilds = Self {
+            path: path.to_owned(),
+            writer,
+            stopping: Arc::new(AtomicBool::new(false)),
+            running: Arc::new(Mutex::new(())),
+        };
+        let made_by = sqlite::fold_version(&sqlite::open_reader(path)?)?;
+        let own = rebuilds.clone();
+        std::thread::Builder::new().name("rebuild".into()).spawn(move || own.on_start(made_by))?;
+        match rebuilds.listen() {
+            Ok(listener) => {
+                let own = rebuilds.clone();
+                std::thread::Builder::new().name("control".into()).spawn(move || own.serve(&listener))?;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen on {}: `chatfold rebuild` cannot ask this server", lock::socket(path).display());
+            }
+        }
+        Ok(rebuilds)
+    }
+
+    /// Ends what runs, soon.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let _ = std::fs::remove_file(lock::socket(&self.path));
+    }
+
+    fn on_start(&self, made_by: i64) {
+        let Ok(_running) = self.running.try_lock() else { return };
+        let host = Host::Writer(self.writer.clone());
+        let done = if made_by == FOLD_VERSION {
+            rebuild::sweep(&self.path, &host, &self.stopping, &mut |_| {})
+        } else {
+            tracing::info!(
+                "the tables were made by edition {made_by} of the fold, this is edition {FOLD_VERSION}: they are rebuilt; deliveries and queries go on"
+            );
+            rebuild::rebuild(&self.path, &host, &self.stopping, &mut log_progress()).map(|rebuilt| report(&rebuilt))
+        };
+        match done {
+            Ok(()) | Err(RebuildError::Stopped) => {}
+            Err(error) => {
+                tracing::error!(%error, "the rebuild failed; the next start, or `chatfold rebuild`, tries it again");
+            }
+        }
+    }
+
+    fn listen(&self) -> std::io::Result<UnixListener> {
+        let socket = lock::socket(&self.path);
+        // The lock is ours: whoever made it is gone.
+        match std::fs::remove_file(&socket) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&socket)?;
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+
+    fn serve(&self, listener: &UnixListener) {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let own = self.clone();
+            let answered = std::thread::Builder::new().name("control".into()).spawn(move || own.answer(&stream));
+            if let Err(error) = answered {
+                tracing::error!(%error, "cannot answer on the socket");
+            }
+        }
+    }
+
+    fn answer(&self, stream: &UnixStream) {
+        let mut request = String::new();
+        let mut reader = BufReader::new(std::io::Read::take(stream, REQUEST));
+        if reader.read_line(&mut request).is_err() || request.trim() != "rebuild" {
+            say(stream, &json!({ "error": "the server does not know this request: is it of another version?" }));
+            return;
+        }
+        let _running = match self.running.try_lock() {
+            Ok(running) => running,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                say(stream, &json!({ "error": "a rebuild is running already: the server's log tells how far it is" }));
+                return;
+            }
+        };
+        tracing::info!("rebuilding the tables, as asked");
+        let stop = AtomicBool::new(false);
+        let follower = Follower { stream, stop: &stop };
+        let host = Host::Writer(self.writer.clone());
+        let rebuilt = rebuild::rebuild(&self.path, &host, &stop, &mut |progress| {
+            if self.stopping.load(Ordering::Relaxed) || !say(follower.stream, &json!({ "progress": progress })) {
+                follower.stop.store(true, Ordering::Relaxed);
+            }
+        });
+        match rebuilt {
+            Ok(rebuilt) => {
+                report(&rebuilt);
+                say(stream, &json!({ "rebuilt": rebuilt.to_json() }));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no rebuild");
+                say(stream, &json!({ "error": error.to_string() }));
+            }
+        }
+    }
+}
+
+/// One line of the socket's; false where nobody reads it any more.
+fn say(mut stream: &UnixStream, line: &Value) -> bool {
+    writeln!(stream, "{line}").is_ok()
+}
+
+/// A line in the log for each tenth.
+fn log_progress() -> impl FnMut(Progress) {
+    let mut told = None;
+    move |Progress { phase, done, total }| {
+        let tenth = (done * 10).checked_div(total).unwrap_or(0);
+        if told.replace((phase, tenth)) != Some((phase, tenth)) {
+            tracing::info!(?phase, done, total, "rebuilding");
+        }
+    }
+}
+
+fn report(rebuilt: &Rebuilt) {
+    for damaged in &rebuilt.damaged {
+        tracing::error!("the log is damaged: {damaged}");
+    }
+    tracing::info!(
+        events = rebuilt.events,
+        retried = rebuilt.retried,
+        state = %rebuilt.after.total,
+        same = rebuilt.before.total == rebuilt.after.total,
+        "the tables are rebuilt"
+    );
+}
+
+/// Asks the server that holds the file, and hears how far it is. `Ok(None)`: no server listens.
+pub fn ask(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Option<Value>, StoreError> {
+    let socket = lock::socket(path);
+    let Ok(mut stream) = UnixStream::connect(&socket) else { return Ok(None) };
+    let failed = |what: &str| StoreError::Unusable(format!("the server at {} {what}", socket.display()));
+    writeln!(stream, "rebuild").map_err(|_| failed("does not listen"))?;
+    for line in BufReader::new(stream).lines() {
+        let line = line.map_err(|_| failed("went away: the tables are what they were"))?;
+        let mut told: Value =
+            serde_json::from_str(&line).map_err(|_| failed("says what this version does not know"))?;
+        if let Ok(told) = serde_json::from_value(told["progress"].clone()) {
+            progress(told);
+        } else if told["rebuilt"].is_object() {
+            return Ok(Some(told["rebuilt"].take()));
+        } else {
+            let error = told["error"].as_str().unwrap_or("says what this version does not know");
+            return Err(StoreError::Unusable(error.to_owned()));
+        }
+    }
+    Err(failed("stopped before the rebuild was done: the tables are what they were"))
+}
