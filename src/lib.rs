@@ -33,6 +33,8 @@ pub mod merge;
 pub mod standing;
 pub mod sessions;
 pub mod lifecycle;
+pub mod reactions;
+pub mod blocks;
 pub mod store;
 pub mod rebuild;
 pub mod graphql;
