@@ -37,6 +37,7 @@ pub mod reactions;
 pub mod blocks;
 pub mod store;
 pub mod rebuild;
+pub mod explain;
 pub mod graphql;
 pub mod ingest;
 pub mod config;

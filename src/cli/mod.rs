@@ -1,6 +1,7 @@
 //! The command line: one file per command. Data goes to stdout, words for people to stderr.
 
 pub mod events;
+pub mod explain;
 pub mod ingest;
 pub mod inspect;
 pub mod lock;
@@ -36,6 +37,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// List what is in the log, newest first
     Events(events::EventsArgs),
+    /// Tell why the tables say what they say about one group, membership, message, user or call
+    Explain(explain::ExplainArgs),
     /// Tell what is in the file: apps, rows, triggers, outcomes, time span
     Inspect(inspect::InspectArgs),
     /// Fold the log aside and compare: are the tables what the log says? Exit code 1 if not
@@ -67,6 +70,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config),
         Command::Ingest(args) => ingest::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
+        Command::Explain(args) => explain::run(&config, &args),
         Command::Inspect(args) => inspect::run(&config, &args),
         Command::Verify(args) => verify::run(&config, &args),
         Command::Schema => schema::run(),
