@@ -2,7 +2,8 @@
 //!
 //! A deletion carries no time of its own; it carries which group of that guid it ended.
 
-use crate::ids::Time;
+use crate::ids::{Time, TimeSource};
+use crate::merge::Fact;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -34,17 +35,32 @@ impl Lifecycle {
         self.created.last().copied().max(self.deleted.iter().map(|deletion| deletion.at).max())
     }
 
+    /// Takes a deletion; `created_at` tells which group of that guid it ended.
+    pub fn delete(&mut self, fact: &Fact, created_at: Option<Time>) {
+        self.deleted.push(Deletion {
+            of: created_at.map(|time| time.0),
+            at: fact.when().resolve(self.known_at()),
+            occurred_at: fact.occurred_at.0,
+            seq: fact.seq,
+            feed: fact.occurred_from == TimeSource::Feed,
+        });
+        self.deleted.sort_by_key(|deletion| (deletion.at, deletion.of, deletion.seq));
+    }
+
+    /// The deletion in force.
+    pub fn in_force(&self) -> Option<&Deletion> {
+        let not_revived =
+            |deletion: &&Deletion| self.created.last().is_none_or(|created| *created <= self.ends(deletion));
+        self.deleted.iter().filter(not_revived).max_by_key(|deletion| (deletion.at, deletion.seq))
+    }
+
     /// When the group was deleted; `None` while it lives.
     pub fn deleted_at(&self) -> Option<Time> {
-        let in_force = self
-            .deleted
-            .iter()
-            .filter(|deletion| self.created.last().is_none_or(|created| *created <= self.ends(deletion)));
-        in_force.max_by_key(|deletion| (deletion.at, deletion.seq)).map(|deletion| Time(deletion.occurred_at))
+        self.in_force().map(|deletion| Time(deletion.occurred_at))
     }
 
     /// Creations later than this are another group.
-    fn ends(&self, deletion: &Deletion) -> i64 {
+    pub fn ends(&self, deletion: &Deletion) -> i64 {
         match deletion.of {
             Some(created) if !deletion.feed || self.created.contains(&created) => created,
             _ => deletion.at,

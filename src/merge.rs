@@ -158,26 +158,46 @@ impl Row {
     /// Merges a telling; true if anything, value or key, changed. An equal value with a newer key moves the key: a
     /// late older value must not win afterwards.
     pub fn merge(&mut self, rules: &[Rule], telling: Telling) -> bool {
+        self.merge_telling(rules, telling, &mut |_| {})
+    }
+
+    /// The same, and tells how each value fared, for explanations.
+    pub fn merge_telling(&mut self, rules: &[Rule], telling: Telling, tell: &mut impl FnMut(Judged<'_>)) -> bool {
         let mut changed = false;
         for (field, value) in telling.fields {
-            changed |= match rules[field] {
+            let (known, rule) = (&self.values[field], rules[field]);
+            let (key, against, won) = match rule {
                 Rule::Newest => {
-                    let key = telling.stamp.key(self.keys[field].map(|key| key.at));
-                    let wins = self.keys[field].is_none_or(|known| key > known);
-                    if wins {
-                        self.keys[field] = Some(key);
-                        self.values[field] = value;
-                    }
-                    wins
+                    let against = self.keys[field];
+                    let key = telling.stamp.key(against.map(|key| key.at));
+                    (Some(key), against, against.is_none_or(|known| key > known))
                 }
-                Rule::Least => replace(&mut self.values[field], value, |new, known| new < known),
-                Rule::Greatest => replace(&mut self.values[field], value, |new, known| new > known),
+                Rule::Least => (None, None, better(&value, known, |new, known| new < known)),
+                Rule::Greatest => (None, None, better(&value, known, |new, known| new > known)),
             };
+            let register = Register::Field(field);
+            tell(Judged { register, value: &value, known: Some(known), rule, key, against, won });
+            if won {
+                self.keys[field] = key.or(self.keys[field]);
+                self.values[field] = value;
+                changed = true;
+            }
         }
         for (name, value) in telling.named {
-            let known = self.named.get(&name).map(|(_, key)| *key);
-            let key = telling.stamp.key(known.map(|key| key.at));
-            if known.is_none_or(|known| key > known) {
+            let known = self.named.get(&name);
+            let against = known.map(|(_, key)| *key);
+            let key = telling.stamp.key(against.map(|key| key.at));
+            let won = against.is_none_or(|known| key > known);
+            tell(Judged {
+                register: Register::Named(&name),
+                value: &value,
+                known: known.map(|(value, _)| value),
+                rule: Rule::Newest,
+                key: Some(key),
+                against,
+                won,
+            });
+            if won {
                 self.named.insert(name, (value, key));
                 changed = true;
             }
@@ -186,15 +206,33 @@ impl Row {
     }
 }
 
-fn replace(known: &mut Value, new: Value, better: impl Fn(i64, i64) -> bool) -> bool {
-    let wins = match (new.int(), known.int()) {
+/// Which register of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Register<'a> {
+    Field(usize),
+    Named(&'a str),
+}
+
+/// How one value of a telling fared.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    pub register: Register<'a>,
+    pub value: &'a Value,
+    /// What stood there before.
+    pub known: Option<&'a Value>,
+    pub rule: Rule,
+    /// The value's key; `None` for what can only grow or shrink.
+    pub key: Option<Key>,
+    /// The key it met.
+    pub against: Option<Key>,
+    pub won: bool,
+}
+
+fn better(new: &Value, known: &Value, better: impl Fn(i64, i64) -> bool) -> bool {
+    match (new.int(), known.int()) {
         (Some(new), Some(known)) => better(new, known),
         (new, known) => new.is_some() && known.is_none(),
-    };
-    if wins {
-        *known = new;
     }
-    wins
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Facts with different told times end in the same tables in every order, doubled or not, in any batching.
+//! Facts with different told times end in the same tables in every order, doubled or not, in any batching; and each
+//! row can be explained from its deliveries.
 
 mod harness;
 
@@ -139,6 +140,7 @@ fn tables<'a>(bodies: impl Iterator<Item = &'a str>) -> String {
     for body in bodies {
         harness.post(body, NOON);
     }
+    harness.explain_all("a random history");
     harness.truth()
 }
 

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Data goes to stdout, words for people to stderr.
 
 pub mod events;
+pub mod explain;
 pub mod ingest;
 pub mod inspect;
 pub mod lock;
@@ -37,6 +38,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// List what is in the log, newest first
     Events(events::EventsArgs),
+    /// Tell why the tables say what they say about one group, membership, message, user or call
+    Explain(explain::ExplainArgs),
     /// Tell what is in the file: apps, rows, triggers, outcomes, time span
     Inspect(inspect::InspectArgs),
     /// Make the tables anew from the log, beside the old ones; also tries dead letters again
@@ -70,6 +73,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config),
         Command::Ingest(args) => ingest::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
+        Command::Explain(args) => explain::run(&config, &args),
         Command::Inspect(args) => inspect::run(&config, &args),
         Command::Rebuild(args) => rebuild::run(&config, &args),
         Command::Verify(args) => verify::run(&config, &args),

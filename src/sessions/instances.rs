@@ -2,7 +2,7 @@
 
 use super::files::{recordings, transcripts};
 use super::participants::stays;
-use super::{CallFact, Instance, Kind, News, Occupant, Parties, RecordingRow, Signal, TranscriptRow};
+use super::{CallFact, Instance, Kind, News, Occupant, Parties, RecordingRow, Signal, TranscriptRow, Why};
 use crate::ids::{CallKind, CallStatus, ReceiverType, Time, compare_ids};
 
 /// `created_at` of one instance may differ this much between its start and its end.
@@ -33,7 +33,7 @@ struct Draft<'a> {
     occupants: Vec<&'a Occupant>,
     recordings: Vec<RecordingRow>,
     transcripts: Vec<TranscriptRow>,
-    facts: Vec<&'a CallFact>,
+    facts: Vec<(&'a CallFact, Why)>,
 }
 
 impl Draft<'_> {
@@ -48,19 +48,29 @@ impl Draft<'_> {
 
 /// Decides the instances of one session id over all its facts. Deterministic, whatever order they come in.
 pub fn sessions(facts: &[CallFact]) -> Vec<Instance> {
+    sessions_with_facts(facts).into_iter().map(|(instance, _)| instance).collect()
+}
+
+/// The same, each with the log positions of its facts and why they belong to it, for explanations.
+pub fn sessions_with_facts(facts: &[CallFact]) -> Vec<(Instance, Vec<(i64, Why)>)> {
     let mut facts: Vec<&CallFact> = facts.iter().collect();
     facts.sort_by_key(|fact| (fact.at, fact.seq));
     let mut drafts = media(&facts);
     let signalled = signalling(&facts, &mut drafts);
     attach(&facts, &mut drafts, signalled);
     let session_id = facts.iter().find_map(|fact| fact.session_id.clone());
-    let mut instances: Vec<Instance> = drafts.into_iter().map(|draft| finish(draft, session_id.clone())).collect();
-    instances.sort_by_key(|instance| (instance.kind, instance.anchor, instance.started_at.is_none()));
+    let finished = drafts.into_iter().map(|draft| {
+        let placed = draft.facts.iter().map(|(fact, why)| (fact.seq, *why)).collect();
+        (finish(draft, session_id.clone()), placed)
+    });
+    let mut instances: Vec<(Instance, Vec<(i64, Why)>)> = finished.collect();
+    instances.sort_by_key(|(instance, _)| (instance.kind, instance.anchor, instance.started_at.is_none()));
     for at in 1..instances.len() {
         // Two of one instant stay two.
-        let before = (instances[at - 1].kind, instances[at - 1].anchor);
-        if (instances[at].kind, instances[at].anchor) <= before {
-            instances[at].anchor = Time(before.1.0 + 1);
+        let before = (instances[at - 1].0.kind, instances[at - 1].0.anchor);
+        let (instance, _) = &mut instances[at];
+        if (instance.kind, instance.anchor) <= before {
+            instance.anchor = Time(before.1.0 + 1);
         }
     }
     instances
@@ -85,7 +95,7 @@ fn media<'a>(facts: &[&'a CallFact]) -> Vec<Draft<'a>> {
             draft.kind == Some(kind) && draft.start.is_some_and(|first| first <= start && start - first <= SAME_START)
         };
         if let Some(draft) = drafts.iter_mut().rfind(first) {
-            draft.facts.push(fact);
+            draft.facts.push((fact, Why::Start));
             end(draft, fact);
         }
     }
@@ -96,11 +106,11 @@ fn media<'a>(facts: &[&'a CallFact]) -> Vec<Draft<'a>> {
             };
             // One that another follows is over by then.
             let newest = drafts.iter_mut().filter(begun).max_by_key(|draft| draft.start);
-            let draft = match newest.filter(|draft| draft.end.is_none()) {
-                Some(draft) => draft,
-                None => startless(&mut drafts, *kind),
+            let (draft, why) = match newest.filter(|draft| draft.end.is_none()) {
+                Some(draft) => (draft, Why::Closes),
+                None => (startless(&mut drafts, *kind), Why::Startless),
             };
-            draft.facts.push(fact);
+            draft.facts.push((fact, why));
             end(draft, fact);
         }
     }
@@ -166,16 +176,16 @@ fn signalling<'a>(facts: &[&'a CallFact], drafts: &mut Vec<Draft<'a>>) -> bool {
         groups.push((None, stray));
     }
     for (initiated_at, group) in groups {
-        let draft = match initiated_at.and_then(|at| answered(drafts, at, &group)) {
-            Some(index) => &mut drafts[index],
+        let (draft, why) = match initiated_at.and_then(|at| answered(drafts, at, &group)) {
+            Some(index) => (&mut drafts[index], Why::Answered),
             None => {
                 drafts.push(Draft { kind: Some(Kind::Call), ..Draft::default() });
                 let last = drafts.len() - 1;
-                &mut drafts[last]
+                (&mut drafts[last], Why::Unanswered)
             }
         };
         draft.initiated_at = draft.initiated_at.max(initiated_at);
-        draft.facts.extend(group.iter().map(|(fact, _)| *fact));
+        draft.facts.extend(group.iter().map(|(fact, _)| (*fact, why)));
         draft.signals.extend(group);
     }
     !signals.is_empty()
@@ -213,11 +223,11 @@ fn attach<'a>(facts: &[&'a CallFact], drafts: &mut Vec<Draft<'a>>, signalled: bo
             News::Transcript { started_at, .. } => (None, *started_at, LATE),
             _ => continue,
         };
-        let draft = match place(drafts, kind, at.unwrap_or(fact.at), late) {
-            Some(index) => &mut drafts[index],
-            None => startless(drafts, kind.unwrap_or(alone)),
+        let (draft, why) = match place(drafts, kind, at.unwrap_or(fact.at), late) {
+            Some((index, why)) => (&mut drafts[index], why),
+            None => (startless(drafts, kind.unwrap_or(alone)), Why::Startless),
         };
-        draft.facts.push(fact);
+        draft.facts.push((fact, why));
         match &fact.news {
             News::Occupant { occupant, .. } => draft.occupants.push(occupant),
             News::Recording { started_at, url, duration } => {
@@ -238,7 +248,7 @@ fn attach<'a>(facts: &[&'a CallFact], drafts: &mut Vec<Draft<'a>>, signalled: bo
     }
 }
 
-fn place(drafts: &[Draft<'_>], kind: Option<Kind>, at: i64, late: i64) -> Option<usize> {
+fn place(drafts: &[Draft<'_>], kind: Option<Kind>, at: i64, late: i64) -> Option<(usize, Why)> {
     let mine = || {
         drafts.iter().enumerate().filter(|(_, draft)| draft.start.is_some() && (kind.is_none() || draft.kind == kind))
     };
@@ -262,7 +272,11 @@ fn place(drafts: &[Draft<'_>], kind: Option<Kind>, at: i64, late: i64) -> Option
             .max_by_key(newest)
             .filter(|(_, draft)| draft.span_end().is_some_and(|end| at - end <= late))
     };
-    holding.or_else(soon).or_else(open).or_else(before).map(|(index, _)| index)
+    let found = |why| move |(index, _): (usize, &Draft<'_>)| (index, why);
+    (holding.map(found(Why::Holds)))
+        .or_else(|| soon().map(found(Why::Early)))
+        .or_else(|| open().map(found(Why::Open)))
+        .or_else(|| before().map(found(Why::Late)))
 }
 
 fn finish(draft: Draft<'_>, session_id: Option<String>) -> Instance {
@@ -275,7 +289,7 @@ fn finish(draft: Draft<'_>, session_id: Option<String>) -> Instance {
     };
     let started_at = draft.start.or_else(|| told(|signal| signal.started_at));
     let ended_at = draft.end.or_else(|| told(|signal| signal.ended_at));
-    let first = draft.facts.iter().map(|fact| fact.at).min().unwrap_or(0);
+    let first = draft.facts.iter().map(|(fact, _)| fact.at).min().unwrap_or(0);
     let initiated_at = draft.initiated_at;
     let orphan = draft.start.is_none() && draft.signals.is_empty();
     let anchor = if orphan { 0 } else { draft.start.or(initiated_at).unwrap_or(first) };
@@ -299,7 +313,7 @@ fn finish(draft: Draft<'_>, session_id: Option<String>) -> Instance {
         started_at: started_at.map(Time),
         ended_at: ended_at.map(Time),
         order_at: Time(started_at.or(initiated_at).unwrap_or(first)),
-        news_at: Time(draft.facts.iter().map(|fact| fact.at).max().unwrap_or(first)),
+        news_at: Time(draft.facts.iter().map(|(fact, _)| fact.at).max().unwrap_or(first)),
         stays: stays(&occupants),
         recordings: recordings(draft.recordings),
         transcripts: transcripts(draft.transcripts),

@@ -10,7 +10,7 @@ mod files;
 mod instances;
 mod participants;
 
-pub use instances::sessions;
+pub use instances::{sessions, sessions_with_facts};
 
 /// One fact about a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,6 +139,29 @@ pub struct TranscriptRow {
     pub url: Option<String>,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
+}
+
+/// Why a fact belongs to its instance (contract 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It tells when the instance started.
+    Start,
+    /// An end that tells no start closes the newest open instance.
+    Closes,
+    /// Signalling: the instance started within ten minutes of the initiation.
+    Answered,
+    /// Signalling that no start answers is an instance of its own.
+    Unanswered,
+    /// It happened while the instance lasted.
+    Holds,
+    /// It starts within 10 s after.
+    Early,
+    /// The newest that is open.
+    Open,
+    /// The last before, ended not long ago.
+    Late,
+    /// No start fits.
+    Startless,
 }
 
 #[cfg(test)]

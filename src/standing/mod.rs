@@ -5,6 +5,7 @@
 //! decides between facts of one second.
 
 use crate::ids::{Scope, State, Time, TimeSource};
+use crate::merge::{Fact, When};
 
 /// A told leave, kick or scope change waits this long for the join that must lie before it: joins arrive up to 30 s late.
 const JOIN_DELAY: i64 = 30_000;
@@ -48,21 +49,60 @@ pub struct Standing {
     pub changed_by: Option<String>,
 }
 
+/// The order time of a new fact about a membership, given the newest of its rows and the newest complete list. A fact
+/// dated by its arrival is not older than the list read before it; a replayed one is ordered against what is known.
+pub fn order_at(fact: &Fact, known: Option<i64>, roster: Option<i64>) -> i64 {
+    match (fact.occurred_from, fact.when()) {
+        (TimeSource::Arrival, When::At(time)) => time.0.max(roster.unwrap_or(0)),
+        (_, when) => when.resolve(known.max(roster)),
+    }
+}
+
 /// Folds the rows of one person in one group; any order will do. `None` without rows.
 pub fn standing(rows: &[Change], rosters: &[Roster]) -> Option<Standing> {
+    standing_telling(rows, rosters, |_| {})
+}
+
+/// Why a row or list was taken when it was (contract 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Rule 1: by its time.
+    Order,
+    /// Rule 2: one of several told rows of that time, as they are possible.
+    Tied,
+    /// Rule 3: a join taken before its turn, for the told row of this log position needs it.
+    Early(i64),
+    /// A complete list.
+    Roster,
+}
+
+/// One row or list taken, and the state it met and left.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// `None`: a list.
+    pub row: Option<&'a Change>,
+    pub roster: Option<Roster>,
+    pub turn: Turn,
+    pub before: (Option<State>, Option<Scope>),
+    pub after: (Option<State>, Option<Scope>),
+}
+
+/// The same, and tells each step, for explanations.
+pub fn standing_telling(rows: &[Change], rosters: &[Roster], tell: impl FnMut(Step<'_>)) -> Option<Standing> {
     let mut rows: Vec<&Change> = rows.iter().collect();
     rows.sort_by_key(|row| (row.at.second(), row.at_from == TimeSource::Arrival, row.at, row.seq));
     let mut rosters: Vec<Roster> = rosters.to_vec();
     rosters.sort_by_key(|roster| roster.at);
-    Fold { rows, rosters, used: Vec::new(), now: Person::default() }.run()
+    Fold { rows, rosters, used: Vec::new(), now: Person::default(), tell }.run()
 }
 
-struct Fold<'a> {
+struct Fold<'a, T> {
     rows: Vec<&'a Change>,
     rosters: Vec<Roster>,
     /// Joins taken before their turn.
     used: Vec<usize>,
     now: Person,
+    tell: T,
 }
 
 /// The state reached.
@@ -75,7 +115,7 @@ struct Person {
     changed: Option<(Time, TimeSource, Option<String>)>,
 }
 
-impl Fold<'_> {
+impl<T: FnMut(Step<'_>)> Fold<'_, T> {
     fn run(mut self) -> Option<Standing> {
         let mut at = 0;
         while at < self.rows.len() {
@@ -116,7 +156,10 @@ impl Fold<'_> {
             let listed = |row: &&Change| row.at == roster.at && told(row) && row.state == Some(State::Joined);
             // The creator too begins anew: the row of that second says so.
             if roster.created || !self.rows.iter().any(listed) {
+                let before = self.now.place();
                 self.now.miss(roster);
+                let after = self.now.place();
+                (self.tell)(Step { row: None, roster: Some(roster), turn: Turn::Roster, before, after });
             }
         }
     }
@@ -138,16 +181,16 @@ impl Fold<'_> {
                 .copied()
                 .unwrap_or(left[0]);
             left.retain(|&index| index != next);
-            self.take_from(next, to);
+            self.take_from(next, to, Turn::Tied);
         }
     }
 
     fn take(&mut self, index: usize) {
-        self.take_from(index, index + 1);
+        self.take_from(index, index + 1, Turn::Order);
     }
 
     /// Takes the row at `index`, whose later rows begin at `later`; the join it waits for first (rule 3).
-    fn take_from(&mut self, index: usize, later: usize) {
+    fn take_from(&mut self, index: usize, later: usize, turn: Turn) {
         if self.used.contains(&index) {
             return;
         }
@@ -162,9 +205,16 @@ impl Fold<'_> {
             && let Some(join) = self.waiting(index, later)
         {
             self.used.push(join);
-            self.now.apply(self.rows[join]);
+            self.apply(join, Turn::Early(row.seq));
         }
+        self.apply(index, turn);
+    }
+
+    fn apply(&mut self, index: usize, turn: Turn) {
+        let (row, before) = (self.rows[index], self.now.place());
         self.now.apply(row);
+        let after = self.now.place();
+        (self.tell)(Step { row: Some(row), roster: None, turn, before, after });
     }
 
     /// The next join dated by its arrival, at most 30 s after the row at `index`.
@@ -184,6 +234,10 @@ fn told(row: &Change) -> bool {
 }
 
 impl Person {
+    fn place(&self) -> (Option<State>, Option<Scope>) {
+        (self.state, self.scope)
+    }
+
     /// Whether the fact can happen now. While nothing is known, everything can.
     fn can(&self, row: &Change) -> bool {
         let Some(now) = self.state else { return true };

@@ -92,7 +92,9 @@ impl Payload for Changed {
         };
         out.put(Change::Presence { uid: self.user.uid.clone(), telling: row.telling(fact.stamp(rank::FACT)) });
         if let Some((platform, connected_at, open)) = &self.connection {
-            let row = Connection { open: Some(Some(*open)), seen_at: open.then_some(Some(at)) };
+            // A disconnect alone tells nothing of when it was open but its beginning.
+            let seen_at = if *open { at } else { connected_at.unwrap_or_default() };
+            let row = Connection { open: Some(Some(*open)), seen_at: Some(Some(seen_at)) };
             out.put(Change::Connection {
                 uid: self.user.uid.clone(),
                 platform: platform.clone(),

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use chatfold::envelope::Envelope;
+use chatfold::explain::{Entity, EntityError, State, explain};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
 use chatfold::rebuild::{Verified, verify};
@@ -122,6 +123,49 @@ impl Harness {
             Ok(cells.collect::<rusqlite::Result<Vec<String>>>()?.join("|"))
         });
         rows.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Explains every entity of the file: what its deliveries come to is what its rows say, every fact that its
+    /// registers name is listed, and the whole log is read for none but what a replay dated and for messages, an edit
+    /// of which may be told by a copy alone. How many there are.
+    pub fn explain_all(&self, claim: &str) -> usize {
+        let replayed = self.ask("SELECT count(*) FROM events WHERE occurred_from = 'feed'") != "0";
+        let entities = self.entities();
+        for (app, entity) in &entities {
+            let stored = sqlite::explain::stored(&self.conn, app, entity).unwrap();
+            for all in [false, true] {
+                let it = explain(&self.conn, app, entity, all).unwrap().unwrap();
+                assert!(it.agrees, "{claim}: {entity} of {app}: {it:#?}");
+                let by_a_copy = matches!(&stored, State::Message(message) if !message.edits.is_empty());
+                assert!(all || replayed || by_a_copy || !it.scanned, "{claim}: {entity} of {app} needed the whole log");
+                let listed: Vec<i64> = it.deliveries.iter().map(|delivery| delivery.seq).collect();
+                assert!(listed.is_sorted());
+                let met = it.deliveries.iter().flat_map(|it| &it.effects).flat_map(|it| [it.against, it.replaced_by]);
+                for seq in stored.seqs().into_iter().chain(met.flatten()) {
+                    assert!(listed.contains(&seq), "{claim}: {entity} of {app} does not list #{seq}");
+                }
+            }
+        }
+        entities.len()
+    }
+
+    fn entities(&self) -> Vec<(String, Entity)> {
+        let sql = "
+            SELECT app_id, 'message:' || message_id, NULL FROM messages
+            UNION ALL SELECT app_id, 'user:' || uid, NULL FROM users
+            UNION ALL SELECT app_id, 'group:' || guid, NULL FROM groups
+            UNION ALL SELECT app_id, guid, uid FROM memberships
+            UNION ALL SELECT DISTINCT app_id, 'call:' || iif(session_key LIKE 's:%', substr(session_key, 3), session_key), NULL FROM call_sessions";
+        let mut statement = self.conn.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| {
+            let (app, id, uid): (String, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let entity = match uid {
+                Some(uid) => Entity::Membership { guid: id, uid },
+                None => Entity::parse::<EntityError>(&id, |_, _| Ok(true)).unwrap(),
+            };
+            Ok((app, entity))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
     }
 
     /// Folds the whole log aside and compares, as `chatfold verify` does.

@@ -3,11 +3,11 @@
 use super::membership;
 use super::rows::{At, Table};
 use crate::change::Group;
-use crate::ids::{Time, TimeSource};
-use crate::lifecycle::{Deletion, Lifecycle};
+use crate::ids::Time;
+use crate::lifecycle::Lifecycle;
 use crate::merge::{Row, Telling, Value};
 use crate::store::StoreError;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use std::sync::LazyLock;
 
 /// The last two fields share one column: the owner as told, else as snapshots say.
@@ -45,12 +45,9 @@ pub(super) fn put(at: &At<'_>, guid: &str, telling: Telling) -> Result<(), Store
     if telling.fields.is_empty() && at.conn.prepare_cached(EXISTS)?.exists((at.app_id, guid))? {
         return Ok(());
     }
-    let known = GROUPS.load(at.conn, &[&at.app_id, &guid])?;
+    let known = stored(at.conn, at.app_id, guid)?;
     let new = known.is_none();
-    let mut row = known.map_or_else(|| Row::new(Group::COLUMNS.len()), |(row, _)| row);
-    if row.keys[OWNER].is_none() {
-        row.values[OWNER_COPY] = std::mem::replace(&mut row.values[OWNER], Value::Null);
-    }
+    let mut row = known.unwrap_or_else(|| Row::new(Group::COLUMNS.len()));
     if row.merge(Group::RULES, telling) || new {
         if row.keys[OWNER].is_none() {
             row.values[OWNER] = std::mem::replace(&mut row.values[OWNER_COPY], Value::Null);
@@ -60,9 +57,20 @@ pub(super) fn put(at: &At<'_>, guid: &str, telling: Telling) -> Result<(), Store
     Ok(())
 }
 
-fn lifecycle(at: &At<'_>, guid: &str) -> Result<Lifecycle, StoreError> {
+/// The registers of a group, each where it belongs.
+pub(super) fn stored(conn: &Connection, app_id: &str, guid: &str) -> Result<Option<Row>, StoreError> {
+    Ok(GROUPS.load(conn, &[&app_id, &guid])?.map(|(mut row, _)| {
+        if row.keys[OWNER].is_none() {
+            row.values[OWNER_COPY] = std::mem::replace(&mut row.values[OWNER], Value::Null);
+        }
+        row
+    }))
+}
+
+/// What was heard of a guid's creations and deletions.
+pub(super) fn lifecycle(conn: &Connection, app_id: &str, guid: &str) -> Result<Lifecycle, StoreError> {
     let stored: Option<String> =
-        at.conn.prepare_cached(LIFECYCLE)?.query_row((at.app_id, guid), |row| row.get(0)).optional()?;
+        conn.prepare_cached(LIFECYCLE)?.query_row((app_id, guid), |row| row.get(0)).optional()?;
     Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
@@ -75,7 +83,7 @@ fn write_lifecycle(at: &At<'_>, guid: &str, lifecycle: &Lifecycle) -> Result<(),
 
 /// A creation is a complete roster of the creator alone, and may revive a deleted group.
 pub(super) fn put_creation(at: &At<'_>, guid: &str, created_at: Time) -> Result<(), StoreError> {
-    let mut known = lifecycle(at, guid)?;
+    let mut known = lifecycle(at.conn, at.app_id, guid)?;
     known.created.insert(created_at.0);
     write_lifecycle(at, guid, &known)?;
     at.conn.prepare_cached(ROSTER)?.execute((at.app_id, guid, created_at.0, at.fact.fingerprint, at.fact.seq))?;
@@ -84,14 +92,7 @@ pub(super) fn put_creation(at: &At<'_>, guid: &str, created_at: Time) -> Result<
 }
 
 pub(super) fn put_deletion(at: &At<'_>, guid: &str, created_at: Option<Time>) -> Result<(), StoreError> {
-    let mut known = lifecycle(at, guid)?;
-    known.deleted.push(Deletion {
-        of: created_at.map(|time| time.0),
-        at: at.fact.when().resolve(known.known_at()),
-        occurred_at: at.fact.occurred_at.0,
-        seq: at.fact.seq,
-        feed: at.fact.occurred_from == TimeSource::Feed,
-    });
-    known.deleted.sort_by_key(|deletion| (deletion.at, deletion.of, deletion.seq));
+    let mut known = lifecycle(at.conn, at.app_id, guid)?;
+    known.delete(at.fact, created_at);
     write_lifecycle(at, guid, &known)
 }

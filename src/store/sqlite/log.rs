@@ -197,29 +197,30 @@ pub struct Logged {
 /// Events after a log position, oldest first.
 pub fn after(conn: &Connection, seq: i64, limit: usize) -> Result<Vec<Logged>, StoreError> {
     let mut statement = conn.prepare_cached(AFTER)?;
-    let rows = statement.query_map((seq, limit as i64), |row| {
-        let floor: Option<i64> = row.get("floor_at")?;
-        Ok(Logged {
-            app_id: row.get("app_id")?,
-            region: row.get("region")?,
-            webhook_id: row.get("webhook_id")?,
-            fact: Fact {
-                seq: row.get("seq")?,
-                trigger: row.get("trigger")?,
-                received_at: Time(row.get("received_at")?),
-                occurred_at: Time(row.get("occurred_at")?),
-                occurred_from: TimeSource::from_word(&row.get::<_, String>("occurred_from")?)
-                    .unwrap_or(TimeSource::Told),
-                floor: floor.filter(|floor| *floor >= 0).map(Time),
-                fingerprint: row.get("fingerprint")?,
-            },
-            outcome: Outcome::from_word(&row.get::<_, String>("outcome")?).unwrap_or(Outcome::Ignored),
-            reason: row.get("reason")?,
-            has_secret: row.get("has_secret")?,
-            body: row.get("body")?,
-        })
-    })?;
+    let rows = statement.query_map((seq, limit as i64), logged)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
+    let floor: Option<i64> = row.get("floor_at")?;
+    Ok(Logged {
+        app_id: row.get("app_id")?,
+        region: row.get("region")?,
+        webhook_id: row.get("webhook_id")?,
+        fact: Fact {
+            seq: row.get("seq")?,
+            trigger: row.get("trigger")?,
+            received_at: Time(row.get("received_at")?),
+            occurred_at: Time(row.get("occurred_at")?),
+            occurred_from: TimeSource::from_word(&row.get::<_, String>("occurred_from")?).unwrap_or(TimeSource::Told),
+            floor: floor.filter(|floor| *floor >= 0).map(Time),
+            fingerprint: row.get("fingerprint")?,
+        },
+        outcome: Outcome::from_word(&row.get::<_, String>("outcome")?).unwrap_or(Outcome::Ignored),
+        reason: row.get("reason")?,
+        has_secret: row.get("has_secret")?,
+        body: row.get("body")?,
+    })
 }
 
 /// Tables that are folded from the log, and can be dropped.

@@ -4,7 +4,7 @@ use super::rows::At;
 use crate::change::MembershipChange;
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::merge::When;
-use crate::standing::{Change, Roster, Standing, standing};
+use crate::standing::{self, Change, Roster, Standing, standing};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -56,24 +56,19 @@ pub(super) fn restand_group(at: &At<'_>, guid: &str) -> Result<(), StoreError> {
     people.iter().try_for_each(|uid| restand(at, guid, uid, &rosters))
 }
 
-/// A fact dated by its arrival is not older than the newest complete list read before it; a replayed one is ordered
-/// against what is known, lists included.
 fn order_at(at: &At<'_>, change: &MembershipChange) -> Result<i64, StoreError> {
     if at.fact.occurred_from == TimeSource::Told {
         return Ok(at.fact.occurred_at.0);
     }
     let roster: Option<i64> =
         at.conn.prepare_cached(NEWEST_ROSTER)?.query_row((at.app_id, &change.guid), |row| row.get(0))?;
-    match at.fact.when() {
-        When::At(time) => Ok(time.0.max(roster.unwrap_or(0))),
-        feed @ When::Feed { .. } => {
-            let known: Option<i64> = at
-                .conn
-                .prepare_cached(NEWEST_KNOWN)?
-                .query_row((at.app_id, &change.guid, &change.uid), |row| row.get(0))?;
-            Ok(feed.resolve(known.max(roster)))
+    let known: Option<i64> = match at.fact.when() {
+        When::At(_) => None,
+        When::Feed { .. } => {
+            at.conn.prepare_cached(NEWEST_KNOWN)?.query_row((at.app_id, &change.guid, &change.uid), |row| row.get(0))?
         }
-    }
+    };
+    Ok(standing::order_at(at.fact, known, roster))
 }
 
 fn restand(at: &At<'_>, guid: &str, uid: &str, rosters: &[Roster]) -> Result<(), StoreError> {

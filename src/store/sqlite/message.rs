@@ -6,8 +6,8 @@ use crate::ids::{ReceiverType, conversation_id, id_order};
 use crate::json::{Document, Json};
 use crate::merge::{Row, Telling, Value};
 use crate::store::StoreError;
-use rusqlite::OptionalExtension;
 use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
@@ -156,8 +156,19 @@ fn attachments(listed: Option<&str>, url: Option<&str>) -> Option<String> {
         .or_else(|| url.filter(|url| url.starts_with('"') && *url != "\"\"").map(|url| format!("[{{\"url\":{url}}}]")))
 }
 
-fn load(at: &At<'_>, message_id: &str) -> Result<Merged, StoreError> {
-    let Some((mut row, extras)) = MESSAGES.load(at.conn, &[&at.app_id, &message_id])? else {
+/// The registers of a message, and whether it is deleted.
+pub(super) fn stored(conn: &Connection, app_id: &str, message_id: &str) -> Result<Option<(Row, bool)>, StoreError> {
+    let message = load(conn, app_id, message_id)?;
+    Ok((!message.new).then_some((message.row, message.deleted)))
+}
+
+/// The registers of a verdict.
+pub(super) fn stored_verdict(conn: &Connection, app_id: &str, message_id: &str) -> Result<Option<Row>, StoreError> {
+    Ok(MODERATION.load(conn, &[&app_id, &message_id])?.map(|(row, _)| row))
+}
+
+fn load(conn: &Connection, app_id: &str, message_id: &str) -> Result<Merged, StoreError> {
+    let Some((mut row, extras)) = MESSAGES.load(conn, &[&app_id, &message_id])? else {
         return Ok(Merged { row: Row::new(Message::COLUMNS.len()), deleted: false, blocked: false, new: true });
     };
     let flag = |at: usize| matches!(extras.get(at), Some(SqlValue::Integer(1)));
@@ -172,7 +183,7 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
     if silent && at.conn.prepare_cached(EXISTS)?.exists((at.app_id, message_id))? {
         return Ok(());
     }
-    let mut message = load(at, message_id)?;
+    let mut message = load(at.conn, at.app_id, message_id)?;
     let before = (message.listing(), field(&message.row, "tags"), field(&message.row, "mentions"));
     let mut changed = message.row.merge(Message::RULES, telling) || message.new;
     if deleted && !message.deleted {
@@ -270,14 +281,14 @@ pub(super) fn put_conversation(at: &At<'_>, conversation: &Conversation) -> Resu
 
 /// Merges a verdict; the message is hidden while it is disapproved.
 pub(super) fn put_moderation(at: &At<'_>, message_id: &str, telling: Telling) -> Result<(), StoreError> {
-    let known = MODERATION.load(at.conn, &[&at.app_id, &message_id])?;
-    let mut row = known.map_or_else(|| Row::new(Moderation::COLUMNS.len()), |(row, _)| row);
+    let known = stored_verdict(at.conn, at.app_id, message_id)?;
+    let mut row = known.unwrap_or_else(|| Row::new(Moderation::COLUMNS.len()));
     if !row.merge(Moderation::RULES, telling) {
         return Ok(());
     }
     MODERATION.write(at.conn, &[&at.app_id, &message_id], &row, &[])?;
     let blocked = row.values[0].text() == Some("disapproved");
-    let mut message = load(at, message_id)?;
+    let mut message = load(at.conn, at.app_id, message_id)?;
     if message.blocked != blocked || message.new {
         let before = message.listing();
         message.blocked = blocked;

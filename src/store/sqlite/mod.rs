@@ -19,6 +19,7 @@ mod write;
 
 pub mod aside;
 pub mod compare;
+pub mod explain;
 pub mod inspect;
 pub mod log;
 pub mod read;

@@ -1,0 +1,40 @@
+//! Who blocks whom: a register a pair, which also remembers the blocks since the newest unblock (contract 4.2).
+
+use crate::merge::{Fact, Key, rank};
+use serde::{Deserialize, Serialize};
+
+/// A fact's order key, and what people see of its time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Dated {
+    pub at: i64,
+    pub seq: i64,
+    pub occurred_at: i64,
+    pub from: String,
+}
+
+/// What decides about one pair.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    pub unblocked: Option<Dated>,
+    /// Newer than that; the earliest is `since`.
+    pub blocked: Vec<Dated>,
+}
+
+impl Facts {
+    /// Takes one more fact; gives its place among them.
+    pub fn add(&mut self, fact: &Fact, blocks: bool) -> Dated {
+        let known = self.blocked.iter().chain(&self.unblocked).map(|dated| dated.at).max();
+        let Key { at, seq, .. } = fact.stamp(rank::FACT).key(known);
+        let from = fact.occurred_from.as_str().to_owned();
+        let dated = Dated { at, seq, occurred_at: fact.occurred_at.0, from };
+        if blocks {
+            self.blocked.push(dated.clone());
+        } else {
+            self.unblocked = self.unblocked.take().max(Some(dated.clone()));
+        }
+        let ended = &self.unblocked;
+        self.blocked.retain(|block| Some(block) > ended.as_ref());
+        self.blocked.sort();
+        dated
+    }
+}

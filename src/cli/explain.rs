@@ -1,0 +1,77 @@
+//! `chatfold explain`: why the tables say what they say about one entity.
+
+use crate::config::{Config, ConfigError};
+use crate::explain::{self, Entity, EntityError};
+use crate::store::StoreError;
+use crate::store::sqlite::{explain as store, inspect};
+use clap::Args;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What to explain, and how to print it.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION
+    #[arg(value_name = "ENTITY")]
+    pub entity: String,
+    /// Of this app [default: default_app, else the file's only app]
+    #[arg(long, value_name = "APP_ID")]
+    pub app: Option<String>,
+    /// Read the whole log of the app, and list the copies that decided nothing too
+    #[arg(long)]
+    pub all: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What was asked for is no entity, or the file cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Explains, in one snapshot. Reads only; a server may be running. Exit code 1 where the file knows no such entity.
+pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let conn = inspect::open_file(&config.db)?;
+    store::snapshot(&conn)?;
+    let app_id = app(config, args, &store::apps(&conn)?)?;
+    let entity =
+        Entity::parse::<AskError>(&args.entity, |guid, uid| Ok(store::has_membership(&conn, &app_id, guid, uid)?));
+    let entity = match entity {
+        Ok(entity) => entity,
+        Err(AskError::Entity(error)) => return Err(ConfigError(error.to_string()).into()),
+        Err(AskError::Store(error)) => return Err(error.into()),
+    };
+    let mut found = explain::explain(&conn, &app_id, &entity, args.all)?;
+    if let (None, Entity::Call(id)) = (&found, &entity) {
+        // Where no session id was told, the call goes by the id of its message.
+        found = explain::explain(&conn, &app_id, &Entity::Call(format!("m:{id}")), args.all)?;
+    }
+    let Some(explanation) = found else {
+        anyhow::bail!("app {app_id} in {} knows nothing of {entity}", config.db.display());
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if args.json {
+        serde_json::to_writer(&mut out, &explanation)?;
+        writeln!(out)?;
+    } else {
+        explain::write(&explanation, &mut out)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn app(config: &Config, args: &ExplainArgs, apps: &[String]) -> Result<String, ConfigError> {
+    let held =
+        || format!("{} holds {}", config.db.display(), if apps.is_empty() { "none".into() } else { apps.join(", ") });
+    match (args.app.as_ref().or(config.default_app.as_ref()), apps) {
+        (Some(app), apps) if apps.contains(app) => Ok(app.clone()),
+        (Some(app), _) => Err(ConfigError(format!("no app {app}: {}", held()))),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => Err(ConfigError(format!("name the app with --app: {}", held()))),
+    }
+}

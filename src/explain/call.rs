@@ -1,0 +1,100 @@
+//! A session id: its instances, and which fact went to which and why.
+
+use super::Effect;
+use super::replay::Replay;
+use super::state::{Outline, State};
+use crate::change::Change;
+use crate::ids::Time;
+use crate::sessions::{CallFact, Instance, News, Occupant, Why, sessions_with_facts};
+use serde_json::json;
+
+impl Replay<'_> {
+    /// Takes what is about this session; true if it was.
+    pub(super) fn call(&mut self, change: &Change) -> bool {
+        let (State::Call(call), Change::Call { session_key, fact }) = (&mut self.state, change) else { return false };
+        let own = *session_key == self.entity.session_key();
+        if own {
+            call.facts.push(fact.clone());
+        }
+        own
+    }
+
+    /// Decides the instances, and tells of each fact where it went.
+    pub(super) fn place(&mut self) {
+        let State::Call(call) = &mut self.state else { return };
+        let found = sessions_with_facts(&call.facts);
+        call.instances = found.iter().map(|(instance, _)| Outline::from(instance)).collect();
+        let mut effects = Vec::new();
+        for (instance, placed) in &found {
+            let name = name(instance);
+            for (seq, why) in placed {
+                let told = call.facts.iter().find(|fact| fact.seq == *seq).map(said).unwrap_or_default();
+                effects.push((
+                    *seq,
+                    Effect {
+                        register: "instance".into(),
+                        value: json!({ "told": told, "ledTo": name }),
+                        won: true,
+                        same: false,
+                        rule: words(*why).into(),
+                        against: None,
+                        replaced_by: None,
+                    },
+                ));
+            }
+        }
+        for (seq, effect) in effects {
+            self.effect(seq, effect);
+        }
+    }
+}
+
+/// What an instance is called.
+fn name(instance: &Instance) -> String {
+    let kind = instance.kind.as_str();
+    match instance.anchor.0 {
+        0 => format!("the {kind} whose start nobody told"),
+        _ => format!("the {kind} of {}", instance.anchor),
+    }
+}
+
+fn words(why: Why) -> &'static str {
+    match why {
+        Why::Start => "it tells that start; starts within 5 s of each other are one",
+        Why::Closes => "an end that tells no start closes the newest that is open",
+        Why::Answered => "media began within 10 minutes of its initiation, and it had not failed before",
+        Why::Unanswered => {
+            "no media began within 10 minutes of its initiation before it failed: an instance of its own"
+        }
+        Why::Holds => "it happened while that lasted",
+        Why::Early => "that starts within 10 s after",
+        Why::Open => "the newest that was still open",
+        Why::Late => "the last before it, ended not long ago",
+        Why::Startless => "no start fits it",
+    }
+}
+
+fn said(fact: &CallFact) -> String {
+    let time = |ms: &Option<i64>| ms.map_or_else(|| "a time not told".to_owned(), |ms| Time(ms).rfc3339());
+    match &fact.news {
+        News::Started { created_at, .. } => format!("started at {}", Time(*created_at)),
+        News::Ended { ended_at, occupants, .. } => {
+            format!("ended at {}, {} occupants", Time(*ended_at), occupants.len())
+        }
+        News::Occupant { occupant, .. } if occupant.left_at.is_some() => {
+            format!("{} left at {}", who(occupant), time(&occupant.left_at))
+        }
+        News::Occupant { occupant, .. } => format!("{} joined at {}", who(occupant), time(&occupant.joined_at)),
+        News::Signal(signal) => {
+            let status = signal.status.as_deref().unwrap_or("signal");
+            let initiated = signal.initiated_at.map(|at| format!(", initiated at {}", Time(at))).unwrap_or_default();
+            format!("{status}{initiated}")
+        }
+        News::Recording { started_at, .. } => format!("recording from {}", time(started_at)),
+        News::Transcript { id, started_at, .. } => format!("transcript {id} from {}", time(started_at)),
+    }
+}
+
+fn who(occupant: &Occupant) -> &str {
+    occupant.uid.as_deref().or(occupant.name.as_deref()).unwrap_or("somebody")
+}

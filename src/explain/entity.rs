@@ -1,0 +1,132 @@
+//! What is to be explained: `kind:id`.
+
+use std::fmt;
+
+/// One entity. Ids may hold any character, `:` and `/` too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entity {
+    Group(String),
+    Membership { guid: String, uid: String },
+    Message(String),
+    User(String),
+    Call(String),
+}
+
+/// What was asked for is no entity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntityError {
+    #[error("{0}: expected group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION")]
+    Unknown(String),
+    #[error("membership:{text} fits several: {fitting}. Write % as %25 and / as %2F inside guid and uid, and nothing else", fitting = .fitting.join(", "))]
+    Ambiguous { text: String, fitting: Vec<String> },
+}
+
+impl Entity {
+    /// Reads `kind:id`. The kind ends at the first `:`. A membership is split at each `/` in turn: `exists` says which
+    /// of these there is; ids with `%25` and `%2F` for `%` and `/` are tried too. Where none exists, the first `/` splits.
+    pub fn parse<E: From<EntityError>>(
+        text: &str,
+        mut exists: impl FnMut(&str, &str) -> Result<bool, E>,
+    ) -> Result<Self, E> {
+        let unknown = || EntityError::Unknown(text.to_owned());
+        let (kind, id) = text.split_once(':').filter(|(_, id)| !id.is_empty()).ok_or_else(unknown)?;
+        let id = id.to_owned();
+        let (guid, uid) = match kind {
+            "group" => return Ok(Self::Group(id)),
+            "message" => return Ok(Self::Message(id)),
+            "user" => return Ok(Self::User(id)),
+            "call" => return Ok(Self::Call(id)),
+            "membership" => id.split_once('/').ok_or_else(unknown)?,
+            _ => return Err(unknown().into()),
+        };
+        let mut pairs: Vec<(String, String)> =
+            id.match_indices('/').map(|(at, _)| (id[..at].to_owned(), id[at + 1..].to_owned())).collect();
+        let plain = |part: &str| part.replace("%2F", "/").replace("%25", "%");
+        let escaped = (plain(guid), plain(uid));
+        if !uid.contains('/') && !pairs.contains(&escaped) {
+            pairs.push(escaped);
+        }
+        let mut fitting = Vec::new();
+        for (guid, uid) in pairs {
+            if exists(&guid, &uid)? {
+                fitting.push(Self::Membership { guid, uid });
+            }
+        }
+        if fitting.len() > 1 {
+            let fitting = fitting.iter().map(Self::to_string).collect();
+            return Err(EntityError::Ambiguous { text: id, fitting }.into());
+        }
+        Ok(fitting.pop().unwrap_or_else(|| Self::Membership { guid: guid.to_owned(), uid: uid.to_owned() }))
+    }
+
+    /// Kinds and keys under which `event_refs` may know it.
+    pub fn refs(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Group(guid) => vec![("group", guid.clone())],
+            Self::Membership { guid, uid } => vec![("membership", format!("{}/{}", escape(guid), escape(uid)))],
+            Self::Message(id) => vec![("message", id.clone())],
+            Self::User(uid) => vec![("user", uid.clone())],
+            Self::Call(_) => vec![("call", self.session_key())],
+        }
+    }
+
+    /// The key of a call's session. Where no session id was told it is the message id, asked for as `call:m:ID`.
+    pub fn session_key(&self) -> String {
+        match self {
+            Self::Call(id) if id.starts_with("m:") => id.clone(),
+            Self::Call(id) => format!("s:{id}"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// As `event_refs` writes a part of a key.
+fn escape(part: &str) -> String {
+    part.replace('%', "%25").replace('/', "%2F")
+}
+
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(guid) => write!(f, "group:{guid}"),
+            Self::Membership { guid, uid } if guid.contains(['/', '%']) || uid.contains(['/', '%']) => {
+                write!(f, "membership:{}/{}", escape(guid), escape(uid))
+            }
+            Self::Membership { guid, uid } => write!(f, "membership:{guid}/{uid}"),
+            Self::Message(id) => write!(f, "message:{id}"),
+            Self::User(uid) => write!(f, "user:{uid}"),
+            Self::Call(id) => write!(f, "call:{id}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, there: &[(&str, &str)]) -> Result<Entity, EntityError> {
+        Entity::parse(text, |guid, uid| Ok(there.contains(&(guid, uid))))
+    }
+
+    fn membership(guid: &str, uid: &str) -> Entity {
+        Entity::Membership { guid: guid.into(), uid: uid.into() }
+    }
+
+    #[test]
+    fn a_membership_is_split_where_there_is_one() {
+        assert_eq!(parse("membership:g:1/ann", &[]), Ok(membership("g:1", "ann")));
+        assert_eq!(parse("membership:a/b/c", &[("a/b", "c")]), Ok(membership("a/b", "c")));
+        assert_eq!(parse("membership:a%2Fb/c", &[("a/b", "c")]), Ok(membership("a/b", "c")));
+        let both = parse("membership:a/b/c", &[("a", "b/c"), ("a/b", "c")]);
+        let fitting = vec!["membership:a/b%2Fc".to_owned(), "membership:a%2Fb/c".to_owned()];
+        assert_eq!(both, Err(EntityError::Ambiguous { text: "a/b/c".into(), fitting }));
+    }
+
+    #[test]
+    fn what_names_no_entity_is_refused() {
+        for text in ["", "ann", "group:", "membership:g", "room:7"] {
+            assert_eq!(parse(text, &[]), Err(EntityError::Unknown(text.into())));
+        }
+        assert_eq!(parse("message:a:b", &[]), Ok(Entity::Message("a:b".into())));
+    }
+}

@@ -1,0 +1,200 @@
+//! From the file to the answer: which events, replayed, compared with what the tables hold.
+
+use super::replay::Replay;
+use super::state::{State, source};
+use super::{Delivery, Entity, Explanation, value};
+use crate::ids::Time;
+use crate::json::{Document, Json};
+use crate::store::StoreError;
+use crate::store::sqlite::{Connection, explain as store, log::newest_seq};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Events read at once.
+const CHUNK: usize = 1_000;
+/// No id lies deeper in a delivery.
+const DEPTH: usize = 12;
+
+/// Explains one entity of one app; `None` if the file knows nothing of it. With `all`, the whole log of the app is
+/// read. The caller holds a snapshot.
+pub fn explain(conn: &Connection, app_id: &str, entity: &Entity, all: bool) -> Result<Option<Explanation>, StoreError> {
+    let stored = store::stored(conn, app_id, entity)?;
+    let is_known = stored.is_known();
+    let stored = stored.without_stubs();
+    let mut named: BTreeSet<i64> = store::about(conn, app_id, entity)?.into_iter().collect();
+    named.extend(stored.seqs());
+    let mut notes = Vec::new();
+    let mut replay = Replay::new(entity);
+    if !all {
+        for seq in &named {
+            store::event(conn, app_id, *seq)?.iter().for_each(|heard| replay.take(heard));
+        }
+        replay.finish();
+        replay.state = replay.state.without_stubs();
+    }
+    let scanned = all || replay.state != stored;
+    if scanned {
+        replay = scan(conn, app_id, entity)?;
+    }
+    let agrees = replay.state == stored;
+    if replay.deliveries.is_empty() && !is_known {
+        return Ok(None);
+    }
+    let mut deliveries = std::mem::take(&mut replay.deliveries);
+    let listed = deliveries.len();
+    if scanned && !all {
+        notes.push("The deliveries about it alone give another row than the tables hold (a copy that lost since was known when a replayed fact was dated, or a copy alone told of an edit), so the whole log was read.".into());
+        let kept = kept(&deliveries, named);
+        deliveries.retain(|delivery| kept.contains(&delivery.seq));
+    }
+    if !agrees {
+        notes.push(
+            "The deliveries, merged again, do NOT give the row that the tables hold: run `chatfold verify`.".into(),
+        );
+    }
+    if deliveries.is_empty() {
+        notes.push("Only heard of: no delivery is about it, others name it. --all lists these.".into());
+    }
+    about_answer(conn, app_id, entity, &stored, &mut notes)?;
+    let mut tables = Map::new();
+    let mut row = None;
+    for (at, (table, rows)) in store::tables(conn, app_id, entity)?.into_iter().enumerate() {
+        let mut rows = rows.into_iter().map(read);
+        if at == 0 && !matches!(entity, Entity::Call(_)) {
+            row = rows.next();
+        } else {
+            tables.insert(table.to_owned(), rows.map(Value::Object).collect());
+        }
+    }
+    Ok(Some(Explanation {
+        entity: entity.to_string(),
+        app_id: app_id.to_owned(),
+        seq: newest_seq(conn)?,
+        copies_left_out: scanned.then_some((listed - deliveries.len()) as u64),
+        deliveries,
+        row,
+        tables,
+        notes,
+        agrees,
+        scanned,
+    }))
+}
+
+fn scan<'a>(conn: &Connection, app_id: &str, entity: &'a Entity) -> Result<Replay<'a>, StoreError> {
+    let mut replay = Replay::new(entity);
+    let mut after = 0;
+    loop {
+        let chunk = store::log(conn, app_id, after, CHUNK)?;
+        let Some(last) = chunk.last() else { break };
+        after = last.logged.fact.seq;
+        chunk.iter().for_each(|heard| replay.take(heard));
+    }
+    replay.finish();
+    replay.state = replay.state.without_stubs();
+    Ok(replay)
+}
+
+/// The deliveries about the entity, those that decide, and those that these are told to have met.
+fn kept(deliveries: &[Delivery], mut kept: BTreeSet<i64>) -> BTreeSet<i64> {
+    let decides =
+        |delivery: &&Delivery| delivery.effects.iter().any(|effect| effect.won && effect.replaced_by.is_none());
+    kept.extend(deliveries.iter().filter(decides).map(|delivery| delivery.seq));
+    loop {
+        let of_kept = deliveries.iter().filter(|delivery| kept.contains(&delivery.seq));
+        let effects = of_kept.flat_map(|delivery| &delivery.effects);
+        let met: Vec<i64> = effects.flat_map(|effect| effect.against.into_iter().chain(effect.replaced_by)).collect();
+        let before = kept.len();
+        kept.extend(met);
+        if kept.len() == before {
+            return kept;
+        }
+    }
+}
+
+fn read(row: Map<String, Value>) -> Map<String, Value> {
+    row.into_iter().map(|(column, told)| (column.clone(), value::read(&column, told))).collect()
+}
+
+/// How far the answer can be vouched for.
+fn about_answer(
+    conn: &Connection,
+    app_id: &str,
+    entity: &Entity,
+    stored: &State,
+    notes: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    match stored {
+        State::Membership(it) => {
+            if let Some(standing) = &it.standing {
+                notes.push(format!("changed_at: {}", source(standing.changed_at_from)));
+            }
+        }
+        State::Group(group) => notes.push(match (group.lifecycle.in_force(), group.lifecycle.created.last()) {
+            (Some(deletion), _) => format!("Deleted, by #{}.", deletion.seq),
+            (None, Some(created)) => format!("Alive; made at {}.", Time(*created)),
+            (None, None) => "Alive, as far as known: neither creation nor deletion was heard.".into(),
+        }),
+        State::Message(message) if message.row.as_ref().is_some_and(|row| row.keys[CATEGORY].is_none()) => {
+            notes.push("Its category is not known yet: it is in no list and reachable by its id only (4.4).".into());
+        }
+        State::Call(call) if call.instances.len() > 1 => {
+            notes.push(format!("The session id was used for {} instances.", call.instances.len()));
+        }
+        _ => {}
+    }
+    if let Entity::Membership { guid, .. } | Entity::Group(guid) = entity {
+        notes.push(match store::members_known_since(conn, app_id, guid)? {
+            Some(since) => format!("The members of the group are known for certain since {since}."),
+            None => "Neither the group's creation nor a complete member list was seen: its members are only what events told.".into(),
+        });
+    }
+    Ok(())
+}
+
+/// Place of `category` among the registers of a message.
+const CATEGORY: usize = 3;
+
+/// Whether a delivery that could not be read names the entity by its ids.
+pub(super) fn names(body: &str, entity: &Entity) -> bool {
+    let Ok(document) = Document::parse(body.as_bytes().to_vec()) else { return false };
+    let Some(data) = document.root().get("data") else { return false };
+    let has = |keys: &[&str], id: &str| holds(data, keys, id, DEPTH);
+    match entity {
+        Entity::Group(guid) => has(&["guid"], guid),
+        Entity::Membership { guid, uid } => has(&["guid"], guid) && has(&["uid"], uid),
+        Entity::Message(id) => has(&["id", "messageId"], id),
+        Entity::User(uid) => has(&["uid"], uid),
+        Entity::Call(_) => {
+            let key = entity.session_key();
+            key.strip_prefix("s:").is_some_and(|id| has(&["sessionId", "sessionid", "session_id"], id))
+        }
+    }
+}
+
+fn holds(json: Json<'_>, keys: &[&str], id: &str, depth: usize) -> bool {
+    let is_id = |value: Json<'_>| value.text().as_deref() == Some(id) || value.number() == Some(id);
+    depth > 0
+        && (json
+            .members()
+            .any(|(key, value)| (keys.contains(&key.as_ref()) && is_id(value)) || holds(value, keys, id, depth - 1))
+            || json.elements().any(|value| holds(value, keys, id, depth - 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Message;
+
+    #[test]
+    fn a_dead_letter_speaks_of_whom_it_names() {
+        let body = r#"{"data":{"group":{"guid":"g"},"members":[{"uid":7}]}}"#;
+        assert!(names(body, &Entity::Group("g".into())) && names(body, &Entity::User("7".into())));
+        assert!(names(body, &Entity::Membership { guid: "g".into(), uid: "7".into() }));
+        assert!(!names(body, &Entity::User("g".into())) && !names(body, &Entity::Message("7".into())));
+    }
+
+    #[test]
+    fn the_category_has_its_place() {
+        assert_eq!(Message::COLUMNS[CATEGORY], "category");
+    }
+}

@@ -1,0 +1,198 @@
+//! One person in one group: each fact, the rule of 4.3 that put it in its place, and the state it led to.
+
+use super::replay::Replay;
+use super::state::{State, place};
+use super::{Effect, Entity};
+use crate::change::Change;
+use crate::ids::{Scope, State as Place, Time, TimeSource};
+use crate::merge::Fact;
+use crate::standing::{self, Roster, Standing, Step, Turn, order_at, standing_telling};
+use serde_json::json;
+
+/// What a fact says of a person, in words.
+pub(super) fn said(uid: &str, state: Option<Place>, scope: Option<Scope>, old: Option<Scope>) -> String {
+    let was = old.map(|old| format!(" (was {})", old.as_str())).unwrap_or_default();
+    match (state, scope) {
+        (Some(state), Some(scope)) => format!("{uid} {} as {}", state.as_str(), scope.as_str()),
+        (Some(state), None) => format!("{uid} {}", state.as_str()),
+        (None, Some(scope)) => format!("{uid} is made {}{was}", scope.as_str()),
+        (None, None) => format!("{uid} becomes the owner"),
+    }
+}
+
+impl Replay<'_> {
+    /// Takes what is about this membership; true if it was.
+    pub(super) fn membership(&mut self, which: &str, who: &str, fact: &Fact, change: &Change) -> bool {
+        let State::Membership(membership) = &mut self.state else { return false };
+        match change {
+            Change::Creation { guid, at } if guid == which => {
+                let known = membership.rosters.iter().any(|(seq, roster)| *seq == fact.seq && roster.at == *at);
+                if !known {
+                    membership.rosters.push((fact.seq, Roster { at: *at, created: true }));
+                }
+                true
+            }
+            Change::Membership(change) if change.guid == which && change.uid == who => {
+                let states = membership.changes.iter().filter(|row| row.state.is_some() || row.scope.is_some());
+                let known = states.map(|row| row.at.0).max();
+                let roster = membership.rosters.iter().map(|(_, roster)| roster.at.0).max();
+                membership.changes.push(standing::Change {
+                    at: Time(order_at(fact, known, roster)),
+                    at_from: fact.occurred_from,
+                    seq: fact.seq,
+                    occurred_at: fact.occurred_at,
+                    received_at: fact.received_at,
+                    by: change.by.clone(),
+                    state: change.state,
+                    scope: change.scope,
+                    old_scope: change.old_scope,
+                    joined_at: change.joined_at,
+                });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Stands the facts, and tells of each the place it was given.
+    pub(super) fn stand(&mut self) {
+        let (State::Membership(membership), Entity::Membership { uid, .. }) = (&mut self.state, self.entity) else {
+            return;
+        };
+        let (standing, effects) = steps(uid, &membership.changes, &membership.rosters);
+        membership.standing = standing;
+        for (seq, effect) in effects {
+            self.effect(seq, effect);
+        }
+    }
+}
+
+/// What the facts come to, and the step that each was.
+fn steps(uid: &str, changes: &[standing::Change], lists: &[(i64, Roster)]) -> (Option<Standing>, Vec<(i64, Effect)>) {
+    let rosters: Vec<Roster> = lists.iter().map(|(_, roster)| *roster).collect();
+    let mut lists = lists.to_vec();
+    lists.sort_by_key(|(_, roster)| roster.at);
+    let mut lists = lists.into_iter();
+    let (mut effects, mut turn) = (Vec::new(), 0);
+    let standing = standing_telling(changes, &rosters, |step| {
+        turn += 1;
+        if step.roster.is_some() {
+            // Lists are taken by their time; one that names the person changes nothing and is no step.
+            let list = lists.find(|(_, roster)| Some(*roster) == step.roster);
+            effects.extend(list.map(|(seq, _)| (seq, roster(&step, turn))));
+        } else if let Some(row) = step.row {
+            effects.push((row.seq, taken(uid, row, &step, turn)));
+        }
+    });
+    (standing, effects)
+}
+
+fn taken(uid: &str, row: &standing::Change, step: &Step<'_>, turn: usize) -> Effect {
+    let by = row.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+    let told = said(uid, row.state, row.scope, row.old_scope) + &by;
+    let mut rules = vec![match step.turn {
+        Turn::Order if row.at_from == TimeSource::Arrival => {
+            format!("in the order of times, by its arrival at {}, after what was told of that second (rule 1)", row.at)
+        }
+        Turn::Order if row.at.0 == 0 => "nothing dates it, so before all that is dated (rule 1)".to_owned(),
+        Turn::Order => format!("in the order of times, at {} (rule 1)", row.at),
+        Turn::Tied => {
+            format!("one of several told for {}, taken in the order in which they can happen (rule 2)", row.at)
+        }
+        Turn::Early(seq) => format!(
+            "arrived at {}, yet taken before #{seq}, which cannot have happened without it: joins come up to 30 s late (rule 3)",
+            row.received_at
+        ),
+        Turn::Roster => String::new(),
+    }];
+    let was_in = step.before.0 == Some(Place::Joined);
+    match row.state {
+        Some(Place::Joined) if row.scope.is_none() && step.before.1.is_none() => {
+            rules.push("a join starts as participant (rule 4)".into());
+        }
+        None if !was_in && step.after.0 == Some(Place::Joined) => {
+            rules.push("it proves a member nobody told of, joined at a time unknown (rule 5)".into());
+        }
+        None if !was_in => rules.push("it makes nobody a member who is known not to be in".into()),
+        _ => {}
+    }
+    effect(&told, step, turn, rules.join("; "))
+}
+
+fn roster(step: &Step<'_>, turn: usize) -> Effect {
+    let created = step.roster.is_some_and(|roster| roster.created);
+    let at = step.roster.map(|roster| roster.at).unwrap_or_default();
+    let told = if created { format!("the group is made at {at}") } else { format!("complete member list of {at}") };
+    let rule =
+        if created { "its creator alone is in it: for everybody else an end" } else { "who is not listed is not in" };
+    effect(&told, step, turn, rule.to_owned())
+}
+
+fn effect(told: &str, step: &Step<'_>, turn: usize, rule: String) -> Effect {
+    Effect {
+        register: "membership".into(),
+        value: json!({ "turn": turn, "told": told, "ledTo": place(step.after) }),
+        won: step.before != step.after,
+        same: false,
+        rule,
+        against: if let Turn::Early(seq) = step.turn { Some(seq) } else { None },
+        replaced_by: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: i64, at: i64, from: TimeSource, state: Option<Place>, scope: Option<Scope>) -> standing::Change {
+        let at = Time(at * 1000);
+        let (by, old_scope, joined_at) = (None, None, None);
+        standing::Change {
+            at,
+            at_from: from,
+            seq,
+            occurred_at: at,
+            received_at: at,
+            by,
+            state,
+            scope,
+            old_scope,
+            joined_at,
+        }
+    }
+
+    fn told(changes: &[standing::Change], lists: &[(i64, Roster)]) -> Vec<(i64, String)> {
+        let words = |(seq, effect): (i64, Effect)| {
+            let text = |name: &str| effect.value[name].as_str().unwrap_or_default().to_owned();
+            (seq, format!("{} -> {}: {}", text("told"), text("ledTo"), effect.rule))
+        };
+        steps("bob", changes, lists).1.into_iter().map(words).collect()
+    }
+
+    #[test]
+    fn each_rule_has_its_words() {
+        use TimeSource::{Arrival, Told};
+        let join = |seq, at, from| row(seq, at, from, Some(Place::Joined), None);
+        let leave = |seq, at| row(seq, at, Told, Some(Place::Left), None);
+        let tied = told(&[leave(1, 5), join(2, 5, Told), join(3, 1, Told)], &[]);
+        assert_eq!(tied[0].0, 3);
+        assert!(tied[0].1.ends_with("(rule 1); a join starts as participant (rule 4)"), "{tied:?}");
+        assert!(tied[1].0 == 1 && tied[1].1.contains("in which they can happen (rule 2)"), "{tied:?}");
+        let early = told(
+            &[join(1, 1, Told), leave(2, 2), row(3, 10, Told, Some(Place::Kicked), None), join(4, 12, Arrival)],
+            &[],
+        );
+        assert!(
+            early[2].0 == 4 && early[2].1.contains("taken before #3") && early[2].1.contains("(rule 3)"),
+            "{early:?}"
+        );
+        let proved = told(&[row(1, 5, Told, None, Some(Scope::Admin))], &[]);
+        assert!(proved[0].1.starts_with("bob is made admin -> joined as admin") && proved[0].1.contains("(rule 5)"));
+        let list = [(7, Roster { at: Time(9_000), created: false })];
+        let absent = told(&[join(1, 5, Told)], &list);
+        assert_eq!(
+            absent[1],
+            (7, "complete member list of 1970-01-01T00:00:09Z -> absent: who is not listed is not in".into())
+        );
+    }
+}
