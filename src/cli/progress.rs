@@ -26,8 +26,10 @@ impl Bar {
         if !std::io::stderr().is_terminal() {
             if new || self.told.elapsed() >= LINES {
                 self.told = Instant::now();
-                let of = if total > 0 { format!(" of {}", HumanCount(total)) } else { String::new() };
-                eprintln!("{}: {}{of}", words(phase), HumanCount(done));
+                match total {
+                    0 => eprintln!("{}", words(phase)),
+                    _ => eprintln!("{}: {} of {}", words(phase), HumanCount(done), HumanCount(total)),
+                }
             }
             return;
         }

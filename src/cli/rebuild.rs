@@ -80,7 +80,7 @@ fn print(rebuilt: &Value, out: &mut impl Write) -> std::io::Result<()> {
         let same = if then["hash"] == now["hash"] { "same" } else { "changed" };
         vec![name, then["rows"].to_string(), now["rows"].to_string(), text(&now["hash"]), same.to_owned()]
     });
-    table::print(out, &["table", "rows before", "rows now", "state hash now", "state"], rows)?;
+    table::print(out, &["table", "rows before", "rows now", "state hash now", ""], rows)?;
     writeln!(out)?;
     for damaged in rebuilt["damaged"].as_array().into_iter().flatten() {
         writeln!(out, "the log is damaged: {}", table::printable(&text(damaged)))?;

@@ -110,15 +110,19 @@ impl Run<'_> {
         }
         check(self.stop)?;
         progress(Progress { phase: Phase::Swap, done: 0, total: 0 });
-        let swapped = self.swap(aside)?;
+        let Swapped { mut aside, before, after, retried } = self.swap(aside)?;
         progress(Progress { phase: Phase::Hash, done: 0, total: 0 });
-        let (before, after) = (
-            state::of_file(&swapped.before).map_err(StoreError::from)?,
-            state::of_file(&swapped.after).map_err(StoreError::from)?,
-        );
-        let Swapped { mut aside, retried, .. } = swapped;
-        let rebuilt =
-            Rebuilt { before, after, events: aside.events, retried, damaged: std::mem::take(&mut aside.damaged) };
+        let said = |conn| state::of_file(conn).map_err(StoreError::from);
+        let states = (said(&before)?, said(&after)?);
+        // What they see holds the WAL back.
+        drop((before, after));
+        let rebuilt = Rebuilt {
+            before: states.0,
+            after: states.1,
+            events: aside.events,
+            retried,
+            damaged: std::mem::take(&mut aside.damaged),
+        };
         drop(aside);
         // The tables are swapped whatever becomes of the old ones.
         if let Err(error) = sweep(self.path, self.host, self.stop, progress) {
