@@ -1,4 +1,4 @@
-//! Pieces that payloads share, read with tolerance: nothing but a missing identity rejects (contract 2).
+//! Pieces that payloads share, read with tolerance: nothing but a missing identity rejects.
 
 use crate::change::{Change, Changes, Group, Told, User};
 use crate::ids::{ReceiverType, Time};

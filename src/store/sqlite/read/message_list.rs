@@ -1,4 +1,4 @@
-//! Lists of messages: one index drives, the other conditions are applied to what it yields (contract 6).
+//! Lists of messages: one index drives, the other conditions are applied to what it yields.
 
 use super::list::{EXAMINED, Key, Part, Scan, run_until, scan};
 use super::{Conn, Found, List, Range, Sql, json, prepare};
