@@ -35,6 +35,30 @@ impl Asking {
     pub(super) fn new(snapshot: Snapshot, caller: Caller) -> Self {
         Self { snapshot, loaders: Loaders::default(), caller, unnamed: OnceLock::new() }
     }
+
+    /// The app a root field is about: named, or the only one it can mean.
+    pub(super) fn app(&self, named: Option<String>) -> Result<Arc<str>> {
+        if let Some(app) = named {
+            return if self.caller.may_read(&app) {
+                Ok(app.into())
+            } else {
+                Err(Code::Forbidden.error("appId: this token may not read that app"))
+            };
+        }
+        if let Some(unnamed) = self.unnamed.get() {
+            return unnamed.clone().ok_or_else(app_required);
+        }
+        let caller = &self.caller;
+        let only = match caller.apps.as_deref() {
+            Some([only]) => Some(only.clone()),
+            _ => caller.default_app.clone().filter(|app| caller.may_read(app)),
+        };
+        let app = match only {
+            Some(app) => Some(app),
+            None => self.snapshot.read(app::only)?.filter(|app| caller.may_read(app)),
+        };
+        self.unnamed.get_or_init(|| app.map(Into::into)).clone().ok_or_else(app_required)
+    }
 }
 
 /// The context, for resolvers.
@@ -65,27 +89,7 @@ impl Ask for Context<'_> {
     }
 
     fn app(&self, named: Option<String>) -> Result<Arc<str>> {
-        let asking = self.asking();
-        if let Some(app) = named {
-            return if asking.caller.may_read(&app) {
-                Ok(app.into())
-            } else {
-                Err(Code::Forbidden.error("appId: this token may not read that app"))
-            };
-        }
-        if let Some(unnamed) = asking.unnamed.get() {
-            return unnamed.clone().ok_or_else(app_required);
-        }
-        let caller = &asking.caller;
-        let only = match caller.apps.as_deref() {
-            Some([only]) => Some(only.clone()),
-            _ => caller.default_app.clone().filter(|app| caller.may_read(app)),
-        };
-        let app = match only {
-            Some(app) => Some(app),
-            None => self.read(app::only)?.filter(|app| caller.may_read(app)),
-        };
-        asking.unnamed.get_or_init(|| app.map(Into::into)).clone().ok_or_else(app_required)
+        self.asking().app(named)
     }
 
     async fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> Result<Option<K::Found>> {

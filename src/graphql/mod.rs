@@ -7,6 +7,7 @@
 mod app;
 mod block;
 mod call;
+mod change;
 mod context;
 mod conversation;
 mod enums;
@@ -31,6 +32,7 @@ mod scalars;
 mod status;
 mod user;
 
+pub use change::{ChangeFilter, Position};
 pub use context::Caller;
 pub use limits::Limits;
-pub use run::{Api, sdl};
+pub use run::{Api, Changes, sdl};

@@ -1,21 +1,24 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
+use super::change::{self, ChangeFilter, Position, Subscription};
 use super::context::{Asking, Caller};
 use super::error::{Code, complete, describe, is_request_error};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
 use super::query::Query;
 use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
-use crate::store::sqlite::read::{Snapshot, statements};
+use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
-use async_graphql::{EmptyMutation, EmptySubscription, Request, Response, Schema, ServerError, value};
+use async_graphql::futures_util::StreamExt;
+use async_graphql::parser::types::OperationType;
+use async_graphql::{EmptyMutation, Request, Response, Schema, ServerError, value};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-type Chatfold = Schema<Query, EmptyMutation, EmptySubscription>;
+type Chatfold = Schema<Query, EmptyMutation, Subscription>;
 
 /// Answers GraphQL over one file. Cheap to clone.
 #[derive(Clone)]
@@ -36,7 +39,7 @@ pub fn sdl() -> String {
 }
 
 fn schema(limits: &Limits) -> Chatfold {
-    Schema::build(Query, EmptyMutation, EmptySubscription)
+    Schema::build(Query, EmptyMutation, Subscription)
         .limit_depth(limits.depth.max(INTROSPECTION_DEPTH) as usize)
         .limit_complexity(limits.complexity)
         .limit_directives(limits.directives)
@@ -71,6 +74,51 @@ impl Api {
         })
     }
 
+    /// Whether an operation of the request is a subscription; an answer where it is no request at all.
+    pub fn is_subscription(&self, request: &mut Request) -> Result<bool, String> {
+        self.inner.check(request).map_err(|error| finish(Response::from_errors(vec![error]), None))?;
+        let operation_name = request.operation_name.clone();
+        let Ok(document) = request.parsed_query() else { return Ok(false) };
+        let named = |name: Option<&str>| operation_name.is_none() || operation_name.as_deref() == name;
+        let found = document.operations.iter().find(|(name, _)| named(name.map(async_graphql::Name::as_str)));
+        Ok(found.is_some_and(|(_, operation)| operation.node.ty == OperationType::Subscription))
+    }
+
+    /// The next answers of a subscription, in one snapshot; `position` moves on.
+    pub async fn next_changes(&self, request: Request, caller: Caller, position: Arc<Position>) -> Changes<String> {
+        let inner = Arc::clone(&self.inner);
+        let hanging_up = HangUp::default();
+        let gone = Arc::clone(&hanging_up.0);
+        let read = tokio::task::spawn_blocking(move || inner.next_changes(request, caller, &position, gone)).await;
+        read.unwrap_or_else(|error| {
+            tracing::error!(%error, "a subscription panicked");
+            let error = Code::Internal.server_error("the subscription failed: the server's log has the cause");
+            Changes { items: Vec::new(), seen: 0, error: Some(finish(Response::from_errors(vec![error]), None)) }
+        })
+    }
+
+    /// The next changes as `GET /changes` sends them: log position and JSON.
+    pub async fn next_events(
+        &self,
+        app_id: Option<String>,
+        filter: ChangeFilter,
+        caller: Caller,
+        position: Arc<Position>,
+    ) -> Changes<(i64, String)> {
+        let inner = Arc::clone(&self.inner);
+        let hanging_up = HangUp::default();
+        let gone = Arc::clone(&hanging_up.0);
+        let read = move || inner.next_events(app_id, &filter, caller, &position, gone);
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the change feed panicked");
+            Changes {
+                items: Vec::new(),
+                seen: 0,
+                error: Some("the feed failed: the server's log has the cause".into()),
+            }
+        })
+    }
+
     /// SQL statements run so far, for tests: their number must not grow with the rows.
     #[doc(hidden)]
     pub fn statements(&self) -> u64 {
@@ -87,17 +135,15 @@ impl Inner {
         if let Err(error) = self.check(&mut request) {
             return finish(Response::from_errors(vec![error]), None);
         }
-        let snapshot = match Snapshot::open(&self.pool, self.limits.timeout, gone) {
+        let snapshot = match self.snapshot(gone) {
             Ok(snapshot) => snapshot,
-            Err(error) => {
-                let (code, message) = describe(error);
-                return finish(Response::from_errors(vec![code.server_error(message)]), None);
-            }
+            Err(error) => return finish(Response::from_errors(vec![error]), None),
         };
         let shown = Shown { seq: snapshot.seq(), rebuilding: snapshot.fold_version() != FOLD_VERSION };
         let before = statements();
         let asking = Arc::new(Asking::new(snapshot, caller));
-        let response = block_on(self.schema.execute(request.data(Arc::clone(&asking))), &asking);
+        let response = block_on(self.schema.execute(request.data(Arc::clone(&asking))), &asking)
+            .unwrap_or_else(|error| Response::from_errors(vec![error]));
         self.statements.fetch_add(statements() - before, Ordering::Relaxed);
         let answer = finish(response, Some(shown));
         if answer.len() > self.limits.answer_bytes {
@@ -122,6 +168,94 @@ struct Shown {
     seq: i64,
     /// The tables are of another edition of the fold, and being made anew.
     rebuilding: bool,
+}
+
+/// One batch of the change feed.
+pub struct Changes<T> {
+    pub items: Vec<T>,
+    /// The log position of the snapshot that was read.
+    pub seen: i64,
+    /// Why it ends; nothing follows.
+    pub error: Option<String>,
+}
+
+impl<T> Changes<T> {
+    /// No connection is free: the same position is read again a little later.
+    fn not_now(error: ReadError) -> Result<Self, ServerError> {
+        if error == ReadError::Busy {
+            return Ok(Self { items: Vec::new(), seen: i64::MAX, error: None });
+        }
+        let (code, message) = describe(error);
+        Err(code.server_error(message))
+    }
+}
+
+impl Inner {
+    fn snapshot(&self, gone: Arc<AtomicBool>) -> Result<Snapshot, ServerError> {
+        Snapshot::open(&self.pool, self.limits.timeout, gone).map_err(|error| {
+            let (code, message) = describe(error);
+            code.server_error(message)
+        })
+    }
+
+    fn next_changes(
+        &self,
+        mut request: Request,
+        caller: Caller,
+        position: &Arc<Position>,
+        gone: Arc<AtomicBool>,
+    ) -> Changes<String> {
+        let failed = |error| Changes {
+            items: Vec::new(),
+            seen: 0,
+            error: Some(finish(Response::from_errors(vec![error]), None)),
+        };
+        if let Err(error) = self.check(&mut request) {
+            return failed(error);
+        }
+        let snapshot = match Snapshot::open(&self.pool, self.limits.timeout, gone) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Changes::not_now(error).unwrap_or_else(failed),
+        };
+        let shown = Shown { seq: snapshot.seq(), rebuilding: snapshot.fold_version() != FOLD_VERSION };
+        let asking = Arc::new(Asking::new(snapshot, caller));
+        let request = request.data(Arc::clone(&asking)).data(Arc::clone(position));
+        let before = position.get();
+        let answers = block_on(self.schema.execute_stream(request).collect::<Vec<_>>(), &asking);
+        let mut changes = Changes { items: Vec::new(), seen: shown.seq, error: None };
+        match answers {
+            // Nothing was subscribed to: the one answer says why.
+            Ok(mut answers) if position.get() == before && answers.first().is_some_and(Response::is_err) => {
+                changes.error = answers.pop().map(|answer| finish(answer, Some(shown)));
+            }
+            Ok(answers) => changes.items = answers.into_iter().map(|answer| finish(answer, Some(shown))).collect(),
+            Err(error) => changes.error = Some(finish(Response::from_errors(vec![error]), Some(shown))),
+        }
+        changes
+    }
+
+    fn next_events(
+        &self,
+        app_id: Option<String>,
+        filter: &ChangeFilter,
+        caller: Caller,
+        position: &Position,
+        gone: Arc<AtomicBool>,
+    ) -> Changes<(i64, String)> {
+        let failed = |message: String| Changes { items: Vec::new(), seen: 0, error: Some(message) };
+        let asking = match Snapshot::open(&self.pool, self.limits.timeout, gone) {
+            Ok(snapshot) => Asking::new(snapshot, caller),
+            Err(error) => return Changes::not_now(error).unwrap_or_else(|error| failed(error.message)),
+        };
+        let next = asking.app(app_id).and_then(|app| {
+            let changes = change::next(&asking, &app, position, None, filter)?;
+            Ok(changes.into_iter().map(|change| (change.seq, change.to_json(&app))).collect())
+        });
+        match next {
+            Ok(items) => Changes { items, seen: asking.snapshot.seq(), error: None },
+            Err(error) => failed(error.message),
+        }
+    }
 }
 
 /// Sets what every answer carries, and trims its errors.
@@ -166,22 +300,22 @@ impl Wake for Flag {
 }
 
 /// Polls until all that is left waits for the loaders, lets them look up, and goes on.
-fn block_on(request: impl Future<Output = Response>, asking: &Asking) -> Response {
+fn block_on<T>(request: impl Future<Output = T>, asking: &Asking) -> Result<T, ServerError> {
     let flag = Arc::new(Flag(AtomicBool::new(false)));
     let waker = Waker::from(Arc::clone(&flag));
     let mut request = pin!(request);
     loop {
         flag.0.store(false, Ordering::Relaxed);
         if let Poll::Ready(response) = request.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return response;
+            return Ok(response);
         }
         if asking.snapshot.is_late() {
-            let (code, message) = describe(crate::store::sqlite::read::ReadError::Timeout);
-            return Response::from_errors(vec![code.server_error(message)]);
+            let (code, message) = describe(ReadError::Timeout);
+            return Err(code.server_error(message));
         }
         if !flag.0.load(Ordering::Relaxed) && !asking.loaders.flush(&asking.snapshot) {
             tracing::error!("a request waits for nothing");
-            return Response::from_errors(vec![Code::Internal.server_error("the request stopped")]);
+            return Err(Code::Internal.server_error("the request stopped"));
         }
     }
 }

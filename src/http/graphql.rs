@@ -14,9 +14,9 @@ const VARIABLES_LIMIT: usize = 32 << 10;
 const VARIABLES_COUNT: usize = 512;
 
 /// What may be in a request. Unknown keys are left alone, as the specification asks.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Ask {
+pub(super) struct Ask {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<serde_json::Map<String, Value>>,
@@ -63,16 +63,24 @@ fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
             error.column()
         )
     })?;
-    let query = ask.query.filter(|it| !it.is_empty()).ok_or("the body has no query")?;
-    let variables = Value::Object(ask.variables.unwrap_or_default());
-    if variables.as_object().is_some_and(|it| it.len() > VARIABLES_COUNT)
-        || variables.to_string().len() > VARIABLES_LIMIT
-    {
-        return Err(format!("variables may have at most {VARIABLES_LIMIT} bytes and {VARIABLES_COUNT} names"));
+    ask.request()
+}
+
+impl Ask {
+    /// The request, within its limits.
+    pub(super) fn request(self) -> Result<async_graphql::Request, String> {
+        let Self { query, operation_name, variables } = self;
+        let query = query.filter(|it| !it.is_empty()).ok_or("there is no query")?;
+        let variables = Value::Object(variables.unwrap_or_default());
+        if variables.as_object().is_some_and(|it| it.len() > VARIABLES_COUNT)
+            || variables.to_string().len() > VARIABLES_LIMIT
+        {
+            return Err(format!("variables may have at most {VARIABLES_LIMIT} bytes and {VARIABLES_COUNT} names"));
+        }
+        let mut request = async_graphql::Request::new(query).variables(async_graphql::Variables::from_json(variables));
+        request.operation_name = operation_name;
+        Ok(request)
     }
-    let mut request = async_graphql::Request::new(query).variables(async_graphql::Variables::from_json(variables));
-    request.operation_name = ask.operation_name;
-    Ok(request)
 }
 
 /// The newer type for those who name it.

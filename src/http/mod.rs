@@ -6,6 +6,7 @@
 mod access;
 mod auth;
 mod body;
+mod changes;
 mod graphql;
 mod health;
 mod metrics;
@@ -13,6 +14,7 @@ mod problem;
 mod rebuilds;
 mod server;
 mod webhook;
+mod websocket;
 
 pub use rebuilds::ask as ask_rebuild;
 pub use server::{prepare_file, serve};
@@ -28,8 +30,9 @@ use actix_web::{App, Error, HttpResponse, web};
 use auth::Credentials;
 use body::Budget;
 use metrics::Metrics;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
@@ -45,6 +48,10 @@ struct Shared {
     metrics: Metrics,
     /// The writer met an error that forbids going on: every delivery is refused from now on.
     failed: Arc<AtomicBool>,
+    /// Becomes true when the server stops: what lives long ends.
+    stopping: watch::Sender<bool>,
+    /// Subscribers now connected, by websocket or by events.
+    subscribers: AtomicUsize,
 }
 
 impl Shared {
@@ -58,6 +65,8 @@ impl Shared {
             writer,
             api,
             failed,
+            stopping: watch::Sender::new(false),
+            subscribers: AtomicUsize::new(0),
         }
     }
 
@@ -100,7 +109,13 @@ fn app(
                 body::closing(problem::method_not_allowed("POST"), payload)
             },
         )))
-        .service(web::resource("/graphql").route(web::post().to(graphql::post)).default_service(only("POST")))
+        .service(
+            web::resource("/graphql")
+                .route(web::post().to(graphql::post))
+                .route(web::get().to(websocket::get))
+                .default_service(only("GET, POST")),
+        )
+        .service(web::resource("/changes").route(web::get().to(changes::get)).default_service(only("GET")))
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))

@@ -87,6 +87,7 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
         false => tracing::error!("stopping: the file cannot be written"),
     }
     rebuilds.stop();
+    shared.stopping.send_replace(true);
     // actix itself may wait a little longer than it was told to.
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
     server.abort();

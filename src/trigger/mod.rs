@@ -89,6 +89,11 @@ impl Ref {
         let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
         Self { kind, key: parts.join("/"), role: Role::Sets }
     }
+
+    /// The parts of a key of several.
+    pub fn parts(&self) -> Vec<String> {
+        self.key.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect()
+    }
 }
 
 /// A known trigger's `data` that does not name its entity: the dead letter's reason.

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod block;
 pub mod call;
+pub mod change;
 pub mod conversation;
 pub mod event;
 pub mod group;

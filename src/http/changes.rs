@@ -1,0 +1,189 @@
+//! The change feed: `GET /changes` as Server-Sent Events, and what both ways of following it share.
+
+use super::{Shared, access, either, problem};
+use crate::graphql::{Caller, ChangeFilter, Position};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_core::Stream;
+use serde::Deserialize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Who does not read for so long is cut off; with the last position it goes on where it was.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two signs of life.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// After a batch that could not be read for now.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Subscribers at once.
+const SUBSCRIBERS: usize = 1_000;
+
+/// One subscriber's place among all; free again when dropped.
+pub(super) struct Seat(web::Data<Shared>);
+
+impl Seat {
+    pub(super) fn take(shared: &web::Data<Shared>) -> Result<Self, HttpResponse> {
+        let seat = Self(shared.clone());
+        if shared.subscribers.fetch_add(1, Ordering::Relaxed) < SUBSCRIBERS {
+            return Ok(seat);
+        }
+        Err(problem::of(StatusCode::SERVICE_UNAVAILABLE, "too many subscribers: try again later"))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.subscribers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whom a request speaks for.
+pub(super) fn caller(shared: &Shared) -> Caller {
+    Caller { apps: None, default_app: shared.config.default_app.clone() }
+}
+
+/// Waits for the next commit; false once there is none to wait for.
+pub(super) struct Waker {
+    seq: watch::Receiver<i64>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Waker {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { seq: shared.writer.seq(), stopping: shared.stopping.subscribe() }
+    }
+
+    /// What is committed from here on wakes; call before reading.
+    pub(super) fn mark(&mut self) {
+        self.seq.mark_unchanged();
+    }
+
+    /// Rests after a batch: not at all if there is more to read, a little if it could not be read, else until a commit.
+    pub(super) async fn rest(&mut self, moved: bool, behind: bool) -> bool {
+        if *self.stopping.borrow() {
+            return false;
+        }
+        match (behind, moved) {
+            (true, true) => true,
+            (true, false) => {
+                tokio::time::sleep(PAUSE).await;
+                true
+            }
+            (false, _) => {
+                tokio::select! {
+                    woken = self.seq.changed() => woken.is_ok(),
+                    _ = self.stopping.changed() => false,
+                }
+            }
+        }
+    }
+}
+
+/// What may follow the path. A client that reconnects says the last position by `Last-Event-ID`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Question {
+    app_id: Option<String>,
+    after_seq: Option<i64>,
+    /// Divided by commas.
+    triggers: Option<String>,
+    guid: Option<String>,
+    uid: Option<String>,
+    conversation_id: Option<String>,
+}
+
+/// Answers with a stream of events, each a change.
+pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
+    either(answer(&request, &shared).await)
+}
+
+async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpResponse, HttpResponse> {
+    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+    let bad = |detail: &str| problem::of(StatusCode::BAD_REQUEST, detail);
+    let question = web::Query::<Question>::from_query(request.query_string()).map_err(|error| {
+        bad(&format!("expected appId, afterSeq (a log position), triggers, guid, uid, conversationId: {error}"))
+    })?;
+    let question = question.into_inner();
+    let last = match request.headers().get("Last-Event-ID") {
+        Some(last) => {
+            let seq = last.to_str().ok().and_then(|text| text.trim().parse().ok());
+            Some(seq.ok_or_else(|| bad("Last-Event-ID: expected a log position"))?)
+        }
+        None => question.after_seq,
+    };
+    let filter = ChangeFilter {
+        triggers: question.triggers.map(|names| names.split(',').map(|name| name.trim().to_owned()).collect()),
+        guid: question.guid,
+        uid: question.uid,
+        conversation_id: question.conversation_id,
+    };
+    let seat = Seat::take(shared)?;
+    let position = Arc::new(Position::at(last));
+    let mut waker = Waker::new(shared);
+    waker.mark();
+    // What is wrong with the question is answered as a problem, not as an event.
+    let caller = caller(shared);
+    let app_id = question.app_id;
+    let first = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
+    if let Some(error) = &first.error {
+        return Err(bad(error));
+    }
+    let (sender, receiver) = mpsc::channel(1);
+    let shared = shared.clone();
+    actix_web::rt::spawn(async move {
+        let _seat = seat;
+        let mut batch = first;
+        let mut before = last;
+        loop {
+            if let Some(error) = batch.error {
+                let _ = send(&sender, format!("event: error\ndata: {}\n\n", serde_json::json!(error))).await;
+                return;
+            }
+            for (seq, change) in &batch.items {
+                if !send(&sender, format!("id: {seq}\ndata: {change}\n\n")).await {
+                    return;
+                }
+            }
+            let at = position.get();
+            loop {
+                let behind = at < Some(batch.seen);
+                let rested = tokio::time::timeout(KEEP_ALIVE, waker.rest(at > before, behind)).await;
+                match rested {
+                    Ok(true) => break,
+                    Ok(false) => return,
+                    Err(_) if send(&sender, ": still here\n\n".to_owned()).await => {}
+                    Err(_) => return,
+                }
+            }
+            before = at;
+            waker.mark();
+            batch = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(Events(receiver)))
+}
+
+/// False once nobody reads.
+async fn send(sender: &mpsc::Sender<String>, event: String) -> bool {
+    tokio::time::timeout(PATIENCE, sender.send(event)).await.is_ok_and(|sent| sent.is_ok())
+}
+
+/// What the task hands over, as a body.
+struct Events(mpsc::Receiver<String>);
+
+impl Stream for Events {
+    type Item = Result<web::Bytes, std::convert::Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|event| event.map(|event| Ok(event.into())))
+    }
+}

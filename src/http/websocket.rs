@@ -1,0 +1,242 @@
+//! `GET /graphql`: the websocket protocol `graphql-transport-ws`. Nothing is kept of a subscription but its position: it
+//! holds no connection to the file between two batches.
+
+use super::changes::{KEEP_ALIVE, PATIENCE, Seat, Waker, caller};
+use super::graphql::Ask;
+use super::{Shared, access, either, problem};
+use crate::graphql::Position;
+use actix_web::http::StatusCode;
+use actix_web::http::header::UPGRADE;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+const PROTOCOL: &str = "graphql-transport-ws";
+/// Longest message of a client's.
+const MESSAGE: usize = 64 << 10;
+/// The client says hello within this time.
+const HELLO: Duration = Duration::from_secs(5);
+/// Operations at once on one socket.
+const OPERATIONS: usize = 20;
+
+/// What a client says.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Said {
+    ConnectionInit {},
+    Ping { payload: Option<Value> },
+    Pong {},
+    Subscribe { id: String, payload: Ask },
+    Complete { id: String },
+}
+
+/// Why a socket is closed, in the protocol's numbers.
+struct Closing(u16, &'static str);
+
+/// Upgrades to a websocket.
+pub(super) async fn get(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+    either(upgrade(&request, payload, shared).await)
+}
+
+async fn upgrade(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, HttpResponse> {
+    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+    if !request.headers().contains_key(UPGRADE) {
+        return Err(problem::method_not_allowed("POST"));
+    }
+    let offered = request.headers().get_all("Sec-WebSocket-Protocol").filter_map(|value| value.to_str().ok());
+    if !offered.flat_map(|names| names.split(',')).any(|name| name.trim() == PROTOCOL) {
+        return Err(problem::of(StatusCode::BAD_REQUEST, "Sec-WebSocket-Protocol: expected graphql-transport-ws"));
+    }
+    let seat = Seat::take(&shared)?;
+    let (response, session, stream) = actix_ws::handle_with_protocols(request, payload, &[PROTOCOL])
+        .map_err(|error| problem::of(StatusCode::BAD_REQUEST, &format!("no websocket handshake: {error}")))?;
+    let stream = stream.max_frame_size(MESSAGE).aggregate_continuations().max_continuation_size(MESSAGE);
+    actix_web::rt::spawn(async move {
+        let _seat = seat;
+        let closer = session.clone();
+        let mut socket = Socket { session, shared, operations: HashMap::new(), greeted: false };
+        let closing = socket.run(stream).await;
+        socket.operations.into_values().for_each(|operation| operation.abort());
+        if let Some(Closing(code, why)) = closing {
+            let reason = CloseReason { code: CloseCode::Other(code), description: Some(why.to_owned()) };
+            // Who does not read hears no reason either.
+            let _ = timeout(PATIENCE, closer.close(Some(reason))).await;
+        }
+    });
+    Ok(response)
+}
+
+struct Socket {
+    session: Session,
+    shared: web::Data<Shared>,
+    operations: HashMap<String, JoinHandle<()>>,
+    greeted: bool,
+}
+
+impl Socket {
+    /// Until the client goes, or has to.
+    async fn run(&mut self, mut stream: actix_ws::AggregatedMessageStream) -> Option<Closing> {
+        let opened = Instant::now();
+        let mut heard = opened;
+        let mut stopping = self.shared.stopping.subscribe();
+        let mut ticks = tokio::time::interval_at(opened + HELLO, KEEP_ALIVE);
+        loop {
+            let message = tokio::select! {
+                message = stream.recv() => message,
+                _ = stopping.changed() => return Some(Closing(1001, "the server is stopping")),
+                _ = ticks.tick() => {
+                    if !self.greeted {
+                        return Some(Closing(4408, "Connection initialisation timeout"));
+                    }
+                    if heard.elapsed() > KEEP_ALIVE * 2 || timeout(PATIENCE, self.session.ping(b"")).await.is_err() {
+                        return Some(Closing(4429, "the client does not read: go on with afterSeq"));
+                    }
+                    continue;
+                }
+            };
+            heard = Instant::now();
+            match message? {
+                Ok(AggregatedMessage::Text(text)) => match serde_json::from_str(&text) {
+                    Ok(said) => {
+                        if let Err(closing) = self.hear(said).await {
+                            return Some(closing);
+                        }
+                    }
+                    Err(_) => return Some(Closing(4400, "expected a message of graphql-transport-ws")),
+                },
+                Ok(AggregatedMessage::Ping(bytes)) => self.session.pong(&bytes).await.ok()?,
+                Ok(AggregatedMessage::Pong(_)) => {}
+                Ok(AggregatedMessage::Binary(_)) => return Some(Closing(4400, "expected text")),
+                Ok(AggregatedMessage::Close(_)) => return Some(Closing(1000, "")),
+                Err(_) => return Some(Closing(1009, "messages may have at most 64 KiB")),
+            }
+        }
+    }
+
+    async fn hear(&mut self, said: Said) -> Result<(), Closing> {
+        match said {
+            Said::ConnectionInit {} if self.greeted => Err(Closing(4429, "Too many initialisation requests")),
+            Said::ConnectionInit {} => {
+                self.greeted = true;
+                self.say(&json!({ "type": "connection_ack" })).await
+            }
+            Said::Ping { payload } => self.say(&json!({ "type": "pong", "payload": payload })).await,
+            Said::Pong {} => Ok(()),
+            Said::Complete { id } => {
+                if let Some(operation) = self.operations.remove(&id) {
+                    operation.abort();
+                }
+                Ok(())
+            }
+            Said::Subscribe { .. } if !self.greeted => Err(Closing(4401, "Unauthorized")),
+            Said::Subscribe { id, payload } => {
+                self.operations.retain(|_, operation| !operation.is_finished());
+                if self.operations.contains_key(&id) {
+                    return Err(Closing(4409, "Subscriber for this id already exists"));
+                }
+                if self.operations.len() >= OPERATIONS {
+                    return Err(Closing(4429, "Too many operations on one socket"));
+                }
+                let operation =
+                    Operation { id: id.clone(), session: self.session.clone(), shared: self.shared.clone() };
+                self.operations.insert(id, actix_web::rt::spawn(operation.run(payload)));
+                Ok(())
+            }
+        }
+    }
+
+    async fn say(&mut self, message: &Value) -> Result<(), Closing> {
+        match timeout(PATIENCE, self.session.text(message.to_string())).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Closing(4429, "the client does not read: go on with afterSeq")),
+        }
+    }
+}
+
+/// One query or subscription.
+struct Operation {
+    id: String,
+    session: Session,
+    shared: web::Data<Shared>,
+}
+
+impl Operation {
+    async fn run(mut self, ask: Ask) {
+        // Nothing is lost where it is cut short: the client goes on with the position it saw last.
+        if self.answer(ask).await.is_none() {
+            let reason = CloseReason {
+                code: CloseCode::Other(4429),
+                description: Some("the client does not read: go on with afterSeq".to_owned()),
+            };
+            let _ = timeout(PATIENCE, self.session.close(Some(reason))).await;
+        }
+    }
+
+    /// `None` where the client does not read.
+    async fn answer(&mut self, ask: Ask) -> Option<()> {
+        let mut request = match ask.clone().request() {
+            Ok(request) => request,
+            Err(problem) => return self.fail(json!([{ "message": problem }])).await,
+        };
+        match self.shared.api.is_subscription(&mut request) {
+            Err(answer) => self.fail(errors(&answer)).await,
+            Ok(false) => {
+                let answer = self.shared.api.execute_text(request, caller(&self.shared)).await;
+                self.next(&answer).await?;
+                self.complete().await
+            }
+            Ok(true) => self.follow(&ask).await,
+        }
+    }
+
+    async fn follow(&mut self, ask: &Ask) -> Option<()> {
+        let position = Arc::new(Position::default());
+        let mut waker = Waker::new(&self.shared);
+        loop {
+            waker.mark();
+            let Ok(request) = ask.clone().request() else { return self.complete().await };
+            let before = position.get();
+            let batch = self.shared.api.next_changes(request, caller(&self.shared), Arc::clone(&position)).await;
+            for answer in &batch.items {
+                self.next(answer).await?;
+            }
+            if let Some(answer) = batch.error {
+                return self.fail(errors(&answer)).await;
+            }
+            let now = position.get();
+            if !waker.rest(now > before, now < Some(batch.seen)).await {
+                return self.complete().await;
+            }
+        }
+    }
+
+    async fn next(&mut self, answer: &str) -> Option<()> {
+        self.say(format!(r#"{{"id":{},"type":"next","payload":{answer}}}"#, json!(self.id))).await
+    }
+
+    async fn fail(&mut self, errors: Value) -> Option<()> {
+        self.say(json!({ "id": self.id, "type": "error", "payload": errors }).to_string()).await
+    }
+
+    async fn complete(&mut self) -> Option<()> {
+        self.say(json!({ "id": self.id, "type": "complete" }).to_string()).await
+    }
+
+    async fn say(&mut self, message: String) -> Option<()> {
+        timeout(PATIENCE, self.session.text(message)).await.ok().map(|_| ())
+    }
+}
+
+fn errors(answer: &str) -> Value {
+    serde_json::from_str(answer).map_or(Value::Null, |mut answer: Value| answer["errors"].take())
+}

@@ -1,0 +1,296 @@
+//! The change feed, by websocket and by Server-Sent Events: no gap, no repeat, in the order of the log.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+use support::TestServer;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::{Message, WebSocket};
+
+fn message(id: i64, group: &str) -> String {
+    format!(
+        r#"{{"trigger":"message_sent","appId":"a","data":{{"message":{{"id":"{id}","sender":"u{}","receiverType":"group","receiver":"{group}","category":"message","type":"text","sentAt":{},"data":{{"text":"no {id}"}}}}}}}}"#,
+        id % 3,
+        1_767_614_400 + id
+    )
+}
+
+struct Client(WebSocket<TcpStream>);
+
+impl Client {
+    /// Connected, not greeted.
+    fn connect(server: &TestServer) -> Self {
+        let mut request = format!("ws://{}/graphql", server.address).into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().unwrap());
+        let stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Self(tungstenite::client(request, stream).unwrap().0)
+    }
+
+    fn greeted(server: &TestServer) -> Self {
+        let mut client = Self::connect(server);
+        client.say(&json!({"type": "connection_init"}));
+        assert_eq!(client.hear()["type"], "connection_ack");
+        client
+    }
+
+    fn say(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).unwrap();
+    }
+
+    fn subscribe(&mut self, id: &str, query: &str) {
+        self.say(&json!({"id": id, "type": "subscribe", "payload": {"query": query}}));
+    }
+
+    fn hear(&mut self) -> Value {
+        loop {
+            match self.0.read().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next change's log position.
+    fn seq(&mut self) -> i64 {
+        let heard = self.hear();
+        let seq = heard["payload"]["data"]["changes"]["seq"].as_str();
+        seq.unwrap_or_else(|| panic!("{heard}")).parse().unwrap()
+    }
+
+    fn closed(&mut self) -> u16 {
+        loop {
+            match self.0.read() {
+                Ok(Message::Close(Some(frame))) => return frame.code.into(),
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_subscription_catches_up_and_goes_live() {
+    let server = TestServer::start();
+    for id in 1..=250 {
+        server.deliver(message(id, "g"));
+    }
+    let mut client = Client::greeted(&server);
+    client.subscribe(
+        "1",
+        "subscription { changes(afterSeq: \"0\") { seq trigger nodes { id ... on Message { text sender { uid } } } } }",
+    );
+    let first = client.hear();
+    assert_eq!(first["payload"]["data"]["changes"]["nodes"][0]["text"], "no 1", "{first}");
+    assert_eq!(first["payload"]["data"]["changes"]["nodes"][0]["sender"]["uid"], "u1");
+    assert_eq!((2..=250).map(|_| client.seq()).collect::<Vec<_>>(), (2..=250).collect::<Vec<_>>());
+    server.deliver(message(251, "g"));
+    server.deliver(message(251, "g"));
+    server.deliver(r#"{"trigger":"of_tomorrow","appId":"a","data":{}}"#);
+    server.deliver(message(252, "g"));
+    assert_eq!((client.seq(), client.seq()), (251, 253), "duplicates and ignored events are no changes");
+    client.say(&json!({"id": "1", "type": "complete"}));
+    client.subscribe("2", "{ apps { appId } }");
+    assert_eq!(client.hear()["payload"]["data"]["apps"][0]["appId"], "a", "queries are answered too");
+    assert_eq!(client.hear(), json!({"id": "2", "type": "complete"}));
+}
+
+#[test]
+fn without_a_position_it_begins_now_and_filters_narrow() {
+    let server = TestServer::start();
+    server.deliver(message(1, "g"));
+    let mut client = Client::greeted(&server);
+    client.subscribe("all", "subscription { changes(appId: \"a\") { seq } }");
+    let quoted = |filter: &str| format!("subscription {{ changes(afterSeq: \"1\", filter: {{{filter}}}) {{ seq }} }}");
+    for (id, filter) in [
+        ("guid", "guid: \"h\""),
+        ("uid", "uid: \"u2\""),
+        ("conversation", "conversationId: \"group_h\""),
+        ("trigger", "triggers: [\"message_edited\"]"),
+    ] {
+        client.subscribe(id, &quoted(filter));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    server.deliver(message(2, "g"));
+    server.deliver(message(3, "h"));
+    let mut heard: Vec<(String, String)> = (0..5)
+        .map(|_| {
+            let heard = client.hear();
+            let seq = heard["payload"]["data"]["changes"]["seq"].as_str().unwrap().to_owned();
+            (heard["id"].as_str().unwrap().to_owned(), seq)
+        })
+        .collect();
+    heard.sort();
+    let expected = [("all", "2"), ("all", "3"), ("conversation", "3"), ("guid", "3"), ("uid", "2")];
+    assert_eq!(heard, expected.map(|(id, seq)| (id.to_owned(), seq.to_owned())));
+}
+
+#[test]
+fn no_gap_and_no_repeat_whatever_happens_to_the_connection() {
+    let mut server = Some(TestServer::start());
+    let mut seen: Vec<i64> = Vec::new();
+    let mut id = 0;
+    for round in 0..12 {
+        let now = server.as_ref().unwrap();
+        let mut client = Client::greeted(now);
+        let after = seen.last().copied().unwrap_or(0);
+        client.subscribe("1", &format!("subscription {{ changes(appId: \"a\", afterSeq: \"{after}\") {{ seq }} }}"));
+        for _ in 0..40 {
+            id += 1;
+            assert_eq!(now.deliver(message(id, "g")).status, 200);
+        }
+        // Cut somewhere in the middle of what was posted.
+        seen.extend((0..(round * 7) % 40 + 1).map(|_| client.seq()));
+        drop(client);
+        if round % 4 == 3 {
+            let dir = server.take().unwrap().dir();
+            server = Some(TestServer::within(dir, ""));
+        }
+    }
+    let expected: Vec<i64> = (1..=seen.len() as i64).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn what_is_no_graphql_transport_ws_is_closed_with_its_number() {
+    let server = TestServer::start();
+    let mut client = Client::connect(&server);
+    client.subscribe("1", "{ apps { appId } }");
+    assert_eq!(client.closed(), 4401);
+    let mut client = Client::greeted(&server);
+    client.0.send(Message::text("{")).unwrap();
+    assert_eq!(client.closed(), 4400);
+    let mut client = Client::greeted(&server);
+    client.say(&json!({"type": "connection_init"}));
+    assert_eq!(client.closed(), 4429);
+    let mut client = Client::greeted(&server);
+    client.subscribe("1", "subscription { changes(appId: \"a\") { seq } }");
+    client.subscribe("1", "subscription { changes(appId: \"a\") { seq } }");
+    assert_eq!(client.closed(), 4409);
+    let mut client = Client::connect(&server);
+    assert_eq!(client.closed(), 4408, "no hello");
+}
+
+#[test]
+fn errors_of_a_subscription_are_told_and_end_it() {
+    let server = TestServer::start();
+    server.deliver(message(1, "g"));
+    let mut client = Client::greeted(&server);
+    for (query, told) in [
+        ("subscription { changes(afterSeq: \"99\") { seq } }", "afterSeq"),
+        ("subscription { changes(appId: \"nobody\", afterSeq: \"-1\") { seq } }", "afterSeq"),
+        ("subscription { nothing }", "nothing"),
+        ("subscription {", "expected"),
+    ] {
+        client.subscribe("1", query);
+        let heard = client.hear();
+        assert_eq!((&heard["type"], &heard["id"]), (&"error".into(), &"1".into()), "{heard}");
+        assert!(heard["payload"][0]["message"].as_str().unwrap().contains(told), "{heard}");
+    }
+}
+
+#[test]
+fn a_stopping_server_says_goodbye_at_once() {
+    let mut server = TestServer::start();
+    let mut client = Client::greeted(&server);
+    let begun = std::time::Instant::now();
+    assert!(server.sigterm().success());
+    assert!(begun.elapsed() < Duration::from_secs(3), "a socket must not hold up the stop");
+    assert_eq!(client.closed(), 1001);
+}
+
+/// Follows `GET /changes`; gives ids and data.
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    fn follow(server: &TestServer, path: &str, header: &str) -> Self {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n").unwrap();
+        let mut events = Self(BufReader::new(stream));
+        let head = events.lines_until_blank();
+        assert!(head[0].contains("200") && head.iter().any(|line| line.contains("text/event-stream")), "{head:?}");
+        events
+    }
+
+    fn lines_until_blank(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            match line.trim_end() {
+                "" => return lines,
+                line => lines.push(line.to_owned()),
+            }
+        }
+    }
+
+    fn next(&mut self) -> (i64, Value) {
+        loop {
+            // Chunked: each event stands between a length and a blank line.
+            let lines = self.lines_until_blank();
+            let find = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name));
+            if let (Some(id), Some(data)) = (find("id: "), find("data: ")) {
+                return (id.parse().unwrap(), serde_json::from_str(data).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_feed_comes_as_server_sent_events() {
+    let server = TestServer::start();
+    for id in 1..=5 {
+        server.deliver(message(id, "g"));
+    }
+    let mut events = Events::follow(&server, "/changes?afterSeq=0", "");
+    let (id, data) = events.next();
+    assert_eq!((id, &data["trigger"], &data["seq"]), (1, &"message_sent".into(), &"1".into()));
+    assert_eq!(data["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!((2..=5).map(|_| events.next().0).collect::<Vec<_>>(), [2, 3, 4, 5]);
+    server.deliver(message(6, "g"));
+    assert_eq!(events.next().0, 6);
+    let mut again = Events::follow(&server, "/changes?afterSeq=0", "Last-Event-ID: 4\r\n");
+    assert_eq!((again.next().0, again.next().0), (5, 6), "the client's last id wins");
+}
+
+#[test]
+fn a_wrong_question_to_the_feed_is_a_problem() {
+    let server = TestServer::start();
+    server.deliver(message(1, "g"));
+    for (path, told) in
+        [("/changes?afterSeq=x", "afterSeq"), ("/changes?afterSeq=7", "afterSeq"), ("/changes?nonsense=1", "nonsense")]
+    {
+        assert!(server.get(path).problem(400).contains(told), "{path}");
+    }
+    assert!(server.request("POST", "/changes", &[], b"{}").status == 405);
+}
+
+#[test]
+fn an_idle_subscriber_costs_no_file_connection() {
+    let server = TestServer::start();
+    server.deliver(message(1, "g"));
+    let clients: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut client = Client::greeted(&server);
+            client.subscribe("1", "subscription { changes(afterSeq: \"0\") { seq } }");
+            assert_eq!(client.seq(), 1);
+            client
+        })
+        .collect();
+    let server = Arc::new(server);
+    assert_eq!(
+        server.post("/graphql", &[support::JSON], r#"{"query":"{apps{appId}}"}"#).json()["data"]["apps"][0]["appId"],
+        "a"
+    );
+    server.deliver(message(2, "g"));
+    for mut client in clients {
+        assert_eq!(client.seq(), 2);
+    }
+}
