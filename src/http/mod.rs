@@ -15,7 +15,7 @@ mod server;
 mod webhook;
 
 pub use rebuilds::ask as ask_rebuild;
-pub use server::{prepare_file, serve};
+pub use server::serve;
 
 use crate::config::Config;
 use crate::graphql::Api;
@@ -28,7 +28,7 @@ use actix_web::{App, Error, HttpResponse, web};
 use auth::Credentials;
 use body::Budget;
 use metrics::Metrics;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
@@ -72,9 +72,6 @@ impl Shared {
 
     /// Why a delivery would be refused now.
     fn not_ready(&self) -> Option<String> {
-        if self.failed.load(Ordering::Acquire) {
-            return Some("the file cannot be written: the server is stopping".into());
-        }
         self.writer.not_ready()
     }
 }
