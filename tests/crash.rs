@@ -7,7 +7,7 @@ mod support;
 use harness::Harness;
 use std::sync::Arc;
 use std::time::Duration;
-use support::load::{Oracle, connect};
+use support::load::Oracle;
 use support::{Instants, TestServer, number, verified};
 use tempfile::TempDir;
 
@@ -61,15 +61,7 @@ fn nothing_is_lost_to_sigkill_in_a_rebuild_under_load() {
     let kills = number("CHATFOLD_REBUILD_KILLS", 4);
     let (dir, oracle) = (Arc::new(tempfile::tempdir().unwrap()), Arc::new(Oracle::default()));
     let server = TestServer::within(Arc::clone(&dir), "");
-    let senders = (0..8).map(|_| (Arc::clone(&oracle), connect(server.address).unwrap()));
-    let senders = senders.map(|(oracle, mut stream)| {
-        std::thread::spawn(move || {
-            for _ in 0..150 {
-                oracle.post(&mut stream);
-            }
-        })
-    });
-    senders.collect::<Vec<_>>().into_iter().for_each(|sender| sender.join().unwrap());
+    oracle.post_all(server.address, 8, 150);
     drop(server);
     let mut instants = Instants::default();
     let rebuild = |server: &TestServer| server.spawn(&["rebuild"]);

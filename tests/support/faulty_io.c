@@ -3,8 +3,9 @@
  *
  * FAULTY_AT     number of the call that fails, counted from 1 over all calls on these files; 0: none
  * FAULTY_HOW    EIO, ENOSPC or SHORT (half of a write; a sync that is to be short fails with EIO)
- * FAULTY_TRACE  file that gets a line for each call: number, call, db or wal, result; and for each answer: 200, log
- *               position, socket
+ * FAULTY_FULL   while a file of this name is there, writes fail with ENOSPC
+ * FAULTY_TRACE  file that gets a line for each call: number, call, db or wal, result; for each delivery whose bytes are
+ *               written into the WAL for the first time: holds, its number; for each answer: 200, log position
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -62,8 +63,10 @@ static void trace(const char *line)
 /* Counts a call; 0, or the error it fails with (-1: short). */
 static int count(const char *call, long *number)
 {
-    const char *at = getenv("FAULTY_AT"), *how = getenv("FAULTY_HOW");
+    const char *at = getenv("FAULTY_AT"), *how = getenv("FAULTY_HOW"), *full = getenv("FAULTY_FULL");
     *number = ++calls;
+    if (full && strstr(call, "write") && !access(full, F_OK))
+        return ENOSPC;
     if (!at || atol(at) != *number)
         return 0;
     int sync = strstr(call, "sync") != NULL || strstr(call, "truncate") != NULL;
@@ -79,6 +82,23 @@ static void done(long number, const char *call, const char *file, const char *re
     char line[96];
     snprintf(line, sizeof line, "%ld %s %s %s\n", number, call, file, result);
     trace(line);
+}
+
+/* The deliveries of tests/support/load.rs in what is written, each once. The caller holds `order`. */
+static void holds(const char *bytes, size_t length)
+{
+    static char seen[1 << 16];
+    static const char mark[] = "\"text\":\"no ";
+    for (const char *at = bytes; (at = memmem(at, length - (size_t)(at - bytes), mark, sizeof mark - 1));) {
+        char line[64];
+        at += sizeof mark - 1;
+        unsigned long id = strtoul(at, NULL, 10);
+        if (id < sizeof seen && !seen[id]) {
+            seen[id] = 1;
+            snprintf(line, sizeof line, "holds %lu\n", id);
+            trace(line);
+        }
+    }
 }
 
 /* The lock is held over a write and let go over a sync, whose end is what counts. */
@@ -116,6 +136,8 @@ SYNC(fdatasync)
         pthread_mutex_lock(&order);                                             \
         int error = count(#name, &number);                                \
         ssize_t result = error > 0 ? -1 : real(fd, bytes, error ? length / 2 : length, at); \
+        if (*file == 'w')                                                       \
+            holds(bytes, length);                                               \
         done(number, #name, file, error > 0 ? "failed" : error ? "short" : "done"); \
         pthread_mutex_unlock(&order);                                           \
         if (error > 0)                                                          \
@@ -146,13 +168,13 @@ TRUNCATE(ftruncate, off_t)
 TRUNCATE(ftruncate64, off64_t)
 
 /* One line for each answer 200 in what leaves, before it leaves. */
-static void answers(int fd, const char *bytes, size_t length)
+static void answers(const char *bytes, size_t length)
 {
     static const char ok[] = "HTTP/1.1 200";
     for (const char *at = bytes; (at = memmem(at, length - (size_t)(at - bytes), ok, sizeof ok - 1)); at++) {
         const char *seq = memmem(at, length - (size_t)(at - bytes), "hatfold-seq: ", 13);
         char line[64];
-        snprintf(line, sizeof line, "200 %ld %d\n", seq ? strtol(seq + 13, NULL, 10) : 0L, fd);
+        snprintf(line, sizeof line, "200 %ld\n", seq ? strtol(seq + 13, NULL, 10) : 0L);
         pthread_mutex_lock(&order);
         trace(line);
         pthread_mutex_unlock(&order);
@@ -162,7 +184,7 @@ static void answers(int fd, const char *bytes, size_t length)
 ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
     ssize_t (*real)(int, const void *, size_t, int) = next("send");
-    answers(fd, bytes, length);
+    answers(bytes, length);
     return real(fd, bytes, length, flags);
 }
 
@@ -170,7 +192,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
 {
     ssize_t (*real)(int, const void *, size_t) = next("write");
     if (length > 12 && !memcmp(bytes, "HTTP/1.1 ", 9))
-        answers(fd, bytes, length);
+        answers(bytes, length);
     return real(fd, bytes, length);
 }
 
@@ -179,6 +201,6 @@ ssize_t writev(int fd, const struct iovec *parts, int count_of)
     ssize_t (*real)(int, const struct iovec *, int) = next("writev");
     for (int i = 0; i < count_of; i++)
         if (parts[i].iov_len > 12 && !memcmp(parts[i].iov_base, "HTTP/1.1 ", 9))
-            answers(fd, parts[i].iov_base, parts[i].iov_len);
+            answers(parts[i].iov_base, parts[i].iov_len);
     return real(fd, parts, count_of);
 }

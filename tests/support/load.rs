@@ -96,6 +96,24 @@ impl Oracle {
         }
     }
 
+    /// The delivery that was acknowledged with a log position.
+    pub fn at(&self, seq: i64) -> Option<u64> {
+        self.acknowledged.lock().unwrap().iter().find(|(_, at)| **at == seq).map(|(id, _)| *id)
+    }
+
+    /// So many senders of so many deliveries each; over when all are answered or cannot be sent.
+    pub fn post_all(self: &Arc<Self>, address: SocketAddr, senders: usize, each: usize) {
+        let send = |oracle: Arc<Self>| {
+            let Ok(mut stream) = connect(address) else { return };
+            for _ in 0..each {
+                if oracle.post(&mut stream).is_none() {
+                    return;
+                }
+            }
+        };
+        std::thread::scope(|scope| (0..senders).for_each(|_| drop(scope.spawn(|| send(Arc::clone(self))))));
+    }
+
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }
