@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::load::{Oracle, Told, connect};
-use support::{JSON, TestServer};
+use support::{JSON, TestServer, faulty};
 
 /// Waits until a delivery ends so.
 fn until(told: Told, server: &TestServer, oracle: &Oracle) {
@@ -116,6 +116,64 @@ fn a_full_disk_refuses_reads_go_on_and_it_recovers_by_itself() {
         full_and_free_again(&server, &oracle, || std::fs::remove_file(&filler).unwrap());
     }
     oracle.check(&Harness::copy_of(&dir.join("chatfold.db")).conn);
+}
+
+#[test]
+fn a_rebuild_that_finds_no_room_changes_nothing_and_deliveries_go_on() {
+    let Some((server, dir)) = on_small_disk("24m") else { return };
+    let oracle = Arc::new(Oracle::default());
+    oracle.post_all(server.address, 16, 100);
+    let rebuild = || {
+        let mut within = Command::new("nsenter");
+        within.args(["-U", "-m", "--preserve-credentials", "-t", &server.pid().to_string()]);
+        within.args(["sh", "-c", "cd \"$1\" && exec \"$0\" rebuild", env!("CARGO_BIN_EXE_chatfold")]);
+        within.arg(server.dir().path()).output().unwrap()
+    };
+    let filler = dir.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    // Room for deliveries, and not for the tables twice over.
+    file.set_len(file.metadata().unwrap().len() - (1 << 20)).unwrap();
+    let state = |server: &TestServer| {
+        let query = r#"{"query":"{status{stateHash}}"}"#;
+        server.post("/graphql", &[JSON], query).json()["data"]["status"]["stateHash"].clone()
+    };
+    let before = state(&server);
+    let output = rebuild();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for words in ["full", "needs room", "the tables are what they were"] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(state(&server), before);
+    assert!(!dir.join("chatfold.db.rebuild").exists());
+    until(Told::Acknowledged, &server, &oracle);
+    assert_eq!(server.get("/readyz").status, 200);
+    oracle.check(&Harness::copy_of(&dir.join("chatfold.db")).conn);
+
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    let output = rebuild();
+    assert_eq!(output.status.code(), Some(0), "{}{}", String::from_utf8_lossy(&output.stderr), server.log());
+    oracle.check(&Harness::copy_of(&dir.join("chatfold.db")).conn);
+}
+
+#[test]
+fn where_the_system_says_the_disk_is_full_it_is_refused_until_there_is_room() {
+    let Some(_) = faulty::library() else { return };
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let full = dir.path().join("full");
+    let server = faulty::launch(&dir, &[("FAULTY_FULL", full.to_str().unwrap().to_owned())]).unwrap();
+    let oracle = Oracle::default();
+    for _ in 0..2 {
+        until(Told::Acknowledged, &server, &oracle);
+        std::fs::write(&full, "").unwrap();
+        full_and_free_again(&server, &oracle, || std::fs::remove_file(&full).unwrap());
+    }
+    let db = server.db();
+    drop(server);
+    oracle.retry_unknown(TestServer::within(Arc::clone(&dir), "").address);
+    oracle.check(&Harness::copy_of(&db).conn);
 }
 
 /// The name of the file leads elsewhere: the server says so and ends, and what was answered 200 is where it was.

@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 const BATCH: usize = 512;
 /// Events between two checkpoints: some thousand pages.
 const CHECKPOINT_EVERY: usize = 1_000;
+/// Bytes of a body that are worth an event: so much is written for a small one.
+const EVENT_WEIGHT: usize = 16 << 10;
 /// A unit of work writes about as many pages as this many events.
 const WORK_WEIGHT: usize = 100;
 /// A WAL over this that the checkpoint could not move is reported.
@@ -26,6 +28,15 @@ pub(super) struct Worker {
     pub on_failure: Box<dyn Fn() + Send>,
     pub since_checkpoint: usize,
     pub wal_grows: bool,
+}
+
+/// How much of a checkpoint's worth a job writes: an event, or as many pages as an event has.
+fn weight(job: &Job) -> usize {
+    match job {
+        Job::Append(waiting) => 1 + waiting.envelope.body.len() / EVENT_WEIGHT,
+        Job::Refuse { body, .. } => 1 + body.len() / EVENT_WEIGHT,
+        Job::Look => 1,
+    }
 }
 
 impl Worker {
@@ -78,7 +89,7 @@ impl Worker {
 
     /// One transaction. An error is returned only if going on is forbidden.
     fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
-        self.since_checkpoint += batch.len();
+        self.since_checkpoint += batch.iter().map(weight).sum::<usize>();
         let mut answers = Vec::with_capacity(batch.len());
         let mut jobs = std::mem::take(batch).into_iter();
         let written = sqlite::begin(&self.conn).and_then(|()| {

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -22,6 +23,7 @@ pub struct TestServer {
     pub address: SocketAddr,
     dir: Arc<TempDir>,
     stderr: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 impl TestServer {
@@ -60,14 +62,14 @@ impl TestServer {
             }
         };
         let kept = Arc::clone(&stderr);
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 let mut kept = kept.lock().unwrap();
                 kept.push_str(&line);
                 kept.push('\n');
             }
         });
-        Ok(Self { child, address, dir, stderr })
+        Ok(Self { child, address, dir, stderr, reading: Some(reading) })
     }
 
     pub fn dir(&self) -> Arc<TempDir> {
@@ -118,6 +120,8 @@ impl TestServer {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                // What it said last, too.
+                self.reading.take().into_iter().for_each(|reading| reading.join().unwrap());
                 return status;
             }
             assert!(Instant::now() < deadline, "still running: {}", self.log());
