@@ -28,7 +28,6 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         files.extend(inputs(path).with_context(|| format!("cannot read {}", path.display()))?);
     }
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
-    crate::http::prepare_file(&config.db)?;
     let mut ingest =
         Ingest::open(&config.db, clock::now).with_context(|| format!("opening {}", config.db.display()))?;
     let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();

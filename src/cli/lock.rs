@@ -1,6 +1,7 @@
 //! One process writes a file. The lock is a file of its own, `<db>.lock`: whoever opened and closed the database itself
 //! beside SQLite would drop SQLite's locks. It is never removed, for a removed lock file can be held twice.
 
+use crate::store::sqlite::beside;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,12 @@ pub enum LockError {
     /// The lock file cannot be made.
     #[error("cannot lock {}: {source}", lock.display())]
     Io { lock: PathBuf, source: io::Error },
+    /// There was a database, and there is none now.
+    #[error("{} is gone, but chatfold has written it: {} is still there. Put the file back beside it; to begin a new one, remove it", db.display(), left.display())]
+    Gone { db: PathBuf, left: PathBuf },
+    /// The database cannot be made.
+    #[error("cannot make the file {}: {source}", db.display())]
+    Make { db: PathBuf, source: io::Error },
 }
 
 impl LockError {
@@ -38,7 +45,7 @@ impl LockError {
 }
 
 impl Lock {
-    /// Takes the lock of a database file, at once or not at all.
+    /// Takes the lock of a database file, at once or not at all, and makes the file where there never was one.
     pub fn acquire(db: &Path) -> Result<Self, LockError> {
         let lock = path(db);
         let failed = |source| LockError::Io { lock: lock.clone(), source };
@@ -61,27 +68,66 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        // A lost file is not quietly replaced by an empty one: a WAL without its database tells of it.
+        let bytes = |path: &Path| path.metadata().map_or(0, |meta| meta.len());
+        let left = beside(&real(db), "-wal");
+        if bytes(db) == 0 && bytes(&left) > 0 {
+            return Err(LockError::Gone { db: db.to_owned(), left });
+        }
+        make(db).map_err(|source| LockError::Make { db: db.to_owned(), source })?;
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         Ok(Self { _file: file })
     }
 }
 
+/// Makes the file for its owner alone; SQLite gives `-wal` and `-shm` the same permissions. Must run before SQLite
+/// opens the file: closing another descriptor of it later would drop SQLite's locks.
+fn make(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(file) => {
+            // The name must survive a power loss as the first commit does.
+            file.sync_all()?;
+            if let Some(folder) = folder(path) {
+                File::open(folder)?.sync_all()?;
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => warn_if_wide(path),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn warn_if_wide(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(meta) = std::fs::metadata(path)
+        && meta.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!("others may read {}: it holds chats and secrets, `chmod 600` it", path.display());
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_wide(_path: &Path) {}
+
 /// The lock file of a database file.
 fn path(db: &Path) -> PathBuf {
-    beside(db, ".lock")
+    beside(&real(db), ".lock")
 }
 
 /// The socket of the server that holds the lock.
 pub(crate) fn socket(db: &Path) -> PathBuf {
-    beside(db, ".sock")
+    beside(&real(db), ".sock")
 }
 
-/// A file beside the database file, however that one is named: links lead to the same one.
-fn beside(db: &Path, suffix: &str) -> PathBuf {
+/// The file itself, however it is named: links lead to the same one.
+fn real(db: &Path) -> PathBuf {
     let real = db.canonicalize().ok().or_else(|| Some(folder(db)?.canonicalize().ok()?.join(db.file_name()?)));
-    let mut name = real.unwrap_or_else(|| db.to_owned()).into_os_string();
-    name.push(suffix);
-    name.into()
+    real.unwrap_or_else(|| db.to_owned())
 }
 
 /// The folder a file is in.
@@ -94,11 +140,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn held_once_whatever_the_name_and_free_after() {
+    fn held_once_whatever_the_name_free_after_and_no_new_file_for_a_lost_one() {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("chatfold.db");
         let lock = Lock::acquire(&db).unwrap();
-        File::create(&db).unwrap();
         let link = dir.path().join("link.db");
         #[cfg(unix)]
         std::os::unix::fs::symlink(&db, &link).unwrap();
@@ -107,5 +152,11 @@ mod tests {
         assert!(error.for_command("ingest").to_string().contains("post to that server"));
         drop(lock);
         Lock::acquire(&db).unwrap();
+
+        std::fs::remove_file(&db).unwrap();
+        std::fs::write(dir.path().join("chatfold.db-wal"), "facts").unwrap();
+        let error = Lock::acquire(&db).unwrap_err().to_string();
+        assert!(error.contains("chatfold.db is gone") && error.contains("chatfold.db-wal"), "{error}");
+        assert!(!db.exists());
     }
 }

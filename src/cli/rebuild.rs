@@ -4,7 +4,7 @@ use super::lock::{Lock, LockError};
 use super::{progress, table};
 use crate::config::Config;
 use crate::http;
-use crate::rebuild::{self, Host, RebuildError};
+use crate::rebuild::{self, Host};
 use crate::store::sqlite;
 use anyhow::Context;
 use clap::Args;
@@ -33,8 +33,7 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
             let host = Host::alone(conn);
             // The process ends where it is interrupted; what it leaves is swept by the next rebuild or start.
             let never = AtomicBool::new(false);
-            let rebuilt = rebuild::rebuild(&config.db, &host, &never, &mut |progress| bar.show(progress));
-            rebuilt.map_err(explain)?.to_json()
+            rebuild::rebuild(&config.db, &host, &never, &mut |progress| bar.show(progress))?.to_json()
         }
         Err(error @ LockError::Held { .. }) => {
             let told = http::ask_rebuild(&config.db, &mut |progress| bar.show(progress))?;
@@ -61,14 +60,6 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     eprintln!("{events} events in {seconds:.1} s, {rate:.0} a second");
     let damaged = rebuilt["damaged"].as_array().is_some_and(|damaged| !damaged.is_empty());
     Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn explain(error: RebuildError) -> anyhow::Error {
-    match &error {
-        RebuildError::Store(store) if store.is_full() => anyhow::Error::new(error)
-            .context("a rebuild needs room for the tables twice over beside the file; the tables are what they were"),
-        _ => error.into(),
-    }
 }
 
 fn print(rebuilt: &Value, out: &mut impl Write) -> std::io::Result<()> {

@@ -126,6 +126,12 @@ fn page(shared: &Shared) -> String {
     );
     page.one("chatfold_log_position", "gauge", "Newest committed log position.", *shared.writer.seq().borrow());
     page.one(
+        "chatfold_wal_bytes",
+        "gauge",
+        "Bytes of the WAL; it grows while somebody reads an old state of the file.",
+        shared.writer.wal_bytes(),
+    );
+    page.one(
         "chatfold_intake_bytes",
         "gauge",
         "Bytes of bodies being received or waiting for their commit.",

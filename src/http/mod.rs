@@ -17,7 +17,7 @@ mod webhook;
 mod websocket;
 
 pub use rebuilds::ask as ask_rebuild;
-pub use server::{prepare_file, serve};
+pub use server::serve;
 
 use crate::config::Config;
 use crate::graphql::Api;
@@ -30,7 +30,7 @@ use actix_web::{App, Error, HttpResponse, web};
 use auth::Credentials;
 use body::Budget;
 use metrics::Metrics;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
@@ -81,9 +81,6 @@ impl Shared {
 
     /// Why a delivery would be refused now.
     fn not_ready(&self) -> Option<String> {
-        if self.failed.load(Ordering::Acquire) {
-            return Some("the file cannot be written: the server is stopping".into());
-        }
         self.writer.not_ready()
     }
 }

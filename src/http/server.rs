@@ -10,7 +10,6 @@ use crate::writer::Writer;
 use actix_web::{HttpServer, web};
 use anyhow::Context;
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +29,6 @@ pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     config.check_serve()?;
     // First of all, so that nothing below meets another server's open file.
     let _lock = Lock::acquire(&config.db)?;
-    prepare_file(&config.db)?;
     // Bound before the file is opened: who connects meanwhile waits instead of being turned away.
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("cannot listen on {} (choose another address with --listen)", config.listen))?;
@@ -41,7 +39,7 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    // A file at its `ulimit -f` is a full disk, not the end: with a handler the write fails instead.
+    // With a handler a write beyond `ulimit -f` fails, and the server ends in order; without, it is killed.
     #[cfg(target_os = "linux")]
     let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
     let failed = Arc::new(AtomicBool::new(false));
@@ -74,8 +72,10 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
     let server = actix_web::rt::spawn(server);
     tracing::info!("listening on http://{address}, file {}", file.display());
 
+    let mut second = tokio::time::interval(Duration::from_secs(1));
     let code = loop {
         tokio::select! {
+            _ = second.tick() => writer.look(),
             _ = terminate.recv() => break ExitCode::SUCCESS,
             _ = interrupt.recv() => break ExitCode::SUCCESS,
             () = failure.notified() => break ExitCode::FAILURE,
@@ -93,7 +93,8 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
     server.abort();
     tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping the writer")?;
     tracing::info!("stopped");
-    Ok(code)
+    // The last checkpoint may have failed, too.
+    Ok(if shared.failed.load(Ordering::Acquire) { ExitCode::FAILURE } else { code })
 }
 
 /// SIGHUP: the credentials of the same sources, read again. A configuration that does not hold changes nothing.
@@ -119,39 +120,3 @@ fn reload(shared: &Shared) {
         }
     }
 }
-
-/// Makes the file for its owner alone; SQLite gives `-wal` and `-shm` the same permissions. Must run before SQLite
-/// opens the file: closing another descriptor of it later would drop SQLite's locks.
-pub fn prepare_file(path: &Path) -> anyhow::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(file) => {
-            // The name must survive a power loss as the first commit does.
-            file.sync_all()?;
-            if let Some(folder) = crate::cli::lock::folder(path) {
-                std::fs::File::open(folder)?.sync_all()?;
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => warn_if_wide(path),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot make the file {}", path.display()));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn warn_if_wide(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if let Ok(meta) = std::fs::metadata(path)
-        && meta.permissions().mode() & 0o077 != 0
-    {
-        tracing::warn!("others may read {}: it holds chats and secrets, `chmod 600` it", path.display());
-    }
-}
-
-#[cfg(not(unix))]
-fn warn_if_wide(_path: &Path) {}

@@ -74,17 +74,25 @@ impl Rebuilt {
 /// Why there was no rebuild; the live tables are what they were.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
+    #[error("{0}; a rebuild needs room for the tables twice over beside the file; the tables are what they were")]
+    Full(StoreError),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     #[error("the rebuild was stopped: the tables are what they were")]
     Stopped,
+}
+
+impl From<StoreError> for RebuildError {
+    fn from(error: StoreError) -> Self {
+        if error.is_full() { Self::Full(error) } else { Self::Store(error) }
+    }
 }
 
 impl From<NotRun> for RebuildError {
     fn from(error: NotRun) -> Self {
         match error {
             NotRun::Stopping => Self::Stopped,
-            NotRun::Failed(error) => Self::Store(error),
+            NotRun::Failed(error) => error.into(),
         }
     }
 }

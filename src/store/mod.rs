@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The file is not ours, or not of this edition; the text says what to do.
     #[error("{0}")]
     Unusable(String),
+    /// The name leads to the opened file no more; the text says which.
+    #[error("{0}")]
+    Gone(String),
 }
 
 impl StoreError {

@@ -29,7 +29,10 @@ fn everything_in_the_schema_is_described() {
             && !text.starts_with("directive")
             && !text.starts_with("schema")
         {
-            if !described && !text.starts_with("query:") && !text.starts_with(')') {
+            if !described
+                && !["query:", "subscription:"].iter().any(|it| text.starts_with(it))
+                && !text.starts_with(')')
+            {
                 bare.push(text);
             }
             described = false;

@@ -30,6 +30,22 @@ impl Harness {
         Self { dir, conn }
     }
 
+    /// A copy of a file that nobody writes just now, its WAL with it. It is sound, and when dropped has to fold to the
+    /// same tables.
+    pub fn copy_of(db: &std::path::Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = dir.path().join("chatfold.db");
+        std::fs::copy(db, &copy).unwrap();
+        let wal = |db: &std::path::Path| std::path::PathBuf::from(format!("{}-wal", db.display()));
+        if wal(db).exists() {
+            std::fs::copy(wal(db), wal(&copy)).unwrap();
+        }
+        let conn = sqlite::open_writer(&copy).unwrap();
+        let harness = Self { dir, conn };
+        assert_eq!(harness.ask("PRAGMA integrity_check"), "ok");
+        harness
+    }
+
     pub fn path(&self) -> std::path::PathBuf {
         self.dir.path().join("chatfold.db")
     }

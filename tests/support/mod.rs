@@ -1,11 +1,15 @@
 //! A real server process in a folder of its own, and a small client.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod faulty;
+pub mod load;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -19,6 +23,7 @@ pub struct TestServer {
     pub address: SocketAddr,
     dir: Arc<TempDir>,
     stderr: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 impl TestServer {
@@ -36,15 +41,20 @@ impl TestServer {
     /// In a folder that another server may have used before.
     pub fn within(dir: Arc<TempDir>, toml: &str) -> Self {
         std::fs::write(dir.path().join("chatfold.toml"), toml).unwrap();
-        let mut child =
-            command(&dir, &["serve"], LOOPBACK).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        Self::launch(dir, |_| {}).unwrap_or_else(|why| panic!("the server did not start: {why:?}"))
+    }
+
+    /// With a command changed before it runs. How it ended and what it said, where it does not start.
+    pub fn launch(dir: Arc<TempDir>, change: impl FnOnce(&mut Command)) -> Result<Self, (ExitStatus, String)> {
+        let mut command = command(&dir, &["serve"], LOOPBACK);
+        change(&mut command);
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let stderr = Arc::new(Mutex::new(String::new()));
         let address = loop {
             let mut line = String::new();
             if lines.read_line(&mut line).unwrap() == 0 {
-                let status = child.wait();
-                panic!("the server did not start ({status:?}): {}", stderr.lock().unwrap());
+                return Err((child.wait().unwrap(), stderr.lock().unwrap().clone()));
             }
             stderr.lock().unwrap().push_str(&line);
             if let Some((_, rest)) = line.split_once("listening on http://") {
@@ -52,14 +62,14 @@ impl TestServer {
             }
         };
         let kept = Arc::clone(&stderr);
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 let mut kept = kept.lock().unwrap();
                 kept.push_str(&line);
                 kept.push('\n');
             }
         });
-        Self { child, address, dir, stderr }
+        Ok(Self { child, address, dir, stderr, reading: Some(reading) })
     }
 
     pub fn dir(&self) -> Arc<TempDir> {
@@ -102,14 +112,27 @@ impl TestServer {
     /// SIGTERM, and how it ended; panics when that takes long.
     pub fn sigterm(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// How it ended by itself; panics when that takes long.
+    pub fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                // What it said last, too.
+                self.reading.take().into_iter().for_each(|reading| reading.join().unwrap());
                 return status;
             }
             assert!(Instant::now() < deadline, "still running: {}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Starts another command on the same file.
+    pub fn spawn(&self, args: &[&str]) -> Running {
+        let mut command = command(&self.dir, args, LOOPBACK);
+        Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
     /// Runs another command on the same file: exit code, stdout, stderr.
@@ -186,6 +209,47 @@ fn command(dir: &TempDir, args: &[&str], listen: &str) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Another process on a server's file, killed when dropped.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A number that the environment may set: the long form of a test.
+pub fn number(variable: &str, otherwise: u32) -> u32 {
+    std::env::var(variable).map_or(otherwise, |number| number.parse().unwrap())
+}
+
+/// Instants of a fixed seed: xorshift.
+pub struct Instants(u64);
+
+impl Default for Instants {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Instants {
+    /// The next, in milliseconds.
+    pub fn within(&mut self, range: std::ops::Range<u64>) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_millis(range.start + self.0 % (range.end - range.start))
+    }
+}
+
+/// `chatfold verify` finds nothing.
+#[track_caller]
+pub fn verified(db: &std::path::Path) {
+    let (code, out, err) = chatfold(&["verify", "--db", db.to_str().unwrap()]);
+    assert_eq!(code, 0, "{out}{err}");
 }
 
 /// Runs the binary in an empty folder: exit code, stdout, stderr.

@@ -7,6 +7,7 @@ mod layout;
 mod membership;
 mod message;
 mod open;
+mod place;
 mod pool;
 mod presence;
 mod put;
@@ -28,8 +29,9 @@ pub mod state;
 
 pub use membership::{changes, rosters};
 pub use open::{open_reader, open_writer};
+pub use place::{Place, beside};
 pub use pool::{Pool, open_pool};
 pub use put::put;
 pub use rusqlite::Connection;
 pub use settings::{fold_version, stamp_fold_version};
-pub use write::{begin, begin_read, checkpoint, commit, integrity, release, rollback, savepoint, undo};
+pub use write::{begin, begin_read, checkpoint, commit, find_room, integrity, release, rollback, savepoint, undo};

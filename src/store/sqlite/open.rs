@@ -31,7 +31,12 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
+    if conn.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(StoreError::Unusable(format!("{} cannot be written by this user, only read", path.display())));
+    }
     harden(&conn)?;
+    // Until it is known to be sound: closing must not write and sync again what failed.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(Duration::from_secs(1))?;
     let application_id: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application_id == 0 && is_empty(&conn)? {
@@ -46,6 +51,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
     )?;
     migrate(&mut conn, path)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(conn)
 }
 

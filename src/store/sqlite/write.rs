@@ -26,11 +26,25 @@ pub fn rollback(conn: &Connection) {
     }
 }
 
-/// Moves the WAL into the file as far as readers allow; `all`: also truncates it. The automatic checkpoint would
-/// swallow its errors.
-pub fn checkpoint(conn: &Connection, all: bool) -> Result<(), StoreError> {
+/// Fails where there is no room for some more events: writes as many pages into the WAL and takes them back, so that
+/// what follows finds them free. Inside a transaction.
+pub fn find_room(conn: &Connection) -> Result<(), StoreError> {
+    // Pages go into the WAL before the commit where the cache is too small for them.
+    let cache: i64 = conn.pragma_query_value(None, "cache_size", |row| row.get(0))?;
+    conn.pragma_update(None, "cache_size", 16)?;
+    let found = conn.execute_batch(
+        "SAVEPOINT room; INSERT INTO refused (received_at, problem, body) VALUES (0, '', zeroblob(1048576));",
+    );
+    let undone = if conn.is_autocommit() { Ok(()) } else { conn.execute_batch("ROLLBACK TO room; RELEASE room") };
+    conn.pragma_update(None, "cache_size", cache)?;
+    Ok(found.and(undone)?)
+}
+
+/// Moves the WAL into the file as far as readers allow, and says whether that was all of it; `all`: also truncates it.
+/// The automatic checkpoint would swallow its errors.
+pub fn checkpoint(conn: &Connection, all: bool) -> Result<bool, StoreError> {
     let statement = if all { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
-    Ok(conn.query_row(statement, [], |_| Ok(()))?)
+    Ok(conn.query_row(statement, [], |row| Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?))?)
 }
 
 /// Marks where one event's rows begin.

@@ -3,31 +3,27 @@
 //! Whatever waits goes into one transaction with one fsync; while that fsync runs, the next batch gathers. Throughput
 //! grows with load and latency stays near one fsync.
 
+mod worker;
+
 use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Receipt;
-use crate::log::{self, Source};
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, log as table};
+use crate::store::sqlite::{self, Connection, Place, log as table};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
+use worker::Worker;
 
 /// Deliveries that may wait. At the rates measured this is well under the time they may wait.
 const QUEUE: usize = 4_096;
-/// Events in one transaction.
-const BATCH: usize = 512;
 /// A delivery whose batch has not begun by then is dropped: the vendor gives up after 2 s.
 const BEGIN_WITHIN: Duration = Duration::from_millis(800);
 /// One whose batch has begun waits this long for it.
 const COMMIT_WITHIN: Duration = Duration::from_secs(1);
-/// Events between two checkpoints: some thousand pages.
-const CHECKPOINT_EVERY: usize = 1_000;
-/// A unit of work writes about as many pages as this many events.
-const WORK_WEIGHT: usize = 100;
 /// What a stop leaves to finish the queue.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -74,7 +70,14 @@ enum Task {
 
 enum Job {
     Append(Box<Waiting>),
-    Refuse { received_at: Time, problem: String, body: Vec<u8>, reply: oneshot::Sender<()> },
+    Refuse {
+        received_at: Time,
+        problem: String,
+        body: Vec<u8>,
+        reply: oneshot::Sender<()>,
+    },
+    /// Sees whether what was in the way is gone.
+    Look,
 }
 
 /// What is answered once its transaction is committed.
@@ -95,6 +98,7 @@ struct Shared {
     queue: Mutex<Option<mpsc::Sender<Task>>>,
     trouble: Mutex<Option<String>>,
     failed: AtomicBool,
+    place: Place,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -114,9 +118,18 @@ impl Writer {
             queue: Mutex::new(Some(queue)),
             trouble: Mutex::new(None),
             failed: AtomicBool::new(false),
+            place: Place::of(path)?,
             thread: Mutex::new(None),
         });
-        let worker = Worker { conn, queue: waiting, seq, shared: Arc::clone(&shared), on_failure, since_checkpoint: 0 };
+        let worker = Worker {
+            conn,
+            queue: waiting,
+            seq,
+            shared: Arc::clone(&shared),
+            on_failure,
+            since_checkpoint: 0,
+            wal_grows: false,
+        };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run());
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),
@@ -188,6 +201,20 @@ impl Writer {
         lock(&self.shared.trouble).clone()
     }
 
+    /// To be called about once a second: sees that the file is still in its place, and whether trouble is over, though
+    /// no delivery comes.
+    pub fn look(&self) {
+        if lock(&self.shared.trouble).is_some() || self.shared.place.check().is_err() {
+            // A full queue looks by itself.
+            let _ = self.send(Job::Look);
+        }
+    }
+
+    /// Bytes of the WAL on disk.
+    pub fn wal_bytes(&self) -> u64 {
+        self.shared.place.wal_bytes()
+    }
+
     /// Finishes the queue (at most 3 s), checkpoints, closes the file. Blocking.
     pub fn stop(&self) {
         *lock(&self.shared.queue) = None;
@@ -202,158 +229,5 @@ impl Writer {
         } else {
             tracing::warn!("the queue was not finished in time: what was not answered is not kept");
         }
-    }
-}
-
-struct Worker {
-    conn: Connection,
-    queue: mpsc::Receiver<Task>,
-    seq: watch::Sender<i64>,
-    shared: Arc<Shared>,
-    on_failure: Box<dyn Fn() + Send>,
-    since_checkpoint: usize,
-}
-
-impl Worker {
-    fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(task) = self.queue.blocking_recv() {
-            let mut work = None;
-            let mut next = Some(task);
-            while let Some(task) = next.take() {
-                match task {
-                    Task::Job(job) => batch.push(job),
-                    Task::Work { unit, reply } => work = Some((unit, reply)),
-                }
-                if work.is_none() && batch.len() < BATCH {
-                    next = self.queue.try_recv().ok();
-                }
-            }
-            let mut written = if batch.is_empty() { Ok(()) } else { self.commit(&mut batch) };
-            if let Some((unit, reply)) = work.filter(|_| written.is_ok()) {
-                written = self.work(unit, reply);
-            }
-            if let Err(error) = written.and_then(|()| self.checkpoint()) {
-                self.fail(&error);
-                return;
-            }
-        }
-        if let Err(error) = sqlite::checkpoint(&self.conn, true) {
-            tracing::error!(%error, "the last checkpoint failed: the WAL stays beside the file");
-        }
-    }
-
-    /// A unit of somebody else's. An error is returned only if going on is forbidden.
-    fn work(&mut self, unit: Work, reply: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
-        self.since_checkpoint += WORK_WEIGHT;
-        let done = unit(&self.conn);
-        sqlite::rollback(&self.conn);
-        let fatal = done.as_ref().is_err_and(|error| error.is_of_the_file() && !error.is_full() && !error.is_busy());
-        if fatal {
-            return done;
-        }
-        // Who asked may be gone; what was done is done.
-        let _ = reply.send(done);
-        Ok(())
-    }
-
-    /// One transaction. An error is returned only if going on is forbidden.
-    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
-        self.since_checkpoint += batch.len();
-        let mut answers = Vec::with_capacity(batch.len());
-        let mut jobs = std::mem::take(batch).into_iter();
-        let written = sqlite::begin(&self.conn).and_then(|()| {
-            for job in jobs.by_ref() {
-                self.write(job, &mut answers)?;
-            }
-            let seq = table::newest_seq(&self.conn)?;
-            sqlite::commit(&self.conn)?;
-            Ok(seq)
-        });
-        match written {
-            Ok(seq) => {
-                if let Some(trouble) = lock(&self.shared.trouble).take() {
-                    tracing::info!("deliveries are taken again; it was: {trouble}");
-                }
-                self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
-                for answer in answers {
-                    // A sender that has given up takes the retry's `duplicate`.
-                    match answer {
-                        Answer::Append(reply, receipt) => drop(reply.send(Ok(receipt))),
-                        Answer::Refused(reply) => drop(reply.send(())),
-                    }
-                }
-                Ok(())
-            }
-            Err(error) if error.is_full() || error.is_busy() => {
-                sqlite::rollback(&self.conn);
-                let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
-                // Once, not once a batch.
-                if lock(&self.shared.trouble).replace(why.to_owned()).as_deref() != Some(why) {
-                    tracing::error!(%error, "{why}: deliveries are answered 503");
-                }
-                let begun = answers
-                    .into_iter()
-                    .filter_map(|it| if let Answer::Append(reply, _) = it { Some(reply) } else { None });
-                let waiting = jobs.filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
-                for reply in begun.chain(waiting) {
-                    let _ = reply.send(Err(Refusal::NotWritten(why)));
-                }
-                Ok(())
-            }
-            // Senders hear of it as their replies are dropped: unknown.
-            Err(error) => Err(error),
-        }
-    }
-
-    fn write(&self, job: Job, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
-        match job {
-            Job::Refuse { received_at, problem, body, reply } => {
-                answers.push(Answer::Refused(reply));
-                table::refuse(&self.conn, received_at, &problem, &body)
-            }
-            Job::Append(waiting) => {
-                let Waiting { envelope, received_at, state, reply } = *waiting;
-                if state.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
-                    return Ok(());
-                }
-                match log::append(&self.conn, &envelope, received_at, Source::Http) {
-                    Ok(receipt) => {
-                        answers.push(Answer::Append(reply, receipt));
-                        Ok(())
-                    }
-                    Err(error) => {
-                        let refusal =
-                            if error.is_full() { Refusal::NotWritten("the disk is full") } else { Refusal::Unknown };
-                        let _ = reply.send(Err(refusal));
-                        Err(error)
-                    }
-                }
-            }
-        }
-    }
-
-    fn checkpoint(&mut self) -> Result<(), StoreError> {
-        if self.since_checkpoint < CHECKPOINT_EVERY {
-            return Ok(());
-        }
-        self.since_checkpoint = 0;
-        match sqlite::checkpoint(&self.conn, false) {
-            // No space for the file to grow, or a reader in the way: the WAL keeps it until later.
-            Err(error) if error.is_full() || error.is_busy() => {
-                tracing::warn!(%error, "checkpoint put off");
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
-    fn fail(self, error: &StoreError) {
-        tracing::error!(%error, "the file failed: no more is written, the process ends");
-        self.shared.failed.store(true, Ordering::Release);
-        *lock(&self.shared.trouble) = Some("the disk failed".into());
-        // Closing would write and sync again.
-        std::mem::forget(self.conn);
-        (self.on_failure)();
     }
 }

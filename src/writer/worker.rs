@@ -1,0 +1,211 @@
+//! The thread's side of the queue: batches, commits, checkpoints, and what it does when the file fails.
+
+use super::{Answer, BEGUN, Job, Refusal, Shared, Task, WAITING, Waiting, Work, lock};
+use crate::log::{self, Source};
+use crate::store::StoreError;
+use crate::store::sqlite::{self, Connection, log as table};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Events in one transaction.
+const BATCH: usize = 512;
+/// Events between two checkpoints: some thousand pages.
+const CHECKPOINT_EVERY: usize = 1_000;
+/// Bytes of a body that are worth an event: so much is written for a small one.
+const EVENT_WEIGHT: usize = 16 << 10;
+/// A unit of work writes about as many pages as this many events.
+const WORK_WEIGHT: usize = 100;
+/// A WAL over this that the checkpoint could not move is reported.
+const WAL_REPORTED: u64 = 64 << 20;
+
+/// What the thread holds.
+pub(super) struct Worker {
+    pub conn: Connection,
+    pub queue: mpsc::Receiver<Task>,
+    pub seq: watch::Sender<i64>,
+    pub shared: Arc<Shared>,
+    pub on_failure: Box<dyn Fn() + Send>,
+    pub since_checkpoint: usize,
+    pub wal_grows: bool,
+}
+
+/// How much of a checkpoint's worth a job writes: an event, or as many pages as an event has.
+fn weight(job: &Job) -> usize {
+    match job {
+        Job::Append(waiting) => 1 + waiting.envelope.body.len() / EVENT_WEIGHT,
+        Job::Refuse { body, .. } => 1 + body.len() / EVENT_WEIGHT,
+        Job::Look => 1,
+    }
+}
+
+impl Worker {
+    /// Until the queue is closed and empty, or the file fails.
+    pub fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Some(task) = self.queue.blocking_recv() {
+            let mut work = None;
+            let mut next = Some(task);
+            while let Some(task) = next.take() {
+                match task {
+                    Task::Job(job) => batch.push(job),
+                    Task::Work { unit, reply } => work = Some((unit, reply)),
+                }
+                if work.is_none() && batch.len() < BATCH {
+                    next = self.queue.try_recv().ok();
+                }
+            }
+            let mut written = if batch.is_empty() { Ok(()) } else { self.commit(&mut batch) };
+            if let Some((unit, reply)) = work.filter(|_| written.is_ok()) {
+                written = self.work(unit, reply);
+            }
+            if let Err(error) = written.and_then(|()| self.checkpoint()) {
+                self.fail(&error);
+                return;
+            }
+        }
+        match self.shared.place.check().and_then(|()| sqlite::checkpoint(&self.conn, true)) {
+            Ok(_) => {}
+            Err(error) if error.is_full() || error.is_busy() => {
+                tracing::error!(%error, "the last checkpoint failed: the WAL stays beside the file");
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// A unit of somebody else's. An error is returned only if going on is forbidden.
+    fn work(&mut self, unit: Work, reply: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
+        self.since_checkpoint += WORK_WEIGHT;
+        let done = unit(&self.conn);
+        sqlite::rollback(&self.conn);
+        let fatal = done.as_ref().is_err_and(|error| error.is_of_the_file() && !error.is_full() && !error.is_busy());
+        if fatal {
+            return done;
+        }
+        // Who asked may be gone; what was done is done.
+        let _ = reply.send(done);
+        Ok(())
+    }
+
+    /// One transaction. An error is returned only if going on is forbidden.
+    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
+        self.since_checkpoint += batch.iter().map(weight).sum::<usize>();
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut jobs = std::mem::take(batch).into_iter();
+        let written = sqlite::begin(&self.conn).and_then(|()| {
+            for job in jobs.by_ref() {
+                self.write(job, &mut answers)?;
+            }
+            let seq = table::newest_seq(&self.conn)?;
+            self.shared.place.check()?;
+            sqlite::commit(&self.conn)?;
+            Ok(seq)
+        });
+        match written {
+            Ok(seq) => {
+                if let Some(trouble) = lock(&self.shared.trouble).take() {
+                    tracing::info!("deliveries are taken again; it was: {trouble}");
+                }
+                self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+                for answer in answers {
+                    // A sender that has given up takes the retry's `duplicate`.
+                    match answer {
+                        Answer::Append(reply, receipt) => drop(reply.send(Ok(receipt))),
+                        Answer::Refused(reply) => drop(reply.send(())),
+                    }
+                }
+                Ok(())
+            }
+            Err(error) if error.is_full() || error.is_busy() => {
+                sqlite::rollback(&self.conn);
+                let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
+                // Once, not once a batch.
+                if lock(&self.shared.trouble).replace(why.to_owned()).as_deref() != Some(why) {
+                    tracing::error!(%error, "{why}: deliveries are answered 503");
+                }
+                let begun = answers
+                    .into_iter()
+                    .filter_map(|it| if let Answer::Append(reply, _) = it { Some(reply) } else { None });
+                let waiting = jobs.filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
+                for reply in begun.chain(waiting) {
+                    let _ = reply.send(Err(Refusal::NotWritten(why)));
+                }
+                Ok(())
+            }
+            // Senders hear of it as their replies are dropped: unknown.
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, job: Job, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+        match job {
+            Job::Refuse { received_at, problem, body, reply } => {
+                answers.push(Answer::Refused(reply));
+                table::refuse(&self.conn, received_at, &problem, &body)
+            }
+            Job::Look => sqlite::find_room(&self.conn),
+            Job::Append(waiting) => {
+                let Waiting { envelope, received_at, state, reply } = *waiting;
+                if state.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                    return Ok(());
+                }
+                match log::append(&self.conn, &envelope, received_at, Source::Http) {
+                    Ok(receipt) => {
+                        answers.push(Answer::Append(reply, receipt));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        let refusal =
+                            if error.is_full() { Refusal::NotWritten("the disk is full") } else { Refusal::Unknown };
+                        let _ = reply.send(Err(refusal));
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.since_checkpoint < CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        self.since_checkpoint = 0;
+        match sqlite::checkpoint(&self.conn, false) {
+            // No space for the file to grow, or a reader in the way: the WAL keeps it until later.
+            Err(error) if error.is_full() || error.is_busy() => {
+                tracing::warn!(%error, "checkpoint put off");
+                Ok(())
+            }
+            Ok(moved) => {
+                self.report_wal(moved);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says once that the WAL grows, and once that it does not any more.
+    fn report_wal(&mut self, moved: bool) {
+        let mib = self.shared.place.wal_bytes() >> 20;
+        if !moved && !self.wal_grows && mib >= WAL_REPORTED >> 20 {
+            self.wal_grows = true;
+            tracing::warn!(
+                "the WAL has {mib} MiB and cannot be moved into the file: somebody reads an old state of it; \
+                 end backups, SQLite shells and tools that have had it open for long"
+            );
+        } else if moved && self.wal_grows {
+            self.wal_grows = false;
+            tracing::info!("the WAL is moved into the file again");
+        }
+    }
+
+    fn fail(self, error: &StoreError) {
+        tracing::error!(%error, "the file failed: no more is written, the process ends");
+        self.shared.failed.store(true, Ordering::Release);
+        let why = if matches!(error, StoreError::Gone(_)) { "the file is not in its place" } else { "the disk failed" };
+        *lock(&self.shared.trouble) = Some(format!("{why}: the server is stopping"));
+        // Closing would write and sync again.
+        std::mem::forget(self.conn);
+        (self.on_failure)();
+    }
+}
