@@ -110,7 +110,7 @@ fn app(
             web::resource("/graphql")
                 .route(web::post().to(graphql::post))
                 .route(web::get().to(websocket::get))
-                .default_service(only("GET, POST")),
+                .default_service(only("POST")),
         )
         .service(web::resource("/changes").route(web::get().to(changes::get)).default_service(only("GET")))
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
