@@ -4,13 +4,14 @@
 mod harness;
 mod model;
 
-use chatfold::store::sqlite::state::of_app;
+use chatfold::store::sqlite::state::{Hash, of_app};
 use model::arena::Arena;
 use model::case::each;
 use model::expect::differences;
-use model::faults::{BURSTS, CALM, Class, DISTINCT, shuffle};
+use model::faults::{BURSTS, CALM, Class, DISTINCT, permutations, shuffle};
 use model::measure::{Tally, details, memberships, percent};
-use model::script::{EVERYTHING, GROUPS, number};
+use model::script::{Dice, EVERYTHING, GROUPS, number};
+use model::world::{GUIDS, Told, play};
 use std::fmt::Write;
 
 /// How late a delivery that was not sent again may be, in milliseconds.
@@ -52,6 +53,42 @@ fn every_order_gives_the_same_state() {
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     });
+}
+
+#[test]
+fn every_permutation_of_a_few_facts_gives_the_same_state() {
+    let mut arena = Arena::new();
+    each(30, 12, &DISTINCT, EVERYTHING, 60, |case| {
+        let told = play(case.steps, case.class.pace).told;
+        let few = about_one(&told, case.seed);
+        let mut first: Option<(Hash, String)> = None;
+        for deliveries in permutations(&few) {
+            let app = arena.app();
+            arena.post(&app, &told, &deliveries, case.seed);
+            let state = of_app(arena.conn(), &app).unwrap().total;
+            let (expected, tables) = first.get_or_insert_with(|| (state, arena.tables(&app)));
+            if *expected != state {
+                let order: Vec<usize> = deliveries.iter().map(|delivery| delivery.told).collect();
+                return Err(format!("{few:?} as {order:?}: {}", unlike(tables, &arena.tables(&app))));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Two to five of the things told about a message or a group.
+fn about_one(told: &[Told], seed: u64) -> Vec<usize> {
+    let mut dice = Dice::new(seed);
+    let entity = match dice.below(3) {
+        0 => format!(r#""guid":"{}""#, GUIDS[dice.below(2) as usize]),
+        _ => format!(r#"d":"{}""#, 999 + dice.below(12)),
+    };
+    let mut about: Vec<usize> = (0..told.len()).filter(|at| told[*at].data.contains(&entity)).collect();
+    let few = 2 + dice.below(4) as usize;
+    while about.len() > few {
+        about.remove(dice.below(about.len() as u64) as usize);
+    }
+    about
 }
 
 #[test]

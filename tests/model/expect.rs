@@ -67,12 +67,13 @@ impl Expect<'_> {
         let counted = |guid: &str| if members { self.world.members(guid).len().to_string() } else { "-".into() };
         let expected = self.world.groups.values().map(|it| {
             format!(
-                "{}|{}|{}|{}|{}|{}|{}",
+                "{}|{}|{}|{}|{}|{}|{}|{}",
                 it.guid,
                 it.name,
                 it.owner,
                 ms(it.created),
                 i64::from(it.deleted.is_some()),
+                ms(it.known_since),
                 ms(it.known_since),
                 counted(&it.guid)
             )
@@ -80,7 +81,7 @@ impl Expect<'_> {
         let expected = expected.collect();
         let count = if members { "members_count" } else { "'-'" };
         let sql = format!(
-            "SELECT guid, name, owner_uid, created_at, deleted_at IS NOT NULL, members_known_since, {count}
+            "SELECT guid, name, owner_uid, created_at, deleted_at IS NOT NULL, members_known_since, history_since, {count}
              FROM groups WHERE app_id = ?1"
         );
         let actual = self.rows(&sql);

@@ -2,6 +2,7 @@
 
 use super::script::{Dice, Pace, mix};
 use super::world::Told;
+use crate::harness::NOON;
 use std::collections::BTreeSet;
 
 /// How long deliveries of a kind take.
@@ -118,12 +119,36 @@ fn delay(kind: Kind, class: &Class, dice: &mut Dice) -> i64 {
     }
 }
 
-/// Another order of arrival: every delivery at its place by lot, some twice.
+/// Another order of arrival: every delivery at its place by lot, some twice, all within seconds of each other once
+/// everything has been done.
 pub fn shuffle(deliveries: &[Delivery], told: &[Told], order: u64) -> Vec<Delivery> {
     let lot = |delivery: &Delivery, copy: u64| mix(mix(told[delivery.told].luck, order), 10 * delivery.webhook + copy);
     let mut drawn: Vec<(u64, Delivery)> = deliveries.iter().map(|delivery| (lot(delivery, 1), *delivery)).collect();
     let again = deliveries.iter().map(|delivery| (lot(delivery, 2), *delivery)).filter(|(lot, _)| lot % 4 == 0);
     drawn.extend(again.collect::<Vec<_>>());
     drawn.sort_by_key(|(lot, _)| *lot);
-    drawn.into_iter().map(|(_, delivery)| delivery).collect()
+    at_once(drawn.into_iter().map(|(_, delivery)| delivery).collect())
+}
+
+/// Every order of a few things told.
+pub fn permutations(told: &[usize]) -> Vec<Vec<Delivery>> {
+    if told.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (at, first) in told.iter().enumerate() {
+        let rest: Vec<usize> = told.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, it)| *it).collect();
+        for mut order in permutations(&rest) {
+            order.insert(0, Delivery { told: *first, webhook: 0, at: 0 });
+            all.push(at_once(order));
+        }
+    }
+    all
+}
+
+fn at_once(mut deliveries: Vec<Delivery>) -> Vec<Delivery> {
+    for (delivery, at) in deliveries.iter_mut().zip((NOON + 120_000..).step_by(40)) {
+        delivery.at = at;
+    }
+    deliveries
 }

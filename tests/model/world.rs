@@ -289,6 +289,9 @@ impl World {
 
     fn change_place(&mut self, guid: &str, uid: &'static str, c: usize) -> Option<()> {
         let owner = self.groups.get(guid)?.owner.clone();
+        if !self.plausible(guid, uid, c) {
+            return None;
+        }
         let (state, scope) = self.place(guid, uid).map_or((State::Absent, None), |place| (place.state, place.scope));
         match state {
             State::Joined if uid == owner => self.transfer(guid, uid)?,
@@ -312,6 +315,22 @@ impl World {
             }
         }
         Some(())
+    }
+
+    /// Who acts upon a person again within two seconds is a script: it promotes or kicks whom it has added. Nobody adds
+    /// the same person twice within a minute.
+    fn plausible(&self, guid: &str, uid: &'static str, c: usize) -> bool {
+        let places = self.places.get(&(guid.to_owned(), uid.to_owned())).map_or(&[][..], Vec::as_slice);
+        let Some(last) = places.last() else { return true };
+        if self.pace != Pace::Bursts {
+            return true;
+        }
+        if last.state == State::Joined {
+            let came = last.joined.is_some_and(|(at, _)| at == last.at);
+            return self.now - last.at >= 2_000 || (came && c % 100 < 65);
+        }
+        let added = places.iter().rfind(|place| place.state == State::Joined && !place.told);
+        self.now - last.at >= 2_000 && added.is_none_or(|added| self.now - added.at > 60_000)
     }
 
     fn end_or_rescope(
@@ -338,7 +357,8 @@ impl World {
 
     fn add_several(&mut self, guid: &str, b: usize) -> Option<()> {
         let out = |uid: &&'static str| {
-            self.place(guid, uid).is_none_or(|place| !matches!(place.state, State::Joined | State::Banned))
+            self.plausible(guid, uid, 0)
+                && self.place(guid, uid).is_none_or(|place| !matches!(place.state, State::Joined | State::Banned))
         };
         let uids: Vec<&'static str> = (b..b + 3).map(|at| USERS[at % USERS.len()]).filter(out).collect();
         if uids.is_empty() { None } else { self.add(guid, &uids) }
