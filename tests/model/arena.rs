@@ -1,0 +1,126 @@
+//! One real file for many histories, each an app of its own: nothing crosses from one app to another.
+
+use super::deliver::body;
+use super::faults::Delivery;
+use super::script::Dice;
+use super::world::Told;
+use crate::harness::Harness;
+use chatfold::envelope::Envelope;
+use chatfold::ids::Time;
+use chatfold::log::{self, Source};
+use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
+use rusqlite::types::Value;
+use std::fmt::Write;
+
+/// Apps in one file, which is folded again when it is full.
+const APPS: usize = 400;
+
+pub struct Arena {
+    file: Harness,
+    apps: usize,
+}
+
+impl Arena {
+    pub fn new() -> Self {
+        let file = Harness::new();
+        // The power does not fail in these tests.
+        file.conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 4000").unwrap();
+        Self { file, apps: 0 }
+    }
+
+    pub fn conn(&self) -> &Connection {
+        &self.file.conn
+    }
+
+    pub fn path(&self) -> std::path::PathBuf {
+        self.file.path()
+    }
+
+    /// An app nobody has heard of.
+    pub fn app(&mut self) -> String {
+        if self.apps >= APPS {
+            *self = Self::new();
+        }
+        self.apps += 1;
+        format!("app-{}", self.apps)
+    }
+
+    /// Posts the deliveries in their order, in batches drawn from `seed`.
+    pub fn post(&self, app: &str, told: &[Told], deliveries: &[Delivery], seed: u64) {
+        let mut dice = Dice::new(seed);
+        let mut deliveries = deliveries.iter().peekable();
+        while deliveries.peek().is_some() {
+            sqlite::begin(&self.file.conn).unwrap();
+            let batch = 1 + dice.below(20) as usize;
+            for delivery in deliveries.by_ref().take(batch) {
+                let told = &told[delivery.told];
+                self.append(&body(app, delivery.webhook, told.trigger, &told.data), delivery.at);
+            }
+            sqlite::commit(&self.file.conn).unwrap();
+        }
+    }
+
+    fn append(&self, body: &str, at: i64) {
+        let envelope = Envelope::parse(body.as_bytes()).unwrap();
+        let receipt = log::append(&self.file.conn, &envelope, Time(at), Source::Http).unwrap();
+        assert_eq!((receipt.outcome.as_str(), &envelope.reason), ("applied", &None), "{body}");
+    }
+
+    /// An app's tables without its id and what tells one order of arrival from another.
+    pub fn tables(&self, app: &str) -> String {
+        const WITHOUT: &[&str] = &[
+            "app_id",
+            "seq",
+            "received_at",
+            "registers",
+            "facts",
+            "fact",
+            "lifecycle",
+            "first_seen_at",
+            "last_event_at",
+            "digest",
+        ];
+        let mut out = String::new();
+        for table in PROJECTION.iter().filter(|table| !matches!(**table, "event_refs" | "call_facts")) {
+            let sql = format!("SELECT * FROM {table} WHERE app_id = ?1");
+            let mut statement = self.file.conn.prepare_cached(&sql).unwrap();
+            let shown: Vec<(usize, String)> = statement
+                .column_names()
+                .enumerate()
+                .filter(|(_, name)| !WITHOUT.contains(name))
+                .map(|(at, name)| (at, (*name).to_owned()))
+                .collect();
+            let mut rows = statement.query([app]).unwrap();
+            let mut lines = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                let mut line = String::from(*table);
+                for (at, name) in &shown {
+                    write!(line, " {name}={:?}", row.get::<_, Value>(*at).unwrap()).unwrap();
+                }
+                lines.push(line);
+            }
+            lines.sort();
+            out += &lines.join("\n");
+            out.push('\n');
+        }
+        out
+    }
+
+    /// Rows of a query over one app (`?1`), columns joined.
+    pub fn rows(&self, app: &str, sql: &str) -> Vec<String> {
+        let mut statement = self.file.conn.prepare_cached(sql).unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([app]).unwrap();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            let cells = (0..columns).map(|at| match row.get::<_, Value>(at).unwrap() {
+                Value::Null => "null".to_owned(),
+                Value::Integer(int) => int.to_string(),
+                Value::Text(text) => text,
+                other => format!("{other:?}"),
+            });
+            found.push(cells.collect::<Vec<_>>().join("|"));
+        }
+        found
+    }
+}
