@@ -147,7 +147,7 @@ fn tables<'a>(bodies: impl Iterator<Item = &'a str>) -> String {
 #[test]
 fn told_facts_end_in_the_same_tables_in_every_order() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
-    let cases = std::env::var("CHATFOLD_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(120);
+    let cases = std::env::var("CHATFOLD_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     let mut runner = TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, rng);
     let law = |(facts, order): (Vec<String>, Vec<usize>)| {
         let told = tables(facts.iter().map(String::as_str));
