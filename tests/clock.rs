@@ -62,6 +62,7 @@ fn a_server_whose_clock_jumps_between_and_runs_too_fast_goes_on() {
         return;
     }
     let mut dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    std::fs::write(dir.path().join("chatfold.toml"), "").unwrap();
     let bodies = timed();
     for (life, clock) in ["-10y", "+0", "+15y x2", "-1h", "@1970-01-01 00:00:05", "+100y"].into_iter().enumerate() {
         // Not by the command of that name: it would stand between us and the process. What waits still waits its time.
