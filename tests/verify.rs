@@ -5,6 +5,7 @@ mod harness;
 mod support;
 
 use chatfold::store::sqlite::checkpoint;
+use chatfold::store::sqlite::state::of_file;
 use harness::{Harness, NOON, story};
 use std::path::Path;
 use support::chatfold;
@@ -89,5 +90,33 @@ fn a_bit_turned_anywhere_is_never_a_wrong_answer_and_a_clean_file() {
             let verified: serde_json::Value = serde_json::from_str(&out).unwrap();
             assert_eq!(verified["state"], state["state"], "a bit at {place}");
         }
+    }
+}
+
+#[test]
+fn two_servers_that_heard_the_same_facts_show_the_same_number() {
+    let bodies = story("demo");
+    let (one, other, undisturbed) = (Harness::new(), Harness::new(), Harness::new());
+    for (n, body) in (0..).zip(&bodies) {
+        // The first was down for a while; the other heard everything, later and elsewhere in its log.
+        if !(20..40).contains(&n) {
+            one.post(body, NOON + n * 1_000);
+        }
+        undisturbed.post(body, NOON + n * 1_000);
+    }
+    let late = |n: i64| NOON + n * 1_000 + 1_234;
+    for (n, body) in (0..).zip(&bodies) {
+        other.post(body, late(n));
+    }
+    assert_ne!(of_file(&one.conn).unwrap().total, of_file(&undisturbed.conn).unwrap().total);
+    one.ingest_lines((0..).zip(&bodies).map(|(n, body)| (body.as_str(), Some(late(n)))));
+    let number = of_file(&undisturbed.conn).unwrap();
+    for (claim, harness) in [("one that was down and read the other's log", &one), ("one that heard all later", &other)]
+    {
+        let state = of_file(&harness.conn).unwrap();
+        for (table, expected) in state.tables.iter().zip(&number.tables) {
+            assert_eq!(table, expected, "{claim}");
+        }
+        assert_eq!(state.total, number.total, "{claim}");
     }
 }
