@@ -42,3 +42,7 @@ pub mod graphql;
 pub mod ingest;
 pub mod config;
 pub mod cli;
+
+#[cfg(test)]
+#[path = "../tests/support/mutate.rs"]
+mod mutate;

@@ -53,6 +53,8 @@ impl Default for Limits {
 
 /// Introspection nests deeper than data, and is no deeper than this.
 pub(super) const INTROSPECTION_DEPTH: u64 = 15;
+/// Brackets within brackets, those of values among them: the parser goes down a level of the stack for each.
+const NESTING: usize = 64;
 
 impl Limits {
     /// Before the document is parsed.
@@ -60,9 +62,12 @@ impl Limits {
         if document.len() > self.document_bytes {
             return Err(too_much("the document has", document.len() as u64, self.document_bytes as u64, "bytes"));
         }
-        let tokens = tokens(document);
+        let (tokens, nesting) = tokens(document);
         if tokens > self.tokens {
             return Err(too_much("the document has", tokens as u64, self.tokens as u64, "tokens"));
+        }
+        if nesting > NESTING {
+            return Err(too_much("the document has", nesting as u64, NESTING as u64, "brackets within brackets"));
         }
         Ok(())
     }
@@ -98,9 +103,9 @@ fn too_much(who: &str, count: u64, most: u64, what: &str) -> ServerError {
     Code::TooComplex.server_error(format!("{who} {count} {what}: at most {most} are answered"))
 }
 
-/// Punctuators, names, numbers and strings.
-fn tokens(document: &str) -> usize {
-    let mut count = 0;
+/// How many punctuators, names, numbers and strings there are, and how deep brackets nest.
+fn tokens(document: &str) -> (usize, usize) {
+    let (mut count, mut open, mut deepest) = (0, 0usize, 0);
     let mut rest = document.as_bytes();
     while let Some(&first) = rest.first() {
         let length = match first {
@@ -116,21 +121,33 @@ fn tokens(document: &str) -> usize {
             byte if byte == b'_' || byte.is_ascii_alphanumeric() => {
                 rest.iter().position(|byte| *byte != b'_' && !byte.is_ascii_alphanumeric()).unwrap_or(rest.len())
             }
+            b'{' | b'[' | b'(' => {
+                open += 1;
+                deepest = deepest.max(open);
+                1
+            }
+            b'}' | b']' | b')' => {
+                open = open.saturating_sub(1);
+                1
+            }
             _ => 1,
         };
         count += 1;
         rest = &rest[length.min(rest.len())..];
     }
-    count
+    (count, deepest)
 }
 
 /// Length of the string at the start; an unclosed one takes the rest.
 fn string(text: &[u8]) -> usize {
-    let quote: &[u8] = if text.starts_with(b"\"\"\"") { b"\"\"\"" } else { b"\"" };
+    // In a block string a backslash means something before three quotes only.
+    let block = text.starts_with(b"\"\"\"");
+    let (quote, escaped, escape): (&[u8], &[u8], _) =
+        if block { (b"\"\"\"", b"\\\"\"\"", 4) } else { (b"\"", b"\\", 2) };
     let mut at = quote.len();
     while at < text.len() {
-        if text[at] == b'\\' {
-            at += 2;
+        if text[at..].starts_with(escaped) {
+            at += escape;
         } else if text[at..].starts_with(quote) {
             return at + quote.len();
         } else {
@@ -214,5 +231,68 @@ impl<'a> Measure<'a> {
         let size = self.set(&fragment.node.selection_set);
         self.fragments.insert(name, Some(size));
         size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutate::{corpus, fuzz, within};
+    use async_graphql::parser::parse_query;
+
+    /// Fields that a set expands to, counted one by one and no further than it matters.
+    fn fields(document: &ExecutableDocument, set: &SelectionSet, depth: u32, left: &mut u64) {
+        for selection in &set.items {
+            if *left == 0 || depth == 0 {
+                *left = 0;
+                return;
+            }
+            let inner = match &selection.node {
+                Selection::Field(field) => {
+                    *left -= 1;
+                    Some(&field.node.selection_set)
+                }
+                Selection::InlineFragment(fragment) => Some(&fragment.node.selection_set),
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    document.fragments.get(name).map(|fragment| &fragment.node.selection_set)
+                }
+            };
+            inner.into_iter().for_each(|inner| fields(document, &inner.node, depth - 1, left));
+        }
+    }
+
+    #[test]
+    fn brackets_nest_as_the_parser_sees_them() {
+        for (document, nesting) in [
+            ("{a(b: [[{c: \"[[[\"}]]) # {{{\n}", 5),
+            (r#"{a(b: """\""" {{{ """) c(d: [1])}"#, 3),
+            (r#"{a(b: "\" {{{ ") c(d: [1])}"#, 3),
+            ("}}}{{", 2),
+        ] {
+            assert_eq!(tokens(document).1, nesting, "{document}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_asked_the_check_is_quick_and_nothing_large_passes() {
+        let limits = Limits::default();
+        let seeds = corpus(&["corpus/graphql"]);
+        fuzz("GraphQL check", &seeds, 8, |documents| {
+            for document in documents {
+                let text = String::from_utf8_lossy(document);
+                let passed = within(Duration::from_secs(2), "a check", || {
+                    limits.check_text(&text).ok()?;
+                    let document = parse_query(&*text).ok()?;
+                    limits.check(&document).is_ok().then_some(document)
+                });
+                let Some(document) = passed else { continue };
+                let mut left = limits.selections + 1;
+                for (_, operation) in document.operations.iter() {
+                    fields(&document, &operation.node.selection_set.node, 1_000, &mut left);
+                }
+                assert!(left > 0, "more than {} fields pass: {text}", limits.selections);
+            }
+        });
     }
 }

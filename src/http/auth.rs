@@ -140,4 +140,27 @@ mod tests {
             assert!(check(&values).is_err(), "{values:?}");
         }
     }
+
+    #[test]
+    fn whatever_is_presented_only_an_equal_pair_passes() {
+        let (all, pairs) = (credentials(), ["u:p:w", "u:next", "é:😀"]);
+        let passes = |value: &[u8]| {
+            let Ok(value) = HeaderValue::from_bytes(value) else { return false };
+            all.check(&HeaderMap::from_iter([(AUTHORIZATION, value)])).is_ok()
+        };
+        let equal = |value: &[u8]| {
+            let encoded = value.split_at_checked(6).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"basic "));
+            encoded.is_some_and(|(_, encoded)| pairs.iter().any(|pair| STANDARD.encode(pair).as_bytes() == encoded))
+        };
+        crate::mutate::fuzz("credentials", &crate::mutate::corpus(&["corpus/credentials"]), 16, |values| {
+            for value in values {
+                let bound = std::time::Duration::from_secs(1);
+                let passed = crate::mutate::within(bound, "a header", || passes(value));
+                assert_eq!(passed, equal(value), "{:?}", String::from_utf8_lossy(value));
+                // The same bytes as a pair.
+                let known = pairs.iter().any(|pair| pair.as_bytes() == value);
+                assert_eq!(passes(format!("Basic {}", STANDARD.encode(value)).as_bytes()), known);
+            }
+        });
+    }
 }
