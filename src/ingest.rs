@@ -142,7 +142,7 @@ impl Ingest {
     /// Commits what is left and closes the file.
     pub fn finish(mut self) -> Result<(BTreeMap<&'static str, u64>, Vec<String>), StoreError> {
         self.commit()?;
-        sqlite::checkpoint(&self.conn, true)?;
+        sqlite::finish(&self.conn)?;
         Ok((self.counts, self.problems))
     }
 }

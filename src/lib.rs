@@ -10,7 +10,7 @@
 //!
 //! Invariants, each with a test:
 //!
-//! - An answer 200 leaves after the commit that made the delivery durable (`tests/crash.rs`).
+//! - An answer 200 leaves after the commit that made the delivery durable (`tests/crash.rs`, `tests/faulty.rs`).
 //! - The tables are a function of the log: folded again they are the same, byte for byte (every test of `tests/` that
 //!   uses the harness checks it when it ends).
 //! - Facts with different told times end in the same tables in every order (`tests/order.rs`).

@@ -9,9 +9,10 @@ mod support;
 use harness::Harness;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
-use support::load::Oracle;
-use support::{TestServer, faulty, number};
+use support::load::{Oracle, body};
+use support::{TestServer, chatfold, faulty, number};
 
 /// One line of the library's.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +38,14 @@ fn lines(trace: &Path) -> Vec<Line> {
         }
     };
     std::fs::read_to_string(trace).unwrap().lines().map(parsed).collect()
+}
+
+/// After a call that failed nothing is synced on its file any more.
+#[track_caller]
+fn assert_not_synced(failed: &Line, after: &[Line], claim: &str) {
+    let Line::Call(_, _, file, _) = failed else { panic!("{failed:?}") };
+    let synced = |line: &&Line| matches!(line, Line::Call(_, call, of, _) if call.contains("sync") && of == file);
+    assert_eq!(after.iter().find(synced), None, "nothing is synced after a failure: {claim}");
 }
 
 /// A life of a server, from an empty folder to its end, in which one call fails. False where it has fewer calls.
@@ -65,14 +74,11 @@ fn life(at: u64, how: &str) -> bool {
             assert!(log.contains("full"), "{claim}");
             assert!(code == Some(0) || !log.contains("listening"), "{claim}");
         }
-        Some((Line::Call(_, _, file, _), after)) => {
+        Some((call, after)) => {
             assert_eq!(code, Some(1), "{claim}");
             assert!(log.contains("the process ends") || log.contains("chatfold.db"), "{claim}");
-            let synced =
-                |line: &&Line| matches!(line, Line::Call(_, call, of, _) if call.contains("sync") && of == file);
-            assert_eq!(after.iter().find(synced), None, "nothing is synced after a failure: {claim}");
+            assert_not_synced(call, after, &claim);
         }
-        Some(other) => panic!("{other:?}"),
     }
     let mut server = TestServer::within(Arc::clone(&dir), "");
     oracle.retry_unknown(server.address);
@@ -107,6 +113,36 @@ fn after_an_io_error_the_server_ends_and_the_next_start_has_all_that_was_acknowl
 #[test]
 fn no_space_for_one_write_refuses_a_batch_and_goes_on() {
     count_up("ENOSPC", points(5));
+}
+
+#[test]
+fn an_ingest_that_fails_ends_and_the_next_one_reads_the_rest() {
+    let Some(library) = faulty::library() else { return };
+    for at in (1..).step_by(500 / points(12) as usize + 1) {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, trace) = (dir.path().join("chatfold.db"), dir.path().join("trace"));
+        let file = dir.path().join("lines.ndjson");
+        std::fs::write(&file, (1..=30).map(|id| body(id) + "\n").collect::<String>()).unwrap();
+        let args = ["ingest", file.to_str().unwrap(), "--db", db.to_str().unwrap()];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatfold"));
+        command.args(args).env("LD_PRELOAD", library).env("FAULTY_TRACE", &trace).env("FAULTY_AT", at.to_string());
+        let output = command.output().unwrap();
+        let lines = lines(&trace);
+        let failed = lines.iter().position(|line| matches!(line, Line::Call(.., result) if result == "failed"));
+        let claim = format!("call {at}: {failed:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(i32::from(failed.is_some())), "{claim}");
+        if let Some(failed) = failed {
+            assert_not_synced(&lines[failed], &lines[failed + 1..], &claim);
+        }
+        let (code, _, err) = chatfold(&args);
+        assert_eq!(code, 0, "{claim} {err}");
+        let harness = Harness::copy_of(&db);
+        assert_eq!(harness.ask("SELECT count(*), count(DISTINCT body) FROM events"), "30|30", "{claim}");
+        assert!(!dir.path().join("chatfold.db-wal").exists(), "one file is left");
+        if failed.is_none() {
+            return;
+        }
+    }
 }
 
 #[test]

@@ -82,3 +82,48 @@ fn nothing_is_left_for_later() {
         "finish it or leave it out",
     );
 }
+
+/// Where files are opened, made, removed or renamed without SQLite, and why that is none SQLite has open.
+const FILES: &[(&str, &str)] = &[
+    ("src/cli/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
+    ("src/cli/ingest.rs", "deliveries to read"),
+    ("src/config/", "the configuration, and files with secrets"),
+    ("src/rebuild/aside.rs", "the file for folding aside: made before SQLite opens it, removed when it is done with"),
+    ("src/http/rebuilds.rs", "the socket beside the file"),
+];
+
+#[test]
+fn no_file_of_sqlites_is_opened_but_through_sqlite() {
+    // Names alone (`metadata`, `canonicalize`, `exists`) open nothing.
+    let opening = [
+        "File::open",
+        "File::create",
+        "OpenOptions",
+        "fs::read(",
+        "fs::write",
+        "fs::copy",
+        "fs::rename",
+        "fs::remove",
+        "fs::hard_link",
+        "fs::set_permissions",
+        "read_to_string(",
+        "UnixListener::bind",
+        "std::fs::File",
+        "tokio::fs",
+        "memmap",
+    ];
+    nowhere_but(
+        |path| FILES.iter().any(|(may, _)| path.starts_with(may)),
+        &opening,
+        "closing another descriptor of the database, its -wal or its -shm drops SQLite's locks; see FILES",
+    );
+    for (may, why) in FILES {
+        let there = sources(Path::new("src")).iter().any(|(path, text)| {
+            path.to_string_lossy().starts_with(may) && opening.iter().any(|open| text.contains(open))
+        });
+        assert!(there, "{may} opens no file any more: {why}");
+    }
+    // Who may open some file never names one of SQLite's but to look whether it is there.
+    let looking = ["src/store/sqlite/place.rs", "src/store/sqlite/open.rs", "src/cli/lock.rs"];
+    nowhere_but(|path| looking.contains(&path), &["-wal\"", "-shm\""], "it is a file of SQLite's");
+}

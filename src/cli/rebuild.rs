@@ -33,7 +33,9 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
             let host = Host::alone(conn);
             // The process ends where it is interrupted; what it leaves is swept by the next rebuild or start.
             let never = AtomicBool::new(false);
-            rebuild::rebuild(&config.db, &host, &never, &mut |progress| bar.show(progress))?.to_json()
+            let rebuilt = rebuild::rebuild(&config.db, &host, &never, &mut |progress| bar.show(progress))?;
+            host.finish()?;
+            rebuilt.to_json()
         }
         Err(error @ LockError::Held { .. }) => {
             let told = http::ask_rebuild(&config.db, &mut |progress| bar.show(progress))?;

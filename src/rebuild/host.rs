@@ -23,6 +23,14 @@ impl Host {
         Self::Alone { conn, since_checkpoint: Cell::new(0) }
     }
 
+    /// Leaves the file as one, where nobody else writes it.
+    pub fn finish(self) -> Result<(), StoreError> {
+        match self {
+            Self::Alone { conn, .. } => sqlite::finish(&conn),
+            Self::Writer(_) => Ok(()),
+        }
+    }
+
     /// How long one unit may take.
     pub(super) fn budget(&self) -> Duration {
         Duration::from_millis(if self.is_alone() { 1_000 } else { 15 })

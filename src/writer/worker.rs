@@ -64,8 +64,8 @@ impl Worker {
                 return;
             }
         }
-        match self.shared.place.check().and_then(|()| sqlite::checkpoint(&self.conn, true)) {
-            Ok(_) => {}
+        match self.shared.place.check().and_then(|()| sqlite::finish(&self.conn)) {
+            Ok(()) => {}
             Err(error) if error.is_full() || error.is_busy() => {
                 tracing::error!(%error, "the last checkpoint failed: the WAL stays beside the file");
             }

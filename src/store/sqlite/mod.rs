@@ -34,4 +34,6 @@ pub use pool::{Pool, open_pool};
 pub use put::put;
 pub use rusqlite::Connection;
 pub use settings::{fold_version, stamp_fold_version};
-pub use write::{begin, begin_read, checkpoint, commit, find_room, integrity, release, rollback, savepoint, undo};
+pub use write::{
+    begin, begin_read, checkpoint, commit, find_room, finish, integrity, release, rollback, savepoint, undo,
+};

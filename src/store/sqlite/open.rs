@@ -35,7 +35,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::Unusable(format!("{} cannot be written by this user, only read", path.display())));
     }
     harden(&conn)?;
-    // Until it is known to be sound: closing must not write and sync again what failed.
+    // Closing must not write and sync again what failed: `finish` is for what did not.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(Duration::from_secs(1))?;
     let application_id: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -51,7 +51,6 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
     )?;
     migrate(&mut conn, path)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(conn)
 }
 

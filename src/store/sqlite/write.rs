@@ -2,6 +2,7 @@
 
 use crate::store::StoreError;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 /// Takes the write lock; waits at most the busy timeout.
 pub fn begin(conn: &Connection) -> Result<(), StoreError> {
@@ -45,6 +46,13 @@ pub fn find_room(conn: &Connection) -> Result<(), StoreError> {
 pub fn checkpoint(conn: &Connection, all: bool) -> Result<bool, StoreError> {
     let statement = if all { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
     Ok(conn.query_row(statement, [], |row| Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?))?)
+}
+
+/// The last checkpoint of a file that is sound. Closing it then leaves no WAL, unless somebody else has it open.
+pub fn finish(conn: &Connection) -> Result<(), StoreError> {
+    checkpoint(conn, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(())
 }
 
 /// Marks where one event's rows begin.
