@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{JSON, TestServer, WEBHOOK, basic};
+use support::{JSON, TestServer, WEBHOOK, basic, chatfold};
 
 const MESSAGE: &str = r#"{"trigger":"message_sent","appId":"app","region":"eu","webhook":"w","data":{"id":"1","muid":"m","conversationId":"a_user_b","sender":"a","receiverType":"user","receiver":"b","category":"message","type":"text","data":{"text":"hi"},"sentAt":1767600000}}"#;
 
@@ -119,4 +119,15 @@ fn what_is_refused_never_echoes_the_body() {
     assert!(!answer.body.contains("canary") && !server.log().contains("canary"));
     let answer = server.post("/graphql", &[JSON], "{\"query\": secret-canary}");
     assert!(!answer.body.contains("canary"));
+}
+
+#[test]
+fn the_database_itself_is_no_delivery_to_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("chatfold.db");
+    let (db, line) = (db.to_str().unwrap(), dir.path().join("line.json"));
+    std::fs::write(&line, r#"{"trigger":"t","appId":"a"}"#).unwrap();
+    assert_eq!(chatfold(&["ingest", "--db", db, line.to_str().unwrap()]).0, 0);
+    let (code, _, err) = chatfold(&["ingest", "--db", db, db]);
+    assert!(code == 1 && err.contains("is the database itself"), "{err}");
 }

@@ -4,6 +4,7 @@ use super::lock::Lock;
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::{Ingest, inputs};
+use crate::store::sqlite::beside;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,6 +27,11 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     for path in args.paths.iter().filter(|path| !is_stdin(path)) {
         path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
         files.extend(inputs(path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    // Reading it beside SQLite would drop SQLite's locks.
+    let ours = ["", "-wal", "-shm"].map(|end| beside(&config.db, end).canonicalize().ok());
+    if let Some(path) = files.iter().find(|path| path.canonicalize().is_ok_and(|path| ours.contains(&Some(path)))) {
+        anyhow::bail!("{} is the database itself: name deliveries to read", path.display());
     }
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
     let mut ingest =

@@ -46,8 +46,17 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     } else if application_id != APPLICATION_ID {
         return Err(foreign(path));
     }
+    // Where it fails it says so by its answer, or only after it.
+    let answer = conn.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>();
+    let mode: Vec<String> = answer?;
+    if mode != ["wal"] {
+        return Err(StoreError::Unusable(format!(
+            "{} cannot be written with a WAL: the disk failed, or it is a network file system",
+            path.display()
+        )));
+    }
     conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
     )?;
     migrate(&mut conn, path)?;
