@@ -13,6 +13,7 @@ mod put;
 mod reaction;
 mod receipt;
 mod rows;
+mod search;
 mod settings;
 mod user;
 mod write;

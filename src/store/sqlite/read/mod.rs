@@ -15,7 +15,9 @@ pub mod membership_change;
 pub mod message;
 pub mod message_list;
 pub mod message_parts;
+pub mod message_search;
 pub mod presence;
+pub mod search;
 pub mod snapshot;
 pub mod user;
 
