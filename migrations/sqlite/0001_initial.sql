@@ -103,9 +103,10 @@ CREATE TABLE memberships (
     PRIMARY KEY (app_id, guid, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX memberships_current ON memberships (app_id, guid, uid) WHERE current;
-CREATE INDEX memberships_by_user ON memberships (app_id, uid, guid) WHERE current;
-CREATE INDEX memberships_by_state ON memberships (app_id, guid, state, uid);
-CREATE INDEX memberships_by_user_state ON memberships (app_id, uid, state, guid);
+-- These hold all that the lists read: else SQLite takes the primary key for cheaper and walks all of an app or group.
+CREATE INDEX memberships_by_user ON memberships (app_id, uid, guid, scope, current) WHERE current;
+CREATE INDEX memberships_by_state ON memberships (app_id, guid, state, uid, scope);
+CREATE INDEX memberships_by_user_state ON memberships (app_id, uid, guid, state, scope);
 
 CREATE TABLE membership_changes (
     -- The history of a group: every fact about one person's place in it.
@@ -313,7 +314,7 @@ CREATE TABLE blocks (
     PRIMARY KEY (app_id, blocker_uid, blocked_uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blocks_current ON blocks (app_id, blocker_uid, blocked_uid) WHERE current;
-CREATE INDEX blocks_by_blocked ON blocks (app_id, blocked_uid, blocker_uid) WHERE current;
+CREATE INDEX blocks_by_blocked ON blocks (app_id, blocked_uid, blocker_uid, current) WHERE current;
 
 CREATE TABLE call_facts (
     -- What was told about one session id, in the order of the log; `call_sessions` and its kin are decided over these.

@@ -52,12 +52,12 @@ macro_rules! matching {
              AND x.status IN (SELECT value FROM json_each(:statuses))))
          AND (:unanswered IS NULL OR :unanswered = NOT CASE WHEN m.parent_id IS NULL
              THEN EXISTS (
-                 SELECT 1 FROM messages x INDEXED BY messages_by_author
+                 SELECT 1 FROM messages x
                  WHERE x.app_id = :app AND x.conversation_id = m.conversation_id
                  AND x.sender_uid = :mention AND x.listed
                  AND (x.sent_at, x.message_no, x.message_id) > (m.sent_at, m.message_no, m.message_id))
              ELSE EXISTS (
-                 SELECT 1 FROM messages x INDEXED BY messages_threads
+                 SELECT 1 FROM messages x
                  WHERE x.app_id = :app AND x.parent_id = m.parent_id AND x.parent_id IS NOT NULL
                  AND x.sender_uid = :mention AND x.listed
                  AND (x.sent_at, x.message_no, x.message_id) > (m.sent_at, m.message_no, m.message_id)) END)

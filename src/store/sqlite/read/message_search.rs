@@ -59,9 +59,9 @@ const SEARCH: Scan = Scan { kinds: KINDS, rising: walk!(">", "ASC"), falling: wa
 const CONVERSATION: Scan =
     by_number!("m.message_no" of "messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.listed");
 // These two indexes are by time: what they yield is sorted, and they drive only where they yield little.
-const SENDER: Scan = by_number!("m.message_no" of "messages m INDEXED BY messages_by_sender
+const SENDER: Scan = by_number!("m.message_no" of "messages m
         WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
-const PARENT: Scan = by_number!("m.message_no" of "messages m INDEXED BY messages_by_parent
+const PARENT: Scan = by_number!("m.message_no" of "messages m
         WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
 const MENTION: Scan = by_number!("x.message_no" of
     "mentions x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
@@ -96,7 +96,9 @@ pub(super) fn scan(list: &Messages, conn: &Conn, params: Params<'_>, range: Rang
 
 fn driver(list: &Messages, conn: &Conn, params: Params<'_>) -> Sql<&'static Scan> {
     let has_prefix = list.search.as_ref().is_some_and(|search| search.has_prefix);
-    Ok(if has_prefix || is_small(conn, SEARCH_SIZE, params)? {
+    let alone =
+        [&list.conversation, &list.sender, &list.parent, &list.mention, &list.tag].iter().all(|it| it.is_none());
+    Ok(if alone || has_prefix || is_small(conn, SEARCH_SIZE, params)? {
         &SEARCH
     } else if list.conversation.is_some() && !list.blocked {
         &CONVERSATION

@@ -105,3 +105,6 @@ pub fn texts(stored: Option<&str>) -> Vec<String> {
     };
     items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
+
+#[cfg(test)]
+mod tests;
