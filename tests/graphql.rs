@@ -1,6 +1,8 @@
 //! The read side over rows put in by hand.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "graphql/activity.rs"]
+mod activity;
 #[path = "graphql/attention.rs"]
 mod attention;
 #[path = "graphql/bounds.rs"]

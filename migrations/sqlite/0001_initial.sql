@@ -252,6 +252,7 @@ CREATE TABLE reactions (
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
     PRIMARY KEY (app_id, message_id, reaction, uid)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX reactions_by_time ON reactions (app_id, reacted_at, present) WHERE present;
 CREATE INDEX reactions_present ON reactions (app_id, message_id, reaction, uid) WHERE present;
 
 CREATE TABLE receipts (

@@ -3,6 +3,7 @@
 //! Two shapes only. A *list* ([`List`]) walks one index and yields keys; a *look-up* ([`Lookup`]) takes many keys at
 //! once, as one JSON parameter, and yields what belongs to them. So a page of any size costs the same statements.
 
+pub mod activity;
 pub mod app;
 pub mod block;
 pub mod call;

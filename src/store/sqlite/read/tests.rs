@@ -2,6 +2,7 @@
 //! the engine's own machine. A look at the plan would prove nothing: every key starts with the app, so a walk over all
 //! rows of an app is a search, too.
 
+use super::activity::{self, Span};
 use super::block::Blocks;
 use super::call::Calls;
 use super::conversation::Conversations;
@@ -67,6 +68,7 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          INSERT INTO mentions SELECT 'app', 'm', i, i FROM n;
          INSERT INTO message_tags SELECT 'app', 't', i, i FROM n;
          INSERT INTO moderation (app_id, message_id, status, registers) SELECT 'app', i, 'approved', x'' FROM n;
+         INSERT INTO reactions SELECT 'app', i, 'x', 'r', 1, i, '' FROM n;
          INSERT INTO app_numbers VALUES ('app', 1);
          INSERT INTO message_search (rowid, text) SELECT 17592186044416 + i, 'hello' FROM n;
          INSERT INTO blocks SELECT 'app', 'a', 'u' || i, i, 'told', 1, '' FROM n;
@@ -192,6 +194,25 @@ fn a_page_costs_the_same_in_a_file_of_ten_times_the_rows() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn days_cost_what_they_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let spent = |conn: &Connection, conversation| {
+        conn.flush_prepared_statement_cache();
+        SPENT.take();
+        let span = Span { app: "app", conversation, starts: vec![1, 9], until: STORY.into() };
+        let found = activity::count(conn, &span).unwrap();
+        assert!(found.exact && found.days[1].messages > 50 && found.days[1].reactions > 50, "{found:?}");
+        conn.flush_prepared_statement_cache();
+        SPENT.take().into_values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    };
+    let (small, large) = (file(&dir, STORY), file(&dir, 10 * STORY));
+    for conversation in [None, Some("group_g")] {
+        let (few, many) = (spent(&small, conversation), spent(&large, conversation));
+        assert!(many.0 <= few.0 + 100 && many.1 == 0, "{conversation:?}: {few:?}, then {many:?}");
+    }
 }
 
 #[test]
