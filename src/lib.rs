@@ -20,6 +20,7 @@
 
 pub mod ids;
 pub mod clock;
+pub mod days;
 pub mod json;
 pub mod http;
 pub mod envelope;

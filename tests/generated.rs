@@ -19,7 +19,7 @@ fn committed(path: &str, expected: &str) {
 #[test]
 fn the_schema_after_all_migrations_is_committed() {
     let harness = Harness::new();
-    let sql = harness.ask("SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid");
+    let sql = harness.ask("SELECT sql || ';' FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'message_search_*' ORDER BY rowid");
     let head = "-- The tables after all migrations. Generated: see tests/generated.rs.\n\n";
     committed("schema/sqlite.sql", &format!("{head}{sql}\n"));
 }
@@ -32,7 +32,8 @@ fn what_each_trigger_writes_is_committed() {
     for (name, body) in fixtures() {
         let harness = Harness::new();
         let outcome = harness.post(&body, NOON).outcome.as_str();
-        let tables = PROJECTION.iter().filter(|table| !matches!(**table, "apps" | "event_refs" | "call_facts"));
+        let tables =
+            PROJECTION.iter().filter(|table| !matches!(**table, "apps" | "app_numbers" | "event_refs" | "call_facts"));
         let rows = tables.filter_map(|table| match harness.ask(&format!("SELECT count(*) FROM {table}")).as_str() {
             "0" => None,
             "1" => Some((*table).to_owned()),

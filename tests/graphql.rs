@@ -1,6 +1,10 @@
 //! The read side over rows put in by hand.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "graphql/activity.rs"]
+mod activity;
+#[path = "graphql/attention.rs"]
+mod attention;
 #[path = "graphql/bounds.rs"]
 mod bounds;
 #[path = "graphql/errors.rs"]
@@ -13,5 +17,7 @@ mod harness;
 mod lists;
 #[path = "graphql/schema.rs"]
 mod schema;
+#[path = "graphql/search.rs"]
+mod search;
 #[path = "graphql/statements.rs"]
 mod statements;

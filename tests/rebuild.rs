@@ -95,7 +95,8 @@ fn wrong_tables_are_made_right() {
     let dir = folder(0);
     sql(
         dir.path(),
-        "DELETE FROM messages; UPDATE groups SET name = 'x'; INSERT INTO mentions VALUES ('a', 'b', 1, '1')",
+        "DELETE FROM messages; UPDATE groups SET name = 'x'; INSERT INTO mentions VALUES ('a', 'b', 1, '1');
+         DELETE FROM message_search WHERE rowid % 2 = 0",
     );
     assert_eq!(chatfold(&["verify", "--db", db(dir.path())]).0, 1);
     let rebuilt = rebuild(dir.path());
@@ -172,6 +173,50 @@ fn a_running_server_rebuilds_while_it_takes_deliveries() {
     let (_, inspected, _) = server.run(&["inspect", "--json"]);
     let inspected: Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(answer["data"]["status"]["stateHash"], inspected["state"]["hash"], "one number wherever it is shown");
+    drop(server);
+    assert_eq!(left(dir.path()), "");
+}
+
+/// What a search finds through the API: ids, and whether that is all.
+fn search(server: &TestServer, words: &str) -> Value {
+    let words = Value::from(words);
+    let query = format!(
+        r#"{{messages(appId:"load",first:200,filter:{{search:{words}}}){{nodes{{messageId}} totalCount totalCountExact}}}}"#
+    );
+    let body = serde_json::json!({ "query": query }).to_string();
+    let answer = server.post("/graphql", &[JSON], &body).json();
+    assert!(answer["errors"].is_null(), "{answer}");
+    answer["data"]["messages"].clone()
+}
+
+#[test]
+fn a_search_finds_the_same_after_a_rebuild_and_what_came_meanwhile() {
+    let dir = folder(3_000);
+    let server = TestServer::within(Arc::clone(&dir), "");
+    let searches = ["1234", "\"no 77\"", "no 29*", "nothing"];
+    let before = searches.map(|words| search(&server, words));
+    assert_eq!(before[0]["nodes"][0]["messageId"], "1234");
+    assert_eq!(
+        (&before[1]["totalCount"], &before[2]["totalCount"], &before[3]["totalCount"]),
+        (&1.into(), &111.into(), &0.into())
+    );
+    let stop = AtomicBool::new(false);
+    let posted = std::thread::scope(|scope| {
+        let posting = scope.spawn(|| post(&server, 10_000, &stop));
+        for _ in 0..2 {
+            let (code, out, err) = server.run(&["rebuild", "--json"]);
+            assert_eq!(code, 0, "{out}{err}{}", server.log());
+        }
+        stop.store(true, Ordering::Relaxed);
+        posting.join().unwrap()
+    });
+    assert_eq!(searches.map(|words| search(&server, words)), before);
+    assert_eq!(search(&server, "no")["totalCount"], 3_000 + posted);
+    for id in [10_000, 10_000 + posted / 2, 10_000 + posted - 1] {
+        assert_eq!(search(&server, &id.to_string())["nodes"][0]["messageId"], id.to_string());
+    }
+    let (code, out, _) = server.run(&["verify"]);
+    assert_eq!(code, 0, "{out}");
     drop(server);
     assert_eq!(left(dir.path()), "");
 }

@@ -64,6 +64,11 @@ fn reducers_read_nothing() {
 }
 
 #[test]
+fn no_statement_names_an_index() {
+    nowhere_but(|_| false, &["INDEXED BY"], "a rebuild gives the indexes other names");
+}
+
+#[test]
 fn no_file_outgrows_four_hundred_lines() {
     let long: Vec<String> = ["src", "tests"]
         .iter()

@@ -103,9 +103,10 @@ CREATE TABLE memberships (
     PRIMARY KEY (app_id, guid, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX memberships_current ON memberships (app_id, guid, uid) WHERE current;
-CREATE INDEX memberships_by_user ON memberships (app_id, uid, guid) WHERE current;
-CREATE INDEX memberships_by_state ON memberships (app_id, guid, state, uid);
-CREATE INDEX memberships_by_user_state ON memberships (app_id, uid, state, guid);
+-- These hold all that the lists read: else SQLite takes the primary key for cheaper and walks all of an app or group.
+CREATE INDEX memberships_by_user ON memberships (app_id, uid, guid, scope, current) WHERE current;
+CREATE INDEX memberships_by_state ON memberships (app_id, guid, state, uid, scope);
+CREATE INDEX memberships_by_user_state ON memberships (app_id, uid, guid, state, scope);
 
 CREATE TABLE membership_changes (
     -- The history of a group: every fact about one person's place in it.
@@ -156,6 +157,12 @@ CREATE INDEX conversations_by_activity ON conversations (app_id, last_message_at
 CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, last_message_at, conversation_id) WHERE low_uid IS NOT NULL;
 CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, last_message_at, conversation_id) WHERE high_uid IS NOT NULL;
 
+CREATE TABLE app_numbers (
+    -- A number for each app with chat, in the order of the log: `message_search` tells apps apart by it.
+    app_id TEXT NOT NULL PRIMARY KEY,
+    number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE messages (
     -- Messages, deleted and blocked ones too; a row with few values is a message only heard of through something else.
     app_id              TEXT NOT NULL,
@@ -198,7 +205,12 @@ CREATE INDEX messages_by_sender ON messages (app_id, sender_uid, sent_at, messag
 CREATE INDEX messages_by_parent ON messages (app_id, parent_id, sent_at, message_no, message_id) WHERE chat AND parent_id IS NOT NULL;
 CREATE INDEX messages_listed ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE listed;
 CREATE INDEX messages_unread ON messages (app_id, conversation_id, message_no, sender_uid) WHERE listed;
-CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid) WHERE listed AND parent_id IS NOT NULL;
+CREATE INDEX messages_by_author ON messages (app_id, conversation_id, sender_uid, sent_at) WHERE listed;
+CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid, sent_at) WHERE listed AND parent_id IS NOT NULL;
+
+-- Full-text index over messages.text, for chat that is not deleted: rowid = app_numbers.number * 17592186044416 +
+-- message_no; ids beyond that, and ids that are no numbers, have no row. Needs SQLite 3.43; no view needs it.
+CREATE VIRTUAL TABLE message_search USING fts5(text, content='', contentless_delete=1, tokenize='unicode61');
 
 CREATE TABLE message_edits (
     -- What a message said after each edit. The text first sent is no edit.
@@ -240,6 +252,7 @@ CREATE TABLE reactions (
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
     PRIMARY KEY (app_id, message_id, reaction, uid)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX reactions_by_time ON reactions (app_id, reacted_at, present) WHERE present;
 CREATE INDEX reactions_present ON reactions (app_id, message_id, reaction, uid) WHERE present;
 
 CREATE TABLE receipts (
@@ -302,7 +315,7 @@ CREATE TABLE blocks (
     PRIMARY KEY (app_id, blocker_uid, blocked_uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blocks_current ON blocks (app_id, blocker_uid, blocked_uid) WHERE current;
-CREATE INDEX blocks_by_blocked ON blocks (app_id, blocked_uid, blocker_uid) WHERE current;
+CREATE INDEX blocks_by_blocked ON blocks (app_id, blocked_uid, blocker_uid, current) WHERE current;
 
 CREATE TABLE call_facts (
     -- What was told about one session id, in the order of the log; `call_sessions` and its kin are decided over these.

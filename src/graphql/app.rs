@@ -1,5 +1,6 @@
 //! Apps.
 
+use super::activity::Activity;
 use super::context::Ask;
 use super::scalars::{BigInt, DateTime};
 use crate::store::sqlite::read::app as row;
@@ -34,6 +35,20 @@ impl App {
     /// How many events the log has of it.
     async fn events_count(&self) -> BigInt {
         BigInt(self.0.events_count)
+    }
+
+    /// What went on in it, day by day.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From that time on.")] after: DateTime,
+        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
+        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
+            String,
+        >,
+    ) -> Option<Result<Activity>> {
+        Some(Activity::read(ctx, &self.0.app_id, None, after, before, time_zone.as_deref()))
     }
 
     /// One number for what the tables say about it: equal wherever the same facts were heard. All its rows are read

@@ -85,12 +85,20 @@ pub struct MessageFilter {
     pub parent_id: Option<String>,
     /// Those that mention this person.
     pub mentions_uid: Option<String>,
+    /// With `mentionsUid`: those after which that person has said nothing in the conversation, or in the thread for a
+    /// reply; false: those that person has answered.
+    pub unanswered: Option<bool>,
+    /// Those by others that this person has not read, in the conversation asked for, else in those the person is in.
+    pub unread_by: Option<String>,
     /// Those of these categories, such as `message` or `custom`.
     pub categories: Option<Vec<String>>,
     /// Those of these types, such as `text` or `image`.
     pub types: Option<Vec<String>>,
     /// Those with this tag.
     pub tag: Option<String>,
+    /// Those whose text has all of these words, `"phrases"` and `beginnings*`, in any letter case and with or without
+    /// accents; newest first by message id. Only ids that are numbers are found, and nothing that is deleted.
+    pub search: Option<String>,
     /// Those with attachments, or those without.
     pub has_attachments: Option<bool>,
     /// Those moderation gave one of these statuses; `disapproved` ones are shown with `includeBlocked` only.

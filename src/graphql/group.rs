@@ -1,6 +1,7 @@
 //! Groups.
 #![expect(clippy::too_many_arguments, reason = "they are the arguments of fields in the schema")]
 
+use super::activity::Activity;
 use super::context::Ask;
 use super::conversation::Conversation;
 use super::enums::GroupType;
@@ -174,6 +175,21 @@ impl Group {
         let list = MembershipChanges { app: self.app.to_string(), guid: self.row.guid.clone(), uid };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before })
             .map(MembershipChangeConnection)
+    }
+
+    /// What was said in it, day by day.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From that time on.")] after: DateTime,
+        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
+        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
+            String,
+        >,
+    ) -> Option<Result<Activity>> {
+        let conversation = format!("group_{}", self.row.guid);
+        Some(Activity::read(ctx, &self.app, Some(&conversation), after, before, time_zone.as_deref()))
     }
 
     /// Its conversation.

@@ -8,12 +8,12 @@ use super::group::Group;
 use super::json::stored;
 use super::message_parts::{Attachment, MessageEdit, Moderation, ReactionGroup, Receipt, attachments};
 use super::node_id::{NodeKey, encode};
-use super::page::{Page, Paging, connection, text};
+use super::page::{Page, Paging, connection};
 use super::scalars::{DateTime, Json, int};
 use super::user::User;
 use crate::ids;
 use crate::store::sqlite::read::message::{self as row, MessageKey};
-use crate::store::sqlite::read::message_list::Messages;
+use crate::store::sqlite::read::message_list::{Messages, id_of};
 use crate::store::sqlite::read::message_parts::{
     EditsCount, EditsOf, ModerationOf, ReactionsCount, ReactionsOf, ReceiptsCount, ReceiptsOf, RepliersCount,
     RepliersOf, RepliesCount,
@@ -274,7 +274,7 @@ impl Message {
     }
 
     async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
-        let keys = page.keys.iter().map(|key| MessageKey(text(&key[2]).to_owned()));
+        let keys = page.keys.iter().map(|key| MessageKey(id_of(key)));
         let rows = ctx.load_all(&page.app, keys.collect()).await?;
         Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
     }

@@ -1,11 +1,12 @@
 //! Lists of messages.
 
-use super::error::Result;
+use super::error::{Result, bad_input};
 use super::filter::{MessageFilter, include};
 use super::message::{Message, MessageConnection};
 use super::page::{Page, Paging};
 use super::scalars::DateTime;
 use crate::store::sqlite::read::message_list::Messages;
+use crate::store::sqlite::read::search::Search;
 use async_graphql::Context;
 use std::sync::Arc;
 
@@ -19,6 +20,11 @@ impl Message {
         paging: &Paging,
     ) -> Result<MessageConnection> {
         let time = |at: Option<DateTime>| at.map(|at| at.0.0);
+        let search = filter.search.as_deref().map(Search::parse).transpose();
+        let search = search.map_err(|expected| bad_input("filter.search", expected))?;
+        if filter.unanswered.is_some() && filter.mentions_uid.is_none() {
+            return Err(bad_input("filter.unanswered", "expected mentionsUid beside it"));
+        }
         let list = Messages {
             app: app.to_string(),
             conversation: filter.conversation_id,
@@ -26,6 +32,9 @@ impl Message {
             parent: filter.parent_id,
             mention: filter.mentions_uid,
             tag: filter.tag,
+            search,
+            unanswered: filter.unanswered,
+            unread_by: filter.unread_by,
             categories: filter.categories,
             types: filter.types,
             has_attachments: filter.has_attachments,

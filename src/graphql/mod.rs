@@ -4,6 +4,7 @@
 //! (`page.rs`), rows are looked up in batches (`loaders.rs`), statements are in `store/sqlite/read/`. One file per
 //! type; doc comments are the descriptions in the schema.
 
+mod activity;
 mod app;
 mod block;
 mod call;

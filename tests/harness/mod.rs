@@ -95,6 +95,7 @@ impl Harness {
             "first_seen_at",
             "last_event_at",
             "digest",
+            "number",
         ])
     }
 

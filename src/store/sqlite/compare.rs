@@ -2,6 +2,7 @@
 
 use super::layout::Layout;
 use super::log::PROJECTION;
+use super::search;
 use crate::ids::Time;
 use crate::store::StoreError;
 use rusqlite::types::Value;
@@ -23,7 +24,7 @@ pub struct Difference {
     pub words: Vec<String>,
 }
 
-/// Compares every table of the projection; those that agree are left out. Memory does not grow with the tables.
+/// Compares every table of the projection, and the full-text index; those that agree are left out. Memory does not grow with the tables.
 pub fn compare(live: &Connection, folded: &Connection) -> Result<Vec<Difference>, StoreError> {
     let mut differences = Vec::new();
     for table in PROJECTION {
@@ -32,6 +33,10 @@ pub fn compare(live: &Connection, folded: &Connection) -> Result<Vec<Difference>
         if difference.rows > 0 {
             differences.push(difference);
         }
+    }
+    let difference = search::compare(live, folded)?;
+    if difference.rows > 0 {
+        differences.push(difference);
     }
     Ok(differences)
 }

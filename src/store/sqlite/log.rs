@@ -233,6 +233,7 @@ pub const PROJECTION: &[&str] = &[
     "membership_changes",
     "rosters",
     "conversations",
+    "app_numbers",
     "messages",
     "message_edits",
     "message_tags",

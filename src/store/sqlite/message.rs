@@ -1,6 +1,7 @@
 //! `messages` with its edits, tags, mentions and verdict, and the `conversations` they count in.
 
 use super::rows::{At, Table, named_json, read_named};
+use super::search;
 use crate::change::{Conversation, Message, MessageEdit, Moderation};
 use crate::ids::{ReceiverType, conversation_id, id_order};
 use crate::json::{Document, Json};
@@ -90,6 +91,12 @@ struct Listing {
     sent_at: Option<i64>,
 }
 
+/// What lists, counts and the full-text index see of a message.
+struct Seen {
+    listing: Listing,
+    searched: Option<String>,
+}
+
 fn field(row: &Row, column: &str) -> Value {
     let at = Message::COLUMNS.iter().position(|name| name.trim_start_matches("r#") == column);
     at.map_or(Value::Null, |at| row.values[at].clone())
@@ -109,6 +116,17 @@ impl Merged {
 
     fn chat(&self) -> bool {
         field(&self.row, "category").text().is_some_and(|category| !matches!(category, "action" | "call"))
+    }
+
+    /// What the full-text index has of it, as told.
+    fn searched(&self) -> Option<String> {
+        let listable = self.chat() && !self.deleted && field(&self.row, "sent_at").int().is_some();
+        let (text, _) = self.row.named.get("text").filter(|_| listable)?;
+        text.text().map(str::to_owned)
+    }
+
+    fn seen(&self) -> Seen {
+        Seen { listing: self.listing(), searched: self.searched() }
     }
 
     fn listing(&self) -> Listing {
@@ -184,7 +202,7 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
         return Ok(());
     }
     let mut message = load(at.conn, at.app_id, message_id)?;
-    let before = (message.listing(), field(&message.row, "tags"), field(&message.row, "mentions"));
+    let before = (message.seen(), field(&message.row, "tags"), field(&message.row, "mentions"));
     let mut changed = message.row.merge(Message::RULES, telling) || message.new;
     if deleted && !message.deleted {
         message.deleted = true;
@@ -205,10 +223,13 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
     index(at, [MENTION, UNMENTION], &before.2, &mentions, no, message_id)
 }
 
-/// Writes the row, and moves the counts of its conversation by what became of it.
-fn write(at: &At<'_>, message_id: &str, message: &Merged, before: &Listing) -> Result<(), StoreError> {
+/// Writes the row, and moves the counts of its conversation and the full-text index by what became of it.
+fn write(at: &At<'_>, message_id: &str, message: &Merged, before: &Seen) -> Result<(), StoreError> {
     MESSAGES.write(at.conn, &[&at.app_id, &message_id], &message.row, &message.extras(message_id))?;
-    let after = message.listing();
+    if message.searched() != before.searched {
+        search::touch(at.conn, at.app_id, message_id)?;
+    }
+    let (before, after) = (&before.listing, message.listing());
     if after == *before {
         return Ok(());
     }
@@ -290,7 +311,7 @@ pub(super) fn put_moderation(at: &At<'_>, message_id: &str, telling: Telling) ->
     let blocked = row.values[0].text() == Some("disapproved");
     let mut message = load(at.conn, at.app_id, message_id)?;
     if message.blocked != blocked || message.new {
-        let before = message.listing();
+        let before = message.seen();
         message.blocked = blocked;
         write(at, message_id, &message, &before)?;
     }

@@ -14,6 +14,7 @@ mod put;
 mod reaction;
 mod receipt;
 mod rows;
+mod search;
 mod settings;
 mod user;
 mod write;

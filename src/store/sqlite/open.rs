@@ -1,5 +1,6 @@
 //! Opening the file: identity, settings, migrations.
 
+use super::search;
 use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
 use rusqlite::config::DbConfig;
@@ -60,6 +61,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
     )?;
     migrate(&mut conn, path)?;
+    search::prepare(&conn)?;
     Ok(conn)
 }
 

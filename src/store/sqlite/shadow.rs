@@ -5,6 +5,7 @@
 
 use super::layout::Layout;
 use super::log::PROJECTION;
+use super::search;
 use crate::store::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
@@ -52,7 +53,7 @@ pub fn create(conn: &Connection) -> Result<(), StoreError> {
             }
         }
     }
-    Ok(())
+    search::create_next(conn)
 }
 
 /// The next rows of a table in the order of its key.
@@ -106,6 +107,9 @@ pub fn insert(conn: &Connection, layout: &Layout, rows: &[Vec<Value>]) -> Result
     let mut statement = conn.prepare_cached(&insert)?;
     for row in rows {
         statement.execute(params_from_iter(row))?;
+    }
+    if layout.table == "messages" {
+        search::fill_next(conn, layout, rows)?;
     }
     Ok(())
 }
@@ -168,6 +172,9 @@ pub fn apply(conn: &Connection, layout: &Layout, changes: Vec<Change>) -> Result
     let mut rows = Vec::with_capacity(changes.len());
     for change in changes {
         delete.execute(params_from_iter(&change.key))?;
+        if layout.table == "messages" && change.row.is_none() {
+            search::remove_next(conn, &change.key)?;
+        }
         rows.extend(change.row);
     }
     insert(conn, layout, &rows)
@@ -178,13 +185,16 @@ pub fn apply(conn: &Connection, layout: &Layout, changes: Vec<Change>) -> Result
 pub fn swap(conn: &Connection) -> Result<(), StoreError> {
     // Otherwise views would follow the tables they were made for.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;
-    let renamed = PROJECTION.iter().try_for_each(|table| {
-        conn.execute_batch(&format!(
-            "ALTER TABLE {table} RENAME TO old_{table}; ALTER TABLE next_{table} RENAME TO {table};"
-        ))
-    });
+    let renamed = PROJECTION
+        .iter()
+        .try_for_each(|table| {
+            let rename =
+                format!("ALTER TABLE {table} RENAME TO old_{table}; ALTER TABLE next_{table} RENAME TO {table};");
+            conn.execute_batch(&rename).map_err(StoreError::from)
+        })
+        .and_then(|()| search::swap(conn));
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
-    Ok(renamed?)
+    renamed
 }
 
 /// Tables that a rebuild left: shadows never finished, and tables replaced.
@@ -192,7 +202,7 @@ pub fn left(conn: &Connection) -> Result<Vec<String>, StoreError> {
     let found: Vec<String> = conn.prepare(LEFT)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let ours = |name: &String| {
         let table = name.strip_prefix("next_").or_else(|| name.strip_prefix("old_"));
-        table.is_some_and(|table| PROJECTION.contains(&table))
+        table.is_some_and(|table| table == search::INDEX || PROJECTION.contains(&table))
     };
     Ok(found.into_iter().filter(ours).collect())
 }
@@ -201,6 +211,9 @@ pub fn left(conn: &Connection) -> Result<Vec<String>, StoreError> {
 /// is gone.
 pub fn sweep(conn: &Connection, table: &str, budget: Duration) -> Result<bool, StoreError> {
     let until = Instant::now() + budget;
+    if table.ends_with(search::INDEX) {
+        return search::sweep(conn, table, until);
+    }
     let key = if conn.prepare(HAS_ROWID)?.exists([table])? { "rowid".to_owned() } else { primary_key(conn, table)? };
     let delete = format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} LIMIT {SWEPT})");
     let mut statement = conn.prepare(&delete)?;

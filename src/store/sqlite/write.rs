@@ -1,5 +1,6 @@
 //! The writer's transactions.
 
+use super::search;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -16,6 +17,7 @@ pub fn begin_read(conn: &Connection) -> Result<(), StoreError> {
 
 /// Durable when it returns `Ok`: `synchronous=FULL` syncs the WAL.
 pub fn commit(conn: &Connection) -> Result<(), StoreError> {
+    search::settle(conn)?;
     Ok(conn.execute_batch("COMMIT")?)
 }
 

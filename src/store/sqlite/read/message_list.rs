@@ -1,9 +1,10 @@
 //! Lists of messages: one index drives, the other conditions are applied to what it yields.
 
 use super::list::{EXAMINED, Key, Part, Scan, run_until, scan};
-use super::{Conn, Found, List, Range, Sql, json, prepare};
+use super::search::Search;
+use super::{Conn, Found, List, Range, Sql, json, message_search, prepare};
 
-/// Chat whose time is known, by (sent_at, message_no, message_id).
+/// Chat whose time is known, by (sent_at, message_no, message_id); by message_no alone where it is searched for.
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
     pub app: String,
@@ -12,6 +13,11 @@ pub struct Messages {
     pub parent: Option<String>,
     pub mention: Option<String>,
     pub tag: Option<String>,
+    pub search: Option<Search>,
+    /// Of those that mention a person: whether that person has said nothing since.
+    pub unanswered: Option<bool>,
+    /// Who has not read it.
+    pub unread_by: Option<String>,
     pub categories: Option<Vec<String>>,
     pub types: Option<Vec<String>>,
     pub has_attachments: Option<bool>,
@@ -43,9 +49,33 @@ macro_rules! matching {
              AND x.message_no = m.message_no AND x.message_id = m.message_id))
          AND (:statuses IS NULL OR EXISTS (
              SELECT 1 FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id
-             AND x.status IN (SELECT value FROM json_each(:statuses)))))"
+             AND x.status IN (SELECT value FROM json_each(:statuses))))
+         AND (:unanswered IS NULL OR :unanswered = NOT CASE WHEN m.parent_id IS NULL
+             THEN EXISTS (
+                 SELECT 1 FROM messages x
+                 WHERE x.app_id = :app AND x.conversation_id = m.conversation_id
+                 AND x.sender_uid = :mention AND x.listed
+                 AND (x.sent_at, x.message_no, x.message_id) > (m.sent_at, m.message_no, m.message_id))
+             ELSE EXISTS (
+                 SELECT 1 FROM messages x
+                 WHERE x.app_id = :app AND x.parent_id = m.parent_id AND x.parent_id IS NOT NULL
+                 AND x.sender_uid = :mention AND x.listed
+                 AND (x.sent_at, x.message_no, x.message_id) > (m.sent_at, m.message_no, m.message_id)) END)
+         AND (:unread IS NULL OR (
+             coalesce(m.sender_uid <> :unread, 1)
+             AND (:conversation IS NOT NULL OR CASE m.receiver_type
+                 WHEN 'user' THEN m.receiver_id = :unread
+                 ELSE EXISTS (
+                     SELECT 1 FROM memberships x WHERE x.app_id = :app AND x.uid = :unread AND x.guid = m.receiver_id
+                     AND x.current) END)
+             AND NOT EXISTS (
+                 SELECT 1 FROM read_markers x
+                 WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.uid = :unread
+                 AND x.numeric = (m.message_no < 9223372036854775807)
+                 AND (x.message_no, x.message_id) >= (m.message_no, m.message_id)))))"
     };
 }
+pub(super) use matching;
 
 /// Writes one walk by time; `$from` ends in a WHERE clause. No other bound on the time: it would make the index by
 /// time look better than the one that drives.
@@ -95,7 +125,7 @@ impl List for Messages {
     }
 
     fn kinds(&self) -> &'static str {
-        "iit"
+        if self.search.is_some() { message_search::KINDS } else { "iit" }
     }
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
@@ -104,14 +134,8 @@ impl List for Messages {
         let statuses = self.statuses.as_ref().map(json);
         let low = self.low.unwrap_or(i64::MIN);
         let high = self.high.unwrap_or(i64::MAX);
-        // Without a cursor the walk begins at the edge of the time asked for.
-        let edge =
-            vec![Part::Int(if range.falling { high } else { low }), Part::Int(i64::MIN), Part::Text(String::new())];
-        let range = Range { from: Some(range.from.unwrap_or(&edge)), ..range };
-        let is_beyond = |key: &Key| {
-            if range.falling { key[0].int() < low } else { key[0].int() >= high }
-        };
         let limit = EXAMINED as i64 + 1;
+        let expression = self.search.as_ref().map(|search| search.expression.as_str());
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":conversation", &self.conversation),
@@ -119,25 +143,36 @@ impl List for Messages {
             (":parent", &self.parent),
             (":mention", &self.mention),
             (":tag", &self.tag),
+            (":search", &expression),
+            (":unanswered", &self.unanswered),
+            (":unread", &self.unread_by),
             (":categories", &categories),
             (":types", &types),
             (":attachments", &self.has_attachments),
             (":statuses", &statuses),
             (":deleted", &self.deleted),
             (":blocked", &self.blocked),
+            (":low", &low),
+            (":high", &high),
             (":limit", &limit),
         ];
+        if self.search.is_some() {
+            return message_search::scan(self, conn, params, range);
+        }
+        // Without a cursor the walk begins at the edge of the time asked for.
+        let edge =
+            vec![Part::Int(if range.falling { high } else { low }), Part::Int(i64::MIN), Part::Text(String::new())];
+        let range = Range { from: Some(range.from.unwrap_or(&edge)), ..range };
+        let is_beyond = |key: &Key| {
+            if range.falling { key[0].int() < low } else { key[0].int() >= high }
+        };
         run_until(conn, self.driver(conn, params)?, params, range, is_beyond)
     }
 }
 
 impl Messages {
     fn driver(&self, conn: &Conn, params: super::Params<'_>) -> Sql<&'static Scan> {
-        let is_small = |size: &str| -> Sql<bool> {
-            let mut statement = prepare(conn, size, params)?;
-            let mut rows = statement.raw_query();
-            Ok(rows.next()?.map_or(Ok(0), |row| row.get::<_, i64>(0))? <= EXAMINED as i64)
-        };
+        let is_small = |size: &str| is_small(conn, size, params);
         Ok(if self.conversation.is_some() {
             if self.deleted || self.blocked { &CONVERSATION } else { &LISTED }
         } else if self.sender.is_some() {
@@ -153,6 +188,22 @@ impl Messages {
         } else {
             &TIME
         })
+    }
+}
+
+/// Whether a count of what an index yields stays within what one page examines.
+pub(super) fn is_small(conn: &Conn, size: &str, params: super::Params<'_>) -> Sql<bool> {
+    let mut statement = prepare(conn, size, params)?;
+    let mut rows = statement.raw_query();
+    Ok(rows.next()?.map_or(Ok(0), |row| row.get::<_, i64>(0))? <= EXAMINED as i64)
+}
+
+/// The id of the message with that key.
+pub fn id_of(key: &Key) -> String {
+    match key.last() {
+        Some(Part::Text(id)) => id.clone(),
+        Some(Part::Int(no)) => no.to_string(),
+        None => String::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Two shapes only. A *list* ([`List`]) walks one index and yields keys; a *look-up* ([`Lookup`]) takes many keys at
 //! once, as one JSON parameter, and yields what belongs to them. So a page of any size costs the same statements.
 
+pub mod activity;
 pub mod app;
 pub mod block;
 pub mod call;
@@ -16,7 +17,9 @@ pub mod membership_change;
 pub mod message;
 pub mod message_list;
 pub mod message_parts;
+pub mod message_search;
 pub mod presence;
+pub mod search;
 pub mod snapshot;
 pub mod user;
 
@@ -104,3 +107,6 @@ pub fn texts(stored: Option<&str>) -> Vec<String> {
     };
     items.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
+
+#[cfg(test)]
+mod tests;

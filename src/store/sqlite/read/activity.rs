@@ -1,0 +1,124 @@
+//! What went on in a span of time, counted over walks that end early.
+
+use super::{Conn, Params, Sql, prepare};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Messages and reactions that are looked at, each.
+pub const LOOKED_AT: i64 = 100_000;
+
+/// In an app, or in one of its groups, and when. `starts` are the first instants of its days.
+#[derive(Debug, Clone)]
+pub struct Span<'a> {
+    pub app: &'a str,
+    pub conversation: Option<&'a str>,
+    pub starts: Vec<i64>,
+    pub until: i64,
+}
+
+/// One day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Day {
+    pub messages: i64,
+    pub senders: i64,
+    pub reactions: i64,
+}
+
+/// All days.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    pub days: Vec<Day>,
+    /// Most frequent first.
+    pub reactions: Vec<(String, i64)>,
+    /// Messages that moderation blocked, by the rule that caught them; most first.
+    pub blocked: Vec<(Option<String>, i64)>,
+    /// Everything was looked at.
+    pub exact: bool,
+}
+
+/// Writes the walk over messages; blocked ones tell their rule.
+macro_rules! messages {
+    ($which:literal) => {
+        concat!(
+            "SELECT m.sent_at, m.sender_uid, m.listed, m.blocked AND NOT m.deleted AS blocked,
+                 iif(m.blocked, (SELECT x.rule FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id), NULL) AS rule
+             FROM messages m
+             WHERE m.app_id = :app AND ",
+            $which,
+            "m.chat AND m.sent_at >= :from AND m.sent_at < :until
+             ORDER BY m.sent_at LIMIT :limit"
+        )
+    };
+}
+
+const MESSAGES: &str = messages!("");
+const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND ");
+const REACTIONS: &str = "
+    SELECT r.reacted_at, r.reaction, coalesce(:conversation IS NULL OR EXISTS (
+        SELECT 1 FROM messages m
+        WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation), 0)
+    FROM reactions r
+    WHERE r.app_id = :app AND r.present AND r.reacted_at >= :from AND r.reacted_at < :until
+    ORDER BY r.reacted_at LIMIT :limit";
+
+/// Counts.
+pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
+    let from = span.starts.first().copied().unwrap_or(span.until);
+    let limit = LOOKED_AT + 1;
+    let params: Params<'_> = &[
+        (":app", &span.app),
+        (":conversation", &span.conversation),
+        (":from", &from),
+        (":until", &span.until),
+        (":limit", &limit),
+    ];
+    let day = |at: i64| span.starts.partition_point(|start| *start <= at).saturating_sub(1);
+    let mut found = Activity { days: vec![Day::default(); span.starts.len()], exact: true, ..Activity::default() };
+    let mut senders: Vec<HashSet<String>> = vec![HashSet::new(); span.starts.len()];
+    let mut blocked: HashMap<Option<String>, i64> = HashMap::new();
+    let mut statement = prepare(conn, if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES }, params)?;
+    let mut rows = statement.raw_query();
+    for looked_at in 0.. {
+        let Some(row) = rows.next()? else { break };
+        if looked_at == LOOKED_AT {
+            found.exact = false;
+            break;
+        }
+        let day = day(row.get("sent_at")?);
+        if row.get("listed")? {
+            found.days[day].messages += 1;
+            if let Some(sender) = row.get("sender_uid")? {
+                senders[day].insert(sender);
+            }
+        } else if row.get("blocked")? {
+            *blocked.entry(row.get("rule")?).or_default() += 1;
+        }
+    }
+    drop(rows);
+    for (day, senders) in found.days.iter_mut().zip(senders) {
+        day.senders = senders.len() as i64;
+    }
+    let mut reactions: BTreeMap<String, i64> = BTreeMap::new();
+    let mut statement = prepare(conn, REACTIONS, params)?;
+    let mut rows = statement.raw_query();
+    for looked_at in 0.. {
+        let Some(row) = rows.next()? else { break };
+        if looked_at == LOOKED_AT {
+            found.exact = false;
+            break;
+        }
+        if row.get(2)? {
+            found.days[day(row.get(0)?)].reactions += 1;
+            *reactions.entry(row.get(1)?).or_default() += 1;
+        }
+    }
+    found.reactions = most_first(reactions);
+    found.blocked = most_first(blocked);
+    Ok(found)
+}
+
+fn most_first<K: Ord>(counts: impl IntoIterator<Item = (K, i64)>) -> Vec<(K, i64)> {
+    let mut counts: Vec<(K, i64)> = counts.into_iter().collect();
+    counts.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
+    counts.truncate(super::PLAIN_LIST);
+    counts
+}

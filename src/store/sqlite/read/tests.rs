@@ -1,0 +1,228 @@
+//! What a page costs does not grow with the file: every walk over a story, and over ten times its rows, in steps of
+//! the engine's own machine. A look at the plan would prove nothing: every key starts with the app, so a walk over all
+//! rows of an app is a search, too.
+
+use super::activity::{self, Span};
+use super::block::Blocks;
+use super::call::Calls;
+use super::conversation::Conversations;
+use super::event::Events;
+use super::group::{Groups, Order};
+use super::list::EXAMINED;
+use super::membership::{Members, Memberships};
+use super::membership_change::MembershipChanges;
+use super::message_list::Messages;
+use super::search::Search;
+use super::user::Users;
+use super::{List, Range};
+use crate::store::sqlite::open_writer;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use rusqlite::{Connection, StatementStatus};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Items of a page.
+const PAGE: usize = 20;
+/// Rows of each kind in the story: more than a page, and few enough to be told from ten times as many.
+const STORY: u32 = 100;
+
+thread_local! {
+    /// Steps and sorts of each statement since they were last taken.
+    static SPENT: RefCell<HashMap<String, (i32, i32)>> = RefCell::default();
+}
+
+fn note(event: TraceEvent<'_>) {
+    if let TraceEvent::Profile(statement, _) = event {
+        let steps = statement.get_status(StatementStatus::VmStep);
+        let sorts = statement.get_status(StatementStatus::Sort);
+        SPENT.with_borrow_mut(|spent| spent.insert(statement.sql().into_owned(), (steps, sorts)));
+    }
+}
+
+/// A file whose every list has so many items; the person `a`, the group `g` and its conversation have them all.
+fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
+    let mut conn = open_writer(&dir.path().join(format!("{items}.db"))).unwrap();
+    conn.execute_batch(&format!(
+        "CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {items}) SELECT i FROM n;
+         INSERT INTO events (app_id, trigger, received_at, occurred_at, occurred_from, fingerprint, last_received_at, outcome,
+             has_secret, body)
+         SELECT 'app', 't', i, i, 'told', x'', i, iif(i % 2, 'applied', 'ignored'), 0, '{{}}' FROM n;
+         INSERT INTO users (app_id, uid, name, role, registers) SELECT 'app', 'u' || i, 'Name', 'r', x'' FROM n;
+         INSERT INTO presence (app_id, uid, online, last_seen_at, registers) SELECT 'app', 'u' || i, 1, i, x'' FROM n;
+         INSERT INTO groups (app_id, guid, name, type, owner_uid, created_at, registers)
+         SELECT 'app', 'g' || i, 'Group ' || i, 'public', 'a', i, x'' FROM n;
+         INSERT INTO memberships SELECT 'app', 'g' || i, 'a', 'joined', 'admin', i, 'told', i, 'told', NULL, 1 FROM n;
+         INSERT INTO memberships SELECT 'app', 'g', 'u' || i, iif(i <= {STORY}, 'joined', 'left'), NULL, i, 'told', i, 'told', NULL, i <= {STORY} FROM n;
+         INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, received_at, trigger, state)
+         SELECT 'app', 'g', 'u' || i, i, x'', i, 'told', i, i, 'group_member_joined', 'joined' FROM n;
+         INSERT INTO conversations (app_id, conversation_id, type, low_uid, high_uid, last_message_at)
+         SELECT 'app', 'c' || i, 'user', 'a', 'u' || i, i FROM n;
+         INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, receiver_type, receiver_id, category,
+             type, text, sent_at, parent_id, attachments, deleted, blocked, chat, listed, registers)
+         SELECT 'app', i, i, 'group_g', 'a', 'group', 'g1', 'message', 'text', 'hello', i, '0', '[1]', 0, 0, 1, 1, x'' FROM n;
+         INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, category, sent_at, deleted, blocked, chat,
+             listed, registers)
+         SELECT 'app', 1000000 + i, 1000000 + i, 'group_h', 'a', 'message', i, 0, 0, 1, 1, x'' FROM n UNION ALL
+         SELECT 'app', 2000000 + i, 2000000 + i, 'group_i', 'k', 'message', 2000000 + i, 0, 0, 1, 1, x'' FROM n;
+         INSERT INTO mentions SELECT 'app', 'k', 1000000 + i, 1000000 + i FROM n;
+         INSERT INTO mentions SELECT 'app', 'm', i, i FROM n;
+         INSERT INTO message_tags SELECT 'app', 't', i, i FROM n;
+         INSERT INTO moderation (app_id, message_id, status, registers) SELECT 'app', i, 'approved', x'' FROM n;
+         INSERT INTO reactions SELECT 'app', i, 'x', 'r', 1, i, '' FROM n;
+         INSERT INTO app_numbers VALUES ('app', 1);
+         INSERT INTO message_search (rowid, text) SELECT 17592186044416 + i, 'hello' FROM n;
+         INSERT INTO blocks SELECT 'app', 'a', 'u' || i, i, 'told', 1, '' FROM n;
+         INSERT INTO blocks SELECT 'app', 'u' || i, 'a', i, 'told', 1, '' FROM n;
+         INSERT INTO call_sessions (app_id, session_key, kind, anchor, initiator_uid, status, order_at, news_at)
+         SELECT 'app', 's:' || i, 'call', i, 'a', 'ended', i, i FROM n;"
+    ))
+    .unwrap();
+    conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
+    conn
+}
+
+/// Steps of the first page, of one in the middle, and of both from the other end; and whether anything was sorted.
+fn cost(conn: &Connection, list: &dyn List, middle: &mut Option<super::Key>) -> (i32, bool) {
+    let (mut steps, mut sorts) = (0, 0);
+    for falling in [list.falling(), !list.falling()] {
+        for _ in 0..2 {
+            conn.flush_prepared_statement_cache();
+            SPENT.take();
+            let found = list.scan(conn, Range { from: middle.as_ref(), falling, want: PAGE }).unwrap();
+            assert!(found.more || middle.is_some(), "{list:?} has {} items", found.keys.len());
+            *middle = if middle.is_some() { None } else { found.keys.last().cloned() };
+            conn.flush_prepared_statement_cache();
+            for (step, sort) in SPENT.take().into_values() {
+                steps += step;
+                sorts += sort;
+            }
+        }
+    }
+    (steps, sorts > 0)
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// Every walk that an index drives, with filters that all items pass: what a filter leaves out is examined, up to a
+/// bound that other tests hold. The conversations of a person are left out: those of all their groups are sorted.
+fn lists() -> Vec<Box<dyn List>> {
+    let app = || "app".to_owned();
+    let messages = || Messages { app: app(), ..Messages::default() };
+    let search = |text: &str| Some(Search::parse(text).unwrap());
+    let groups = |order, falling| Groups { app: app(), order, falling, ..Groups::default() };
+    let members = |states| Members { app: app(), guid: "g".into(), states, scopes: None, at: None };
+    let memberships = |states| Memberships { app: app(), uid: "a".into(), states, scopes: None, deleted: false };
+    vec![
+        Box::new(messages()),
+        Box::new(Messages { conversation: some("group_g"), ..messages() }),
+        Box::new(Messages { conversation: some("group_g"), deleted: true, blocked: true, ..messages() }),
+        Box::new(Messages { conversation: some("group_g"), has_attachments: Some(true), ..messages() }),
+        Box::new(Messages { conversation: some("group_g"), unread_by: some("u2"), ..messages() }),
+        Box::new(Messages { sender: some("a"), ..messages() }),
+        Box::new(Messages { parent: some("0"), ..messages() }),
+        Box::new(Messages { parent: some("0"), oldest_first: true, ..messages() }),
+        Box::new(Messages { parent: some("0"), mention: some("m"), unanswered: Some(true), ..messages() }),
+        Box::new(Messages { conversation: some("group_h"), mention: some("k"), unanswered: Some(true), ..messages() }),
+        Box::new(Messages { sender: some("k"), unread_by: some("x"), conversation: some("group_i"), ..messages() }),
+        Box::new(Messages { conversation: some("group_g"), mention: some("m"), tag: some("t"), ..messages() }),
+        Box::new(Messages { low: Some(2), high: Some(STORY.into()), ..messages() }),
+        Box::new(Messages { search: search("hello"), ..messages() }),
+        Box::new(Messages { search: search("hel*"), low: Some(2), ..messages() }),
+        Box::new(groups(Order::Guid, false)),
+        Box::new(groups(Order::Guid, true)),
+        Box::new(groups(Order::Name, false)),
+        Box::new(groups(Order::Created, true)),
+        Box::new(Groups { owner: some("a"), ..groups(Order::Guid, false) }),
+        Box::new(Groups { member: some("a"), ..groups(Order::Guid, false) }),
+        Box::new(members(vec!["joined"])),
+        Box::new(members(vec!["joined", "left"])),
+        Box::new(memberships(vec!["joined"])),
+        Box::new(memberships(vec!["joined", "left"])),
+        Box::new(MembershipChanges { app: app(), guid: "g".into(), uid: None }),
+        Box::new(Users { app: app(), ..Users::default() }),
+        Box::new(Users { app: app(), online: Some(true), ..Users::default() }),
+        Box::new(Users { app: app(), last_seen_after: Some(0), name_contains: some("ame"), ..Users::default() }),
+        Box::new(Conversations { app: app(), uid: None, types: None }),
+        Box::new(Blocks { app: app(), blocker: None, blocked: None }),
+        Box::new(Blocks { app: app(), blocker: some("a"), blocked: None }),
+        Box::new(Blocks { app: app(), blocker: None, blocked: some("a") }),
+        Box::new(Calls { app: app(), ..Calls::default() }),
+        Box::new(Calls { app: app(), uid: some("a"), statuses: Some(vec!["ended"]), ..Calls::default() }),
+        Box::new(Events { app: app(), ..Events::default() }),
+        Box::new(Events { app: app(), triggers: Some(vec!["t".into()]), ..Events::default() }),
+        Box::new(Events { app: app(), outcomes: Some(vec!["ignored"]), ..Events::default() }),
+    ]
+}
+
+/// Walks that read ahead, up to what one page may examine, whatever its size: facts about members at an instant, how
+/// often a word is found before it is decided what drives, and indexes that are not in the order of the list.
+fn bounded_lists() -> Vec<Box<dyn List>> {
+    let messages = || Messages { app: "app".into(), ..Messages::default() };
+    let search = Search::parse("hello").ok();
+    vec![
+        Box::new(Members {
+            app: "app".into(),
+            guid: "g".into(),
+            states: vec!["joined"],
+            scopes: None,
+            at: Some(i64::MAX),
+        }),
+        Box::new(Messages { conversation: some("group_g"), search: search.clone(), ..messages() }),
+        Box::new(Messages { sender: some("a"), search: search.clone(), ..messages() }),
+        Box::new(Messages { parent: some("0"), search: search.clone(), ..messages() }),
+        Box::new(Messages { mention: some("m"), search: search.clone(), ..messages() }),
+        Box::new(Messages { tag: some("t"), search, ..messages() }),
+        Box::new(Messages { mention: some("m"), ..messages() }),
+        Box::new(Messages { mention: some("m"), unanswered: Some(true), ..messages() }),
+        Box::new(Messages { tag: some("t"), ..messages() }),
+        Box::new(Messages { statuses: Some(vec!["approved".into()]), ..messages() }),
+    ]
+}
+
+#[test]
+fn a_page_costs_the_same_in_a_file_of_ten_times_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (small, large) = (file(&dir, STORY), file(&dir, 10 * STORY));
+    let mut wrong = Vec::new();
+    for list in lists() {
+        let (few, _) = cost(&small, &*list, &mut None);
+        let (many, sorted) = cost(&large, &*list, &mut None);
+        if many > few + few / 5 + 100 || sorted {
+            wrong.push(format!("{list:?}: {few} steps, then {many}{}", if sorted { ", sorted" } else { "" }));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn days_cost_what_they_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let spent = |conn: &Connection, conversation| {
+        conn.flush_prepared_statement_cache();
+        SPENT.take();
+        let span = Span { app: "app", conversation, starts: vec![1, 9], until: STORY.into() };
+        let found = activity::count(conn, &span).unwrap();
+        assert!(found.exact && found.days[1].messages > 50 && found.days[1].reactions > 50, "{found:?}");
+        conn.flush_prepared_statement_cache();
+        SPENT.take().into_values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    };
+    let (small, large) = (file(&dir, STORY), file(&dir, 10 * STORY));
+    for conversation in [None, Some("group_g")] {
+        let (few, many) = (spent(&small, conversation), spent(&large, conversation));
+        assert!(many.0 <= few.0 + 100 && many.1 == 0, "{conversation:?}: {few:?}, then {many:?}");
+    }
+}
+
+#[test]
+fn what_reads_ahead_ends_at_what_a_page_may_examine() {
+    let dir = tempfile::tempdir().unwrap();
+    let most = EXAMINED as u32;
+    let (small, large) = (file(&dir, most + 1_000), file(&dir, 2 * most));
+    for list in bounded_lists() {
+        let (few, _) = cost(&small, &*list, &mut None);
+        let (many, _) = cost(&large, &*list, &mut None);
+        assert!(many <= few + few / 5, "{list:?}: {few} steps, then {many}");
+    }
+}

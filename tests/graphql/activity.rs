@@ -1,0 +1,95 @@
+use super::harness::{File, T0, ask, code, data};
+use serde_json::json;
+
+const DAY: i64 = 86_400;
+
+fn file() -> File {
+    let file = File::new();
+    file.app("app").group("app", "g");
+    for (id, conversation, sender, second) in [
+        ("1", "group_g", "a", 0),
+        ("2", "group_g", "a", 5),
+        ("3", "group_g", "b", 6),
+        ("4", "group_h", "c", 7),
+        ("5", "group_g", "a", 2 * DAY),
+        ("6", "group_g", "b", 2 * DAY),
+        ("7", "group_g", "b", 2 * DAY + 1),
+        ("8", "group_g", "a", 9 * DAY),
+    ] {
+        file.message("app", conversation, id, sender, second);
+    }
+    file.sql(
+        "UPDATE messages SET blocked = 1, listed = 0 WHERE message_id IN ('6', '7');
+         INSERT INTO moderation (app_id, message_id, status, rule, registers)
+         VALUES ('app', '6', 'disapproved', 'rude', x''), ('app', '7', 'disapproved', 'rude', x'');
+         UPDATE messages SET deleted = 1, listed = 0 WHERE message_id = '2'",
+    );
+    for (message, reaction, uid, present, second) in [
+        ("1", "+", "a", 1, 1),
+        ("1", "+", "b", 1, 2 * DAY),
+        ("1", "-", "b", 1, 3),
+        ("1", "-", "c", 0, 3),
+        ("4", "-", "c", 1, 4),
+    ] {
+        let at = T0 + second * 1000;
+        file.sql(&format!(
+            "INSERT INTO reactions VALUES ('app', '{message}', '{reaction}', '{uid}', {present}, {at}, '')"
+        ));
+    }
+    file
+}
+
+const FIELDS: &str = "{days{date messagesCount activeSendersCount reactionsCount} topReactions{reaction count} blockedByRule{rule count} exact}";
+
+#[test]
+fn days_are_counted_in_a_group_and_in_the_app() {
+    let file = file();
+    let api = file.api();
+    let span = "after:\"2026-01-05T00:00:00Z\",before:\"2026-01-08T00:00:00Z\"";
+    let group = data(&api, &format!("{{group(guid:\"g\"){{activity({span}){FIELDS}}}}}"))["group"]["activity"].clone();
+    let day = |date: &str, messages: u32, senders: u32, reactions: u32| json!({ "date": date, "messagesCount": messages, "activeSendersCount": senders, "reactionsCount": reactions });
+    assert_eq!(
+        group,
+        json!({
+            "days": [day("2026-01-05", 2, 2, 2), day("2026-01-06", 0, 0, 0), day("2026-01-07", 1, 1, 1)],
+            "topReactions": [{ "reaction": "+", "count": 2 }, { "reaction": "-", "count": 1 }],
+            "blockedByRule": [{ "rule": "rude", "count": 2 }],
+            "exact": true,
+        })
+    );
+    let app = data(&api, &format!("{{apps{{activity({span}){FIELDS}}}}}"))["apps"][0]["activity"].clone();
+    assert_eq!(app["days"][0], day("2026-01-05", 3, 3, 3));
+    assert_eq!(app["topReactions"][1], json!({ "reaction": "-", "count": 2 }));
+}
+
+#[test]
+fn days_are_those_of_the_time_zone() {
+    let file = file();
+    let api = file.api();
+    let span = "after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\",timeZone:\"Pacific/Kiritimati\"";
+    let query = format!("{{group(guid:\"g\"){{activity({span}){{days{{date messagesCount}}}}}}}}");
+    // 08:00 UTC is 22:00 there.
+    assert_eq!(
+        data(&api, &query)["group"]["activity"]["days"],
+        json!([{ "date": "2026-01-05", "messagesCount": 2 }, { "date": "2026-01-06", "messagesCount": 0 }])
+    );
+}
+
+#[test]
+fn a_span_or_zone_that_cannot_be_told_is_bad_input() {
+    let file = file();
+    let api = file.api();
+    for (argument, arguments) in [
+        ("before", "after:\"2026-01-05T00:00:00Z\",before:\"2026-01-05T00:00:00Z\""),
+        ("before", "after:\"2026-01-05T00:00:00Z\",before:\"2026-05-05T00:00:00Z\""),
+        ("timeZone", "after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\",timeZone:\"Mars/Crater\""),
+    ] {
+        let answer = ask(&api, &format!("{{group(guid:\"g\"){{name activity({arguments}){{exact}}}}}}"));
+        assert_eq!(code(&answer), "BAD_INPUT", "{answer}");
+        assert!(answer["errors"][0]["message"].as_str().unwrap().starts_with(argument), "{answer}");
+        assert_eq!(answer["data"]["group"], json!({ "name": "Group g", "activity": null }), "the rest is answered");
+    }
+    let all =
+        "{groups(first:200){nodes{activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){exact}}}}";
+    assert_eq!(code(&ask(&api, all)), "TOO_COMPLEX");
+}
