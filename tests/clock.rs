@@ -1,5 +1,4 @@
 //! The clock of the machine jumps: arrival times change, and what is dated by arrival, and nothing else.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 
