@@ -16,6 +16,9 @@ fn inspect_events_verify_and_a_second_server_beside_a_server_under_load_lose_not
     let mut server = TestServer::start();
     let oracle = Arc::new(Oracle::default());
     let senders = oracle.senders(server.address, 8);
+    while oracle.acknowledged() < 100 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     for _ in 0..2 {
         for args in [&["inspect", "--json"][..], &["events", "--json", "--limit", "50"], &["verify"]] {
             let (code, out, err) = server.run(args);

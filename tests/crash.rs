@@ -70,7 +70,14 @@ fn nothing_is_lost_to_sigkill_in_a_rebuild_under_load() {
     eprintln!("{kills} kills in a rebuild, {} acknowledged, none lost", oracle.acknowledged());
 
     let server = TestServer::within(Arc::clone(&dir), "");
-    let (code, out, err) = server.run(&["rebuild"]);
+    let (code, out, err) = loop {
+        let ended = server.run(&["rebuild"]);
+        // What the last one left is swept first, which counts as a rebuild.
+        if !ended.2.contains("a rebuild is running already") {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     assert_eq!(code, 0, "the next rebuild ends: {out}{err}{}", server.log());
     drop(server);
     verified(&dir.path().join("chatfold.db"));
