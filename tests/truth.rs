@@ -58,7 +58,7 @@ fn every_order_gives_the_same_state() {
 #[test]
 fn every_permutation_of_a_few_facts_gives_the_same_state() {
     let mut arena = Arena::new();
-    each(30, 12, &DISTINCT, EVERYTHING, 60, |case| {
+    each(30, 16, &DISTINCT, EVERYTHING, 60, |case| {
         let told = play(case.steps, case.class.pace).told;
         let few = about_one(&told, case.seed);
         let mut first: Option<(Hash, String)> = None;
@@ -76,15 +76,17 @@ fn every_permutation_of_a_few_facts_gives_the_same_state() {
     });
 }
 
-/// Two to five of the things told about a message or a group.
+/// Three to five of the things told about a message or a group.
 fn about_one(told: &[Told], seed: u64) -> Vec<usize> {
     let mut dice = Dice::new(seed);
-    let entity = match dice.below(3) {
-        0 => format!(r#""guid":"{}""#, GUIDS[dice.below(2) as usize]),
-        _ => format!(r#"d":"{}""#, 999 + dice.below(12)),
-    };
-    let mut about: Vec<usize> = (0..told.len()).filter(|at| told[*at].data.contains(&entity)).collect();
-    let few = 2 + dice.below(4) as usize;
+    let groups = GUIDS.iter().map(|guid| format!(r#""guid":"{guid}""#));
+    let messages = (999..1099).map(|id| format!(r#"d":"{id}""#));
+    let about =
+        |entity: String| -> Vec<usize> { (0..told.len()).filter(|at| told[*at].data.contains(&entity)).collect() };
+    let entities: Vec<Vec<usize>> = groups.chain(messages).map(about).filter(|about| about.len() > 2).collect();
+    let which = dice.below(entities.len() as u64) as usize;
+    let mut about = entities.get(which).cloned().unwrap_or_default();
+    let few = 3 + dice.below(3) as usize;
     while about.len() > few {
         about.remove(dice.below(about.len() as u64) as usize);
     }

@@ -317,20 +317,19 @@ impl World {
         Some(())
     }
 
-    /// Who acts upon a person again within two seconds is a script: it promotes or kicks whom it has added. Nobody adds
-    /// the same person twice within a minute.
+    /// Within two seconds a script promotes or kicks, once, whom it has added or promoted, and who has just gone comes
+    /// again. Nobody adds the same person twice within a minute.
     fn plausible(&self, guid: &str, uid: &'static str, c: usize) -> bool {
         let places = self.places.get(&(guid.to_owned(), uid.to_owned())).map_or(&[][..], Vec::as_slice);
-        let Some(last) = places.last() else { return true };
         if self.pace != Pace::Bursts {
             return true;
         }
-        if last.state == State::Joined {
-            let came = last.joined.is_some_and(|(at, _)| at == last.at);
-            return self.now - last.at >= 2_000 || (came && c % 100 < 65);
+        let hasty = places.iter().rev().take_while(|place| self.now - place.at < 2_000).count();
+        if places.last().is_some_and(|last| last.state == State::Joined) {
+            return hasty == 0 || (hasty == 1 && c % 100 < 65);
         }
         let added = places.iter().rfind(|place| place.state == State::Joined && !place.told);
-        self.now - last.at >= 2_000 && added.is_none_or(|added| self.now - added.at > 60_000)
+        hasty < 2 && added.is_none_or(|added| self.now - added.at > 60_000)
     }
 
     fn end_or_rescope(
