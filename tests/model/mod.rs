@@ -14,7 +14,6 @@
 //!
 //! Every history is drawn from a seed. `CHATFOLD_CASES`, `CHATFOLD_ORDERS`: how many, of each test; `CHATFOLD_SEED`:
 //! only this one. A failure is shrunk step by step and prints seed, options, steps and deliveries.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod arena;
 pub mod case;
@@ -23,5 +22,6 @@ pub mod deliver;
 pub mod expect;
 pub mod faults;
 pub mod measure;
+pub mod places;
 pub mod script;
 pub mod world;
