@@ -32,10 +32,6 @@ impl Arena {
         &self.file.conn
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
-        self.file.path()
-    }
-
     /// An app nobody has heard of.
     pub fn app(&mut self) -> String {
         if self.apps >= APPS {

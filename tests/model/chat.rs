@@ -141,7 +141,7 @@ impl World {
         Some(())
     }
 
-    pub fn to_all(&mut self, a: usize, b: usize) -> Option<()> {
+    pub fn reach_all(&mut self, a: usize, b: usize) -> Option<()> {
         let what = b % 2;
         let may = |message: &Message| {
             message.visible() && message.receiver_type == ReceiverType::Group && message.to_all[what].is_none()
@@ -150,13 +150,5 @@ impl World {
         self.messages.get_mut(&id)?.to_all[what] = Some(second(self.now));
         deliver::to_all(self, id, what);
         Some(())
-    }
-
-    /// What a person has not read of a conversation.
-    pub fn unread(&self, conversation: &str, uid: &str) -> usize {
-        let read = self.markers.get(&(conversation.to_owned(), uid.to_owned())).map_or(0, |(id, _)| *id);
-        let unread =
-            |it: &&Message| it.visible() && it.conversation() == conversation && it.sender != uid && it.id > read;
-        self.messages.values().filter(unread).count()
     }
 }

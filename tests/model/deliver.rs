@@ -130,11 +130,12 @@ fn message(world: &mut World, message: &Message, entities: bool, more: &str) -> 
         data += &format!(r#","entities":{{"sender":{{"entity":{from}}},"receiver":{{"entity":{to}}}}}"#);
     }
     let (category, kind) = if message.custom { ("custom", "poll") } else { ("message", "text") };
-    let more = if more.starts_with("data:") {
-        data += &more[5..];
-        ""
-    } else {
-        more
+    let more = match more.strip_prefix("data:") {
+        Some(inner) => {
+            data += inner;
+            ""
+        }
+        None => more,
     };
     let (receiver_type, conversation) = (receiver_type.as_str(), message.conversation());
     format!(

@@ -138,7 +138,7 @@ pub fn draw(seed: u64, pace: Pace, mix: Mix, length: usize) -> Vec<Step> {
             Pace::Distinct => dice.below(1_500) as i64,
             Pace::Bursts if left_in_burst > 0 => {
                 left_in_burst -= 1;
-                // A script promotes or kicks, once, whom it has just added.
+                // A script promotes or kicks whom it has just added.
                 if let Some(last) = steps.last().filter(|_| !goes_on && dice.chance(500)) {
                     let last: &Step = last;
                     (a, b, c) = (last.a, last.b, c / 100 * 100 + c % 65);

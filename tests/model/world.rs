@@ -144,7 +144,7 @@ pub fn play(steps: &[Step], pace: Pace) -> World {
     world
 }
 
-fn pick<T: Clone>(among: &[T], which: usize) -> Option<T> {
+pub fn pick<T: Clone>(among: &[T], which: usize) -> Option<T> {
     if among.is_empty() { None } else { Some(among[which % among.len()].clone()) }
 }
 
@@ -167,7 +167,7 @@ impl World {
             Act::Unreact => self.unreact(a)?,
             Act::Deliver => self.receive(a, b, 0)?,
             Act::Read => self.receive(a, b, 1)?,
-            Act::ToAll => self.to_all(a, b)?,
+            Act::ToAll => self.reach_all(a, b)?,
             Act::Block if self.pace == Pace::Distinct => return None,
             Act::Block => self.block(USERS[b % USERS.len()], USERS[c % USERS.len()])?,
             Act::Presence => self.appear(USERS[b % USERS.len()]),
@@ -216,7 +216,7 @@ impl World {
         USERS.into_iter().filter(joined).collect()
     }
 
-    fn put(&mut self, guid: &str, uid: &str, state: State, scope: Option<Scope>, by: Option<&str>, told: bool) {
+    pub fn put(&mut self, guid: &str, uid: &str, state: State, scope: Option<Scope>, by: Option<&str>, told: bool) {
         let at = self.now;
         let places = self.places.entry((guid.to_owned(), uid.to_owned())).or_default();
         let stays = places.last().filter(|last| last.state == State::Joined).and_then(|last| last.joined);
@@ -263,7 +263,7 @@ impl World {
     }
 
     /// The group's row changes now.
-    fn bump(&mut self, guid: &str) -> Option<String> {
+    pub fn bump(&mut self, guid: &str) -> Option<String> {
         self.touch(guid);
         let now = second(self.now);
         let group = self.groups.get_mut(guid)?;
@@ -284,109 +284,6 @@ impl World {
         self.touch(guid);
         self.groups.get_mut(guid)?.deleted = Some(self.now);
         deliver::group_deleted(self, guid);
-        Some(())
-    }
-
-    fn change_place(&mut self, guid: &str, uid: &'static str, c: usize) -> Option<()> {
-        let owner = self.groups.get(guid)?.owner.clone();
-        if !self.plausible(guid, uid, c) {
-            return None;
-        }
-        let (state, scope) = self.place(guid, uid).map_or((State::Absent, None), |place| (place.state, place.scope));
-        match state {
-            State::Joined if uid == owner => self.transfer(guid, uid)?,
-            State::Joined => match c % 100 {
-                0..40 => {
-                    let others = [Scope::Admin, Scope::Moderator, Scope::Participant];
-                    let others: Vec<Scope> = others.into_iter().filter(|other| Some(*other) != scope).collect();
-                    let scope = pick(&others, c / 100)?;
-                    self.end_or_rescope(guid, uid, State::Joined, Some(scope), Some(&owner))?;
-                }
-                40..65 => self.end_or_rescope(guid, uid, State::Kicked, None, Some(&owner))?,
-                65..70 => self.end_or_rescope(guid, uid, State::Banned, None, Some(&owner))?,
-                _ => self.end_or_rescope(guid, uid, State::Left, None, None)?,
-            },
-            State::Banned => self.end_or_rescope(guid, uid, State::Unbanned, None, Some(&owner))?,
-            _ if c.is_multiple_of(2) => self.add(guid, &[uid])?,
-            _ => {
-                self.bump(guid)?;
-                self.put(guid, uid, State::Joined, Some(Scope::Participant), None, true);
-                deliver::seat(self, "group_member_joined", guid, &[uid], None, None, true);
-            }
-        }
-        Some(())
-    }
-
-    /// Who acts upon a person again within two seconds is a script: it promotes or kicks whom it has added. Nobody adds
-    /// the same person twice within a minute.
-    fn plausible(&self, guid: &str, uid: &'static str, c: usize) -> bool {
-        let places = self.places.get(&(guid.to_owned(), uid.to_owned())).map_or(&[][..], Vec::as_slice);
-        let Some(last) = places.last() else { return true };
-        if self.pace != Pace::Bursts {
-            return true;
-        }
-        if last.state == State::Joined {
-            let came = last.joined.is_some_and(|(at, _)| at == last.at);
-            return self.now - last.at >= 2_000 || (came && c % 100 < 65);
-        }
-        let added = places.iter().rfind(|place| place.state == State::Joined && !place.told);
-        self.now - last.at >= 2_000 && added.is_none_or(|added| self.now - added.at > 60_000)
-    }
-
-    fn end_or_rescope(
-        &mut self,
-        guid: &str,
-        uid: &'static str,
-        state: State,
-        scope: Option<Scope>,
-        by: Option<&str>,
-    ) -> Option<()> {
-        let old = self.place(guid, uid)?.scope;
-        self.bump(guid)?;
-        self.put(guid, uid, state, scope, by, true);
-        let trigger = match state {
-            State::Left => "group_member_left",
-            State::Kicked => "group_member_kicked",
-            State::Banned => "group_member_banned",
-            State::Unbanned => "group_member_unbanned",
-            _ => "group_member_scope_changed",
-        };
-        deliver::seat(self, trigger, guid, &[uid], by, scope.zip(old), true);
-        Some(())
-    }
-
-    fn add_several(&mut self, guid: &str, b: usize) -> Option<()> {
-        let out = |uid: &&'static str| {
-            self.plausible(guid, uid, 0)
-                && self.place(guid, uid).is_none_or(|place| !matches!(place.state, State::Joined | State::Banned))
-        };
-        let uids: Vec<&'static str> = (b..b + 3).map(|at| USERS[at % USERS.len()]).filter(out).collect();
-        if uids.is_empty() { None } else { self.add(guid, &uids) }
-    }
-
-    /// Nothing dates an add.
-    fn add(&mut self, guid: &str, uids: &[&'static str]) -> Option<()> {
-        let owner = self.groups.get(guid)?.owner.clone();
-        let told = self.pace == Pace::Distinct;
-        if told {
-            self.bump(guid)?;
-        }
-        for uid in uids {
-            self.put(guid, uid, State::Joined, Some(Scope::Participant), Some(&owner), told);
-        }
-        deliver::seat(self, "group_member_added", guid, uids, Some(&owner), None, told);
-        Some(())
-    }
-
-    /// To an admin, whose scope stays what it is.
-    fn transfer(&mut self, guid: &str, owner: &'static str) -> Option<()> {
-        let admin =
-            |uid: &&str| *uid != owner && self.place(guid, uid).is_some_and(|it| it.scope == Some(Scope::Admin));
-        let heir = self.members(guid).into_iter().find(admin)?;
-        self.bump(guid)?;
-        let group = self.groups.get_mut(guid)?;
-        (group.owner, group.updated_by) = (heir.to_owned(), owner.to_owned());
-        deliver::owner_transferred(self, guid, owner);
         Some(())
     }
 
