@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 /// Longest request on the socket.
 const REQUEST: u64 = 64;
@@ -25,6 +25,8 @@ pub(super) struct Rebuilds {
     writer: Writer,
     stopping: Arc<AtomicBool>,
     running: Arc<Mutex<()>>,
+    /// What runs is no rebuild but the removal of what one left.
+    sweeping: Arc<AtomicBool>,
 }
 
 /// Who waits for the end of a rebuild, and stops it by going away.
@@ -42,6 +44,7 @@ impl Rebuilds {
             writer,
             stopping: Arc::new(AtomicBool::new(false)),
             running: Arc::new(Mutex::new(())),
+            sweeping: Arc::new(AtomicBool::new(false)),
         };
         let made_by = sqlite::fold_version(&sqlite::open_reader(path)?)?;
         let own = rebuilds.clone();
@@ -67,6 +70,7 @@ impl Rebuilds {
     fn on_start(&self, made_by: i64) {
         let Ok(_running) = self.running.try_lock() else { return };
         let host = Host::Writer(self.writer.clone());
+        self.sweeping.store(made_by == FOLD_VERSION, Ordering::Relaxed);
         let done = if made_by == FOLD_VERSION {
             rebuild::sweep(&self.path, &host, &self.stopping, &mut |_| {})
         } else {
@@ -115,11 +119,16 @@ impl Rebuilds {
         let _running = match self.running.try_lock() {
             Ok(running) => running,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // It is soon over, and the rebuild would begin with the same.
+            Err(TryLockError::WouldBlock) if self.sweeping.load(Ordering::Relaxed) => {
+                self.running.lock().unwrap_or_else(PoisonError::into_inner)
+            }
             Err(TryLockError::WouldBlock) => {
                 say(stream, &json!({ "error": "a rebuild is running already: the server's log tells how far it is" }));
                 return;
             }
         };
+        self.sweeping.store(false, Ordering::Relaxed);
         tracing::info!("rebuilding the tables, as asked");
         let stop = AtomicBool::new(false);
         let follower = Follower { stream, stop: &stop };

@@ -102,7 +102,7 @@ impl Harness {
     fn dump(&self, without: &[&str]) -> String {
         let mut out = String::new();
         for table in PROJECTION {
-            if !without.is_empty() && matches!(*table, "event_refs" | "call_facts") {
+            if !without.is_empty() && matches!(*table, "event_refs" | "call_facts" | "app_numbers") {
                 continue;
             }
             writeln!(out, "# {table}").unwrap();
