@@ -91,7 +91,7 @@ impl TestServer {
 
     /// Waits until the log holds a text.
     pub fn wait_for_log(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while !self.log().contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} in the log: {}", self.log());
             std::thread::sleep(Duration::from_millis(10));
