@@ -13,7 +13,7 @@
 //! - An answer 200 leaves after the commit that made the delivery durable (`tests/crash.rs`, `tests/faulty.rs`).
 //! - The tables are a function of the log: folded again they are the same, byte for byte (every test of `tests/` that
 //!   uses the harness checks it when it ends).
-//! - Facts with different told times end in the same tables in every order (`tests/order.rs`).
+//! - Facts with different told times end in the same tables in every order (`tests/order.rs`, `tests/truth.rs`).
 //! - Reducers read nothing: no database, no clock, no randomness, no ordering of a hash map (`tests/tidy.rs`).
 //! - Only `store` names the engine; only `clock` asks the time (`tests/tidy.rs`).
 //! - Nothing crosses from one app to another: the app leads every key (`tests/file.rs`, `tests/laws.rs`).

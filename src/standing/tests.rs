@@ -131,3 +131,11 @@ fn undated_facts_show_when_they_were_seen_and_no_joined_at() {
     let standing = standing(&[undated], &[]).unwrap();
     assert_eq!((standing.joined_at, standing.changed_at), (None, Time(77_000)));
 }
+
+#[test]
+fn facts_of_one_second_that_can_both_happen_go_by_the_log() {
+    let kicked_then_left = [told(5, 1, JOINED), told(10, 3, Some(State::Left)), told(10, 2, KICKED)];
+    assert_eq!(known(&kicked_then_left).0, State::Left);
+    let scopes = [told(5, 1, JOINED), scope(10, 3, Scope::Moderator), scope(10, 2, Scope::Admin)];
+    assert_eq!(known(&scopes).1, Some(Scope::Moderator));
+}
