@@ -147,7 +147,7 @@ CREATE INDEX conversations_by_activity ON conversations (app_id, last_message_at
 CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, last_message_at, conversation_id) WHERE low_uid IS NOT NULL;
 CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, last_message_at, conversation_id) WHERE high_uid IS NOT NULL;
 CREATE TABLE app_numbers (
-    -- A number for each app with chat, in the order of the log: `message_search` tells apps apart by it.
+    -- A number for each app with messages, in the order of the log: `message_search` tells apps apart by it.
     app_id TEXT NOT NULL PRIMARY KEY,
     number INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -3,7 +3,7 @@
 mod harness;
 
 use chatfold::store::sqlite::checkpoint;
-use harness::{Harness, NOON, fixtures};
+use harness::{Harness, NOON, assert_same, fixtures};
 
 /// Message numbers found, newest first.
 fn found(harness: &Harness, word: &str) -> String {
@@ -49,6 +49,7 @@ fn an_edit_is_found_by_what_it_says_now_and_a_deletion_by_nothing() {
         late.post(body, NOON);
     }
     assert_eq!(found(&late, "words"), "", "deleted stays deleted");
+    assert_same(&harness.truth(), &late.truth(), "whether it was ever found leaves no trace");
     let together = Harness::new();
     together.ingest([edit.as_str(), sent("7", "angry words").as_str()]);
     assert_eq!((found(&together, "angry"), found(&together, "calm")), (String::new(), "7".to_owned()));

@@ -16,7 +16,7 @@ pub struct Activity {
     top_reactions: Vec<ReactionCount>,
     /// Messages sent in it that moderation blocks now, by the rule that caught them, most first; at most 200.
     blocked_by_rule: Vec<RuleCount>,
-    /// Whether all of it was counted: counting stops at 100,000 messages and 100,000 reactions of the app.
+    /// Whether all of it was counted: counting stops at 50,000 messages and 50,000 reactions of the app.
     exact: bool,
 }
 

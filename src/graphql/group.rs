@@ -2,6 +2,7 @@
 #![expect(clippy::too_many_arguments, reason = "they are the arguments of fields in the schema")]
 
 use super::activity::Activity;
+use super::call_totals::CallTotals;
 use super::context::Ask;
 use super::conversation::Conversation;
 use super::enums::GroupType;
@@ -190,6 +191,17 @@ impl Group {
     ) -> Option<Result<Activity>> {
         let conversation = format!("group_{}", self.row.guid);
         Some(Activity::read(ctx, &self.app, Some(&conversation), after, before, time_zone.as_deref()))
+    }
+
+    /// Calls and meetings of the group in a span of time, together.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn call_totals(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Started, else initiated, from that time on.")] after: DateTime,
+        #[graphql(desc = "And before that time.")] before: DateTime,
+    ) -> Option<Result<CallTotals>> {
+        Some(CallTotals::read(ctx, &self.app, (Some(&self.row.guid), None), after, before))
     }
 
     /// Its conversation.

@@ -8,6 +8,7 @@ mod activity;
 mod app;
 mod block;
 mod call;
+mod call_totals;
 mod change;
 mod context;
 mod conversation;

@@ -1,6 +1,7 @@
 //! People.
 
 use super::block::BlockConnection;
+use super::call_totals::CallTotals;
 use super::context::Ask;
 use super::conversation::ConversationConnection;
 use super::error::Result;
@@ -153,6 +154,17 @@ impl User {
     ) -> Result<BlockConnection> {
         let list = Blocks { app: self.app.to_string(), blocker: None, blocked: Some(self.row.uid.clone()) };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(BlockConnection)
+    }
+
+    /// Calls and meetings the person started, was called in or took part in, in a span of time, together.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn call_totals(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Started, else initiated, from that time on.")] after: DateTime,
+        #[graphql(desc = "And before that time.")] before: DateTime,
+    ) -> Option<Result<CallTotals>> {
+        Some(CallTotals::read(ctx, &self.app, (None, Some(&self.row.uid)), after, before))
     }
 
     /// Messages the person sent, newest first.

@@ -93,3 +93,43 @@ fn a_span_or_zone_that_cannot_be_told_is_bad_input() {
         "{groups(first:200){nodes{activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){exact}}}}";
     assert_eq!(code(&ask(&api, all)), "TOO_COMPLEX");
 }
+
+#[test]
+fn calls_of_a_group_and_of_a_person_are_told_together() {
+    let file = file();
+    file.user("app", "a");
+    for (key, kind, second, initiator, (receiver_type, receiver), status, seconds) in [
+        ("s:1", "call", 0, "a", ("group", "g"), "ended", 61),
+        ("s:2", "meeting", 9, "b", ("group", "g"), "ongoing", 30),
+        ("s:3", "call", 9, "b", ("user", "a"), "unanswered", 0),
+        ("s:4", "call", DAY, "a", ("group", "g"), "ended", 1_000),
+    ] {
+        let at = T0 + second * 1000;
+        file.sql(&format!(
+            "INSERT INTO call_sessions (app_id, session_key, kind, anchor, initiator_uid, receiver_type, receiver_id, status,
+                 duration_seconds, order_at, news_at)
+             VALUES ('app', '{key}', '{kind}', 1, '{initiator}', '{receiver_type}', '{receiver}', '{status}', {seconds}, {at}, 0)"
+        ));
+    }
+    file.sql("INSERT INTO call_participants VALUES ('app', 's:2', 'meeting', 1, 'u:a', 0, 'a', NULL, NULL, NULL)");
+    let api = file.api();
+    let totals = "callTotals(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){callsCount meetingsCount durationSeconds statuses{status count} exact}";
+    let answer = data(&api, &format!("{{group(guid:\"g\"){{{totals}}} user(uid:\"a\"){{{totals}}}}}"));
+    let status = |status: &str| json!({ "status": status, "count": 1 });
+    assert_eq!(
+        answer["group"]["callTotals"],
+        json!({
+            "callsCount": 1, "meetingsCount": 1, "durationSeconds": 91,
+            "statuses": [status("ENDED"), status("ONGOING")], "exact": true,
+        })
+    );
+    assert_eq!(
+        answer["user"]["callTotals"],
+        json!({
+            "callsCount": 2, "meetingsCount": 1, "durationSeconds": 91,
+            "statuses": [status("ENDED"), status("ONGOING"), status("UNANSWERED")], "exact": true,
+        })
+    );
+    let answer = ask(&api, &format!("{{user(uid:\"a\"){{{}}}}}", totals.replace("2026-01-06", "2026-01-04")));
+    assert_eq!(code(&answer), "BAD_INPUT", "{answer}");
+}

@@ -226,6 +226,9 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
 /// Writes the row, and moves the counts of its conversation and the full-text index by what became of it.
 fn write(at: &At<'_>, message_id: &str, message: &Merged, before: &Seen) -> Result<(), StoreError> {
     MESSAGES.write(at.conn, &[&at.app_id, &message_id], &message.row, &message.extras(message_id))?;
+    if message.new {
+        search::enroll(at.conn, at.app_id)?;
+    }
     if message.searched() != before.searched {
         search::touch(at.conn, at.app_id, message_id)?;
     }

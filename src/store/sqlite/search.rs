@@ -61,11 +61,16 @@ pub(super) fn prepare(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.execute_batch(PENDING)?)
 }
 
-/// Notes that what can be found of a message changed. The app gets its number here: in the order of the log, however
-/// the log is cut into transactions.
+/// Gives the app of a message its number: whatever is known of the message, and in the order of the log, so that it
+/// does not matter how the log is cut into transactions.
+pub(super) fn enroll(conn: &Connection, app_id: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(ADD_NUMBER)?.execute([app_id])?;
+    Ok(())
+}
+
+/// Notes that what can be found of a message changed.
 pub(super) fn touch(conn: &Connection, app_id: &str, message_id: &str) -> Result<(), StoreError> {
     if id_order(message_id) < SPAN {
-        conn.prepare_cached(ADD_NUMBER)?.execute([app_id])?;
         conn.prepare_cached(TOUCH)?.execute((app_id, message_id))?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::{Conn, Params, Sql, prepare};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Messages and reactions that are looked at, each.
-pub const LOOKED_AT: i64 = 100_000;
+pub const LOOKED_AT: i64 = 50_000;
 
 /// In an app, or in one of its groups, and when. `starts` are the first instants of its days.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ pub mod activity;
 pub mod app;
 pub mod block;
 pub mod call;
+pub mod call_totals;
 pub mod change;
 pub mod conversation;
 pub mod event;
