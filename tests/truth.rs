@@ -110,7 +110,7 @@ fn bursts_leave_at_most_three_in_a_thousand_wrong() {
         "acts    class               now: memberships   wrong %   by time %   past: memberships   wrong %\n",
     );
     let (mut calm, mut bursts) = (Tally::default(), Tally::default());
-    for (acts, classes, cases, sum) in [("calm", &CALM[..], 10, &mut calm), ("bursts", &BURSTS[..], 24, &mut bursts)] {
+    for (acts, classes, cases, sum) in [("calm", &CALM[..], 8, &mut calm), ("bursts", &BURSTS[..], 16, &mut bursts)] {
         for (at, class) in classes.iter().enumerate() {
             let tally = measured(class, 60 + at as u64, cases);
             writeln!(
