@@ -38,6 +38,7 @@ pub mod blocks;
 pub mod store;
 pub mod rebuild;
 pub mod explain;
+pub mod token;
 pub mod graphql;
 pub mod ingest;
 pub mod config;

@@ -2,6 +2,7 @@
 
 use super::error::{Code, Result};
 use super::loaders::Loaders;
+use crate::ids::TokenScope;
 use crate::store::sqlite::read::{Conn, Lookup, Snapshot, Sql, app};
 use async_graphql::Context;
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,8 @@ pub struct Caller {
     pub apps: Option<Vec<String>>,
     /// The app meant where none is named.
     pub default_app: Option<String>,
+    /// What is shown of them.
+    pub scope: TokenScope,
 }
 
 impl Caller {
@@ -45,6 +48,10 @@ pub trait Ask {
     fn read<T>(&self, ask: impl FnOnce(&Conn) -> Sql<T>) -> Result<T>;
     /// The app a root field is about: named, or the only one it can mean.
     fn app(&self, named: Option<String>) -> Result<Arc<str>>;
+    /// Refuses whoever may not see as much. What was said needs [`TokenScope::Content`].
+    fn needs(&self, scope: TokenScope) -> Result<()>;
+    /// What was said, for whoever may see it: for nullable fields.
+    fn said<T>(&self, value: impl FnOnce() -> Option<T>) -> Option<Result<T>>;
     /// Looks up one key.
     fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> impl Future<Output = Result<Option<K::Found>>> + Send;
     /// Looks up some keys; answers in their order.
@@ -83,9 +90,23 @@ impl Ask for Context<'_> {
         };
         let app = match only {
             Some(app) => Some(app),
-            None => self.read(app::only)?.filter(|app| caller.may_read(app)),
+            None => self.read(|conn| app::only(conn, caller.apps.as_deref()))?,
         };
         asking.unnamed.get_or_init(|| app.map(Into::into)).clone().ok_or_else(app_required)
+    }
+
+    fn needs(&self, scope: TokenScope) -> Result<()> {
+        if self.asking().caller.scope >= scope {
+            return Ok(());
+        }
+        Err(Code::Forbidden.error(format!("a token of the scope {} is needed for this", scope.as_str())))
+    }
+
+    fn said<T>(&self, value: impl FnOnce() -> Option<T>) -> Option<Result<T>> {
+        match self.needs(TokenScope::Content) {
+            Ok(()) => value().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     async fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> Result<Option<K::Found>> {

@@ -1,7 +1,6 @@
 //! `POST /graphql`: GraphQL over HTTP.
 
 use super::{Shared, access, body, either, problem};
-use crate::graphql::Caller;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -34,13 +33,16 @@ async fn answer(
     payload: &mut web::Payload,
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
-    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+    let access = access::of_reader(request, shared)?;
     body::expect_json(request.headers())?;
     let mut share = shared.graphql_budget.share();
     let body = body::read(request.headers(), payload, BODY_LIMIT, &mut share).await?;
     let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
-    let caller = Caller { apps: None, default_app: shared.config.default_app.clone() };
-    let answer = shared.api.execute_text(ask, caller).await;
+    // The body may have taken seconds to come.
+    if !access.is_still_valid() {
+        return Err(access::unauthorized());
+    }
+    let answer = shared.api.execute_text(ask, access.caller(shared.config.default_app.clone())).await;
     let answer_type = answer_type(request);
     // The newer type tells a request that was not executed by its status.
     let executed = answer.starts_with("{\"data\"") || answer_type == "application/json";

@@ -12,6 +12,7 @@ mod metrics;
 mod problem;
 mod rebuilds;
 mod server;
+mod tokens;
 mod webhook;
 
 pub use rebuilds::ask as ask_rebuild;
@@ -30,6 +31,7 @@ use body::Budget;
 use metrics::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokens::Tokens;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
@@ -38,6 +40,7 @@ struct Shared {
     config: Config,
     writer: Writer,
     api: Api,
+    tokens: Tokens,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
     /// Apart from the deliveries', which questions must not displace.
@@ -48,7 +51,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(config: Config, writer: Writer, api: Api, failed: Arc<AtomicBool>) -> Self {
+    fn new(config: Config, writer: Writer, api: Api, tokens: Tokens, failed: Arc<AtomicBool>) -> Self {
         Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
             budget: Budget::new(config.bytes_in_flight),
@@ -57,6 +60,7 @@ impl Shared {
             config,
             writer,
             api,
+            tokens,
             failed,
         }
     }

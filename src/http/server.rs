@@ -2,6 +2,7 @@
 
 use super::auth::Credentials;
 use super::rebuilds::Rebuilds;
+use super::tokens::Tokens;
 use super::{Shared, app};
 use crate::cli::lock::Lock;
 use crate::config::Config;
@@ -56,10 +57,12 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
     let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
     let api = Api::open(&config.db, Limits { timeout: config.query_timeout, ..Limits::default() })
         .with_context(|| format!("opening {} to read", config.db.display()))?;
+    let tokens = Tokens::open(&config.db, writer.clone())
+        .with_context(|| format!("opening {} to read its tokens", config.db.display()))?;
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let (workers, file) = (config.workers, config.db.clone());
-    let shared = web::Data::new(Shared::new(config, writer.clone(), api, failed));
+    let shared = web::Data::new(Shared::new(config, writer.clone(), api, tokens, failed));
     let served = shared.clone();
     let server = HttpServer::new(move || app(served.clone()))
         .workers(workers)

@@ -175,7 +175,7 @@ fn nodes_are_found_again() {
     let names: Vec<_> =
         nodes["nodes"].as_array().unwrap().iter().map(|node| node["__typename"].as_str().unwrap_or("null")).collect();
     assert_eq!(names, ["Group", "User", "Message", "Conversation", "CallSession", "Event", "Membership", "null"]);
-    let caller = Caller { apps: Some(vec!["other".into()]), default_app: None };
+    let caller = Caller { apps: Some(vec!["other".into()]), default_app: None, ..Caller::default() };
     let answer = super::harness::ask_as(&api, &format!("{{node(id:{membership}){{id}}}}"), caller);
     assert!(answer["data"]["node"].is_null() && answer.get("errors").is_none());
 }
