@@ -22,10 +22,9 @@ fn ask(server: &TestServer, token: &str, body: &str) -> Answer {
 }
 
 fn deliver(server: &TestServer, app: &str) {
-    let body = format!(
-        r#"{{"trigger":"user_created","appId":"{app}","data":{{"user":{{"uid":"u","createdAt":1767600000}}}}}}"#
-    );
-    assert_eq!(server.deliver(body).status, 200);
+    let mut body: Value = serde_json::from_str(include_str!("../fixtures/triggers/message_sent.json")).unwrap();
+    body["appId"] = app.into();
+    assert_eq!(server.deliver(body.to_string()).status, 200);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What every resolver can reach: the snapshot, the caller, the loaders.
 
 use super::error::{Code, Result};
+use super::limits::Limits;
 use super::loaders::Loaders;
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::{Conn, Lookup, Snapshot, Sql, app};
 use async_graphql::Context;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// On whose behalf a request runs.
@@ -30,13 +32,18 @@ pub struct Asking {
     pub(super) snapshot: Snapshot,
     pub(super) loaders: Loaders,
     pub(super) caller: Caller,
+    /// Longest page.
+    pub(super) page: usize,
+    /// What it costs, once that is known.
+    pub(super) cost: AtomicUsize,
     /// The app meant where no field names one; looked up once.
     unnamed: OnceLock<Option<Arc<str>>>,
 }
 
 impl Asking {
     pub(super) fn new(snapshot: Snapshot, caller: Caller) -> Self {
-        Self { snapshot, loaders: Loaders::default(), caller, unnamed: OnceLock::new() }
+        let (page, cost) = (Limits::default().page, AtomicUsize::new(0));
+        Self { snapshot, loaders: Loaders::default(), caller, page, cost, unnamed: OnceLock::new() }
     }
 }
 

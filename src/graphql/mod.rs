@@ -9,6 +9,7 @@ mod block;
 mod call;
 mod context;
 mod conversation;
+mod cost;
 mod enums;
 mod error;
 mod event;

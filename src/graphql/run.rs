@@ -1,11 +1,14 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
 use super::context::{Asking, Caller};
-use super::error::{Code, complete, describe, is_request_error};
+use super::cost::Cost;
+use super::error::{Code, complete, describe, is_request_error, once_a_field};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
 use super::query::Query;
 use crate::fold::FOLD_VERSION;
+use crate::ids::Time;
 use crate::store::StoreError;
+use crate::store::sqlite::read::event::newest_received;
 use crate::store::sqlite::read::{Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::{EmptyMutation, EmptySubscription, Request, Response, Schema, ServerError, value};
@@ -36,12 +39,13 @@ pub fn sdl() -> String {
 }
 
 fn schema(limits: &Limits) -> Chatfold {
-    Schema::build(Query, EmptyMutation, EmptySubscription)
+    let schema = Schema::build(Query, EmptyMutation, EmptySubscription)
         .limit_depth(limits.depth.max(INTROSPECTION_DEPTH) as usize)
-        .limit_complexity(limits.complexity)
         .limit_directives(limits.directives)
-        .disable_suggestions()
-        .finish()
+        .extension(Cost { most: limits.complexity })
+        .disable_suggestions();
+    let schema = if limits.introspection { schema } else { schema.disable_introspection() };
+    schema.finish()
 }
 
 impl Api {
@@ -71,6 +75,12 @@ impl Api {
         })
     }
 
+    /// The answer to who asked for a log position that was not reached in time.
+    pub fn behind(&self, position: i64) -> String {
+        let message = format!("log position {position} was not reached in time: ask again in a moment");
+        finish(Response::from_errors(vec![Code::Timeout.server_error(message)]), None)
+    }
+
     /// SQL statements run so far, for tests: their number must not grow with the rows.
     #[doc(hidden)]
     pub fn statements(&self) -> u64 {
@@ -87,18 +97,31 @@ impl Inner {
         if let Err(error) = self.check(&mut request) {
             return finish(Response::from_errors(vec![error]), None);
         }
-        let snapshot = match Snapshot::open(&self.pool, self.limits.timeout, gone) {
-            Ok(snapshot) => snapshot,
+        let opened = Snapshot::open(&self.pool, self.limits.timeout, gone).and_then(|snapshot| {
+            let received_at = snapshot.read(|conn| newest_received(conn, caller.apps.as_deref()))?;
+            Ok((snapshot, received_at))
+        });
+        let (snapshot, received_at) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 let (code, message) = describe(error);
                 return finish(Response::from_errors(vec![code.server_error(message)]), None);
             }
         };
-        let shown = Shown { seq: snapshot.seq(), rebuilding: snapshot.fold_version() != FOLD_VERSION };
+        let mut shown = Shown {
+            seq: snapshot.seq(),
+            received_at,
+            fold_version: snapshot.fold_version(),
+            cost: 0,
+            most: self.limits.complexity,
+        };
         let before = statements();
-        let asking = Arc::new(Asking::new(snapshot, caller));
+        let mut asking = Asking::new(snapshot, caller);
+        asking.page = self.limits.page;
+        let asking = Arc::new(asking);
         let response = block_on(self.schema.execute(request.data(Arc::clone(&asking))), &asking);
         self.statements.fetch_add(statements() - before, Ordering::Relaxed);
+        shown.cost = asking.cost.load(Ordering::Relaxed);
         let answer = finish(response, Some(shown));
         if answer.len() > self.limits.answer_bytes {
             let most = self.limits.answer_bytes;
@@ -120,17 +143,29 @@ impl Inner {
 #[derive(Clone, Copy)]
 struct Shown {
     seq: i64,
-    /// The tables are of another edition of the fold, and being made anew.
-    rebuilding: bool,
+    /// Arrival of the newest event, of those apps that the caller may read.
+    received_at: Option<Time>,
+    /// Edition of the fold that made the tables; where it is another than ours they are being made anew.
+    fold_version: i64,
+    /// What the request cost, and the most it may.
+    cost: usize,
+    most: usize,
 }
 
 /// Sets what every answer carries, and trims its errors.
 fn finish(mut response: Response, shown: Option<Shown>) -> String {
+    once_a_field(&mut response.errors);
     response.errors.truncate(10);
     response.errors.iter_mut().for_each(complete);
-    if let Some(Shown { seq, rebuilding }) = shown {
-        let seq = seq.to_string();
-        let told = if rebuilding { value!({ "seq": seq, "rebuilding": true }) } else { value!({ "seq": seq }) };
+    if let Some(shown) = shown {
+        let told = value!({
+            "seq": shown.seq.to_string(),
+            "receivedAt": shown.received_at.map(Time::rfc3339),
+            "foldVersion": shown.fold_version,
+            "rebuilding": shown.fold_version != FOLD_VERSION,
+            "cost": shown.cost,
+            "maxCost": shown.most,
+        });
         response.extensions.insert("chatfold".to_owned(), told);
     }
     if !response.errors.iter().any(is_request_error) {

@@ -1,6 +1,6 @@
 //! `POST /graphql`: GraphQL over HTTP.
 
-use super::{Shared, access, body, either, problem};
+use super::{Shared, access, body, cors, either, problem};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
 
-const BODY_LIMIT: usize = 64 << 10;
+/// A body holds variables and a document, whose line breaks and quotes JSON doubles.
+const BODY_BESIDE: usize = 32 << 10;
+const MIN_SEQ: &str = "chatfold-min-seq";
 const VARIABLES_LIMIT: usize = 32 << 10;
 const VARIABLES_COUNT: usize = 512;
 
@@ -19,12 +21,27 @@ struct Ask {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<serde_json::Map<String, Value>>,
+    extensions: Option<Extensions>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Extensions {
+    min_seq: Option<Value>,
+}
+
+/// A request as it came.
+struct Asked {
+    request: async_graphql::Request,
+    /// The log position that the answer must show.
+    min_seq: Option<i64>,
 }
 
 /// Answers one request.
 pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
-    let response = either(answer(&request, &mut payload, &shared).await);
+    let mut response = either(answer(&request, &mut payload, &shared).await);
+    cors::mark(&request, &shared, &mut response);
     body::closing(response, payload)
 }
 
@@ -36,13 +53,26 @@ async fn answer(
     let access = access::of_reader(request, shared)?;
     body::expect_json(request.headers())?;
     let mut share = shared.graphql_budget.share();
-    let body = body::read(request.headers(), payload, BODY_LIMIT, &mut share).await?;
-    let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
-    // The body may have taken seconds to come.
+    let limit = BODY_BESIDE + 2 * shared.config.graphql.document_bytes;
+    let body = body::read(request.headers(), payload, limit, &mut share).await?;
+    let bad = |detail: String| problem::of(StatusCode::BAD_REQUEST, &detail);
+    let asked = parse(&body).map_err(bad)?;
+    let min_seq = in_header(request).map_err(bad)?.or(asked.min_seq);
+    let reached = match min_seq {
+        Some(position) => wait_for(shared, position).await,
+        None => Ok(()),
+    };
+    // The body may have taken seconds to come, and the position too.
     if !access.is_still_valid() {
         return Err(access::unauthorized());
     }
-    let answer = shared.api.execute_text(ask, access.caller(shared.config.default_app.clone())).await;
+    let answer = match reached {
+        Ok(()) => {
+            let caller = access.caller(shared.config.default_app.clone());
+            shared.api.execute_text(asked.request, caller).await
+        }
+        Err(position) => shared.api.behind(position),
+    };
     let answer_type = answer_type(request);
     // The newer type tells a request that was not executed by its status.
     let executed = answer.starts_with("{\"data\"") || answer_type == "application/json";
@@ -53,7 +83,26 @@ async fn answer(
         .body(answer))
 }
 
-fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
+/// Until the file shows that position; the position, where that takes too long.
+async fn wait_for(shared: &Shared, position: i64) -> Result<(), i64> {
+    let mut seq = shared.writer.seq();
+    let reached = seq.wait_for(|seq| *seq >= position);
+    match tokio::time::timeout(shared.config.graphql.wait, reached).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(position),
+    }
+}
+
+fn in_header(request: &HttpRequest) -> Result<Option<i64>, String> {
+    let Some(value) = request.headers().get(MIN_SEQ) else { return Ok(None) };
+    value.to_str().ok().and_then(position).map(Some).ok_or_else(|| "Chatfold-Min-Seq must be a log position".into())
+}
+
+fn position(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|position| *position >= 0)
+}
+
+fn parse(body: &[u8]) -> Result<Asked, String> {
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err("one request at a time: batches are not taken".into());
     }
@@ -74,7 +123,12 @@ fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
     }
     let mut request = async_graphql::Request::new(query).variables(async_graphql::Variables::from_json(variables));
     request.operation_name = ask.operation_name;
-    Ok(request)
+    let min_seq = match ask.extensions.and_then(|it| it.min_seq) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(position(&text).ok_or("extensions.minSeq must be a log position")?),
+        Some(other) => Some(position(&other.to_string()).ok_or("extensions.minSeq must be a log position")?),
+    };
+    Ok(Asked { request, min_seq })
 }
 
 /// The newer type for those who name it.

@@ -6,6 +6,7 @@
 mod access;
 mod auth;
 mod body;
+mod cors;
 mod graphql;
 mod health;
 mod metrics;
@@ -23,7 +24,7 @@ use crate::graphql::Api;
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, web};
 use auth::Credentials;
@@ -104,7 +105,12 @@ fn app(
                 body::closing(problem::method_not_allowed("POST"), payload)
             },
         )))
-        .service(web::resource("/graphql").route(web::post().to(graphql::post)).default_service(only("POST")))
+        .service(
+            web::resource("/graphql")
+                .route(web::post().to(graphql::post))
+                .route(web::method(Method::OPTIONS).to(cors::preflight))
+                .default_service(only("POST")),
+        )
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))

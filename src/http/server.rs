@@ -6,7 +6,7 @@ use super::tokens::Tokens;
 use super::{Shared, app};
 use crate::cli::lock::Lock;
 use crate::config::Config;
-use crate::graphql::{Api, Limits};
+use crate::graphql::Api;
 use crate::writer::Writer;
 use actix_web::{HttpServer, web};
 use anyhow::Context;
@@ -55,7 +55,7 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
         })
     };
     let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
-    let api = Api::open(&config.db, Limits { timeout: config.query_timeout, ..Limits::default() })
+    let api = Api::open(&config.db, config.graphql.clone())
         .with_context(|| format!("opening {} to read", config.db.display()))?;
     let tokens = Tokens::open(&config.db, writer.clone())
         .with_context(|| format!("opening {} to read its tokens", config.db.display()))?;
