@@ -13,5 +13,7 @@ mod harness;
 mod lists;
 #[path = "graphql/schema.rs"]
 mod schema;
+#[path = "graphql/scopes.rs"]
+mod scopes;
 #[path = "graphql/statements.rs"]
 mod statements;
