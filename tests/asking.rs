@@ -117,3 +117,50 @@ fn pages_of_the_origins_configured_may_ask_and_no_others() {
     let none = TestServer::start().post("/graphql", &[JSON], USERS);
     assert_eq!((none.header("access-control-allow-origin"), none.header("vary")), (None, None));
 }
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn by_hash(server: &TestServer, query: Option<&str>, hash: &str) -> Answer {
+    let persisted = serde_json::json!({ "version": 1, "sha256Hash": hash });
+    let mut body = serde_json::json!({ "extensions": { "persistedQuery": persisted } });
+    if let Some(query) = query {
+        body["query"] = query.into();
+    }
+    server.post("/graphql", &[JSON], body.to_string())
+}
+
+#[test]
+fn a_document_sent_once_is_asked_for_by_its_hash_from_then_on() {
+    let server = TestServer::start();
+    let (query, hash) = ("{apps{appId}}", sha256("{apps{appId}}"));
+    let unknown = by_hash(&server, None, &hash);
+    assert_eq!((unknown.status, code(&unknown)), (200, "PERSISTED_QUERY_NOT_FOUND".into()));
+    assert_eq!(unknown.json()["errors"][0]["message"], "PersistedQueryNotFound");
+    assert_eq!(code(&by_hash(&server, Some("{__typename}"), &hash)), "BAD_INPUT", "another document's hash");
+    assert_eq!(code(&by_hash(&server, None, &hash)), "PERSISTED_QUERY_NOT_FOUND", "and it was not kept");
+    for query in [Some(query), None, None] {
+        assert!(by_hash(&server, query, &hash).json()["data"]["apps"].is_array());
+    }
+    server.post("/graphql", &[JSON], r#"{"extensions":{}}"#).problem(400);
+}
+
+#[test]
+fn with_a_list_of_documents_no_other_is_answered() {
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let query = "{apps{appId}}";
+    std::fs::write(dir.path().join("list.json"), serde_json::json!({ sha256(query): query }).to_string()).unwrap();
+    let server = TestServer::within(dir, "[graphql]\nallow_list = \"list.json\"");
+    let ask = |query: &str| server.post("/graphql", &[JSON], serde_json::json!({ "query": query }).to_string());
+    assert!(ask(query).json()["data"]["apps"].is_array());
+    assert!(by_hash(&server, None, &sha256(query)).json()["data"]["apps"].is_array(), "the list has its text");
+    for other in ["{apps{appId} }", "{__typename}", "{"] {
+        assert_eq!(code(&ask(other)), "FORBIDDEN");
+        assert_eq!(code(&by_hash(&server, Some(other), &sha256(other))), "FORBIDDEN");
+        assert_eq!(code(&by_hash(&server, None, &sha256(other))), "PERSISTED_QUERY_NOT_FOUND");
+    }
+    let (exit, _, stderr) = server.run(&["serve", "--graphql-allow-list", "none.json"]);
+    assert!(exit == 2 && stderr.contains("none.json"), "{stderr}");
+}

@@ -5,6 +5,7 @@ use super::{ConfigError, within};
 use crate::graphql::Limits;
 use clap::Args;
 use serde::Deserialize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Declares the settings: one line of documentation, flag, key of the table, variable, bounds.
@@ -25,11 +26,15 @@ macro_rules! settings {
             #[arg(long, global = true, hide_short_help = true, value_name = "BOOL", env = "CHATFOLD_GRAPHQL_INTROSPECTION")]
             #[serde(rename = "introspection")]
             pub graphql_introspection: Option<bool>,
+            /// JSON list of SHA-256 hashes: only documents with one of them are answered [default: all are]
+            #[arg(long, global = true, hide_short_help = true, value_name = "FILE", env = "CHATFOLD_GRAPHQL_ALLOW_LIST")]
+            #[serde(rename = "allow_list")]
+            pub graphql_allow_list: Option<PathBuf>,
         }
 
         impl GraphqlFlags {
             /// These first, then those of the file, all within their bounds.
-            fn over(&self, file: &Self) -> Result<Self, ConfigError> {
+            pub(super) fn over(&self, file: &Self) -> Result<Self, ConfigError> {
                 $(
                     let $flag = self.$flag.or(file.$flag);
                     if let Some(value) = $flag {
@@ -37,7 +42,8 @@ macro_rules! settings {
                     }
                 )+
                 let graphql_introspection = self.graphql_introspection.or(file.graphql_introspection);
-                Ok(Self { $($flag,)+ graphql_introspection })
+                let graphql_allow_list = self.graphql_allow_list.clone().or_else(|| file.graphql_allow_list.clone());
+                Ok(Self { $($flag,)+ graphql_introspection, graphql_allow_list })
             }
         }
     };
@@ -71,11 +77,10 @@ settings! {
 }
 
 /// The limits; `timeout` has a setting of its own.
-pub(super) fn limits(flags: &GraphqlFlags, file: &GraphqlFlags, timeout: Duration) -> Result<Limits, ConfigError> {
-    let set = flags.over(file)?;
+pub(super) fn limits(set: &GraphqlFlags, timeout: Duration) -> Limits {
     let plain = Limits::default();
     let size = |told: Option<u64>, plain: usize| told.map_or(plain, |told| told as usize);
-    Ok(Limits {
+    Limits {
         document_bytes: size(set.graphql_document_bytes, plain.document_bytes),
         tokens: size(set.graphql_tokens, plain.tokens),
         selections: set.graphql_selections.unwrap_or(plain.selections),
@@ -90,7 +95,7 @@ pub(super) fn limits(flags: &GraphqlFlags, file: &GraphqlFlags, timeout: Duratio
         page: size(set.graphql_page, plain.page),
         introspection: set.graphql_introspection.unwrap_or(plain.introspection),
         wait: set.graphql_wait_ms.map_or(plain.wait, Duration::from_millis),
-    })
+    }
 }
 
 /// The origins whose pages may ask, each exactly as browsers send it.

@@ -112,6 +112,8 @@ pub struct Config {
     pub workers: usize,
     /// What a GraphQL request may cost.
     pub graphql: Limits,
+    /// The file that lists the only documents answered.
+    pub allow_list: Option<PathBuf>,
     /// Origins whose web pages may ask.
     pub cors_origins: Vec<String>,
     /// How log lines are written.
@@ -145,6 +147,7 @@ impl Config {
             .map_err(|error| ConfigError(format!("log_filter {log_filter:?}: {error}")))?;
         let timeout = flags.query_timeout_ms.or(file.query_timeout_ms).unwrap_or(2_000);
         let timeout = Duration::from_millis(within("query_timeout_ms", timeout, QUERY_TIMEOUT_MS)? as u64);
+        let graphql = flags.graphql.over(&file.graphql)?;
         let config = Self {
             db: flags.db.clone().or(file.db).unwrap_or_else(|| "chatfold.db".into()),
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -157,7 +160,8 @@ impl Config {
             )?,
             default_app: flags.default_app.clone().or(file.default_app),
             workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
-            graphql: graphql::limits(&flags.graphql, &file.graphql, timeout)?,
+            graphql: graphql::limits(&graphql, timeout),
+            allow_list: graphql.graphql_allow_list,
             cors_origins: graphql::origins(flags.cors_origins.clone().or(file.cors_origins))?,
             log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             log_filter,

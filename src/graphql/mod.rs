@@ -10,6 +10,7 @@ mod call;
 mod context;
 mod conversation;
 mod cost;
+mod documents;
 mod enums;
 mod error;
 mod event;
@@ -33,5 +34,6 @@ mod status;
 mod user;
 
 pub use context::Caller;
+pub use documents::{Documents, Persisted};
 pub use limits::Limits;
 pub use run::{Api, sdl};

@@ -78,7 +78,7 @@ impl Api {
     /// The answer to who asked for a log position that was not reached in time.
     pub fn behind(&self, position: i64) -> String {
         let message = format!("log position {position} was not reached in time: ask again in a moment");
-        finish(Response::from_errors(vec![Code::Timeout.server_error(message)]), None)
+        refusal(Code::Timeout, &message)
     }
 
     /// SQL statements run so far, for tests: their number must not grow with the rows.
@@ -86,6 +86,11 @@ impl Api {
     pub fn statements(&self) -> u64 {
         self.inner.statements.load(Ordering::Relaxed)
     }
+}
+
+/// The answer to a request that is not executed.
+pub(super) fn refusal(code: Code, message: &str) -> String {
+    finish(Response::from_errors(vec![code.server_error(message)]), None)
 }
 
 fn text(response: &Response) -> String {
@@ -105,7 +110,7 @@ impl Inner {
             Ok(opened) => opened,
             Err(error) => {
                 let (code, message) = describe(error);
-                return finish(Response::from_errors(vec![code.server_error(message)]), None);
+                return refusal(code, message);
             }
         };
         let mut shown = Shown {

@@ -1,6 +1,7 @@
 //! `POST /graphql`: GraphQL over HTTP.
 
 use super::{Shared, access, body, cors, either, problem};
+use crate::graphql::Persisted;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -24,15 +25,19 @@ struct Ask {
     extensions: Option<Extensions>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Extensions {
     min_seq: Option<Value>,
+    persisted_query: Option<Persisted>,
 }
 
 /// A request as it came.
 struct Asked {
-    request: async_graphql::Request,
+    query: Option<String>,
+    persisted: Option<Persisted>,
+    operation_name: Option<String>,
+    variables: async_graphql::Variables,
     /// The log position that the answer must show.
     min_seq: Option<i64>,
 }
@@ -67,10 +72,14 @@ async fn answer(
         return Err(access::unauthorized());
     }
     let answer = match reached {
-        Ok(()) => {
-            let caller = access.caller(shared.config.default_app.clone());
-            shared.api.execute_text(asked.request, caller).await
-        }
+        Ok(()) => match shared.documents.find(asked.query, asked.persisted) {
+            Ok(document) => {
+                let mut request = async_graphql::Request::new(document).variables(asked.variables);
+                request.operation_name = asked.operation_name;
+                shared.api.execute_text(request, access.caller(shared.config.default_app.clone())).await
+            }
+            Err(refusal) => refusal,
+        },
         Err(position) => shared.api.behind(position),
     };
     let answer_type = answer_type(request);
@@ -114,21 +123,29 @@ fn parse(body: &[u8]) -> Result<Asked, String> {
             error.column()
         )
     })?;
-    let query = ask.query.filter(|it| !it.is_empty()).ok_or("the body has no query")?;
+    let extensions = ask.extensions.unwrap_or_default();
+    let query = ask.query.filter(|it| !it.is_empty());
+    if query.is_none() && extensions.persisted_query.is_none() {
+        return Err("the body has no query".into());
+    }
     let variables = Value::Object(ask.variables.unwrap_or_default());
     if variables.as_object().is_some_and(|it| it.len() > VARIABLES_COUNT)
         || variables.to_string().len() > VARIABLES_LIMIT
     {
         return Err(format!("variables may have at most {VARIABLES_LIMIT} bytes and {VARIABLES_COUNT} names"));
     }
-    let mut request = async_graphql::Request::new(query).variables(async_graphql::Variables::from_json(variables));
-    request.operation_name = ask.operation_name;
-    let min_seq = match ask.extensions.and_then(|it| it.min_seq) {
+    let min_seq = match extensions.min_seq {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(position(&text).ok_or("extensions.minSeq must be a log position")?),
         Some(other) => Some(position(&other.to_string()).ok_or("extensions.minSeq must be a log position")?),
     };
-    Ok(Asked { request, min_seq })
+    Ok(Asked {
+        query,
+        persisted: extensions.persisted_query,
+        operation_name: ask.operation_name,
+        variables: async_graphql::Variables::from_json(variables),
+        min_seq,
+    })
 }
 
 /// The newer type for those who name it.

@@ -20,7 +20,7 @@ pub use rebuilds::ask as ask_rebuild;
 pub use server::{prepare_file, serve};
 
 use crate::config::Config;
-use crate::graphql::Api;
+use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -41,6 +41,7 @@ struct Shared {
     config: Config,
     writer: Writer,
     api: Api,
+    documents: Documents,
     tokens: Tokens,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
@@ -52,7 +53,14 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(config: Config, writer: Writer, api: Api, tokens: Tokens, failed: Arc<AtomicBool>) -> Self {
+    fn new(
+        config: Config,
+        writer: Writer,
+        api: Api,
+        documents: Documents,
+        tokens: Tokens,
+        failed: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
             budget: Budget::new(config.bytes_in_flight),
@@ -61,6 +69,7 @@ impl Shared {
             config,
             writer,
             api,
+            documents,
             tokens,
             failed,
         }
