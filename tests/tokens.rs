@@ -182,3 +182,24 @@ fn a_token_of_some_apps_sees_neither_the_metrics_nor_the_hash_of_the_file() {
     let answer = ask(&server, &whole, r#"{"query":"{status{stateHash}}"}"#).json();
     assert!(answer["data"]["status"]["stateHash"].is_string(), "{answer}");
 }
+
+#[test]
+fn tokens_are_made_and_revoked_while_deliveries_pour_in() {
+    let server = TestServer::start();
+    let body =
+        |n: usize| include_str!("../fixtures/triggers/message_sent.json").replace("4101", &(5_000 + n).to_string());
+    std::thread::scope(|scope| {
+        for lane in 0..4 {
+            let (server, body) = (&server, &body);
+            scope.spawn(move || (0..150).for_each(|n| assert_eq!(server.deliver(body(lane * 150 + n)).status, 200)));
+        }
+        for n in 0..8 {
+            let name = format!("n{n}");
+            let token = create(&server, &["--name", &name]);
+            assert_eq!(ask(&server, &token, APPS).status, 200);
+            assert_eq!(server.run(&["token", "revoke", &name]).0, 0);
+            assert_eq!(ask(&server, &token, APPS).status, 401);
+        }
+    });
+    assert_eq!(server.run(&["verify"]).0, 0);
+}
