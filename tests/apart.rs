@@ -88,7 +88,9 @@ struct Schema {
 impl Schema {
     fn of(api: &Api) -> Self {
         let kind = "type{kind name ofType{kind name ofType{kind name ofType{kind name}}}}";
-        let query = format!("{{__schema{{types{{name kind fields{{name args{{name {kind}}} {kind}}}}}}}}}");
+        let query = format!(
+            "{{__schema{{types{{name kind inputFields{{name {kind}}} fields{{name args{{name {kind}}} {kind}}}}}}}}}"
+        );
         let answer = ask(api, &query, bound());
         assert!(answer.get("errors").is_none(), "{answer}");
         let types = answer["data"]["__schema"]["types"].as_array().unwrap().iter();
@@ -97,6 +99,10 @@ impl Schema {
 
     fn fields(&self, name: &str) -> &[Value] {
         self.types.get(name).and_then(|it| it["fields"].as_array()).map_or(&[], Vec::as_slice)
+    }
+
+    fn inputs(&self, name: &str) -> &[Value] {
+        self.types[name]["inputFields"].as_array().unwrap()
     }
 
     /// The named type inside lists and non-nulls.
@@ -192,13 +198,44 @@ impl Known {
     }
 }
 
+/// A filter with some of its fields, also such as only the other app's texts fit.
+fn filter(schema: &Schema, known: &Known, name: &str, dice: &mut Dice) -> Option<String> {
+    let mut fields = Vec::new();
+    for it in schema.inputs(name) {
+        let field = it["name"].as_str().unwrap();
+        let (kind, _) = Schema::named(it);
+        let text = match field {
+            _ if dice.below(5) != 0 => continue,
+            "guids" => dice.one(known.all("guid")),
+            "uids" | "owner" | "uid" | "memberUid" | "senderUid" | "mentionsUid" | "unreadBy" => {
+                dice.one(known.all("uid"))
+            }
+            "conversationId" => dice.one(known.all("conversationId")),
+            "parentId" | "callMessageId" => dice.one(known.all("messageId")),
+            "nameContains" | "search" => MARK,
+            _ if kind == "Boolean" => {
+                fields.push(format!("{field}:{}", dice.below(3) != 0));
+                continue;
+            }
+            _ => continue,
+        };
+        let list = it["type"]["kind"] == "LIST";
+        fields.push(format!("{field}:{}", if list { json!([text]) } else { json!(text) }));
+    }
+    (!fields.is_empty()).then(|| format!("{{{}}}", fields.join(",")))
+}
+
 /// One field with random arguments, and below it every scalar and a few links.
 fn field(schema: &Schema, known: &Known, field: &Value, depth: usize, dice: &mut Dice) -> Option<String> {
     let mut arguments = Vec::new();
     for argument in field["args"].as_array().unwrap() {
         let name = argument["name"].as_str().unwrap();
         let required = argument["type"]["kind"] == "NON_NULL";
-        match known.value(name, required, dice) {
+        let value = match name {
+            "filter" => filter(schema, known, Schema::named(argument).0, dice),
+            _ => known.value(name, required, dice),
+        };
+        match value {
             Some(value) => arguments.push(format!("{name}:{value}")),
             None if required => panic!("no value for the argument {name}"),
             None => {}
