@@ -89,6 +89,19 @@ macro_rules! words {
 words!(TimeSource { Told = "told", Arrival = "arrival", Feed = "feed" });
 words!(Outcome { Applied = "applied", Ignored = "ignored", Anomaly = "anomaly", Rejected = "rejected" });
 
+/// What a token shows of the apps it may read; each shows what the one before it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum TokenScope {
+    /// Who, when, where and how many, but not what was said.
+    Metadata,
+    /// What was said too.
+    Content,
+    /// The bodies of events too. Whoever asks on this machine while there are no tokens has it.
+    #[default]
+    Admin,
+}
+words!(TokenScope { Metadata = "metadata", Content = "content", Admin = "admin" });
+
 /// A person's state in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {

@@ -17,6 +17,7 @@
 //! - Reducers read nothing: no database, no clock, no randomness, no ordering of a hash map (`tests/tidy.rs`).
 //! - Only `store` names the engine; only `clock` asks the time (`tests/tidy.rs`).
 //! - Nothing crosses from one app to another: the app leads every key (`tests/file.rs`, `tests/laws.rs`).
+//! - A token sees its apps and what its scope shows (`tests/apart.rs`, `tests/graphql/scopes.rs`).
 
 pub mod ids;
 pub mod clock;
@@ -39,6 +40,7 @@ pub mod blocks;
 pub mod store;
 pub mod rebuild;
 pub mod explain;
+pub mod token;
 pub mod graphql;
 pub mod ingest;
 pub mod config;

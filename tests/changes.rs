@@ -294,3 +294,32 @@ fn an_idle_subscriber_costs_no_file_connection() {
         assert_eq!(client.seq(), 2);
     }
 }
+
+#[test]
+fn a_subscriber_sees_the_apps_of_its_token_only_and_nothing_once_it_is_revoked() {
+    let server = TestServer::start();
+    server.deliver(message(1, "g"));
+    let (_, token, _) = server.run(&["token", "create", "--name", "a", "--app", "a"]);
+    let (_, other, _) = server.run(&["token", "create", "--name", "b", "--app", "b"]);
+    let hello = |token: &str| {
+        let mut client = Client::connect(&server);
+        client
+            .say(&json!({"type": "connection_init", "payload": {"Authorization": format!("Bearer {}", token.trim())}}));
+        client
+    };
+    assert_eq!(hello("cf_nonsense").closed(), 4403);
+    let mut none = Client::connect(&server);
+    none.say(&json!({"type": "connection_init"}));
+    assert_eq!(none.closed(), 4403, "no token");
+    let mut foreign = hello(&other);
+    assert_eq!(foreign.hear()["type"], "connection_ack");
+    foreign.subscribe("1", "subscription { changes(appId: \"a\", afterSeq: \"0\") { seq } }");
+    assert_eq!(foreign.hear()["payload"][0]["extensions"]["code"], "FORBIDDEN");
+    server.request("GET", "/changes?afterSeq=0", &[], b"").problem(401);
+    let mut client = hello(&token);
+    assert_eq!(client.hear()["type"], "connection_ack");
+    client.subscribe("1", "subscription { changes(afterSeq: \"0\") { seq } }");
+    assert_eq!(client.seq(), 1);
+    assert_eq!(server.run(&["token", "revoke", "a"]).0, 0);
+    assert_eq!(client.closed(), 4403, "open sockets end too");
+}

@@ -17,6 +17,8 @@ mod harness;
 mod lists;
 #[path = "graphql/schema.rs"]
 mod schema;
+#[path = "graphql/scopes.rs"]
+mod scopes;
 #[path = "graphql/search.rs"]
 mod search;
 #[path = "graphql/statements.rs"]

@@ -8,7 +8,7 @@ use harness::Harness;
 
 fn ask(harness: &Harness, query: &str) -> serde_json::Value {
     let api = Api::open(&harness.path(), Limits::default()).unwrap();
-    let caller = Caller { apps: None, default_app: None };
+    let caller = Caller { apps: None, default_app: None, ..Caller::default() };
     let answer =
         tokio::runtime::Runtime::new().unwrap().block_on(api.execute_text(async_graphql::Request::new(query), caller));
     let mut answer: serde_json::Value = serde_json::from_str(&answer).unwrap();

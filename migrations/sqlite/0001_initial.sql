@@ -443,6 +443,19 @@ CREATE TABLE refused (
     body        BLOB NOT NULL                          -- at most its first 64 KiB
 ) STRICT;
 
+CREATE TABLE tokens (
+    -- Who may read through GraphQL. With any row here, a revoked one too, every reader needs a token.
+    id           INTEGER PRIMARY KEY,
+    name         TEXT NOT NULL UNIQUE,
+    hash         BLOB NOT NULL UNIQUE,                 -- SHA-256; the token itself is kept nowhere
+    scope        TEXT NOT NULL CHECK (scope IN ('metadata', 'content', 'admin')),
+    apps         TEXT,                                 -- JSON list of app ids; null: all
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER,
+    last_used_at INTEGER,                              -- to the minute or so
+    revoked_at   INTEGER
+) STRICT;
+
 CREATE TABLE settings (
     -- Facts about this file, such as the fold version its tables were made with.
     name  TEXT NOT NULL PRIMARY KEY,

@@ -10,6 +10,7 @@ pub mod rebuild;
 pub mod schema;
 pub mod serve;
 mod table;
+pub mod token;
 pub mod verify;
 
 use crate::config::{Config, ConfigError, ENVIRONMENT_HELP, Flags, LogFormat};
@@ -46,6 +47,8 @@ pub enum Command {
     Rebuild(rebuild::RebuildArgs),
     /// Fold the log aside and compare: are the tables what the log says? Exit code 1 if not
     Verify(verify::VerifyArgs),
+    /// Make, list and revoke the tokens that readers need; also beside a running server
+    Token(token::TokenArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
 }
@@ -77,6 +80,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&config, &args),
         Command::Rebuild(args) => rebuild::run(&config, &args),
         Command::Verify(args) => verify::run(&config, &args),
+        Command::Token(args) => token::run(&config, &args),
         Command::Schema => schema::run(),
     }
 }

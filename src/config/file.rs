@@ -1,6 +1,6 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
-use super::{ConfigError, LogFormat, Secret};
+use super::{ConfigError, GraphqlFlags, LogFormat, Secret};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,9 @@ pub(super) struct File {
     pub query_timeout_ms: Option<u64>,
     pub log_format: Option<LogFormat>,
     pub log_filter: Option<String>,
+    pub cors_origins: Option<Vec<String>>,
+    #[serde(default)]
+    pub graphql: GraphqlFlags,
 }
 
 /// One `[[webhook_credentials]]`.

@@ -5,9 +5,12 @@
 
 mod credentials;
 mod file;
+mod graphql;
 
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
+pub use graphql::GraphqlFlags;
 
+use crate::graphql::Limits;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -71,11 +74,17 @@ pub struct Flags {
     /// Which log lines: a level, or module=level, separated by commas [default: info,actix_server=warn]
     #[arg(long, global = true, value_name = "FILTER", env = "CHATFOLD_LOG_FILTER")]
     pub log_filter: Option<String>,
+    /// Origins whose web pages may ask /graphql, separated by commas [default: none]
+    #[arg(long, global = true, value_name = "ORIGINS", value_delimiter = ',', env = "CHATFOLD_CORS_ORIGINS")]
+    pub cors_origins: Option<Vec<String>>,
+    #[command(flatten)]
+    pub graphql: GraphqlFlags,
 }
 
 /// Help for the settings that are no flags.
 pub const ENVIRONMENT_HELP: &str = "\
-Every setting is also a key of the configuration file (--body-limit is body_limit).
+Every setting is also a key of the configuration file (--body-limit is body_limit,
+--graphql-depth is depth in its table [graphql]).
 Webhook credentials are no flags, because `ps` shows flags to everybody:
   CHATFOLD_WEBHOOK_USERNAME, CHATFOLD_WEBHOOK_PASSWORD or CHATFOLD_WEBHOOK_PASSWORD_FILE,
   or in the file webhook_username and webhook_password (or webhook_password_file),
@@ -101,8 +110,12 @@ pub struct Config {
     pub default_app: Option<String>,
     /// HTTP worker threads.
     pub workers: usize,
-    /// Longest GraphQL query.
-    pub query_timeout: Duration,
+    /// What a GraphQL request may cost.
+    pub graphql: Limits,
+    /// The file that lists the only documents answered.
+    pub allow_list: Option<PathBuf>,
+    /// Origins whose web pages may ask.
+    pub cors_origins: Vec<String>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which log lines are written.
@@ -132,6 +145,9 @@ impl Config {
         let log_filter = flags.log_filter.clone().or(file.log_filter).unwrap_or_else(|| DEFAULT_FILTER.into());
         tracing_subscriber::EnvFilter::try_new(&log_filter)
             .map_err(|error| ConfigError(format!("log_filter {log_filter:?}: {error}")))?;
+        let timeout = flags.query_timeout_ms.or(file.query_timeout_ms).unwrap_or(2_000);
+        let timeout = Duration::from_millis(within("query_timeout_ms", timeout, QUERY_TIMEOUT_MS)? as u64);
+        let graphql = flags.graphql.over(&file.graphql)?;
         let config = Self {
             db: flags.db.clone().or(file.db).unwrap_or_else(|| "chatfold.db".into()),
             listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -144,11 +160,9 @@ impl Config {
             )?,
             default_app: flags.default_app.clone().or(file.default_app),
             workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
-            query_timeout: Duration::from_millis(within(
-                "query_timeout_ms",
-                flags.query_timeout_ms.or(file.query_timeout_ms).unwrap_or(2_000),
-                QUERY_TIMEOUT_MS,
-            )? as u64),
+            graphql: graphql::limits(&graphql, timeout),
+            allow_list: graphql.graphql_allow_list,
+            cors_origins: graphql::origins(flags.cors_origins.clone().or(file.cors_origins))?,
             log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             log_filter,
             flags,

@@ -98,6 +98,32 @@ fn off_loopback_long_passwords_are_needed() {
 fn the_example_says_the_defaults() {
     let example = resolve(include_str!("../../chatfold.toml.example"), &[], Flags::default()).unwrap();
     let plain = resolve("workers = 2", &[], Flags::default()).unwrap();
+    let file = file::parse(include_str!("../../chatfold.toml.example")).unwrap();
+    let told = format!("{:?}", file.graphql);
+    assert_eq!(told.matches("None").count(), 1, "all but the allow list have a default to tell: {told}");
     let shown = |config: Config| format!("{:?}", Config { flags: Flags::default(), ..config });
     assert_eq!(shown(example), shown(plain));
+}
+
+#[test]
+fn limits_are_settings_with_bounds() {
+    let graphql = |toml: &str| resolve(&format!("[graphql]\n{toml}"), &[], Flags::default());
+    assert_eq!(graphql("depth = 5\nintrospection = false").unwrap().graphql.depth, 5);
+    assert_eq!(graphql("depth = 31").unwrap_err().0, "graphql_depth is 31, it must be between 2 and 30");
+    assert!(graphql("dept = 3").unwrap_err().0.contains("dept"));
+    let flags =
+        Flags { graphql: GraphqlFlags { graphql_depth: Some(7), ..GraphqlFlags::default() }, ..Flags::default() };
+    assert_eq!(resolve("[graphql]\ndepth = 5", &[], flags).unwrap().graphql.depth, 7);
+}
+
+#[test]
+fn origins_are_exact() {
+    let origins = |list: &str| resolve(&format!("cors_origins = [{list}]"), &[], Flags::default());
+    let two = origins("\"https://app.example.com\", \"http://[::1]:3000\"").unwrap();
+    assert_eq!(two.cors_origins.len(), 2);
+    for wrong in
+        ["*", "null", "app.example.com", "https://*.example.com", "https://a.example/", "https://", "https://A.example"]
+    {
+        assert!(origins(&format!("\"{wrong}\"")).is_err(), "{wrong}");
+    }
 }

@@ -12,7 +12,7 @@ use super::user::User;
 use crate::ids;
 use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::call::{self as row, CallKey, Calls, RecordingsOf, StaysOf, TranscriptsOf};
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -254,13 +254,22 @@ impl Stay {
 
 /// A recording of a call or meeting.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct Recording {
-    /// Where it is.
+    #[graphql(skip)]
     url: Option<String>,
     /// When it begins.
     started_at: Option<DateTime>,
     /// How long it is.
     duration_seconds: Option<f64>,
+}
+
+#[ComplexObject]
+impl Recording {
+    /// Where it is.
+    async fn url(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.url.as_deref())
+    }
 }
 
 impl Recording {
@@ -271,15 +280,24 @@ impl Recording {
 
 /// A transcript of a call or meeting.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct Transcript {
     /// CometChat's id of it.
     transcript_id: String,
-    /// Where it is.
+    #[graphql(skip)]
     url: Option<String>,
     /// When it begins.
     started_at: Option<DateTime>,
     /// When it ends.
     ended_at: Option<DateTime>,
+}
+
+#[ComplexObject]
+impl Transcript {
+    /// Where it is.
+    async fn url(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.url.as_deref())
+    }
 }
 
 impl Transcript {

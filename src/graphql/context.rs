@@ -1,9 +1,12 @@
 //! What every resolver can reach: the snapshot, the caller, the loaders.
 
 use super::error::{Code, Result};
+use super::limits::Limits;
 use super::loaders::Loaders;
+use crate::ids::TokenScope;
 use crate::store::sqlite::read::{Conn, Lookup, Snapshot, Sql, app};
 use async_graphql::Context;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// On whose behalf a request runs.
@@ -13,6 +16,8 @@ pub struct Caller {
     pub apps: Option<Vec<String>>,
     /// The app meant where none is named.
     pub default_app: Option<String>,
+    /// What is shown of them.
+    pub scope: TokenScope,
 }
 
 impl Caller {
@@ -27,13 +32,18 @@ pub struct Asking {
     pub(super) snapshot: Snapshot,
     pub(super) loaders: Loaders,
     pub(super) caller: Caller,
+    /// Longest page.
+    pub(super) page: usize,
+    /// What it costs, once that is known.
+    pub(super) cost: AtomicUsize,
     /// The app meant where no field names one; looked up once.
     unnamed: OnceLock<Option<Arc<str>>>,
 }
 
 impl Asking {
     pub(super) fn new(snapshot: Snapshot, caller: Caller) -> Self {
-        Self { snapshot, loaders: Loaders::default(), caller, unnamed: OnceLock::new() }
+        let (page, cost) = (Limits::default().page, AtomicUsize::new(0));
+        Self { snapshot, loaders: Loaders::default(), caller, page, cost, unnamed: OnceLock::new() }
     }
 
     /// The app a root field is about: named, or the only one it can mean.
@@ -55,7 +65,7 @@ impl Asking {
         };
         let app = match only {
             Some(app) => Some(app),
-            None => self.snapshot.read(app::only)?.filter(|app| caller.may_read(app)),
+            None => self.snapshot.read(|conn| app::only(conn, caller.apps.as_deref()))?,
         };
         self.unnamed.get_or_init(|| app.map(Into::into)).clone().ok_or_else(app_required)
     }
@@ -69,6 +79,10 @@ pub trait Ask {
     fn read<T>(&self, ask: impl FnOnce(&Conn) -> Sql<T>) -> Result<T>;
     /// The app a root field is about: named, or the only one it can mean.
     fn app(&self, named: Option<String>) -> Result<Arc<str>>;
+    /// Refuses whoever may not see as much. What was said needs [`TokenScope::Content`].
+    fn needs(&self, scope: TokenScope) -> Result<()>;
+    /// What was said, for whoever may see it: for nullable fields.
+    fn said<T>(&self, value: impl FnOnce() -> Option<T>) -> Option<Result<T>>;
     /// Looks up one key.
     fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> impl Future<Output = Result<Option<K::Found>>> + Send;
     /// Looks up some keys; answers in their order.
@@ -90,6 +104,20 @@ impl Ask for Context<'_> {
 
     fn app(&self, named: Option<String>) -> Result<Arc<str>> {
         self.asking().app(named)
+    }
+
+    fn needs(&self, scope: TokenScope) -> Result<()> {
+        if self.asking().caller.scope >= scope {
+            return Ok(());
+        }
+        Err(Code::Forbidden.error(format!("a token of the scope {} is needed for this", scope.as_str())))
+    }
+
+    fn said<T>(&self, value: impl FnOnce() -> Option<T>) -> Option<Result<T>> {
+        match self.needs(TokenScope::Content) {
+            Ok(()) => value().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     async fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> Result<Option<K::Found>> {

@@ -1,7 +1,7 @@
 //! What goes wrong, in the words of the contract. Causes are logged where they arise, never sent.
 
 use crate::store::sqlite::read::ReadError;
-use async_graphql::{Error, ErrorExtensionValues, ErrorExtensions, ServerError, Value};
+use async_graphql::{Error, ErrorExtensionValues, ErrorExtensions, PathSegment, ServerError, Value};
 
 /// What a resolver gives.
 pub type Result<T> = async_graphql::Result<T>;
@@ -13,6 +13,7 @@ pub enum Code {
     AppIdRequired,
     BeforeHistory,
     Forbidden,
+    PersistedQueryNotFound,
     TooComplex,
     Timeout,
     Busy,
@@ -27,6 +28,7 @@ impl Code {
             Self::AppIdRequired => "APP_ID_REQUIRED",
             Self::BeforeHistory => "BEFORE_HISTORY",
             Self::Forbidden => "FORBIDDEN",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::TooComplex => "TOO_COMPLEX",
             Self::Timeout => "TIMEOUT",
             Self::Busy => "BUSY",
@@ -76,7 +78,7 @@ impl From<ReadError> for Error {
 pub fn complete(error: &mut ServerError) {
     let coded = error.extensions.as_ref().is_some_and(|values| matches!(values.get("code"), Some(Value::String(_))));
     if !coded {
-        let too_complex = matches!(error.message.as_str(), "Query is too complex." | "Query is nested too deep.")
+        let too_complex = error.message == "Query is nested too deep."
             || error.message.contains("recursion limit")
             || error.message.starts_with("The number of directives");
         if too_complex { Code::TooComplex } else { Code::BadInput }.mark(error);
@@ -84,6 +86,27 @@ pub fn complete(error: &mut ServerError) {
     if error.message.chars().count() > 300 {
         error.message = error.message.chars().take(299).chain(['…']).collect();
     }
+}
+
+/// Of what a token may not see, one error a field: the same of every row says nothing more.
+pub fn once_a_field(errors: &mut Vec<ServerError>) {
+    let forbidden = Value::from(Code::Forbidden.as_str());
+    let mut told: Vec<Vec<String>> = Vec::new();
+    errors.retain(|error| {
+        if error.extensions.as_ref().and_then(|values| values.get("code")) != Some(&forbidden) {
+            return true;
+        }
+        let fields = error.path.iter().filter_map(|part| match part {
+            PathSegment::Field(name) => Some(name.clone()),
+            PathSegment::Index(_) => None,
+        });
+        let fields: Vec<String> = fields.collect();
+        let new = !told.contains(&fields);
+        if new {
+            told.push(fields);
+        }
+        new
+    });
 }
 
 /// A value that is not of its argument's type. The specification has it refuse the whole request: an answer with part

@@ -84,7 +84,8 @@ impl Event {
         self.row.reason.as_deref()
     }
 
-    /// What was received, without secrets; null with `bodyError` where that is no JSON value we can show.
+    /// What was received, without secrets; null with `bodyError` where that is no JSON value we can show. Asks for a
+    /// token of the scope admin.
     async fn body(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
         match self.parsed(ctx).await {
             Ok(Some(parsed)) => parsed.ok().map(|body| Ok(Json(body))),
@@ -136,6 +137,7 @@ impl Event {
     }
 
     async fn parsed(&self, ctx: &Context<'_>) -> Result<Option<std::result::Result<Value, String>>> {
+        ctx.needs(ids::TokenScope::Admin)?;
         let body = ctx.load(&self.app, BodyOf(self.row.seq)).await?;
         Ok(body.map(|body| value(&body)))
     }

@@ -76,8 +76,8 @@ impl Group {
     }
 
     /// Custom data, without secrets.
-    async fn metadata(&self) -> Option<Json> {
-        stored(self.row.metadata.as_deref())
+    async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
+        ctx.said(|| stored(self.row.metadata.as_deref()))
     }
 
     /// Who owns it.

@@ -1,6 +1,7 @@
 //! What a request may cost. Counted before it runs: the document is small, what it expands to need not be.
 
 use super::error::Code;
+use super::page::MOST;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, ServerError};
 use std::collections::HashMap;
@@ -31,6 +32,12 @@ pub struct Limits {
     pub pool: u32,
     /// Bytes of the answer.
     pub answer_bytes: usize,
+    /// Items of one page.
+    pub page: usize,
+    /// Whether the schema may be asked for.
+    pub introspection: bool,
+    /// Longest wait for a log position asked for.
+    pub wait: Duration,
 }
 
 impl Default for Limits {
@@ -47,6 +54,9 @@ impl Default for Limits {
             timeout: Duration::from_secs(2),
             pool: 8,
             answer_bytes: 4 << 20,
+            page: MOST,
+            introspection: true,
+            wait: Duration::from_secs(1),
         }
     }
 }
@@ -91,6 +101,12 @@ impl Limits {
             (all.introspection, INTROSPECTION_DEPTH, "levels of introspection"),
             (measure.directives, self.directives as u64, "directives on one field"),
         ];
+        // `__typename` alone is one level.
+        if !self.introspection && all.introspection > 1 {
+            return Err(
+                Code::Forbidden.server_error("the schema may not be asked for here: `chatfold schema` prints it")
+            );
+        }
         match counts.into_iter().find(|(count, most, _)| count > most) {
             Some((count, most, what)) => Err(too_much("the query has", count, most, what)),
             None => Ok(()),

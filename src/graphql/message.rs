@@ -87,18 +87,18 @@ impl Message {
     }
 
     /// What it says now; null once it is deleted.
-    async fn text(&self) -> Option<&str> {
-        self.row.text.as_deref()
+    async fn text(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.row.text.as_deref())
     }
 
     /// Its `data` as CometChat has it, without secrets; null once it is deleted.
-    async fn data(&self) -> Option<Json> {
-        stored(self.row.data.as_deref())
+    async fn data(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
+        ctx.said(|| stored(self.row.data.as_deref()))
     }
 
     /// Custom data, without secrets; null once it is deleted.
-    async fn metadata(&self) -> Option<Json> {
-        stored(self.row.metadata.as_deref())
+    async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
+        ctx.said(|| stored(self.row.metadata.as_deref()))
     }
 
     /// Its tags.

@@ -1,10 +1,12 @@
 //! Lists of messages.
 
+use super::context::Ask;
 use super::error::{Result, bad_input};
 use super::filter::{MessageFilter, include};
 use super::message::{Message, MessageConnection};
 use super::page::{Page, Paging};
 use super::scalars::DateTime;
+use crate::ids::TokenScope;
 use crate::store::sqlite::read::message_list::Messages;
 use crate::store::sqlite::read::search::Search;
 use async_graphql::Context;
@@ -20,6 +22,9 @@ impl Message {
         paging: &Paging,
     ) -> Result<MessageConnection> {
         let time = |at: Option<DateTime>| at.map(|at| at.0.0);
+        if filter.search.is_some() {
+            ctx.needs(TokenScope::Content)?;
+        }
         let search = filter.search.as_deref().map(Search::parse).transpose();
         let search = search.map_err(|expected| bad_input("filter.search", expected))?;
         if filter.unanswered.is_some() && filter.mentions_uid.is_none() {

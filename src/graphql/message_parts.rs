@@ -5,22 +5,44 @@ use super::error::Result;
 use super::scalars::{BigInt, DateTime, int};
 use super::user::User;
 use crate::store::sqlite::read::message_parts::{self as row, ReactorsOf};
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Object, SimpleObject};
 use std::sync::Arc;
 
-/// A file sent with a message.
-#[derive(SimpleObject)]
 pub struct Attachment {
-    /// Its name.
     name: Option<String>,
-    /// The extension of its name.
     extension: Option<String>,
-    /// What it is, such as `image/png`.
     mime_type: Option<String>,
-    /// Its size in bytes.
-    size: Option<BigInt>,
-    /// Where it is.
+    size: Option<i64>,
     url: Option<String>,
+}
+
+/// A file sent with a message.
+#[Object]
+impl Attachment {
+    /// Its name.
+    async fn name(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.name.as_deref())
+    }
+
+    /// The extension of its name.
+    async fn extension(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.extension.as_deref())
+    }
+
+    /// What it is, such as `image/png`.
+    async fn mime_type(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.mime_type.as_deref())
+    }
+
+    /// Its size in bytes.
+    async fn size(&self, ctx: &Context<'_>) -> Option<Result<BigInt>> {
+        ctx.said(|| self.size.map(BigInt))
+    }
+
+    /// Where it is.
+    async fn url(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.url.as_deref())
+    }
 }
 
 /// Reads a stored list of attachments.
@@ -37,7 +59,7 @@ pub fn attachments(stored: Option<&str>) -> Vec<Attachment> {
             name: text(["name", "name"]),
             extension: text(["extension", "extension"]),
             mime_type: text(["mimeType", "mime_type"]),
-            size: size.map(BigInt),
+            size,
             url: text(["url", "url"]),
         }
     };
@@ -53,8 +75,8 @@ pub struct MessageEdit {
 #[Object]
 impl MessageEdit {
     /// The text; null once the message is deleted.
-    async fn text(&self) -> Option<&str> {
-        self.row.text.as_deref()
+    async fn text(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.row.text.as_deref())
     }
 
     /// When it was edited.
@@ -142,6 +164,7 @@ impl Receipt {
 
 /// The newest verdict about a message.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct Moderation {
     /// The verdict in CometChat's word; `disapproved` hides the message.
     status: Option<String>,
@@ -151,8 +174,16 @@ pub struct Moderation {
     rule: Option<String>,
     /// When moderation failed, if it did.
     failed_at: Option<DateTime>,
-    /// Why it failed.
+    #[graphql(skip)]
     failure: Option<String>,
+}
+
+#[ComplexObject]
+impl Moderation {
+    /// Why it failed.
+    async fn failure(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        ctx.said(|| self.failure.as_deref())
+    }
 }
 
 impl Moderation {

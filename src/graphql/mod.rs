@@ -12,6 +12,8 @@ mod call_totals;
 mod change;
 mod context;
 mod conversation;
+mod cost;
+mod documents;
 mod enums;
 mod error;
 mod event;
@@ -36,5 +38,6 @@ mod user;
 
 pub use change::{ChangeFilter, Position};
 pub use context::Caller;
+pub use documents::{Documents, Persisted};
 pub use limits::Limits;
 pub use run::{Api, Changes, sdl};

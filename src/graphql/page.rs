@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const DEFAULT: usize = 50;
-const MOST: usize = 200;
+/// No setting allows more.
+pub const MOST: usize = 200;
 /// Where counting stops.
 const COUNTED: usize = 10_000;
 
@@ -63,7 +64,7 @@ pub struct Page {
 impl Page {
     /// Reads a page.
     pub fn read(ctx: &Context<'_>, app: Arc<str>, list: impl List + 'static, paging: &Paging) -> Result<Self> {
-        let (size, backwards) = paging.size()?;
+        let (size, backwards) = paging.size(ctx.asking().page)?;
         let after = cursor_argument(&list, &app, "after", paging.after.as_deref())?;
         let before = cursor_argument(&list, &app, "before", paging.before.as_deref())?;
         let falling = list.falling() != backwards;
@@ -151,15 +152,15 @@ impl Page {
 
 impl Paging {
     /// How many, and from which end.
-    fn size(&self) -> Result<(usize, bool)> {
+    fn size(&self, most: usize) -> Result<(usize, bool)> {
         let (name, size) = match (self.first, self.last) {
             (Some(_), Some(_)) => return Err(bad_input("last", "give either first or last")),
             (None, Some(last)) => ("last", last),
-            (first, None) => ("first", first.unwrap_or(DEFAULT as i32)),
+            (first, None) => ("first", first.unwrap_or(DEFAULT.min(most) as i32)),
         };
         match usize::try_from(size) {
-            Ok(size) if size <= MOST => Ok((size, name == "last")),
-            _ => Err(bad_input(name, "expected a number from 0 to 200")),
+            Ok(size) if size <= most => Ok((size, name == "last")),
+            _ => Err(bad_input(name, &format!("expected a number from 0 to {most}"))),
         }
     }
 }

@@ -37,7 +37,9 @@ macro_rules! find {
 
 pub struct Query;
 
-/// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which.
+/// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which. A token may be bound
+/// to apps and to a scope: `metadata` shows who, when and how many, `content` what was said and custom data too, `admin`
+/// the bodies of events too; a field beyond it is null, with the error FORBIDDEN.
 #[Object]
 impl Query {
     /// Whatever a global id names.

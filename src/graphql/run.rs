@@ -2,11 +2,14 @@
 
 use super::change::{self, ChangeFilter, Position, Subscription};
 use super::context::{Asking, Caller};
-use super::error::{Code, complete, describe, is_request_error};
+use super::cost::Cost;
+use super::error::{Code, complete, describe, is_request_error, once_a_field};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
 use super::query::Query;
 use crate::fold::FOLD_VERSION;
+use crate::ids::Time;
 use crate::store::StoreError;
+use crate::store::sqlite::read::event::newest_received;
 use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
@@ -39,12 +42,13 @@ pub fn sdl() -> String {
 }
 
 fn schema(limits: &Limits) -> Chatfold {
-    Schema::build(Query, EmptyMutation, Subscription)
+    let schema = Schema::build(Query, EmptyMutation, Subscription)
         .limit_depth(limits.depth.max(INTROSPECTION_DEPTH) as usize)
-        .limit_complexity(limits.complexity)
         .limit_directives(limits.directives)
-        .disable_suggestions()
-        .finish()
+        .extension(Cost { most: limits.complexity })
+        .disable_suggestions();
+    let schema = if limits.introspection { schema } else { schema.disable_introspection() };
+    schema.finish()
 }
 
 impl Api {
@@ -119,11 +123,22 @@ impl Api {
         })
     }
 
+    /// The answer to who asked for a log position that was not reached in time.
+    pub fn behind(&self, position: i64) -> String {
+        let message = format!("log position {position} was not reached in time: ask again in a moment");
+        refusal(Code::Timeout, &message)
+    }
+
     /// SQL statements run so far, for tests: their number must not grow with the rows.
     #[doc(hidden)]
     pub fn statements(&self) -> u64 {
         self.inner.statements.load(Ordering::Relaxed)
     }
+}
+
+/// The answer to a request that is not executed.
+pub(super) fn refusal(code: Code, message: &str) -> String {
+    finish(Response::from_errors(vec![code.server_error(message)]), None)
 }
 
 fn text(response: &Response) -> String {
@@ -135,16 +150,18 @@ impl Inner {
         if let Err(error) = self.check(&mut request) {
             return finish(Response::from_errors(vec![error]), None);
         }
-        let snapshot = match self.snapshot(gone) {
-            Ok(snapshot) => snapshot,
-            Err(error) => return finish(Response::from_errors(vec![error]), None),
+        let (asking, mut shown) = match self.asking(caller, gone) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let (code, message) = describe(error);
+                return refusal(code, message);
+            }
         };
-        let shown = Shown { seq: snapshot.seq(), rebuilding: snapshot.fold_version() != FOLD_VERSION };
         let before = statements();
-        let asking = Arc::new(Asking::new(snapshot, caller));
         let response = block_on(self.schema.execute(request.data(Arc::clone(&asking))), &asking)
             .unwrap_or_else(|error| Response::from_errors(vec![error]));
         self.statements.fetch_add(statements() - before, Ordering::Relaxed);
+        shown.cost = asking.cost.load(Ordering::Relaxed);
         let answer = finish(response, Some(shown));
         if answer.len() > self.limits.answer_bytes {
             let most = self.limits.answer_bytes;
@@ -166,8 +183,13 @@ impl Inner {
 #[derive(Clone, Copy)]
 struct Shown {
     seq: i64,
-    /// The tables are of another edition of the fold, and being made anew.
-    rebuilding: bool,
+    /// Arrival of the newest event, of those apps that the caller may read.
+    received_at: Option<Time>,
+    /// Edition of the fold that made the tables; where it is another than ours they are being made anew.
+    fold_version: i64,
+    /// What the request cost, and the most it may.
+    cost: usize,
+    most: usize,
 }
 
 /// One batch of the change feed.
@@ -191,11 +213,20 @@ impl<T> Changes<T> {
 }
 
 impl Inner {
-    fn snapshot(&self, gone: Arc<AtomicBool>) -> Result<Snapshot, ServerError> {
-        Snapshot::open(&self.pool, self.limits.timeout, gone).map_err(|error| {
-            let (code, message) = describe(error);
-            code.server_error(message)
-        })
+    /// A fresh snapshot for a request, and what its answers show.
+    fn asking(&self, caller: Caller, gone: Arc<AtomicBool>) -> Result<(Arc<Asking>, Shown), ReadError> {
+        let snapshot = Snapshot::open(&self.pool, self.limits.timeout, gone)?;
+        let received_at = snapshot.read(|conn| newest_received(conn, caller.apps.as_deref()))?;
+        let shown = Shown {
+            seq: snapshot.seq(),
+            received_at,
+            fold_version: snapshot.fold_version(),
+            cost: 0,
+            most: self.limits.complexity,
+        };
+        let mut asking = Asking::new(snapshot, caller);
+        asking.page = self.limits.page;
+        Ok((Arc::new(asking), shown))
     }
 
     fn next_changes(
@@ -213,12 +244,10 @@ impl Inner {
         if let Err(error) = self.check(&mut request) {
             return failed(error);
         }
-        let snapshot = match Snapshot::open(&self.pool, self.limits.timeout, gone) {
-            Ok(snapshot) => snapshot,
+        let (asking, shown) = match self.asking(caller, gone) {
+            Ok(opened) => opened,
             Err(error) => return Changes::not_now(error).unwrap_or_else(failed),
         };
-        let shown = Shown { seq: snapshot.seq(), rebuilding: snapshot.fold_version() != FOLD_VERSION };
-        let asking = Arc::new(Asking::new(snapshot, caller));
         let request = request.data(Arc::clone(&asking)).data(Arc::clone(position));
         let before = position.get();
         let answers = block_on(self.schema.execute_stream(request).collect::<Vec<_>>(), &asking);
@@ -243,8 +272,8 @@ impl Inner {
         gone: Arc<AtomicBool>,
     ) -> Changes<(i64, String)> {
         let failed = |message: String| Changes { items: Vec::new(), seen: 0, error: Some(message) };
-        let asking = match Snapshot::open(&self.pool, self.limits.timeout, gone) {
-            Ok(snapshot) => Asking::new(snapshot, caller),
+        let (asking, _) = match self.asking(caller, gone) {
+            Ok(opened) => opened,
             Err(error) => return Changes::not_now(error).unwrap_or_else(|error| failed(error.message)),
         };
         let next = asking.app(app_id).and_then(|app| {
@@ -260,11 +289,18 @@ impl Inner {
 
 /// Sets what every answer carries, and trims its errors.
 fn finish(mut response: Response, shown: Option<Shown>) -> String {
+    once_a_field(&mut response.errors);
     response.errors.truncate(10);
     response.errors.iter_mut().for_each(complete);
-    if let Some(Shown { seq, rebuilding }) = shown {
-        let seq = seq.to_string();
-        let told = if rebuilding { value!({ "seq": seq, "rebuilding": true }) } else { value!({ "seq": seq }) };
+    if let Some(shown) = shown {
+        let told = value!({
+            "seq": shown.seq.to_string(),
+            "receivedAt": shown.received_at.map(Time::rfc3339),
+            "foldVersion": shown.fold_version,
+            "rebuilding": shown.fold_version != FOLD_VERSION,
+            "cost": shown.cost,
+            "maxCost": shown.most,
+        });
         response.extensions.insert("chatfold".to_owned(), told);
     }
     if !response.errors.iter().any(is_request_error) {

@@ -78,8 +78,8 @@ impl User {
     }
 
     /// Custom data, without secrets.
-    async fn metadata(&self) -> Option<Json> {
-        stored(self.row.metadata.as_deref())
+    async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
+        ctx.said(|| stored(self.row.metadata.as_deref()))
     }
 
     /// When the person was last active, as CometChat says.

@@ -1,12 +1,45 @@
-//! Who may ask where no secret is asked for: this machine only, and nothing that came through a proxy or a web page.
+//! Who may ask. With tokens in the file: whoever has one, from anywhere. Where no secret is asked for: this machine
+//! only, and nothing that came through a proxy or a web page.
 //!
 //! A proxy or tunnel in front makes loopback the internet, and a page in the operator's browser can reach loopback too
 //! (by a name that resolves to it, or by a form), so the address alone proves nothing.
 
-use super::problem;
+use super::tokens::Access;
+use super::{Shared, problem};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse};
+
+const MAX_HEADER: usize = 512;
+const NO_TOKENS: &str = "`chatfold token create` makes one, and then asks everybody for it";
+
+/// What whoever reads may see, or the refusal.
+pub(super) fn of_reader(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
+    if !shared.tokens.are_needed() {
+        local_only(request, shared.config.on_loopback(), NO_TOKENS)?;
+        return Ok(shared.tokens.local());
+    }
+    bearer(request.headers()).and_then(|token| shared.tokens.check(token)).ok_or_else(unauthorized)
+}
+
+/// The same for every cause.
+pub(super) fn unauthorized() -> HttpResponse {
+    let status = StatusCode::UNAUTHORIZED;
+    problem::builder(status)
+        .insert_header((WWW_AUTHENTICATE, "Bearer realm=\"chatfold\""))
+        .body(problem::text(status, "a valid access token is needed: Authorization: Bearer …"))
+}
+
+/// The token of exactly one short `Bearer` header.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(AUTHORIZATION);
+    let (value, more) = (all.next()?.to_str().ok()?, all.next());
+    if more.is_some() || value.len() > MAX_HEADER {
+        return None;
+    }
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case("bearer ").then_some(token)
+}
 
 /// The rule for routes that ask for no secret. `missing` names the secret that would open them.
 pub(super) fn local_only(request: &HttpRequest, on_loopback: bool, missing: &str) -> Result<(), HttpResponse> {
@@ -67,6 +100,21 @@ fn is_local(host: &str) -> bool {
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
+
+    #[test]
+    fn one_bearer_header_and_nothing_else_is_a_token() {
+        let of = |values: &[&str]| {
+            let request =
+                values.iter().fold(TestRequest::post(), |it, value| it.append_header((AUTHORIZATION, *value)));
+            bearer(request.to_http_request().headers()).map(str::to_owned)
+        };
+        assert_eq!(of(&["Bearer cf_x"]), Some("cf_x".into()));
+        assert_eq!(of(&["bEARER cf_x"]), Some("cf_x".into()));
+        let long = format!("Bearer {}", "x".repeat(MAX_HEADER));
+        for values in [&[][..], &["Bearer"], &["Basic cf_x"], &["cf_x"], &["Bearer a", "Bearer a"], &[&long]] {
+            assert_eq!(of(values), None, "{values:?}");
+        }
+    }
 
     #[test]
     fn local_names_with_any_port() {

@@ -1,7 +1,7 @@
 //! The change feed: `GET /changes` as Server-Sent Events, and what both ways of following it share.
 
-use super::{Shared, access, either, problem};
-use crate::graphql::{Caller, ChangeFilter, Position};
+use super::{Shared, access, cors, either, problem};
+use crate::graphql::{ChangeFilter, Position};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -40,11 +40,6 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.0.subscribers.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Whom a request speaks for.
-pub(super) fn caller(shared: &Shared) -> Caller {
-    Caller { apps: None, default_app: shared.config.default_app.clone() }
 }
 
 /// Waits for the next commit; false once there is none to wait for.
@@ -99,11 +94,13 @@ struct Question {
 
 /// Answers with a stream of events, each a change.
 pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
-    either(answer(&request, &shared).await)
+    let mut response = either(answer(&request, &shared).await);
+    cors::mark(&request, &shared, &mut response);
+    response
 }
 
 async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpResponse, HttpResponse> {
-    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+    let access = access::of_reader(request, shared)?;
     let bad = |detail: &str| problem::of(StatusCode::BAD_REQUEST, detail);
     let question = web::Query::<Question>::from_query(request.query_string()).map_err(|error| {
         bad(&format!("expected appId, afterSeq (a log position), triggers, guid, uid, conversationId: {error}"))
@@ -127,7 +124,7 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
     let mut waker = Waker::new(shared);
     waker.mark();
     // What is wrong with the question is answered as a problem, not as an event.
-    let caller = caller(shared);
+    let caller = access.caller(shared.config.default_app.clone());
     let app_id = question.app_id;
     let first = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
     if let Some(error) = &first.error {
@@ -154,6 +151,7 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
                 let behind = at < Some(batch.seen);
                 let rested = tokio::time::timeout(KEEP_ALIVE, waker.rest(at > before, behind)).await;
                 match rested {
+                    _ if !access.is_still_valid() => return,
                     Ok(true) => break,
                     Ok(false) => return,
                     Err(_) if send(&sender, ": still here\n\n".to_owned()).await => {}

@@ -1,7 +1,7 @@
 //! `POST /graphql`: GraphQL over HTTP.
 
-use super::{Shared, access, body, either, problem};
-use crate::graphql::Caller;
+use super::{Shared, access, body, cors, either, problem};
+use crate::graphql::Persisted;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
 
-const BODY_LIMIT: usize = 64 << 10;
+/// A body holds variables and a document, whose line breaks and quotes JSON doubles.
+const BODY_BESIDE: usize = 32 << 10;
+const MIN_SEQ: &str = "chatfold-min-seq";
 const VARIABLES_LIMIT: usize = 32 << 10;
 const VARIABLES_COUNT: usize = 512;
 
@@ -20,12 +22,31 @@ pub(super) struct Ask {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<serde_json::Map<String, Value>>,
+    extensions: Option<Extensions>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Extensions {
+    min_seq: Option<Value>,
+    persisted_query: Option<Persisted>,
+}
+
+/// A request as it came.
+pub(super) struct Asked {
+    query: Option<String>,
+    persisted: Option<Persisted>,
+    operation_name: Option<String>,
+    variables: async_graphql::Variables,
+    /// The log position that the answer must show.
+    pub(super) min_seq: Option<i64>,
 }
 
 /// Answers one request.
 pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
-    let response = either(answer(&request, &mut payload, &shared).await);
+    let mut response = either(answer(&request, &mut payload, &shared).await);
+    cors::mark(&request, &shared, &mut response);
     body::closing(response, payload)
 }
 
@@ -34,13 +55,29 @@ async fn answer(
     payload: &mut web::Payload,
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
-    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+    let access = access::of_reader(request, shared)?;
     body::expect_json(request.headers())?;
     let mut share = shared.graphql_budget.share();
-    let body = body::read(request.headers(), payload, BODY_LIMIT, &mut share).await?;
-    let ask = parse(&body).map_err(|detail| problem::of(StatusCode::BAD_REQUEST, &detail))?;
-    let caller = Caller { apps: None, default_app: shared.config.default_app.clone() };
-    let answer = shared.api.execute_text(ask, caller).await;
+    let limit = BODY_BESIDE + 2 * shared.config.graphql.document_bytes;
+    let body = body::read(request.headers(), payload, limit, &mut share).await?;
+    let bad = |detail: String| problem::of(StatusCode::BAD_REQUEST, &detail);
+    let asked = parse(&body).map_err(bad)?;
+    let min_seq = in_header(request).map_err(bad)?.or(asked.min_seq);
+    let reached = match min_seq {
+        Some(position) => wait_for(shared, position).await,
+        None => Ok(()),
+    };
+    // The body may have taken seconds to come, and the position too.
+    if !access.is_still_valid() {
+        return Err(access::unauthorized());
+    }
+    let answer = match reached {
+        Ok(()) => match asked.request(shared) {
+            Ok(request) => shared.api.execute_text(request, access.caller(shared.config.default_app.clone())).await,
+            Err(refusal) => refusal,
+        },
+        Err(position) => shared.api.behind(position),
+    };
     let answer_type = answer_type(request);
     // The newer type tells a request that was not executed by its status.
     let executed = answer.starts_with("{\"data\"") || answer_type == "application/json";
@@ -51,7 +88,26 @@ async fn answer(
         .body(answer))
 }
 
-fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
+/// Until the file shows that position; the position, where that takes too long.
+pub(super) async fn wait_for(shared: &Shared, position: i64) -> Result<(), i64> {
+    let mut seq = shared.writer.seq();
+    let reached = seq.wait_for(|seq| *seq >= position);
+    match tokio::time::timeout(shared.config.graphql.wait, reached).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(position),
+    }
+}
+
+fn in_header(request: &HttpRequest) -> Result<Option<i64>, String> {
+    let Some(value) = request.headers().get(MIN_SEQ) else { return Ok(None) };
+    value.to_str().ok().and_then(position).map(Some).ok_or_else(|| "Chatfold-Min-Seq must be a log position".into())
+}
+
+fn position(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|position| *position >= 0)
+}
+
+fn parse(body: &[u8]) -> Result<Asked, String> {
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err("one request at a time: batches are not taken".into());
     }
@@ -63,22 +119,44 @@ fn parse(body: &[u8]) -> Result<async_graphql::Request, String> {
             error.column()
         )
     })?;
-    ask.request()
+    ask.asked()
 }
 
 impl Ask {
-    /// The request, within its limits.
-    pub(super) fn request(self) -> Result<async_graphql::Request, String> {
-        let Self { query, operation_name, variables } = self;
-        let query = query.filter(|it| !it.is_empty()).ok_or("there is no query")?;
-        let variables = Value::Object(variables.unwrap_or_default());
+    /// What is asked, within its limits.
+    pub(super) fn asked(self) -> Result<Asked, String> {
+        let extensions = self.extensions.unwrap_or_default();
+        let query = self.query.filter(|it| !it.is_empty());
+        if query.is_none() && extensions.persisted_query.is_none() {
+            return Err("there is no query".into());
+        }
+        let variables = Value::Object(self.variables.unwrap_or_default());
         if variables.as_object().is_some_and(|it| it.len() > VARIABLES_COUNT)
             || variables.to_string().len() > VARIABLES_LIMIT
         {
             return Err(format!("variables may have at most {VARIABLES_LIMIT} bytes and {VARIABLES_COUNT} names"));
         }
-        let mut request = async_graphql::Request::new(query).variables(async_graphql::Variables::from_json(variables));
-        request.operation_name = operation_name;
+        let min_seq = match extensions.min_seq {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(position(&text).ok_or("extensions.minSeq must be a log position")?),
+            Some(other) => Some(position(&other.to_string()).ok_or("extensions.minSeq must be a log position")?),
+        };
+        Ok(Asked {
+            query,
+            persisted: extensions.persisted_query,
+            operation_name: self.operation_name,
+            variables: async_graphql::Variables::from_json(variables),
+            min_seq,
+        })
+    }
+}
+
+impl Asked {
+    /// The request, once its document is found; the refusal where it is not.
+    pub(super) fn request(self, shared: &Shared) -> Result<async_graphql::Request, String> {
+        let document = shared.documents.find(self.query, self.persisted)?;
+        let mut request = async_graphql::Request::new(document).variables(self.variables);
+        request.operation_name = self.operation_name;
         Ok(request)
     }
 }

@@ -1,7 +1,7 @@
 //! `GET /metrics`: Prometheus text over a handful of atomics. A registry is a value, so parallel tests share nothing.
 
 use super::auth::UNKNOWN;
-use super::{Shared, access, body};
+use super::{Shared, access, body, problem};
 use crate::ids::Time;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
@@ -74,9 +74,11 @@ fn bump<K: PartialEq>(keys: &[K], counters: &[AtomicU64], key: &K) {
 
 /// The page.
 pub(super) async fn get(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
-    let missing = "access tokens are needed and none are configured";
-    let response = match access::local_only(&request, shared.config.on_loopback(), missing) {
-        Ok(()) => HttpResponse::Ok()
+    let response = match access::of_reader(&request, &shared) {
+        Ok(access) if !access.is_of_all_apps() => {
+            problem::of(StatusCode::FORBIDDEN, "this page is about all apps, and this token is bound to some")
+        }
+        Ok(_) => HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
             .body(page(&shared)),
         Err(refusal) => refusal,

@@ -7,12 +7,14 @@ mod access;
 mod auth;
 mod body;
 mod changes;
+mod cors;
 mod graphql;
 mod health;
 mod metrics;
 mod problem;
 mod rebuilds;
 mod server;
+mod tokens;
 mod webhook;
 mod websocket;
 
@@ -20,11 +22,11 @@ pub use rebuilds::ask as ask_rebuild;
 pub use server::serve;
 
 use crate::config::Config;
-use crate::graphql::Api;
+use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, web};
 use auth::Credentials;
@@ -32,6 +34,7 @@ use body::Budget;
 use metrics::Metrics;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokens::Tokens;
 use tokio::sync::watch;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
@@ -41,6 +44,8 @@ struct Shared {
     config: Config,
     writer: Writer,
     api: Api,
+    documents: Documents,
+    tokens: Tokens,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
     /// Apart from the deliveries', which questions must not displace.
@@ -55,7 +60,14 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(config: Config, writer: Writer, api: Api, failed: Arc<AtomicBool>) -> Self {
+    fn new(
+        config: Config,
+        writer: Writer,
+        api: Api,
+        documents: Documents,
+        tokens: Tokens,
+        failed: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
             budget: Budget::new(config.bytes_in_flight),
@@ -64,6 +76,8 @@ impl Shared {
             config,
             writer,
             api,
+            documents,
+            tokens,
             failed,
             stopping: watch::Sender::new(false),
             subscribers: AtomicUsize::new(0),
@@ -110,9 +124,15 @@ fn app(
             web::resource("/graphql")
                 .route(web::post().to(graphql::post))
                 .route(web::get().to(websocket::get))
+                .route(web::method(Method::OPTIONS).to(cors::preflight))
                 .default_service(only("POST")),
         )
-        .service(web::resource("/changes").route(web::get().to(changes::get)).default_service(only("GET")))
+        .service(
+            web::resource("/changes")
+                .route(web::get().to(changes::get))
+                .route(web::method(Method::OPTIONS).to(cors::preflight))
+                .default_service(only("GET")),
+        )
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))

@@ -2,10 +2,11 @@
 
 use super::auth::Credentials;
 use super::rebuilds::Rebuilds;
+use super::tokens::Tokens;
 use super::{Shared, app};
 use crate::cli::lock::Lock;
-use crate::config::Config;
-use crate::graphql::{Api, Limits};
+use crate::config::{Config, ConfigError};
+use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::{HttpServer, web};
 use anyhow::Context;
@@ -27,15 +28,16 @@ const DRAIN_SECONDS: u64 = 3;
 /// Runs the server until a signal or a failure of the file ends it.
 pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     config.check_serve()?;
+    let documents = Documents::open(config.allow_list.as_deref()).map_err(ConfigError)?;
     // First of all, so that nothing below meets another server's open file.
     let _lock = Lock::acquire(&config.db)?;
     // Bound before the file is opened: who connects meanwhile waits instead of being turned away.
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("cannot listen on {} (choose another address with --listen)", config.listen))?;
-    actix_web::rt::System::new().block_on(run(config, listener))
+    actix_web::rt::System::new().block_on(run(config, documents, listener))
 }
 
-async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> {
+async fn run(config: Config, documents: Documents, listener: TcpListener) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -52,12 +54,14 @@ async fn run(config: Config, listener: TcpListener) -> anyhow::Result<ExitCode> 
         })
     };
     let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
-    let api = Api::open(&config.db, Limits { timeout: config.query_timeout, ..Limits::default() })
+    let api = Api::open(&config.db, config.graphql.clone())
         .with_context(|| format!("opening {} to read", config.db.display()))?;
+    let tokens = Tokens::open(&config.db, writer.clone())
+        .with_context(|| format!("opening {} to read its tokens", config.db.display()))?;
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let (workers, file) = (config.workers, config.db.clone());
-    let shared = web::Data::new(Shared::new(config, writer.clone(), api, failed));
+    let shared = web::Data::new(Shared::new(config, writer.clone(), api, documents, tokens, failed));
     let served = shared.clone();
     let server = HttpServer::new(move || app(served.clone()))
         .workers(workers)

@@ -1,10 +1,11 @@
 //! `GET /graphql`: the websocket protocol `graphql-transport-ws`. Nothing is kept of a subscription but its position: it
 //! holds no connection to the file between two batches.
 
-use super::changes::{KEEP_ALIVE, PATIENCE, Seat, Waker, caller};
-use super::graphql::Ask;
+use super::changes::{KEEP_ALIVE, PATIENCE, Seat, Waker};
+use super::graphql::{Ask, wait_for};
+use super::tokens::Access;
 use super::{Shared, access, either, problem};
-use crate::graphql::Position;
+use crate::graphql::{Caller, Position};
 use actix_web::http::StatusCode;
 use actix_web::http::header::UPGRADE;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -22,6 +23,9 @@ const PROTOCOL: &str = "graphql-transport-ws";
 const MESSAGE: usize = 64 << 10;
 /// The client says hello within this time.
 const HELLO: Duration = Duration::from_secs(5);
+/// Between two looks whether the token still holds.
+const LOOK: Duration = Duration::from_secs(2);
+const FORBIDDEN: Closing = Closing(4403, "Forbidden");
 /// Operations at once on one socket.
 const OPERATIONS: usize = 20;
 
@@ -29,7 +33,7 @@ const OPERATIONS: usize = 20;
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Said {
-    ConnectionInit {},
+    ConnectionInit { payload: Option<Value> },
     Ping { payload: Option<Value> },
     Pong {},
     Subscribe { id: String, payload: Ask },
@@ -49,7 +53,12 @@ async fn upgrade(
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, HttpResponse> {
-    access::local_only(request, shared.config.on_loopback(), "access tokens are needed and none are configured")?;
+    // A browser cannot send the header: with tokens in the file the first message may bring one instead.
+    let access = match access::of_reader(request, &shared) {
+        Ok(access) => Some(access),
+        Err(_) if shared.tokens.are_needed() => None,
+        Err(refusal) => return Err(refusal),
+    };
     if !request.headers().contains_key(UPGRADE) {
         return Err(problem::method_not_allowed("POST"));
     }
@@ -64,7 +73,7 @@ async fn upgrade(
     actix_web::rt::spawn(async move {
         let _seat = seat;
         let closer = session.clone();
-        let mut socket = Socket { session, shared, operations: HashMap::new(), greeted: false };
+        let mut socket = Socket { session, shared, access, operations: HashMap::new(), greeted: false };
         let closing = socket.run(stream).await;
         socket.operations.into_values().for_each(|operation| operation.abort());
         if let Some(Closing(code, why)) = closing {
@@ -79,6 +88,8 @@ async fn upgrade(
 struct Socket {
     session: Session,
     shared: web::Data<Shared>,
+    /// What may be seen; `None` until a token says it.
+    access: Option<Access>,
     operations: HashMap<String, JoinHandle<()>>,
     greeted: bool,
 }
@@ -90,10 +101,17 @@ impl Socket {
         let mut heard = opened;
         let mut stopping = self.shared.stopping.subscribe();
         let mut ticks = tokio::time::interval_at(opened + HELLO, KEEP_ALIVE);
+        let mut looks = tokio::time::interval(LOOK);
         loop {
             let message = tokio::select! {
                 message = stream.recv() => message,
                 _ = stopping.changed() => return Some(Closing(1001, "the server is stopping")),
+                _ = looks.tick() => {
+                    if self.access.as_ref().is_some_and(|access| !access.is_still_valid()) {
+                        return Some(FORBIDDEN);
+                    }
+                    continue;
+                }
                 _ = ticks.tick() => {
                     if !self.greeted {
                         return Some(Closing(4408, "Connection initialisation timeout"));
@@ -125,8 +143,15 @@ impl Socket {
 
     async fn hear(&mut self, said: Said) -> Result<(), Closing> {
         match said {
-            Said::ConnectionInit {} if self.greeted => Err(Closing(4429, "Too many initialisation requests")),
-            Said::ConnectionInit {} => {
+            Said::ConnectionInit { .. } if self.greeted => Err(Closing(4429, "Too many initialisation requests")),
+            Said::ConnectionInit { payload } => {
+                self.access = match payload.as_ref().and_then(token) {
+                    Some(token) if self.shared.tokens.are_needed() => self.shared.tokens.check(token),
+                    _ => self.access.take(),
+                };
+                if self.access.is_none() {
+                    return Err(FORBIDDEN);
+                }
                 self.greeted = true;
                 self.say(&json!({ "type": "connection_ack" })).await
             }
@@ -147,8 +172,9 @@ impl Socket {
                 if self.operations.len() >= OPERATIONS {
                     return Err(Closing(4429, "Too many operations on one socket"));
                 }
+                let Some(access) = self.access.clone() else { return Err(FORBIDDEN) };
                 let operation =
-                    Operation { id: id.clone(), session: self.session.clone(), shared: self.shared.clone() };
+                    Operation { id: id.clone(), session: self.session.clone(), shared: self.shared.clone(), access };
                 self.operations.insert(id, actix_web::rt::spawn(operation.run(payload)));
                 Ok(())
             }
@@ -168,9 +194,14 @@ struct Operation {
     id: String,
     session: Session,
     shared: web::Data<Shared>,
+    access: Access,
 }
 
 impl Operation {
+    fn caller(&self) -> Caller {
+        self.access.caller(self.shared.config.default_app.clone())
+    }
+
     async fn run(mut self, ask: Ask) {
         // Nothing is lost where it is cut short: the client goes on with the position it saw last.
         if self.answer(ask).await.is_none() {
@@ -184,14 +215,23 @@ impl Operation {
 
     /// `None` where the client does not read.
     async fn answer(&mut self, ask: Ask) -> Option<()> {
-        let mut request = match ask.clone().request() {
-            Ok(request) => request,
+        let asked = match ask.clone().asked() {
+            Ok(asked) => asked,
             Err(problem) => return self.fail(json!([{ "message": problem }])).await,
+        };
+        if let Some(position) = asked.min_seq
+            && wait_for(&self.shared, position).await.is_err()
+        {
+            return self.fail(errors(&self.shared.api.behind(position))).await;
+        }
+        let mut request = match asked.request(&self.shared) {
+            Ok(request) => request,
+            Err(refusal) => return self.fail(errors(&refusal)).await,
         };
         match self.shared.api.is_subscription(&mut request) {
             Err(answer) => self.fail(errors(&answer)).await,
             Ok(false) => {
-                let answer = self.shared.api.execute_text(request, caller(&self.shared)).await;
+                let answer = self.shared.api.execute_text(request, self.caller()).await;
                 self.next(&answer).await?;
                 self.complete().await
             }
@@ -204,9 +244,10 @@ impl Operation {
         let mut waker = Waker::new(&self.shared);
         loop {
             waker.mark();
-            let Ok(request) = ask.clone().request() else { return self.complete().await };
+            let request = ask.clone().asked().and_then(|asked| asked.request(&self.shared));
+            let (Ok(request), true) = (request, self.access.is_still_valid()) else { return self.complete().await };
             let before = position.get();
-            let batch = self.shared.api.next_changes(request, caller(&self.shared), Arc::clone(&position)).await;
+            let batch = self.shared.api.next_changes(request, self.caller(), Arc::clone(&position)).await;
             for answer in &batch.items {
                 self.next(answer).await?;
             }
@@ -235,6 +276,13 @@ impl Operation {
     async fn say(&mut self, message: String) -> Option<()> {
         timeout(PATIENCE, self.session.text(message)).await.ok().map(|_| ())
     }
+}
+
+/// The token in the first message: `{"Authorization": "Bearer …"}`, the name in any case.
+fn token(payload: &Value) -> Option<&str> {
+    let (_, value) = payload.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
+    let (scheme, token) = value.as_str()?.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case("bearer ").then_some(token)
 }
 
 fn errors(answer: &str) -> Value {

@@ -10,11 +10,11 @@ fn apps_never_meet() {
     assert_eq!(code(&ask(&api, "{users{nodes{uid}}}")), "APP_ID_REQUIRED");
     assert_eq!(data(&api, "{users(appId:\"two\"){nodes{uid}}}")["users"]["nodes"][0]["uid"], "b");
     assert!(data(&api, "{user(appId:\"one\",uid:\"b\"){uid}}")["user"].is_null());
-    let one = Caller { apps: Some(vec!["one".into()]), default_app: Some("two".into()) };
+    let one = Caller { apps: Some(vec!["one".into()]), default_app: Some("two".into()), ..Caller::default() };
     let answer = ask_as(&api, "{apps{appId} users{nodes{uid}}}", one.clone());
     assert_eq!(answer["data"], serde_json::json!({"apps": [{"appId": "one"}], "users": {"nodes": [{"uid": "a"}]}}));
     assert_eq!(code(&ask_as(&api, "{users(appId:\"two\"){nodes{uid}}}", one)), "FORBIDDEN");
-    let two = Caller { apps: None, default_app: Some("two".into()) };
+    let two = Caller { apps: None, default_app: Some("two".into()), ..Caller::default() };
     assert_eq!(ask_as(&api, "{users{nodes{uid}}}", two)["data"]["users"]["nodes"][0]["uid"], "b");
 }
 
@@ -23,7 +23,7 @@ fn a_nullable_field_fails_alone_and_a_required_one_with_its_parent() {
     let file = File::new();
     file.app("one").user("one", "a");
     let api = file.api();
-    let one = Caller { apps: Some(vec!["one".into()]), default_app: None };
+    let one = Caller { apps: Some(vec!["one".into()]), default_app: None, ..Caller::default() };
     let answer = ask_as(&api, "{user(uid:\"a\"){uid} no:user(appId:\"two\",uid:\"a\"){uid}}", one);
     assert_eq!((code(&answer), &answer["data"]), ("FORBIDDEN", &serde_json::json!({"user": {"uid": "a"}, "no": null})));
     let answer = ask(&api, "{user(uid:\"a\"){uid memberships(first:500){nodes{uid}}}}");

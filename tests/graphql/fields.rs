@@ -136,7 +136,7 @@ fn events_show_what_was_received_without_secrets_and_in_order() {
     let api = file.api();
     let text = ask_text(&api, "{event(seq:1){seq body bodyError outcome}}", Caller::default());
     assert!(text.contains(r#""body":{"z":1,"a":{"wsChannel":{"id":1}},"b":[{"c":3}]}"#), "{text}");
-    assert!(text.contains(r#""chatfold":{"seq":"2"}"#), "{text}");
+    assert!(text.contains(r#""chatfold":{"seq":"2","receivedAt":"2026-01-05T08:00:00Z","#), "{text}");
     let answer = data(&api, "{event(seq:\"2\"){body bodyError} none:event(seq:99){seq}}");
     assert!(answer["event"]["body"].is_null() && answer["event"]["bodyError"].is_string() && answer["none"].is_null());
 }
@@ -175,7 +175,7 @@ fn nodes_are_found_again() {
     let names: Vec<_> =
         nodes["nodes"].as_array().unwrap().iter().map(|node| node["__typename"].as_str().unwrap_or("null")).collect();
     assert_eq!(names, ["Group", "User", "Message", "Conversation", "CallSession", "Event", "Membership", "null"]);
-    let caller = Caller { apps: Some(vec!["other".into()]), default_app: None };
+    let caller = Caller { apps: Some(vec!["other".into()]), default_app: None, ..Caller::default() };
     let answer = super::harness::ask_as(&api, &format!("{{node(id:{membership}){{id}}}}"), caller);
     assert!(answer["data"]["node"].is_null() && answer.get("errors").is_none());
 }

@@ -27,9 +27,10 @@ pub mod log;
 pub mod read;
 pub mod shadow;
 pub mod state;
+pub mod tokens;
 
 pub use membership::{changes, rosters};
-pub use open::{open_reader, open_writer};
+pub use open::{open_beside, open_reader, open_writer};
 pub use place::{Place, beside};
 pub use pool::{Pool, open_pool};
 pub use put::put;

@@ -75,6 +75,32 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         }
         opened => opened?,
     };
+    check_identity(&conn, path)?;
+    Ok(conn)
+}
+
+/// Opens the file for a short write of its own, also beside the process that writes it: nothing is made, migrated or
+/// checkpointed, and a transaction waits for the other's to end.
+pub fn open_beside(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    harden(&conn)?;
+    conn.busy_timeout(Duration::from_secs(5))?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
+    check_identity(&conn, path)?;
+    Ok(conn)
+}
+
+fn open_to_read(conn: Connection) -> Result<Connection, rusqlite::Error> {
+    harden(&conn)?;
+    conn.busy_timeout(Duration::from_millis(250))?;
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768; PRAGMA application_id;")?;
+    Ok(conn)
+}
+
+/// Refuses a file that is not ours or not of this edition.
+fn check_identity(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let application_id: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application_id != APPLICATION_ID {
         return Err(foreign(path));
@@ -87,14 +113,7 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
             migrations().count()
         )));
     }
-    Ok(conn)
-}
-
-fn open_to_read(conn: Connection) -> Result<Connection, rusqlite::Error> {
-    harden(&conn)?;
-    conn.busy_timeout(Duration::from_millis(250))?;
-    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768; PRAGMA application_id;")?;
-    Ok(conn)
+    Ok(())
 }
 
 fn cannot_share(error: &rusqlite::Error) -> bool {

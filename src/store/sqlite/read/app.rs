@@ -34,8 +34,12 @@ pub fn all(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<App>> {
     })
 }
 
-/// The file's only app.
-pub fn only(conn: &Conn) -> Sql<Option<String>> {
-    let ids = rows(conn, "SELECT app_id FROM apps LIMIT 2", &[], |row| row.get::<_, String>(0))?;
+const TWO: &str =
+    "SELECT app_id FROM apps WHERE :only IS NULL OR app_id IN (SELECT value FROM json_each(:only)) LIMIT 2";
+
+/// The file's only app, or the only one of those named.
+pub fn only(conn: &Conn, named: Option<&[String]>) -> Sql<Option<String>> {
+    let named = named.map(json);
+    let ids = rows(conn, TWO, &[(":only", &named)], |row| row.get::<_, String>(0))?;
     Ok(if ids.len() == 1 { ids.into_iter().next() } else { None })
 }

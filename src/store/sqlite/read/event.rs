@@ -20,6 +20,18 @@ pub struct Event {
     pub reason: Option<String>,
 }
 
+const NEWEST: &str = "
+    SELECT received_at FROM events
+    WHERE seq = iif(:apps IS NULL, (SELECT max(seq) FROM events),
+        (SELECT max(newest) FROM
+            (SELECT (SELECT max(seq) FROM events WHERE app_id = value) AS newest FROM json_each(:apps))))";
+
+/// When the newest event arrived, of these apps or of all.
+pub fn newest_received(conn: &Conn, apps: Option<&[String]>) -> Sql<Option<Time>> {
+    let apps = apps.map(json);
+    Ok(rows(conn, NEWEST, &[(":apps", &apps)], |row| row.get(0).map(Time))?.pop())
+}
+
 /// An event, by its log position.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventKey(pub i64);

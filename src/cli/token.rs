@@ -1,0 +1,183 @@
+//! `chatfold token`: the tokens that readers need. Their table is small and written at any time, also beside a server.
+
+use super::lock::Lock;
+use super::table;
+use crate::clock;
+use crate::config::{Config, ConfigError};
+use crate::ids::{Time, TokenScope};
+use crate::store::sqlite::inspect::open_file;
+use crate::store::sqlite::tokens::{self, NewToken, Token};
+use crate::store::sqlite::{Connection, open_beside, open_writer};
+use crate::token;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What to do with tokens.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; it is printed once and kept nowhere. From the first one on every reader needs one
+    Create(CreateArgs),
+    /// List the tokens, never their text
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a token; a running server heeds it at once
+    Revoke {
+        /// Its name or its id
+        #[arg(value_name = "NAME|ID")]
+        which: String,
+    },
+}
+
+/// What a token is for.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// What lists call it
+    #[arg(long)]
+    pub name: String,
+    /// An app it may read; may be repeated [default: all]
+    #[arg(long, value_name = "APP_ID")]
+    pub app: Vec<String>,
+    /// What it shows: metadata (who, when, how many), content (what was said too), admin (bodies of events too)
+    #[arg(long, default_value = "content", value_parser = PossibleValuesParser::new(TokenScope::ALL.iter().map(|it| it.as_str())))]
+    pub scope: String,
+    /// When it ends: 90d, 12h, a day or an RFC 3339 time [default: never]
+    #[arg(long, value_name = "SPAN|DATE")]
+    pub expires: Option<String>,
+}
+
+/// Does it.
+pub fn run(config: &Config, args: &TokenArgs) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        TokenCommand::Create(args) => create(&config.db, args),
+        TokenCommand::List { json } => list(&config.db, *json),
+        TokenCommand::Revoke { which } => revoke(&config.db, which),
+    }
+}
+
+fn create(db: &Path, args: &CreateArgs) -> anyhow::Result<ExitCode> {
+    let now = clock::now();
+    token::check_name(&args.name).map_err(ConfigError)?;
+    let end = args.expires.as_deref().map(|text| token::expiry(text, now));
+    let expires_at = end.transpose().map_err(|problem| ConfigError(format!("--expires: {problem}")))?;
+    if args.app.iter().any(String::is_empty) {
+        return Err(ConfigError("--app: an app's id is not empty".into()).into());
+    }
+    let secret = token::generate()?;
+    let new = NewToken {
+        name: &args.name,
+        hash: token::hash(&secret),
+        scope: TokenScope::from_word(&args.scope).unwrap_or(TokenScope::Metadata),
+        apps: (!args.app.is_empty()).then_some(args.app.as_slice()),
+        created_at: now,
+        expires_at,
+    };
+    let conn = open(db)?;
+    let first = tokens::all(&conn)?.is_empty();
+    let Some(id) = tokens::create(&conn, &new)? else {
+        eprintln!("there is a token named {:?} already: choose another name", args.name);
+        return Ok(ExitCode::FAILURE);
+    };
+    writeln!(std::io::stdout(), "{secret}")?;
+    eprintln!("token {id} ({}), {}: shown this once, keep it now", args.name, reach(new.scope, new.apps, expires_at));
+    if first {
+        eprintln!("from now on /graphql, /changes and /metrics ask everybody for a token, on this machine too");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file; made where there is none, so that a server can start with its tokens.
+fn open(db: &Path) -> anyhow::Result<Connection> {
+    if !db.exists() {
+        let _lock = Lock::acquire(db)?;
+        drop(open_writer(db)?);
+    }
+    Ok(open_beside(db)?)
+}
+
+fn reach(scope: TokenScope, apps: Option<&[String]>, expires_at: Option<Time>) -> String {
+    let apps = apps.map_or("all apps".to_owned(), |apps| format!("apps {}", apps.join(", ")));
+    let end = expires_at.map_or("without end".to_owned(), |at| format!("until {at}"));
+    table::printable(&format!("{} of {apps}, {end}", scope.as_str()))
+}
+
+fn list(db: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+    let all = tokens::all(&open_file(db)?)?;
+    let now = clock::now();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if as_json {
+        for token in &all {
+            writeln!(out, "{}", line(token, now))?;
+        }
+    } else {
+        let header = ["id", "name", "state", "scope", "apps", "created", "expires", "last used"];
+        table::print(&mut out, &header, all.iter().map(|token| cells(token, now)))?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn state(token: &Token, now: Time) -> &'static str {
+    match token.revoked_at {
+        Some(_) => "revoked",
+        None if token.is_valid(now) => "valid",
+        None => "expired",
+    }
+}
+
+fn cells(token: &Token, now: Time) -> Vec<String> {
+    let time = |at: Option<Time>, without: &str| at.map_or(without.to_owned(), Time::rfc3339);
+    vec![
+        token.id.to_string(),
+        token.name.clone(),
+        state(token, now).to_owned(),
+        token.scope.as_str().to_owned(),
+        token.apps.as_ref().map_or("all".to_owned(), |apps| apps.join(", ")),
+        token.created_at.rfc3339(),
+        time(token.expires_at, "never"),
+        time(token.last_used_at, "never"),
+    ]
+}
+
+fn line(token: &Token, now: Time) -> String {
+    let time = |at: Option<Time>| at.map(Time::rfc3339);
+    json!({
+        "id": token.id,
+        "name": token.name,
+        "state": state(token, now),
+        "scope": token.scope.as_str(),
+        "apps": token.apps,
+        "createdAt": token.created_at.rfc3339(),
+        "expiresAt": time(token.expires_at),
+        "lastUsedAt": time(token.last_used_at),
+        "revokedAt": time(token.revoked_at),
+    })
+    .to_string()
+}
+
+fn revoke(db: &Path, which: &str) -> anyhow::Result<ExitCode> {
+    // Words for people where there is no file.
+    drop(open_file(db)?);
+    Ok(match tokens::revoke(&open_beside(db)?, which, clock::now())? {
+        Some(name) => {
+            eprintln!("token {name:?} is revoked");
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("there is no token with the name or id {which:?} (`chatfold token list` shows them)");
+            ExitCode::FAILURE
+        }
+    })
+}

@@ -1,0 +1,116 @@
+//! What a GraphQL request may cost, as settings: flags and variables that begin with `graphql`, and the table
+//! `[graphql]` of the configuration file.
+
+use super::{ConfigError, within};
+use crate::graphql::Limits;
+use clap::Args;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Declares the settings: one line of documentation, flag, key of the table, variable, bounds.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $flag:ident: $key:literal, $variable:literal, $low:literal to $high:literal;)+) => {
+        /// All may be left out.
+        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[command(next_help_heading = "GraphQL limits")]
+        #[serde(deny_unknown_fields)]
+        pub struct GraphqlFlags {
+            $(
+                $(#[doc = $doc])+
+                #[arg(long, global = true, hide_short_help = true, value_name = "N", env = $variable)]
+                #[serde(rename = $key)]
+                pub $flag: Option<u64>,
+            )+
+            /// Whether the schema may be asked for [default: true]
+            #[arg(long, global = true, hide_short_help = true, value_name = "BOOL", env = "CHATFOLD_GRAPHQL_INTROSPECTION")]
+            #[serde(rename = "introspection")]
+            pub graphql_introspection: Option<bool>,
+            /// JSON list of SHA-256 hashes: only documents with one of them are answered [default: all are]
+            #[arg(long, global = true, hide_short_help = true, value_name = "FILE", env = "CHATFOLD_GRAPHQL_ALLOW_LIST")]
+            #[serde(rename = "allow_list")]
+            pub graphql_allow_list: Option<PathBuf>,
+        }
+
+        impl GraphqlFlags {
+            /// These first, then those of the file, all within their bounds.
+            pub(super) fn over(&self, file: &Self) -> Result<Self, ConfigError> {
+                $(
+                    let $flag = self.$flag.or(file.$flag);
+                    if let Some(value) = $flag {
+                        within(stringify!($flag), value, $low..=$high)?;
+                    }
+                )+
+                let graphql_introspection = self.graphql_introspection.or(file.graphql_introspection);
+                let graphql_allow_list = self.graphql_allow_list.clone().or_else(|| file.graphql_allow_list.clone());
+                Ok(Self { $($flag,)+ graphql_introspection, graphql_allow_list })
+            }
+        }
+    };
+}
+
+settings! {
+    /// Bytes of a document, 1024 to 1048576 [default: 16384]
+    graphql_document_bytes: "document_bytes", "CHATFOLD_GRAPHQL_DOCUMENT_BYTES", 1_024 to 1_048_576;
+    /// Tokens of a document, 100 to 100000 [default: 4000]
+    graphql_tokens: "tokens", "CHATFOLD_GRAPHQL_TOKENS", 100 to 100_000;
+    /// Selections with every fragment expanded, 10 to 100000 [default: 2000]
+    graphql_selections: "selections", "CHATFOLD_GRAPHQL_SELECTIONS", 10 to 100_000;
+    /// Levels of fields, 2 to 30 [default: 12]
+    graphql_depth: "depth", "CHATFOLD_GRAPHQL_DEPTH", 2 to 30;
+    /// Cost: fields, times the page sizes above them, 100 to 1000000 [default: 5000]
+    graphql_complexity: "complexity", "CHATFOLD_GRAPHQL_COMPLEXITY", 100 to 1_000_000;
+    /// Aliases in a document, 0 to 1000 [default: 30]
+    graphql_aliases: "aliases", "CHATFOLD_GRAPHQL_ALIASES", 0 to 1_000;
+    /// Root fields, 1 to 200 [default: 20]
+    graphql_root_fields: "root_fields", "CHATFOLD_GRAPHQL_ROOT_FIELDS", 1 to 200;
+    /// Directives on one field, 0 to 50 [default: 5]
+    graphql_directives: "directives", "CHATFOLD_GRAPHQL_DIRECTIVES", 0 to 50;
+    /// Items of one page, 1 to 200; 50 or as many are given unless asked otherwise [default: 200]
+    graphql_page: "page", "CHATFOLD_GRAPHQL_PAGE", 1 to 200;
+    /// Requests that run at once, each with a connection to the file, 1 to 64 [default: 8]
+    graphql_requests: "requests", "CHATFOLD_GRAPHQL_REQUESTS", 1 to 64;
+    /// Bytes of an answer, 65536 to 67108864 [default: 4194304]
+    graphql_answer_bytes: "answer_bytes", "CHATFOLD_GRAPHQL_ANSWER_BYTES", 65_536 to 67_108_864;
+    /// Longest wait for the log position of Chatfold-Min-Seq in milliseconds, 0 to 10000 [default: 1000]
+    graphql_wait_ms: "wait_ms", "CHATFOLD_GRAPHQL_WAIT_MS", 0 to 10_000;
+}
+
+/// The limits; `timeout` has a setting of its own.
+pub(super) fn limits(set: &GraphqlFlags, timeout: Duration) -> Limits {
+    let plain = Limits::default();
+    let size = |told: Option<u64>, plain: usize| told.map_or(plain, |told| told as usize);
+    Limits {
+        document_bytes: size(set.graphql_document_bytes, plain.document_bytes),
+        tokens: size(set.graphql_tokens, plain.tokens),
+        selections: set.graphql_selections.unwrap_or(plain.selections),
+        depth: set.graphql_depth.unwrap_or(plain.depth),
+        complexity: size(set.graphql_complexity, plain.complexity),
+        aliases: set.graphql_aliases.unwrap_or(plain.aliases),
+        root_fields: set.graphql_root_fields.unwrap_or(plain.root_fields),
+        directives: size(set.graphql_directives, plain.directives),
+        timeout,
+        pool: set.graphql_requests.map_or(plain.pool, |told| told as u32),
+        answer_bytes: size(set.graphql_answer_bytes, plain.answer_bytes),
+        page: size(set.graphql_page, plain.page),
+        introspection: set.graphql_introspection.unwrap_or(plain.introspection),
+        wait: set.graphql_wait_ms.map_or(plain.wait, Duration::from_millis),
+    }
+}
+
+/// The origins whose pages may ask, each exactly as browsers send it.
+pub(super) fn origins(told: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let all: Vec<String> = told.unwrap_or_default().into_iter().filter(|origin| !origin.is_empty()).collect();
+    let is_origin = |origin: &String| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]_".contains(&byte);
+        !host.is_empty() && host.bytes().all(plain)
+    };
+    match all.iter().find(|origin| !is_origin(origin)) {
+        Some(wrong) => Err(ConfigError(format!(
+            "cors_origins: {wrong:?} is no origin as browsers send it, such as https://app.example.com: scheme and host \
+             in small letters, a port if there is one, no path, no *"
+        ))),
+        None => Ok(all),
+    }
+}

@@ -1,0 +1,48 @@
+//! Web pages of other origins: only those of the origins configured may read an answer. Tokens travel in a header, so
+//! no credentials of the browser are ever allowed.
+
+use super::{Shared, body, problem};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+/// What a page may send beside what any page may.
+const HEADERS: &str = "authorization, content-type, chatfold-min-seq";
+const SECONDS: &str = "600";
+
+/// The origin of the page, if it is one of those configured.
+fn allowed<'a>(request: &HttpRequest, origins: &'a [String]) -> Option<&'a str> {
+    let mut all = request.headers().get_all(ORIGIN);
+    let (origin, more) = (all.next()?, all.next());
+    origins.iter().map(String::as_str).find(|it| more.is_none() && it.as_bytes() == origin.as_bytes())
+}
+
+/// Lets the page read the answer, a refusal too.
+pub(super) fn mark(request: &HttpRequest, shared: &Shared, response: &mut HttpResponse) {
+    let origins = &shared.config.cors_origins;
+    if origins.is_empty() {
+        return;
+    }
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = allowed(request, origins).and_then(|it| HeaderValue::from_str(it).ok()) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+}
+
+/// `OPTIONS`: what a browser asks before it sends a page's request.
+pub(super) async fn preflight(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+    let asks = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = match allowed(&request, &shared.config.cors_origins) {
+        Some(_) if asks => HttpResponse::NoContent()
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, HEADERS))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, SECONDS))
+            .finish(),
+        _ => problem::method_not_allowed("POST"),
+    };
+    mark(&request, &shared, &mut response);
+    body::closing(response, payload)
+}

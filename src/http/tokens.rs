@@ -1,0 +1,131 @@
+//! Which tokens open what, as the file says at this moment.
+//!
+//! They are looked up in memory. Before each look the file is asked whether anything in it has changed, which costs
+//! microseconds; only then are they read again. So a token made or revoked by another process counts at once.
+
+use crate::clock;
+use crate::graphql::Caller;
+use crate::ids::{Time, TokenScope};
+use crate::store::StoreError;
+use crate::store::sqlite::tokens::{self, Token};
+use crate::store::sqlite::{Connection, open_reader};
+use crate::token;
+use crate::writer::Writer;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+/// `last_used_at` is no older than this.
+const COARSE_MS: i64 = 60_000;
+
+/// The tokens of the file. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Tokens {
+    known: Arc<Mutex<Known>>,
+    writer: Writer,
+}
+
+struct Known {
+    conn: Connection,
+    /// Of the file when they were read.
+    version: Option<i64>,
+    all: Arc<Vec<Token>>,
+}
+
+/// What one reader may see, for as long as it is valid.
+#[derive(Clone)]
+pub(super) struct Access {
+    tokens: Tokens,
+    /// The token presented; `None`: there was none in the file, and the reader is on this machine.
+    token: Option<i64>,
+    scope: TokenScope,
+    apps: Option<Vec<String>>,
+}
+
+impl Tokens {
+    pub fn open(path: &Path, writer: Writer) -> Result<Self, StoreError> {
+        let known = Known { conn: open_reader(path)?, version: None, all: Arc::default() };
+        Ok(Self { known: Arc::new(Mutex::new(known)), writer })
+    }
+
+    /// Whether a token is needed: there are some, or it cannot be told.
+    pub fn are_needed(&self) -> bool {
+        self.now().is_none_or(|all| !all.is_empty())
+    }
+
+    /// What this token opens; `None` for whatever is no valid token of this file.
+    pub fn check(&self, presented: &str) -> Option<Access> {
+        let all = self.now()?;
+        let hash = token::hash(presented);
+        // Every hash is compared, so that the time does not tell which came close.
+        let mut hit = u32::MAX;
+        for (index, token) in (0u32..).zip(all.iter()) {
+            hit.conditional_assign(&index, token.hash.ct_eq(&hash));
+        }
+        let now = clock::now();
+        let token = all.get(hit as usize).filter(|token| token.is_valid(now))?;
+        self.used(token, now);
+        let (scope, apps) = (token.scope, token.apps.clone());
+        Some(Access { tokens: self.clone(), token: Some(token.id), scope, apps })
+    }
+
+    /// What whoever is on this machine may see while there are no tokens.
+    pub fn local(&self) -> Access {
+        Access { tokens: self.clone(), token: None, scope: TokenScope::Admin, apps: None }
+    }
+
+    /// The tokens of this moment; `None` where they cannot be read, and then nobody reads anything.
+    fn now(&self) -> Option<Arc<Vec<Token>>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.refresh().inspect_err(|error| tracing::error!(%error, "the tokens cannot be read")).ok()
+    }
+
+    /// Notes the use on the writer's thread, at most once a minute.
+    fn used(&self, token: &Token, now: Time) {
+        if token.last_used_at.is_some_and(|at| now.0 - at.0 < COARSE_MS) {
+            return;
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(noted) = Arc::make_mut(&mut known.all).iter_mut().find(|it| it.id == token.id) {
+            noted.last_used_at = Some(now);
+        }
+        let (writer, id) = (self.writer.clone(), token.id);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = writer.run(move |conn| tokens::used(conn, id, now)) {
+                tracing::debug!(%error, "the use of a token was not noted");
+            }
+        });
+    }
+}
+
+impl Known {
+    fn refresh(&mut self) -> Result<Arc<Vec<Token>>, StoreError> {
+        let version = tokens::version(&self.conn)?;
+        if self.version != Some(version) {
+            self.all = Arc::new(tokens::all(&self.conn)?);
+            self.version = Some(version);
+        }
+        Ok(Arc::clone(&self.all))
+    }
+}
+
+impl Access {
+    /// Whether it still holds: its token is neither revoked nor over; without one, there still are none.
+    pub fn is_still_valid(&self) -> bool {
+        let Some(all) = self.tokens.now() else { return false };
+        match self.token {
+            Some(id) => all.iter().any(|token| token.id == id && token.is_valid(clock::now())),
+            None => all.is_empty(),
+        }
+    }
+
+    /// Whether it is about the whole file.
+    pub fn is_of_all_apps(&self) -> bool {
+        self.apps.is_none()
+    }
+
+    /// On whose behalf a request runs.
+    pub fn caller(&self, default_app: Option<String>) -> Caller {
+        Caller { apps: self.apps.clone(), default_app, scope: self.scope }
+    }
+}
