@@ -1,5 +1,5 @@
 //! Who is answered where no secret is asked for, and what a GraphQL request must look like.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

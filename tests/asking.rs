@@ -1,5 +1,5 @@
 //! Asking over HTTP: how fresh an answer is, what it may cost, and which web pages may read it.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

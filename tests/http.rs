@@ -1,6 +1,6 @@
 //! What the server answers before a delivery reaches the log: credentials, access, types, sizes, methods.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

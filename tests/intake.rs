@@ -1,6 +1,6 @@
 //! Deliveries through HTTP into the log and back out by `events` and `inspect`: what needs the real writer and fold.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

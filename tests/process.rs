@@ -1,5 +1,5 @@
 //! The process: one server a file, signals, permissions, exit codes.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Tokens: made and revoked beside the running server, and what they open.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
