@@ -217,8 +217,11 @@ pub fn deleted(world: &mut World, id: i64) {
     let Some((at, by)) = it.deleted.clone() else { return };
     let to = (it.receiver_type.as_str(), it.receiver.as_str());
     let tombstone = format!(r#"{{"id":"{id}","deletedAt":{at},"deletedBy":"{by}"}}"#);
-    let entities = format!(r#""by":{{"entity":{}}},"on":{{"entity":{tombstone}}}"#, user(world, &by));
+    // Who deleted is described by the action alone.
+    let entities =
+        |world: &mut World| format!(r#""by":{{"entity":{}}},"on":{{"entity":{tombstone}}}"#, user(world, &by));
     if world.chance(500) {
+        let entities = entities(world);
         let data = action_data(world, &by, to, "message", "deleted", &entities);
         world.tell(Kind::Act, "message_deleted", data);
     } else {
@@ -226,6 +229,7 @@ pub fn deleted(world: &mut World, id: i64) {
         tell_whole(world, id, Kind::Act, "message_deleted", format!(r#"{{"message":{whole}}}"#));
     }
     if world.chance(500) {
+        let entities = entities(world);
         action(world, &by, to, "message", "deleted", &entities);
     }
 }
