@@ -46,7 +46,7 @@ pub fn sweep(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), RebuildError> {
-    remove(&beside(path))?;
+    remove(&aside_of(path))?;
     let left = host.write(shadow::left)?;
     let total = left.len() as u64;
     for (done, table) in (0..).zip(left) {
@@ -67,10 +67,8 @@ pub fn sweep(
 }
 
 /// The file into which the log of `db` is folded.
-fn beside(db: &Path) -> PathBuf {
-    let mut name = db.as_os_str().to_owned();
-    name.push(".rebuild");
-    name.into()
+fn aside_of(db: &Path) -> PathBuf {
+    sqlite::beside(db, ".rebuild")
 }
 
 fn check(stop: &AtomicBool) -> Result<(), RebuildError> {
@@ -94,7 +92,7 @@ struct Swapped {
 
 impl Run<'_> {
     fn all(&self, progress: &mut dyn FnMut(Progress)) -> Result<Rebuilt, RebuildError> {
-        let mut aside = Aside::create(&beside(self.path))?;
+        let mut aside = Aside::create(&aside_of(self.path))?;
         self.fold(&mut aside, Phase::Fold, progress)?;
         self.host.write(shadow::create)?;
         let layouts = shadow::layouts(&aside.conn)?;

@@ -1,5 +1,6 @@
 //! Opening the file: identity, settings, migrations.
 
+use super::place::beside;
 use super::search;
 use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
@@ -122,9 +123,7 @@ fn cannot_share(error: &rusqlite::Error) -> bool {
 }
 
 fn nothing_in_wal(path: &Path) -> bool {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    path.exists() && std::fs::metadata(wal).map_or(true, |meta| meta.len() == 0)
+    path.exists() && std::fs::metadata(beside(path, "-wal")).map_or(true, |meta| meta.len() == 0)
 }
 
 /// The file as a URI that says nobody writes it.
