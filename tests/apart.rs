@@ -194,6 +194,13 @@ impl Known {
             "first" if dice.below(2) == 0 => Some((1 + dice.below(20)).to_string()),
             "after" if required => text("2026-01-01T00:00:00Z"),
             "before" if required => text("2026-03-01T00:00:00Z"),
+            "entity" => {
+                let kinds = [("group", "guid"), ("user", "uid"), ("message", "messageId"), ("call", "sessionId")];
+                let (kind, id) = kinds[dice.below(4)];
+                text(&format!("{kind}:{}", dice.one(self.all(id))))
+            }
+            "step" => Some("HOUR".to_owned()),
+            "last" | "hours" if required => Some((1 + dice.below(20)).to_string()),
             "asOf" if dice.below(4) == 0 => text("2026-02-01T00:00:00Z"),
             _ => None,
         }
@@ -214,7 +221,8 @@ fn filter(schema: &Schema, known: &Known, name: &str, dice: &mut Dice) -> Option
             }
             "conversationId" => dice.one(known.all("conversationId")),
             "parentId" | "callMessageId" => dice.one(known.all("messageId")),
-            "nameContains" | "search" => MARK,
+            "nameContains" | "search" | "bodyContains" => MARK,
+            "about" => dice.one(known.all("guid")),
             _ if kind == "Boolean" => {
                 fields.push(format!("{field}:{}", dice.below(3) != 0));
                 continue;

@@ -1,8 +1,7 @@
 //! `chatfold explain`: why the tables say what they say about one entity.
 
 use crate::config::{Config, ConfigError};
-use crate::explain::{self, Entity, EntityError};
-use crate::store::StoreError;
+use crate::explain::{self, ExplainError};
 use crate::store::sqlite::{explain as store, inspect};
 use clap::Args;
 use std::io::Write;
@@ -25,34 +24,18 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// What was asked for is no entity, or the file cannot be read.
-#[derive(Debug, thiserror::Error)]
-enum AskError {
-    #[error(transparent)]
-    Entity(#[from] EntityError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Explains, in one snapshot. Reads only; a server may be running. Exit code 1 where the file knows no such entity.
 pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let conn = inspect::open_file(&config.db)?;
     store::snapshot(&conn)?;
     let app_id = app(config, args, &store::apps(&conn)?)?;
-    let entity =
-        Entity::parse::<AskError>(&args.entity, |guid, uid| Ok(store::has_membership(&conn, &app_id, guid, uid)?));
-    let entity = match entity {
-        Ok(entity) => entity,
-        Err(AskError::Entity(error)) => return Err(ConfigError(error.to_string()).into()),
-        Err(AskError::Store(error)) => return Err(error.into()),
+    let found = match explain::explain_named(&conn, &app_id, &args.entity, args.all) {
+        Ok(found) => found,
+        Err(ExplainError::Entity(error)) => return Err(ConfigError(error.to_string()).into()),
+        Err(ExplainError::Store(error)) => return Err(error.into()),
     };
-    let mut found = explain::explain(&conn, &app_id, &entity, args.all)?;
-    if let (None, Entity::Call(id)) = (&found, &entity) {
-        // Where no session id was told, the call goes by the id of its message.
-        found = explain::explain(&conn, &app_id, &Entity::Call(format!("m:{id}")), args.all)?;
-    }
     let Some(explanation) = found else {
-        anyhow::bail!("app {app_id} in {} knows nothing of {entity}", config.db.display());
+        anyhow::bail!("app {app_id} in {} knows nothing of {}", config.db.display(), args.entity);
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.json {

@@ -6,7 +6,7 @@ use super::state::{Outline, State};
 use crate::change::Change;
 use crate::ids::Time;
 use crate::sessions::{CallFact, Instance, News, Occupant, Why, sessions_with_facts};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 impl Replay<'_> {
     /// Takes what is about this session; true if it was.
@@ -34,6 +34,7 @@ impl Replay<'_> {
                     Effect {
                         register: "instance".into(),
                         value: json!({ "told": told, "ledTo": name }),
+                        before: Json::Null,
                         won: true,
                         same: false,
                         rule: words(*why).into(),

@@ -2,7 +2,7 @@
 
 use super::replay::Replay;
 use super::state::{State, source};
-use super::{Delivery, Entity, Explanation, value};
+use super::{Delivery, Entity, EntityError, Explanation, value};
 use crate::ids::Time;
 use crate::json::{Document, Json};
 use crate::store::StoreError;
@@ -14,6 +14,32 @@ use std::collections::BTreeSet;
 const CHUNK: usize = 1_000;
 /// No id lies deeper in a delivery.
 const DEPTH: usize = 12;
+
+/// What was asked for is no entity, or the file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Explains what a text names, such as `group:GUID`; `None` if the file knows nothing of it. The caller holds a
+/// snapshot.
+pub fn explain_named(
+    conn: &Connection,
+    app_id: &str,
+    name: &str,
+    all: bool,
+) -> Result<Option<Explanation>, ExplainError> {
+    let entity = Entity::parse::<ExplainError>(name, |guid, uid| Ok(store::has_membership(conn, app_id, guid, uid)?))?;
+    let found = explain(conn, app_id, &entity, all)?;
+    match (&found, &entity) {
+        // Where no session id was told, the call goes by the id of its message.
+        (None, Entity::Call(id)) => Ok(explain(conn, app_id, &Entity::Call(format!("m:{id}")), all)?),
+        _ => Ok(found),
+    }
+}
 
 /// Explains one entity of one app; `None` if the file knows nothing of it. With `all`, the whole log of the app is
 /// read. The caller holds a snapshot.

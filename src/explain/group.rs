@@ -8,6 +8,7 @@ use crate::change::{self, Change};
 use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Fact, Row, Value};
+use serde_json::Value as Json;
 
 /// The last two fields: the owner as told, and as snapshots say.
 const OWNER: usize = change::Group::COLUMNS.len() - 2;
@@ -93,5 +94,15 @@ fn deletion(lifecycle: &Lifecycle, fact: &Fact, won: bool, past: &Past) -> Strin
 }
 
 fn effect(register: &str, value: String, won: bool, rule: String, against: Option<i64>) -> Effect {
-    Effect { register: register.into(), value: value.into(), won, rule, against, same: false, replaced_by: None }
+    let before = Json::Null;
+    Effect {
+        register: register.into(),
+        value: value.into(),
+        before,
+        won,
+        rule,
+        against,
+        same: false,
+        replaced_by: None,
+    }
 }

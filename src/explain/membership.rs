@@ -7,7 +7,7 @@ use crate::change::Change;
 use crate::ids::{Scope, State as Place, Time, TimeSource};
 use crate::merge::Fact;
 use crate::standing::{self, Roster, Standing, Step, Turn, order_at, standing_telling};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 /// What a fact says of a person, in words.
 pub(super) fn said(uid: &str, state: Option<Place>, scope: Option<Scope>, old: Option<Scope>) -> String {
@@ -132,6 +132,7 @@ fn effect(told: &str, step: &Step<'_>, turn: usize, rule: String) -> Effect {
     Effect {
         register: "membership".into(),
         value: json!({ "turn": turn, "told": told, "ledTo": place(step.after) }),
+        before: step.before.0.map_or(Json::Null, |_| place(step.before).into()),
         won: step.before != step.after,
         same: false,
         rule,

@@ -7,7 +7,7 @@ use super::words::{DELETED, OF_FACTS, OF_MESSAGES, OF_VERDICTS, TOMBSTONE};
 use crate::change::{self, Change, Moderation, Reaction};
 use crate::ids::Time;
 use crate::merge::{Fact, Row, Rule, Telling, Value, rank};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -56,6 +56,7 @@ impl Replay<'_> {
             effects.push(Effect {
                 register: "deleted".into(),
                 value: true.into(),
+                before: Json::Null,
                 won: true,
                 same: false,
                 rule: "deleted for good: text, data and the texts of edits are gone from the tables (4.4)".into(),
@@ -95,6 +96,7 @@ impl Replay<'_> {
         effects.push(Effect {
             register,
             value: said.into(),
+            before: Json::Null,
             won: !known,
             same: known,
             rule: rule.into(),
@@ -121,6 +123,7 @@ impl Replay<'_> {
         effects.push(Effect {
             register: format!("reaction {} of {}", reaction.reaction, reaction.uid),
             value: json!(if reaction.added { "added" } else { "taken back" }),
+            before: Json::Null,
             won: before != after,
             same: false,
             rule,

@@ -20,7 +20,7 @@ mod value;
 mod words;
 
 pub use entity::{Entity, EntityError};
-pub use gather::explain;
+pub use gather::{ExplainError, explain, explain_named};
 pub use state::{Call, Group, Membership, Message, Outline, State, User};
 pub use text::write;
 
@@ -83,6 +83,8 @@ pub struct Effect {
     pub register: String,
     /// What the delivery said. For facts of a membership or a session `{told, ledTo}`.
     pub value: Json,
+    /// What stood there when it was taken; null where nothing did, or where facts are only counted.
+    pub before: Json,
     /// Whether it stood when it was taken.
     pub won: bool,
     /// Whether it said what stood there already.

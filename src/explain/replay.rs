@@ -8,6 +8,7 @@ use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::{Fact, Register, Row, Rule, Telling, Value};
 use crate::store::sqlite::explain::Heard;
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 /// The replay so far.
@@ -146,6 +147,7 @@ pub(super) fn merge(
         effects.retain(|effect| effect.register != register);
         effects.push(Effect {
             value: value::told(&register, judged.value),
+            before: judged.known.map_or(Json::Null, |known| value::told(&register, known)),
             same: judged.known == Some(judged.value) && (judged.against.is_some() || judged.key.is_none()),
             rule: words::rule(&judged, when, ranks, past),
             won: judged.won,

@@ -6,6 +6,7 @@ use super::state::State;
 use super::words::{OF_CONNECTIONS, OF_FACTS, other};
 use crate::change::{self, Change, Connection, Presence};
 use crate::merge::{Fact, Row};
+use serde_json::Value as Json;
 
 impl Replay<'_> {
     /// Takes what is about it; true if it was.
@@ -53,6 +54,7 @@ impl Replay<'_> {
                 effects.push(Effect {
                     register: format!("block of {blocked} by {blocker}"),
                     value: if blocks { "blocked" } else { "unblocked" }.into(),
+                    before: Json::Null,
                     won,
                     same: false,
                     rule,

@@ -3,6 +3,7 @@
 use super::activity::Activity;
 use super::context::Ask;
 use super::scalars::{BigInt, DateTime};
+use super::traffic::{self, Traffic, TrafficStep, TriggerTraffic};
 use crate::store::sqlite::read::app as row;
 use crate::store::sqlite::state;
 use async_graphql::{Context, Object, Result};
@@ -49,6 +50,27 @@ impl App {
         >,
     ) -> Option<Result<Activity>> {
         Some(Activity::read(ctx, &self.0.app_id, None, after, before, time_zone.as_deref()))
+    }
+
+    /// Deliveries over time, oldest first: the last minutes or hours up to now.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn traffic(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How long each step is.", default_with = "TrafficStep::Minute")] step: TrafficStep,
+        #[graphql(desc = "How many steps; the running one is the last.", default = 60)] last: i32,
+    ) -> Option<Result<Vec<Traffic>>> {
+        Some(traffic::traffic(ctx, &self.0.app_id, step, last))
+    }
+
+    /// Its triggers by name, at most 200, and what they brought in the last hours.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn triggers(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "In how many hours up to now, at most 72.", default = 48)] hours: i32,
+    ) -> Option<Result<Vec<TriggerTraffic>>> {
+        Some(traffic::triggers(ctx, &self.0.app_id, hours))
     }
 
     /// One number for what the tables say about it: equal wherever the same facts were heard. All its rows are read

@@ -1,6 +1,7 @@
 //! The log.
 
 use super::context::Ask;
+use super::entity::{Entity, refs};
 use super::enums::{EventOutcome, TimeSource};
 use super::error::Result;
 use super::filter::EventFilter;
@@ -8,6 +9,7 @@ use super::json::value;
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, Paging, connection};
 use super::scalars::{BigInt, DateTime, Json, int};
+use crate::explain::Entity as Subject;
 use crate::ids;
 use crate::store::sqlite::read::event::{self as row, BodyOf, EventKey, Events};
 use async_graphql::{Context, ID, Object, Value};
@@ -94,6 +96,12 @@ impl Event {
         }
     }
 
+    /// The entities it is about, as the trigger names them: not those it only carries copies of.
+    async fn entities(&self, ctx: &Context<'_>) -> Result<Vec<Entity>> {
+        let body = ctx.load(&self.app, BodyOf(self.row.seq)).await?;
+        Ok(body.map(|body| Entity::named_by(&self.app, &body)).unwrap_or_default())
+    }
+
     /// Why `body` is null.
     async fn body_error(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         match self.parsed(ctx).await {
@@ -127,13 +135,24 @@ impl Event {
             received_after: filter.received_after.map(|at| at.0.0),
             received_before: filter.received_before.map(|at| at.0.0),
             after_seq: filter.after_seq.map(|seq| seq.0),
+            about: filter.about.as_deref().map(refs),
+            contains: filter.body_contains,
         };
+        if list.contains.is_some() {
+            ctx.needs(ids::TokenScope::Admin)?;
+        }
         Page::read(ctx, app, list, paging).map(EventConnection)
     }
 
     async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
         let rows = ctx.load_all(&page.app, page.keys.iter().map(|key| EventKey(key[0].int())).collect()).await?;
         Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
+    }
+
+    /// A page of the events about an entity.
+    pub fn about(ctx: &Context<'_>, app: &Arc<str>, entity: &Subject, paging: &Paging) -> Result<EventConnection> {
+        let list = Events { app: app.to_string(), about: Some(entity.refs()), ..Events::default() };
+        Page::read(ctx, Arc::clone(app), list, paging).map(EventConnection)
     }
 
     async fn parsed(&self, ctx: &Context<'_>) -> Result<Option<std::result::Result<Value, String>>> {

@@ -147,6 +147,11 @@ pub struct EventFilter {
     pub received_before: Option<DateTime>,
     /// Those behind this log position.
     pub after_seq: Option<BigInt>,
+    /// Those about this entity, such as `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID`, `call:SESSION`;
+    /// an id alone is any of these.
+    pub about: Option<String>,
+    /// Those whose body has this text, in the letter case in which it came. Asks for a token of the scope admin.
+    pub body_contains: Option<String>,
 }
 
 /// Whether to include what is left out unless asked for; null is as good as false.

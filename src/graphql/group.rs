@@ -168,12 +168,20 @@ impl Group {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only those about this person.")] uid: Option<String>,
+        #[graphql(desc = "Only those at that time or later.")] changed_after: Option<DateTime>,
+        #[graphql(desc = "Only those before that time.")] changed_before: Option<DateTime>,
         #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
         #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<MembershipChangeConnection> {
-        let list = MembershipChanges { app: self.app.to_string(), guid: self.row.guid.clone(), uid };
+        let list = MembershipChanges {
+            app: self.app.to_string(),
+            guid: self.row.guid.clone(),
+            uid,
+            low: changed_after.map(|at| at.0.0),
+            high: changed_before.map(|at| at.0.0),
+        };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before })
             .map(MembershipChangeConnection)
     }

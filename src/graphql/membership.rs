@@ -4,6 +4,7 @@ use super::context::Ask;
 use super::enums::{MembershipScope, MembershipState, TimeSource};
 use super::error::Result;
 use super::group::Group;
+use super::membership_period::MembershipPeriod;
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, connection, text};
 use super::scalars::{BigInt, DateTime};
@@ -83,6 +84,13 @@ impl Membership {
     /// Who changed it.
     async fn changed_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.changed_by.as_deref()).await
+    }
+
+    /// How the person stood with the group over time, oldest first, the newest 200 changes; whatever the time this
+    /// membership was asked for. Null where more facts would have to be looked at than a page may.
+    #[graphql(complexity = "1 + 5 * child_complexity")]
+    async fn periods(&self, ctx: &Context<'_>) -> Option<Result<Vec<MembershipPeriod>>> {
+        MembershipPeriod::of(ctx, &self.app, &self.row.guid, &self.row.uid).await.transpose()
     }
 }
 

@@ -6,6 +6,7 @@ use super::block::BlockConnection;
 use super::call::{CallSession, CallSessionConnection};
 use super::context::Ask;
 use super::conversation::{Conversation, ConversationConnection};
+use super::entity::explained;
 use super::error::{Result, bad_input};
 use super::event::{Event, EventConnection};
 use super::filter::{
@@ -15,7 +16,7 @@ use super::group::{Group, GroupConnection};
 use super::message::{Message, MessageConnection};
 use super::node::Node;
 use super::page::{Page, Paging};
-use super::scalars::BigInt;
+use super::scalars::{BigInt, Json};
 use super::status::Status;
 use super::user::{User, UserConnection};
 use crate::ids;
@@ -216,6 +217,20 @@ impl Query {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<CallSessionConnection> {
         CallSession::list(ctx, ctx.app(app_id)?, filter, &Paging { first, after, last, before })
+    }
+
+    /// Why the tables say of an entity what they say: its deliveries in the order of the log, which registers each won
+    /// or lost and by which rule, and the row they came to; as `chatfold explain --json` prints it. Asks for a token of
+    /// the scope content.
+    #[graphql(complexity = "500")]
+    async fn explain(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
+        #[graphql(desc = "Such as `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID`, `call:SESSION`.")]
+        entity: String,
+    ) -> Option<Result<Json>> {
+        ctx.app(app_id).and_then(|app| explained(ctx, &app, &entity)).transpose()
     }
 
     /// An event of the log.

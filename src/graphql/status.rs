@@ -4,6 +4,7 @@ use super::context::Ask;
 use super::error::Code;
 use super::scalars::BigInt;
 use crate::fold::FOLD_VERSION;
+use crate::store::sqlite::read::app::file_bytes;
 use crate::store::sqlite::state;
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 
@@ -21,13 +22,22 @@ pub struct Status {
 
 #[ComplexObject]
 impl Status {
+    /// Bytes of the file, without what lies beside it.
+    async fn file_bytes(&self, ctx: &Context<'_>) -> Option<Result<BigInt>> {
+        Some(of_all_apps(ctx).and_then(|()| Ok(BigInt(ctx.read(file_bytes)?))))
+    }
+
     /// One number for what all tables say: equal wherever the same facts were heard. All rows are read for it: where
     /// that takes longer than a request may, `chatfold inspect` tells it.
     async fn state_hash(&self, ctx: &Context<'_>) -> Option<Result<String>> {
-        if ctx.asking().caller.apps.is_some() {
-            return Some(Err(Code::Forbidden.error("this is about all apps, and this token is bound to some")));
-        }
-        Some(ctx.read(state::of_file).map(|state| state.total.to_string()))
+        Some(of_all_apps(ctx).and_then(|()| Ok(ctx.read(state::of_file)?.total.to_string())))
+    }
+}
+
+fn of_all_apps(ctx: &Context<'_>) -> Result<()> {
+    match ctx.asking().caller.apps {
+        Some(_) => Err(Code::Forbidden.error("this is about all apps, and this token is bound to some")),
+        None => Ok(()),
     }
 }
 

@@ -43,3 +43,9 @@ pub fn only(conn: &Conn, named: Option<&[String]>) -> Sql<Option<String>> {
     let ids = rows(conn, TWO, &[(":only", &named)], |row| row.get::<_, String>(0))?;
     Ok(if ids.len() == 1 { ids.into_iter().next() } else { None })
 }
+
+/// Bytes of the file.
+pub fn file_bytes(conn: &Conn) -> Sql<i64> {
+    let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    Ok(rows(conn, bytes, &[], |row| row.get(0))?.pop().unwrap_or_default())
+}

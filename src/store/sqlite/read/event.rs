@@ -1,6 +1,6 @@
 //! The log.
 
-use super::list::{Scan, run, scan};
+use super::list::{Scan, merge, run, scan};
 use super::membership::word;
 use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
 use crate::ids::{Outcome, Time, TimeSource};
@@ -94,6 +94,10 @@ pub struct Events {
     pub received_after: Option<i64>,
     pub received_before: Option<i64>,
     pub after_seq: Option<i64>,
+    /// Kinds and keys of `event_refs`, any of them.
+    pub about: Option<Vec<(&'static str, String)>>,
+    /// A text of the body, secrets included.
+    pub contains: Option<String>,
 }
 
 /// What an event must satisfy, as far as asked.
@@ -101,7 +105,8 @@ macro_rules! matching {
     () => {
         "((:triggers IS NULL OR trigger IN (SELECT value FROM json_each(:triggers)))
          AND (:outcomes IS NULL OR outcome IN (SELECT value FROM json_each(:outcomes)))
-         AND (:after IS NULL OR received_at >= :after) AND (:before IS NULL OR received_at < :before))"
+         AND (:after IS NULL OR received_at >= :after) AND (:before IS NULL OR received_at < :before)
+         AND (:contains IS NULL OR instr(body, :contains) > 0))"
     };
 }
 
@@ -111,6 +116,8 @@ const TRIGGER: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
     of "events WHERE app_id = :app AND trigger = :trigger AND seq > :after_seq");
 const OUTCOME: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
     of "events WHERE app_id = :app AND outcome = :outcome AND outcome <> 'applied' AND seq > :after_seq");
+const ABOUT: Scan = scan!("i", by ["r.seq"] from ":k1", matching concat!("EXISTS (SELECT 1 FROM events WHERE seq = r.seq AND ", matching!(), ")"),
+    of "event_refs r WHERE r.app_id = :app AND r.kind = :kind AND r.key = :key AND r.seq > :after_seq");
 
 impl List for Events {
     fn name(&self) -> &'static str {
@@ -143,6 +150,7 @@ impl List for Events {
         }
         let params: super::Params<'_> = &[
             (":app", &self.app),
+            (":contains", &self.contains),
             (":triggers", &triggers),
             (":outcomes", &outcomes),
             (":trigger", &trigger),
@@ -151,6 +159,13 @@ impl List for Events {
             (":before", &self.received_before),
             (":after_seq", &after_seq),
         ];
-        run(conn, scan, params, range)
+        let Some(about) = &self.about else { return run(conn, scan, params, range) };
+        let mut walks = Vec::with_capacity(about.len());
+        for (kind, key) in about {
+            let named: Vec<(&str, &dyn rusqlite::types::ToSql)> =
+                params.iter().copied().chain([(":kind", kind as &dyn rusqlite::types::ToSql), (":key", key)]).collect();
+            walks.push(run(conn, &ABOUT, &named, range)?);
+        }
+        Ok(merge(walks, range))
     }
 }

@@ -297,7 +297,7 @@ impl Instant<'_> {
     }
 }
 
-fn change(row: &Row<'_>) -> Sql<Change> {
+pub(super) fn change(row: &Row<'_>) -> Sql<Change> {
     Ok(Change {
         at: Time(row.get("at")?),
         at_from: word(row, "at_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),

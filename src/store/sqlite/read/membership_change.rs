@@ -64,12 +64,16 @@ pub struct MembershipChanges {
     pub app: String,
     pub guid: String,
     pub uid: Option<String>,
+    /// At that time or later.
+    pub low: Option<i64>,
+    /// Before that time.
+    pub high: Option<i64>,
 }
 
 const OF_GROUP: Scan = scan!("iit", by ["at", "seq", "uid"] from ":k1, :k2, :k3", matching "1",
-    of "membership_changes WHERE app_id = :app AND guid = :guid");
+    of "membership_changes WHERE app_id = :app AND guid = :guid AND at >= :low AND at < :high");
 const OF_MEMBER: Scan = scan!("iit", by ["at", "seq", "uid"] from ":k1, :k2, :k3", matching "1",
-    of "membership_changes WHERE app_id = :app AND guid = :guid AND uid = :uid");
+    of "membership_changes WHERE app_id = :app AND guid = :guid AND uid = :uid AND at >= :low AND at < :high");
 
 impl List for MembershipChanges {
     fn name(&self) -> &'static str {
@@ -86,6 +90,10 @@ impl List for MembershipChanges {
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         let scan = if self.uid.is_some() { &OF_MEMBER } else { &OF_GROUP };
-        run(conn, scan, &[(":app", &self.app), (":guid", &self.guid), (":uid", &self.uid)], range)
+        let low = self.low.unwrap_or(i64::MIN);
+        let high = self.high.unwrap_or(i64::MAX);
+        let params: super::Params<'_> =
+            &[(":app", &self.app), (":guid", &self.guid), (":uid", &self.uid), (":low", &low), (":high", &high)];
+        run(conn, scan, params, range)
     }
 }

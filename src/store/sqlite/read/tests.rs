@@ -47,6 +47,7 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          INSERT INTO events (app_id, trigger, received_at, occurred_at, occurred_from, fingerprint, last_received_at, outcome,
              has_secret, body)
          SELECT 'app', 't', i, i, 'told', x'', i, iif(i % 2, 'applied', 'ignored'), 0, '{{}}' FROM n;
+         INSERT INTO event_refs SELECT 'app', 'group', 'g', i FROM n UNION ALL SELECT 'app', 'user', 'u', i FROM n;
          INSERT INTO users (app_id, uid, name, role, registers) SELECT 'app', 'u' || i, 'Name', 'r', x'' FROM n;
          INSERT INTO presence (app_id, uid, online, last_seen_at, registers) SELECT 'app', 'u' || i, 1, i, x'' FROM n;
          INSERT INTO groups (app_id, guid, name, type, owner_uid, created_at, registers)
@@ -140,7 +141,8 @@ fn lists() -> Vec<Box<dyn List>> {
         Box::new(members(vec!["joined", "left"])),
         Box::new(memberships(vec!["joined"])),
         Box::new(memberships(vec!["joined", "left"])),
-        Box::new(MembershipChanges { app: app(), guid: "g".into(), uid: None }),
+        Box::new(MembershipChanges { app: app(), guid: "g".into(), uid: None, low: None, high: None }),
+        Box::new(MembershipChanges { app: app(), guid: "g".into(), uid: None, low: Some(2), high: Some(STORY.into()) }),
         Box::new(Users { app: app(), ..Users::default() }),
         Box::new(Users { app: app(), online: Some(true), ..Users::default() }),
         Box::new(Users { app: app(), last_seen_after: Some(0), name_contains: some("ame"), ..Users::default() }),
@@ -153,6 +155,11 @@ fn lists() -> Vec<Box<dyn List>> {
         Box::new(Events { app: app(), ..Events::default() }),
         Box::new(Events { app: app(), triggers: Some(vec!["t".into()]), ..Events::default() }),
         Box::new(Events { app: app(), outcomes: Some(vec!["ignored"]), ..Events::default() }),
+        Box::new(Events {
+            app: app(),
+            about: Some(vec![("group", "g".into()), ("user", "u".into())]),
+            ..Events::default()
+        }),
     ]
 }
 

@@ -1,0 +1,57 @@
+//! How a person stood with a group over time.
+
+use super::context::Ask;
+use super::enums::{MembershipScope, MembershipState};
+use super::error::Result;
+use super::scalars::{BigInt, DateTime};
+use super::user::User;
+use crate::store::sqlite::read::membership_period as row;
+use async_graphql::{Context, Object};
+use std::sync::Arc;
+
+pub struct MembershipPeriod {
+    app: Arc<str>,
+    row: row::Period,
+}
+
+/// A time in which a person's place in a group did not change: what `asOf` answers anywhere within it.
+#[Object]
+impl MembershipPeriod {
+    /// Where the person stood with the group.
+    async fn state(&self) -> MembershipState {
+        self.row.state.into()
+    }
+
+    /// What the person could do in the group; null unless joined.
+    async fn scope(&self) -> Option<MembershipScope> {
+        self.row.scope.map(Into::into)
+    }
+
+    /// When it began; null where nothing dates the fact it began with.
+    async fn from(&self) -> Option<DateTime> {
+        self.row.from.map(DateTime)
+    }
+
+    /// When it ended; null where it lasts.
+    async fn until(&self) -> Option<DateTime> {
+        self.row.until.map(DateTime)
+    }
+
+    /// Who began it.
+    async fn by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::maybe(ctx, &self.app, self.row.by.as_deref()).await
+    }
+
+    /// Log position of the event it began with; null where a complete member list began it.
+    async fn seq(&self) -> Option<BigInt> {
+        self.row.seq.map(BigInt)
+    }
+}
+
+impl MembershipPeriod {
+    /// The periods of a membership, oldest first.
+    pub async fn of(ctx: &Context<'_>, app: &Arc<str>, guid: &str, uid: &str) -> Result<Option<Vec<Self>>> {
+        let found = ctx.load(app, row::PeriodsOf { guid: guid.to_owned(), uid: uid.to_owned() }).await?;
+        Ok(found.map(|rows| rows.into_iter().map(|row| Self { app: Arc::clone(app), row }).collect()))
+    }
+}

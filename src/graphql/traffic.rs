@@ -1,0 +1,109 @@
+//! Deliveries of an app: how many came when, of which trigger, and what became of them.
+
+use super::context::Ask;
+use super::error::{Result, bad_input};
+use super::scalars::{DateTime, int};
+use crate::clock;
+use crate::ids::Time;
+use crate::store::sqlite::read::traffic::{self as row, Outcomes, over_time};
+use async_graphql::{Context, Enum, SimpleObject};
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// How long the steps are that deliveries are counted in.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+pub enum TrafficStep {
+    /// A minute; at most the last 6 hours.
+    Minute,
+    /// An hour; at most the last 72 hours.
+    Hour,
+}
+
+/// Deliveries of a step of time.
+#[derive(SimpleObject)]
+pub struct Traffic {
+    /// When the step begins.
+    at: DateTime,
+    /// All that came in it.
+    deliveries_count: i32,
+    /// What became of them.
+    outcomes: OutcomeCounts,
+}
+
+/// How many deliveries came to which outcome.
+#[derive(SimpleObject)]
+pub struct OutcomeCounts {
+    /// Folded into the tables.
+    applied: i32,
+    /// Known already: retries, and copies by a second webhook.
+    duplicate: i32,
+    /// Of a trigger that is not projected, or not known.
+    ignored: i32,
+    /// They contradict themselves.
+    anomaly: i32,
+    /// Dead letters.
+    rejected: i32,
+}
+
+/// What a trigger brought.
+#[derive(SimpleObject)]
+pub struct TriggerTraffic {
+    /// CometChat's word.
+    trigger: String,
+    /// Deliveries in the span asked for.
+    deliveries_count: i32,
+    /// What became of them.
+    outcomes: OutcomeCounts,
+    /// When its newest event arrived, in the span or before.
+    last_at: DateTime,
+}
+
+impl From<Outcomes> for OutcomeCounts {
+    fn from(it: Outcomes) -> Self {
+        Self {
+            applied: int(it.applied),
+            duplicate: int(it.duplicate),
+            ignored: int(it.ignored),
+            anomaly: int(it.anomaly),
+            rejected: int(it.rejected),
+        }
+    }
+}
+
+/// The last steps up to now, oldest first; the running one is the last.
+pub fn traffic(ctx: &Context<'_>, app: &str, step: TrafficStep, last: i32) -> Result<Vec<Traffic>> {
+    let (length, most) = match step {
+        TrafficStep::Minute => (MINUTE_MS, 360),
+        TrafficStep::Hour => (HOUR_MS, 72),
+    };
+    if !(1..=most).contains(&last) {
+        return Err(bad_input("last", &format!("expected a number from 1 to {most}")));
+    }
+    let now = clock::now();
+    let running = now.0.div_euclid(length) * length;
+    let from = Time(running - i64::from(last - 1) * length);
+    let steps = ctx.read(|conn| over_time(conn, app, from, now, length / MINUTE_MS))?;
+    let step = |(at, counts): (Time, Outcomes)| Traffic {
+        at: DateTime(at),
+        deliveries_count: int(counts.all()),
+        outcomes: counts.into(),
+    };
+    Ok(steps.into_iter().map(step).collect())
+}
+
+/// Every trigger of the app.
+pub fn triggers(ctx: &Context<'_>, app: &str, hours: i32) -> Result<Vec<TriggerTraffic>> {
+    if !(1..=72).contains(&hours) {
+        return Err(bad_input("hours", "expected a number from 1 to 72"));
+    }
+    let since = Time(clock::now().0 - i64::from(hours) * HOUR_MS);
+    let all = ctx.read(|conn| row::triggers(conn, app, since))?;
+    let trigger = |it: row::Trigger| TriggerTraffic {
+        trigger: it.trigger,
+        deliveries_count: int(it.outcomes.all()),
+        outcomes: it.outcomes.into(),
+        last_at: DateTime(it.last_at),
+    };
+    Ok(all.into_iter().map(trigger).collect())
+}
