@@ -42,6 +42,7 @@ pub mod rebuild;
 pub mod explain;
 pub mod token;
 pub mod graphql;
+pub mod console;
 pub mod ingest;
 pub mod config;
 pub mod cli;

@@ -2,6 +2,9 @@
 
 use super::activity::Activity;
 use super::context::Ask;
+use super::event::{Event, EventConnection};
+use super::filter::EventFilter;
+use super::page::Paging;
 use super::scalars::{BigInt, DateTime};
 use super::traffic::{self, Traffic, TrafficStep, TriggerTraffic};
 use crate::store::sqlite::read::app as row;
@@ -71,6 +74,20 @@ impl App {
         #[graphql(desc = "In how many hours up to now, at most 72.", default = 48)] hours: i32,
     ) -> Option<Result<Vec<TriggerTraffic>>> {
         Some(traffic::triggers(ctx, &self.0.app_id, hours))
+    }
+
+    /// Its events, newest first.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which of them.")] filter: Option<EventFilter>,
+        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<EventConnection> {
+        Event::list(ctx, self.0.app_id.as_str().into(), filter, &Paging { first, after, last, before })
     }
 
     /// One number for what the tables say about it: equal wherever the same facts were heard. All its rows are read

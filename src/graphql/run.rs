@@ -9,7 +9,7 @@ use super::query::Query;
 use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
 use crate::store::StoreError;
-use crate::store::sqlite::read::event::newest_received;
+use crate::store::sqlite::read::event::{newest, newest_received};
 use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
@@ -121,6 +121,18 @@ impl Api {
                 error: Some("the feed failed: the server's log has the cause".into()),
             }
         })
+    }
+
+    /// The newest log position of what the caller may read, as text; `None` where it cannot be told now.
+    pub async fn newest(&self, caller: Caller) -> Option<String> {
+        let inner = Arc::clone(&self.inner);
+        let hanging_up = HangUp::default();
+        let gone = Arc::clone(&hanging_up.0);
+        let read = tokio::task::spawn_blocking(move || {
+            let snapshot = Snapshot::open(&inner.pool, inner.limits.timeout, gone).ok()?;
+            snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok()
+        });
+        read.await.ok().flatten().map(|seq| seq.to_string())
     }
 
     /// The answer to who asked for a log position that was not reached in time.

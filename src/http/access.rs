@@ -71,12 +71,25 @@ fn forwarded(headers: &HeaderMap) -> Option<&'static str> {
     })
 }
 
-fn host_is_local(request: &HttpRequest) -> bool {
+pub(super) fn host_is_local(request: &HttpRequest) -> bool {
     // A request line with a whole URL names a host too.
     let in_line = request.uri().authority().is_none_or(|authority| is_local(authority.as_str()));
     let mut hosts = request.headers().get_all(HOST);
     let (host, more) = (hosts.next(), hosts.next());
     in_line && more.is_none() && host.and_then(|it| it.to_str().ok()).is_some_and(is_local)
+}
+
+/// For forms: what a browser says of where it comes from is where it goes to.
+pub(super) fn own_origin(request: &HttpRequest) -> Result<(), HttpResponse> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own = |origin: &actix_web::http::header::HeaderValue| {
+        let from = origin.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, host)| host);
+        from.is_some_and(|from| from.eq_ignore_ascii_case(host))
+    };
+    match request.headers().get_all(ORIGIN).all(own) {
+        true => Ok(()),
+        false => Err(problem::of(StatusCode::FORBIDDEN, "the form was sent by a page of another origin")),
+    }
 }
 
 fn origin_is_local(headers: &HeaderMap) -> bool {

@@ -163,15 +163,20 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
             batch = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
         }
     });
-    Ok(HttpResponse::Ok()
+    Ok(stream(receiver))
+}
+
+/// An answer that goes on for as long as something is sent.
+pub(super) fn stream(receiver: mpsc::Receiver<String>) -> HttpResponse {
+    HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Events(receiver)))
+        .streaming(Events(receiver))
 }
 
 /// False once nobody reads.
-async fn send(sender: &mpsc::Sender<String>, event: String) -> bool {
+pub(super) async fn send(sender: &mpsc::Sender<String>, event: String) -> bool {
     tokio::time::timeout(PATIENCE, sender.send(event)).await.is_ok_and(|sent| sent.is_ok())
 }
 

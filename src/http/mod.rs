@@ -7,6 +7,7 @@ mod access;
 mod auth;
 mod body;
 mod changes;
+mod console;
 mod cors;
 mod graphql;
 mod health;
@@ -44,6 +45,8 @@ struct Shared {
     config: Config,
     writer: Writer,
     api: Api,
+    /// The same for the console's pages, with readers of its own.
+    console: Api,
     documents: Documents,
     tokens: Tokens,
     credentials: RwLock<Arc<Credentials>>,
@@ -63,7 +66,7 @@ impl Shared {
     fn new(
         config: Config,
         writer: Writer,
-        api: Api,
+        (api, console): (Api, Api),
         documents: Documents,
         tokens: Tokens,
         failed: Arc<AtomicBool>,
@@ -76,6 +79,7 @@ impl Shared {
             config,
             writer,
             api,
+            console,
             documents,
             tokens,
             failed,
@@ -133,9 +137,19 @@ fn app(
                 .route(web::method(Method::OPTIONS).to(cors::preflight))
                 .default_service(only("GET")),
         )
+        .service(read_only("/assets/{name}").route(web::route().to(console::asset)))
+        .service(read_only("/live").route(web::route().to(console::live)))
+        .service(
+            web::resource("/sign-in")
+                .route(web::get().to(console::sign_in_form))
+                .route(web::post().to(console::sign_in))
+                .default_service(only("GET, POST")),
+        )
+        .service(web::resource("/sign-out").route(web::post().to(console::sign_out)).default_service(only("POST")))
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))
+        .route("/{page:[a-z]*}", web::get().to(console::get))
         .default_service(web::to(|payload: web::Payload| async {
             body::closing(problem::of(StatusCode::NOT_FOUND, "there is nothing at this path"), payload)
         }))

@@ -56,12 +56,14 @@ async fn run(config: Config, documents: Documents, listener: TcpListener) -> any
     let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
     let api = Api::open(&config.db, config.graphql.clone())
         .with_context(|| format!("opening {} to read", config.db.display()))?;
+    let console = Api::open(&config.db, crate::console::limits(&config.graphql))
+        .with_context(|| format!("opening {} for the console", config.db.display()))?;
     let tokens = Tokens::open(&config.db, writer.clone())
         .with_context(|| format!("opening {} to read its tokens", config.db.display()))?;
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let (workers, file) = (config.workers, config.db.clone());
-    let shared = web::Data::new(Shared::new(config, writer.clone(), api, documents, tokens, failed));
+    let shared = web::Data::new(Shared::new(config, writer.clone(), (api, console), documents, tokens, failed));
     let served = shared.clone();
     let server = HttpServer::new(move || app(served.clone()))
         .workers(workers)

@@ -32,6 +32,17 @@ pub fn newest_received(conn: &Conn, apps: Option<&[String]>) -> Sql<Option<Time>
     Ok(rows(conn, NEWEST, &[(":apps", &apps)], |row| row.get(0).map(Time))?.pop())
 }
 
+const NEWEST_SEQ: &str = "
+    SELECT coalesce(iif(:apps IS NULL, (SELECT max(seq) FROM events),
+        (SELECT max(newest) FROM
+            (SELECT (SELECT max(seq) FROM events WHERE app_id = value) AS newest FROM json_each(:apps)))), 0)";
+
+/// The newest log position of these apps or of all.
+pub fn newest(conn: &Conn, apps: Option<&[String]>) -> Sql<i64> {
+    let apps = apps.map(json);
+    Ok(rows(conn, NEWEST_SEQ, &[(":apps", &apps)], |row| row.get(0))?.pop().unwrap_or_default())
+}
+
 /// An event, by its log position.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventKey(pub i64);

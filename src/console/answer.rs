@@ -1,0 +1,48 @@
+//! Pieces of answers that several pages ask for, under the names of the schema.
+
+use serde::Deserialize;
+
+/// A person, as links show them.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Person {
+    pub uid: String,
+    pub name: Option<String>,
+}
+
+/// A group, as links show it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GroupName {
+    pub guid: String,
+    pub name: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct List<T> {
+    pub nodes: Vec<T>,
+    #[serde(default)]
+    pub page_info: PageInfo,
+    #[serde(default)]
+    pub total_count: Option<u64>,
+    #[serde(default)]
+    pub total_count_exact: Option<bool>,
+}
+
+impl<T> List<T> {
+    /// How many there are, `10,000+` where they were not all counted.
+    pub fn total(&self) -> String {
+        let count = super::view::number(self.total_count.unwrap_or_default());
+        if self.total_count_exact == Some(false) { format!("{count}+") } else { count }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageInfo {
+    pub has_next_page: bool,
+    #[serde(default)]
+    pub has_previous_page: bool,
+    pub start_cursor: Option<String>,
+    pub end_cursor: Option<String>,
+}

@@ -1,0 +1,92 @@
+// Comfort only: every page works without. Times in the viewer's zone, news without a reload, keys.
+"use strict";
+
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+
+function ago(at) {
+  const seconds = Math.round((new Date(at) - Date.now()) / 1000);
+  const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? units.at(-1);
+  return relative.format(Math.round(seconds / length), unit);
+}
+
+function dress(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (!isNaN(at)) time.textContent = moment.format(at);
+  }
+  for (const place of root.querySelectorAll("[data-ago]")) place.textContent = ago(place.dataset.ago);
+}
+
+// What is marked `data-live` is fetched again whenever the server says that there is news.
+const live = () => document.querySelectorAll("[data-live][id]");
+let paused = false, missed = false, refreshing = false;
+
+async function refresh() {
+  if (refreshing || document.hidden) { missed = true; return; }
+  refreshing = true;
+  missed = false;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (answer.redirected) { location.reload(); return; }
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    dress(fresh);
+    for (const part of live()) {
+      const now = fresh.getElementById(part.id);
+      const holds = part.contains(document.activeElement) || part.querySelector("details[open]");
+      if (now && !holds && now.innerHTML !== part.innerHTML) part.replaceChildren(...now.childNodes);
+    }
+  } catch { missed = true; } finally { refreshing = false; }
+}
+
+function follow() {
+  const button = document.querySelector("[data-pause]");
+  if (document.querySelectorAll("main [data-live]").length === 0 || !window.EventSource) return;
+  const source = new EventSource("/live");
+  const shown = document.getElementById("seq");
+  source.onmessage = (event) => {
+    if (event.data === shown?.textContent) return;
+    if (paused) { missed = true; button.textContent = "Go on (there is news)"; } else refresh();
+  };
+  document.addEventListener("visibilitychange", () => { if (missed && !paused) refresh(); });
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    paused = !paused;
+    button.setAttribute("aria-pressed", String(paused));
+    button.textContent = paused ? "Go on" : "Pause";
+    if (!paused && missed) refresh();
+  });
+  setInterval(() => { for (const place of document.querySelectorAll("[data-ago]")) place.textContent = ago(place.dataset.ago); }, 10000);
+}
+
+function step(by) {
+  const rows = [...document.querySelectorAll("main tbody a, main .rows a")];
+  const at = rows.indexOf(document.activeElement);
+  rows[Math.max(0, Math.min(rows.length - 1, at + by))]?.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+  const keys = {
+    "/": () => document.querySelector("[data-find]")?.focus(),
+    "p": () => document.querySelector("[data-pause]:not([hidden])")?.click(),
+    "j": () => step(1),
+    "k": () => step(-1),
+    "n": () => document.querySelector("a[rel=next]")?.click(),
+    "b": () => document.querySelector("a[rel=prev]")?.click(),
+  };
+  if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
+});
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+}
+
+dress(document);
+follow();

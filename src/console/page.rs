@@ -1,0 +1,113 @@
+//! A page: asked, answered, shown.
+
+use super::frame::Frame;
+use super::params::Params;
+use super::view;
+use askama::Template;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// Items of a page of a list.
+const LENGTH: i64 = 50;
+
+/// A path, the document it asks, and how the answer is shown.
+pub struct Page {
+    pub path: &'static str,
+    /// Its variables are the parameters of the query string.
+    pub document: &'static str,
+    show: fn(Frame, Value) -> Option<String>,
+}
+
+/// What a page is made of.
+pub trait Show: Template + Sized {
+    /// `data`, under the names of the schema.
+    type Answer: DeserializeOwned;
+
+    /// `None` where what the page is about does not exist.
+    fn show(frame: Frame, answer: Self::Answer) -> Option<Self>;
+}
+
+/// How a request ends.
+pub struct Rendered {
+    pub status: u16,
+    pub html: String,
+}
+
+/// Something is wrong, or not there: says what, and what to do.
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct Problem {
+    frame: Frame,
+    title: &'static str,
+    /// Which app is meant is to be chosen.
+    choose: bool,
+}
+
+impl Page {
+    /// Declares a page.
+    pub const fn of<T: Show>(path: &'static str, document: &'static str) -> Self {
+        Self { path, document, show: show::<T> }
+    }
+
+    /// The variables of the document. A list is read from its beginning, or backwards from where one came from.
+    pub fn variables(&self, params: &Params) -> Map<String, Value> {
+        let mut variables = params.variables(self.document);
+        if self.document.contains("$before: String") {
+            let end = if variables.contains_key("before") { "last" } else { "first" };
+            variables.insert(end.to_owned(), LENGTH.into());
+        }
+        variables
+    }
+
+    /// Shows an answer of the API.
+    pub fn render(&self, params: Params, signed_in: bool, mut answer: Value) -> Rendered {
+        let mut frame = Frame::of(self.path, params, signed_in, &answer);
+        let variables = Value::Object(self.variables(&frame.params)).to_string();
+        frame.graphiql = view::href("/graphql", [("query", self.document), ("variables", &variables)]);
+        if must_choose(&answer) {
+            frame.notices.clear();
+            return problem(frame, 200, "Which app?", true);
+        }
+        let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned();
+        let data = answer["data"].take();
+        let failed = match code.as_str() {
+            "TIMEOUT" | "BUSY" => Some((503, "Not now")),
+            "BAD_INPUT" if data.is_null() => Some((400, "This cannot be asked")),
+            "FORBIDDEN" if data.is_null() => Some((403, "Not with this token")),
+            _ if data.is_null() => Some((400, "This cannot be asked")),
+            _ => None,
+        };
+        if let Some((status, title)) = failed {
+            return problem(frame, status, title, false);
+        }
+        match (self.show)(frame.clone(), data) {
+            Some(html) => Rendered { status: 200, html },
+            None => problem(frame, 404, "Nothing is known of it", false),
+        }
+    }
+}
+
+fn show<T: Show>(frame: Frame, data: Value) -> Option<String> {
+    let answer = serde_json::from_value(data)
+        .inspect_err(|error| tracing::error!(%error, path = frame.path, "a page does not fit its document"))
+        .ok()?;
+    T::show(frame, answer)?.render().inspect_err(|error| tracing::error!(%error, "a page was not written")).ok()
+}
+
+fn problem(frame: Frame, status: u16, title: &'static str, choose: bool) -> Rendered {
+    let html = Problem { frame, title, choose }.render().unwrap_or_default();
+    Rendered { status, html }
+}
+
+/// The apps to choose from, for an answer that leaves the choice.
+pub const APPS: &str = "{ apps { appId } }";
+
+/// Whether an answer asks which app is meant: then `data` is to be that of [`APPS`].
+pub fn must_choose(answer: &Value) -> bool {
+    answer["errors"][0]["extensions"]["code"] == "APP_ID_REQUIRED"
+}
+
+/// A page that says that there is none at a path.
+pub fn nowhere(params: Params, signed_in: bool) -> Rendered {
+    problem(Frame::bare("", params, signed_in), 404, "There is no such page", false)
+}

@@ -1,0 +1,224 @@
+//! `GET /` and below: the console's pages over HTTP, for whoever has a token in a cookie, or is on this machine.
+//!
+//! The cookie is `SameSite=Strict` and opens nothing but pages to read; the API takes tokens in a header only, so no page
+//! of another origin can ask it on a reader's behalf.
+
+use super::changes::{KEEP_ALIVE, Seat, Waker, send};
+use super::tokens::Access;
+use super::{Shared, access, body, either, problem};
+use crate::console::{self, Params, Rendered};
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const COOKIE: &str = "chatfold_token";
+/// Longest form that is read.
+const FORM: usize = 4 << 10;
+/// Between two signs to an open page that there is news.
+const NEWS: Duration = Duration::from_secs(1);
+/// Nothing but our own style sheet, script and icon; forms go to us.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What a reader of pages may see: by the token of the cookie, else as for everybody.
+fn access_of(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
+    if !shared.tokens.are_needed() {
+        return access::of_reader(request, shared);
+    }
+    let cookie = request.cookie(COOKIE).and_then(|cookie| shared.tokens.check(cookie.value()));
+    cookie.map_or_else(|| access::of_reader(request, shared), Ok)
+}
+
+/// Answers a page.
+pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
+    let access = match access_of(&request, &shared) {
+        Ok(access) => access,
+        Err(_) if shared.tokens.are_needed() => return see_other(&sign_in_href(&request)),
+        Err(refusal) => return refusal,
+    };
+    let params = Params::parse(request.query_string());
+    let signed_in = request.cookie(COOKIE).is_some();
+    let Some(page) = console::page(request.path()) else {
+        return html(console::nowhere(params, signed_in));
+    };
+    shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
+    let variables = async_graphql::Variables::from_json(serde_json::Value::Object(page.variables(&params)));
+    let asked = async_graphql::Request::new(page.document).variables(variables);
+    let caller = access.caller(shared.config.default_app.clone());
+    let mut answer = shared.console.execute(asked, caller.clone()).await;
+    if console::must_choose(&answer) {
+        answer["data"] = shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
+    }
+    if !access.is_still_valid() {
+        return see_other(&sign_in_href(&request));
+    }
+    html(page.render(params, signed_in, answer))
+}
+
+fn html(Rendered { status, html }: Rendered) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((REFERRER_POLICY, "same-origin"))
+        .body(html)
+}
+
+fn see_other(href: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, href)).insert_header((CACHE_CONTROL, "no-store")).finish()
+}
+
+/// The style sheet, the script, the icon: the same for everybody.
+pub(super) async fn asset(name: web::Path<String>) -> HttpResponse {
+    let (kind, text) = match name.as_str() {
+        "console.css" => ("text/css; charset=utf-8", console::STYLE),
+        "console.js" => ("text/javascript; charset=utf-8", console::SCRIPT),
+        "icon.svg" => ("image/svg+xml", console::ICON),
+        _ => return problem::of(StatusCode::NOT_FOUND, "there is nothing at this path"),
+    };
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, kind)).insert_header((CACHE_CONTROL, "no-cache")).body(text)
+}
+
+fn sign_in_href(request: &HttpRequest) -> String {
+    let path = request.uri().path_and_query().map_or("/", |it| it.as_str());
+    console::href("/sign-in", [("next", path)])
+}
+
+/// Where to go after signing in: a page of ours.
+fn next(told: Option<&str>) -> &str {
+    told.filter(|path| path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && !path.contains(char::is_control))
+        .unwrap_or("/")
+}
+
+/// The form that asks for a token.
+pub(super) async fn sign_in_form(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
+    let params = Params::parse(request.query_string());
+    if access_of(&request, &shared).is_ok() {
+        return see_other(next(params.get("next")));
+    }
+    if !shared.tokens.are_needed() {
+        return either(access::of_reader(&request, &shared).map(|_| see_other("/")));
+    }
+    html(console::sign_in(params, false))
+}
+
+/// Takes the token, and keeps it in a cookie that script cannot read.
+pub(super) async fn sign_in(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+    let response = either(signed_in(&request, &mut payload, &shared).await);
+    body::closing(response, payload)
+}
+
+async fn signed_in(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    shared: &Shared,
+) -> Result<HttpResponse, HttpResponse> {
+    access::own_origin(request)?;
+    let mut share = shared.graphql_budget.share();
+    let form = body::read(request.headers(), payload, FORM, &mut share).await?;
+    let form = Params::parse(&String::from_utf8_lossy(&form));
+    let token = form.get("token").unwrap_or_default().trim();
+    if shared.tokens.check(token).is_none() {
+        return Ok(html(console::sign_in(form.with("token", None), true)));
+    }
+    let mut response = see_other(next(form.get("next")));
+    set_cookie(&mut response, cookie(request, token));
+    Ok(response)
+}
+
+/// Forgets the token.
+pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let response = match access::own_origin(&request) {
+        Ok(()) => {
+            let mut gone = cookie(&request, "");
+            gone.make_removal();
+            let mut response = see_other("/sign-in");
+            set_cookie(&mut response, gone);
+            response
+        }
+        Err(refusal) => refusal,
+    };
+    body::closing(response, payload)
+}
+
+/// Beyond this machine a token is sent over TLS only.
+fn cookie<'a>(request: &HttpRequest, token: &'a str) -> Cookie<'a> {
+    Cookie::build(COOKIE, token)
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(!access::host_is_local(request))
+        .finish()
+}
+
+fn set_cookie(response: &mut HttpResponse, cookie: Cookie<'_>) {
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        response.headers_mut().append(actix_web::http::header::SET_COOKIE, value);
+    }
+}
+
+/// Tells an open page that there is news, at most once a second: it asks for itself again. Nothing else is sent, and
+/// of an app that the reader may not see not even that.
+pub(super) async fn live(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
+    either(follow(&request, &shared))
+}
+
+fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpResponse, HttpResponse> {
+    let access = access_of(request, shared)?;
+    let seat = Seat::take(shared)?;
+    let (sender, receiver) = mpsc::channel(1);
+    let shared = shared.clone();
+    actix_web::rt::spawn(async move {
+        let _seat = seat;
+        let mut waker = Waker::new(&shared);
+        let mut told = None;
+        loop {
+            waker.mark();
+            let newest = match access.is_of_all_apps() {
+                true => Some(shared.writer.seq().borrow().to_string()),
+                false => shared.console.newest(access.caller(None)).await,
+            };
+            if !access.is_still_valid() {
+                return;
+            }
+            if newest != told {
+                let seq = newest.clone().unwrap_or_default();
+                if !send(&sender, format!("id: {seq}\ndata: {seq}\n\n")).await {
+                    return;
+                }
+                told = newest;
+            }
+            tokio::time::sleep(NEWS).await;
+            loop {
+                match tokio::time::timeout(KEEP_ALIVE / 5, waker.rest(true, false)).await {
+                    _ if !access.is_still_valid() => return,
+                    Ok(true) => break,
+                    Ok(false) => return,
+                    Err(_) if send(&sender, ": still here\n\n".to_owned()).await => {}
+                    Err(_) => return,
+                }
+            }
+        }
+    });
+    Ok(super::changes::stream(receiver))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next;
+
+    #[test]
+    fn one_is_sent_on_to_our_own_pages_only() {
+        assert_eq!(next(Some("/group?guid=g")), "/group?guid=g");
+        for elsewhere in [None, Some(""), Some("//evil.example"), Some("/\\evil.example"), Some("https://evil.example"), Some("/a\r\nb")] {
+            assert_eq!(next(elsewhere), "/", "{elsewhere:?}");
+        }
+    }
+}
