@@ -87,14 +87,17 @@ fn pages_of_the_origins_configured_may_ask_and_no_others() {
     let server = TestServer::with("cors_origins = [\"https://app.example.com\"]");
     let (_, token, _) = server.run(&["token", "create", "--name", "page"]);
     let bearer = format!("Bearer {}", token.trim());
-    let asks = |origin: &str| {
+    let asks_of = |path: &str, origin: &str| {
         let method = ("Access-Control-Request-Method", "POST");
-        server.request("OPTIONS", "/graphql", &[("Origin", origin), method], b"")
+        server.request("OPTIONS", path, &[("Origin", origin), method], b"")
     };
+    let asks = |origin: &str| asks_of("/graphql", origin);
     let preflight = asks("https://app.example.com");
     assert_eq!(preflight.status, 204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some("https://app.example.com"));
-    assert_eq!(preflight.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, POST"));
+    let feed = asks_of("/changes", "https://app.example.com");
+    assert_eq!(feed.header("access-control-allow-methods"), Some("GET"));
     assert!(preflight.header("access-control-allow-headers").unwrap().contains("authorization"));
     let answers = |origin: &str, bearer: &str| {
         server.post("/graphql", &[JSON, ("Origin", origin), ("Authorization", bearer)], USERS)

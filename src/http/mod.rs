@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod changes;
 mod cors;
+mod graphiql;
 mod graphql;
 mod health;
 mod metrics;
@@ -26,11 +27,12 @@ use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, Error, HttpResponse, web};
+use actix_web::{App, Error, HttpResponse, guard, web};
 use auth::Credentials;
 use body::Budget;
+use graphiql::Graphiql;
 use metrics::Metrics;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -45,6 +47,7 @@ struct Shared {
     writer: Writer,
     api: Api,
     documents: Documents,
+    graphiql: Graphiql,
     tokens: Tokens,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
@@ -65,6 +68,7 @@ impl Shared {
         writer: Writer,
         api: Api,
         documents: Documents,
+        graphiql: Graphiql,
         tokens: Tokens,
         failed: Arc<AtomicBool>,
     ) -> Self {
@@ -77,6 +81,7 @@ impl Shared {
             writer,
             api,
             documents,
+            graphiql,
             tokens,
             failed,
             stopping: watch::Sender::new(false),
@@ -123,14 +128,18 @@ fn app(
         .service(
             web::resource("/graphql")
                 .route(web::post().to(graphql::post))
+                .route(web::get().guard(guard::fn_guard(graphiql::is_wanted)).to(graphiql::page))
                 .route(web::get().to(websocket::get))
-                .route(web::method(Method::OPTIONS).to(cors::preflight))
-                .default_service(only("POST")),
+                .route(cors::preflight("GET, POST"))
+                .default_service(only("GET, POST")),
         )
+        .service(read_only("/graphql/graphiql.js").route(web::route().to(graphiql::script)))
+        .service(read_only("/graphql/graphiql.css").route(web::route().to(graphiql::style)))
+        .service(read_only("/graphql/assets/{name}").route(web::route().to(graphiql::asset)))
         .service(
             web::resource("/changes")
                 .route(web::get().to(changes::get))
-                .route(web::method(Method::OPTIONS).to(cors::preflight))
+                .route(cors::preflight("GET"))
                 .default_service(only("GET")),
         )
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
@@ -147,7 +156,7 @@ fn only(allowed: &'static str) -> actix_web::Route {
 
 /// A resource for GET and HEAD: whatever has another method is answered before the route that follows.
 fn read_only(path: &str) -> actix_web::Resource {
-    let other = actix_web::guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
+    let other = guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
     web::resource(path).route(only("GET, HEAD").guard(other))
 }
 

@@ -60,7 +60,7 @@ async fn upgrade(
         Err(refusal) => return Err(refusal),
     };
     if !request.headers().contains_key(UPGRADE) {
-        return Err(problem::method_not_allowed("POST"));
+        return Err(problem::method_not_allowed("GET, POST"));
     }
     let offered = request.headers().get_all("Sec-WebSocket-Protocol").filter_map(|value| value.to_str().ok());
     if !offered.flat_map(|names| names.split(',')).any(|name| name.trim() == PROTOCOL) {
