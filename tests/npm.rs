@@ -97,3 +97,11 @@ fn only_the_five_files_are_served_from_the_folder_and_for_ever() {
         }
     }
 }
+
+#[test]
+fn a_subscriber_cut_off_a_hundred_times_misses_nothing_and_hears_nothing_twice() {
+    if can_run("graphql-ws", false) {
+        let out = node("resume.mjs", &[&url(&TestServer::start())]);
+        writeln!(std::io::stderr(), "graphql-ws: {}", out.trim().replace('\n', ", ")).unwrap();
+    }
+}
