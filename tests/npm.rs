@@ -105,3 +105,10 @@ fn a_subscriber_cut_off_a_hundred_times_misses_nothing_and_hears_nothing_twice()
         writeln!(std::io::stderr(), "graphql-ws: {}", out.trim().replace('\n', ", ")).unwrap();
     }
 }
+
+#[test]
+fn code_generators_of_apollo_and_relay_read_the_schema_without_a_complaint() {
+    if can_run("code generators", false) {
+        node("generate.mjs", &[concat!(env!("CARGO_MANIFEST_DIR"), "/schema/schema.graphql")]);
+    }
+}
