@@ -69,10 +69,14 @@ fn the_limits_of_a_request_are_settings() {
     assert_eq!(code(&ask("{a:apps{appId} b:apps{appId}}")), "TOO_COMPLEX");
     let page = ask("{users(first:3){nodes{uid}}}");
     assert!(page.body.contains("from 0 to 2") && code(&page) == "BAD_INPUT", "{}", page.body);
-    let dear = ask("{users(first:2){nodes{uid}} blocks{nodes{since sinceFrom}}}");
+    let cost = |query: &str| ask(query).json()["extensions"]["chatfold"]["cost"].as_u64().unwrap();
+    let told = cost("{blocks(first:2){nodes{since sinceFrom}}}");
+    assert_eq!(cost("{blocks{nodes{since sinceFrom}}}"), told, "a page that is not told is no longer than one may be");
+    assert_eq!(cost("{blocks(first:1){nodes{since sinceFrom}}}"), told.div_ceil(2));
+    let dear = ask("{apps{activity(after:\"2026-01-01T00:00:00Z\",before:\"2026-01-02T00:00:00Z\"){exact}}}");
     assert_eq!(code(&dear), "TOO_COMPLEX");
     assert_eq!(dear.json()["extensions"]["chatfold"]["maxCost"], 100);
-    assert!(dear.body.contains("the query costs 1"), "{}", dear.body);
+    assert!(dear.body.contains("the query costs 2"), "{}", dear.body);
     for schema in ["{__schema{queryType{name}}}", "{__type(name:\"User\"){name}}"] {
         assert_eq!(code(&ask(schema)), "FORBIDDEN");
     }

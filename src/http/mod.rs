@@ -14,6 +14,7 @@ mod health;
 mod metrics;
 mod problem;
 mod rebuilds;
+mod seats;
 mod server;
 mod tokens;
 mod webhook;
@@ -34,7 +35,8 @@ use auth::Credentials;
 use body::Budget;
 use graphiql::Graphiql;
 use metrics::Metrics;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use seats::Seats;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokens::Tokens;
 use tokio::sync::watch;
@@ -58,8 +60,8 @@ struct Shared {
     failed: Arc<AtomicBool>,
     /// Becomes true when the server stops: what lives long ends.
     stopping: watch::Sender<bool>,
-    /// Subscribers now connected, by websocket or by events.
-    subscribers: AtomicUsize,
+    /// Of subscribers now connected, by websocket or by events.
+    seats: Seats,
 }
 
 impl Shared {
@@ -85,7 +87,7 @@ impl Shared {
             tokens,
             failed,
             stopping: watch::Sender::new(false),
-            subscribers: AtomicUsize::new(0),
+            seats: Seats::default(),
         }
     }
 
