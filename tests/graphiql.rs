@@ -34,7 +34,7 @@ fn the_page_may_run_its_own_files_only_and_be_framed_by_none() {
             "connect-src" => assert_eq!(what, "'self'"),
             "img-src" | "font-src" => assert_eq!(what, "data:", "{rule}"),
             "script-src" => {
-                assert!(what.starts_with("'self' https://unpkg.com/react@18.3.1/") && !what.contains("unsafe"))
+                assert!(what.starts_with("'self' https://unpkg.com/react@18.3.1/") && !what.contains("unsafe"));
             }
             "style-src" => assert!(what.starts_with("'self' 'unsafe-inline' https://unpkg.com/graphiql@4.1.2/")),
             other => panic!("{other}"),
