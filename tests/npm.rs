@@ -23,9 +23,13 @@ fn can_run(test: &str, with_browser: bool) -> bool {
         () => return true,
     };
     assert!(std::env::var("CHATFOLD_NPM").as_deref() != Ok("required"), "{test}: {missing}");
-    // Past the capture of a test that passes.
-    writeln!(std::io::stderr(), "SKIPPED {test}: {missing}").unwrap();
+    say(&format!("SKIPPED {test}: {missing}"));
     false
+}
+
+/// Past the capture of what a test that passes prints.
+fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Runs a script to its end; its output.
@@ -102,7 +106,7 @@ fn only_the_five_files_are_served_from_the_folder_and_for_ever() {
 fn a_subscriber_cut_off_a_hundred_times_misses_nothing_and_hears_nothing_twice() {
     if can_run("graphql-ws", false) {
         let out = node("resume.mjs", &[&url(&TestServer::start())]);
-        writeln!(std::io::stderr(), "graphql-ws: {}", out.trim().replace('\n', ", ")).unwrap();
+        say(&format!("graphql-ws: {}", out.trim().replace('\n', ", ")));
     }
 }
 
