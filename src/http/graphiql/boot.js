@@ -4,7 +4,7 @@
 
 (() => {
   const KEY = 'chatfold.token';
-  const SAMPLE = `# The apps of this file, and its newest messages.
+  const SAMPLE = `# The apps of this file. The panes at the left document what else can be asked.
 {
   apps {
     appId
@@ -92,7 +92,8 @@
     event.preventDefault();
     const token = field.value.trim();
     field.value = '';
-    token ? sessionStorage.setItem(KEY, token) : sessionStorage.removeItem(KEY);
+    if (token) sessionStorage.setItem(KEY, token);
+    else sessionStorage.removeItem(KEY);
     tell();
     show();
   });
