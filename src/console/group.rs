@@ -108,7 +108,8 @@ impl Show for GroupPage {
         let start = told(&group.oldest).unwrap_or(now).min(now);
         let bars = Bars { start, end: now };
         // The change at the instant itself is among those that follow: the next one is later.
-        let next = group.next.nodes.iter().rev().find(|it| as_of.is_some_and(|as_of| Time::parse(&it.at) > Some(as_of)));
+        let next =
+            group.next.nodes.iter().rev().find(|it| as_of.is_some_and(|as_of| Time::parse(&it.at) > Some(as_of)));
         let next = next.map(|it| it.at.clone());
         let previous = group.previous.nodes.first().map(|it| it.at.clone());
         let members = group.members.take();

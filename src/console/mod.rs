@@ -12,7 +12,6 @@ mod page;
 mod params;
 mod view;
 
-
 mod group;
 mod groups;
 mod overview;

@@ -42,5 +42,6 @@ mod user;
 pub use change::{ChangeFilter, Position};
 pub use context::Caller;
 pub use documents::{Documents, Persisted};
+pub use error::Code;
 pub use limits::Limits;
-pub use run::{Api, Changes, sdl};
+pub use run::{Api, Changes, Ended, sdl};

@@ -14,7 +14,7 @@ use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{EmptyMutation, Request, Response, Schema, ServerError, value};
+use async_graphql::{EmptyMutation, Error, Request, Response, Schema, ServerError, value};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ fn schema(limits: &Limits) -> Chatfold {
     let schema = Schema::build(Query, EmptyMutation, Subscription)
         .limit_depth(limits.depth.max(INTROSPECTION_DEPTH) as usize)
         .limit_directives(limits.directives)
-        .extension(Cost { most: limits.complexity })
+        .extension(Cost { most: limits.complexity, page: limits.page })
         .disable_suggestions();
     let schema = if limits.introspection { schema } else { schema.disable_introspection() };
     schema.finish()
@@ -108,18 +108,15 @@ impl Api {
         filter: ChangeFilter,
         caller: Caller,
         position: Arc<Position>,
-    ) -> Changes<(i64, String)> {
+    ) -> Changes<(i64, String), Ended> {
         let inner = Arc::clone(&self.inner);
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
         let read = move || inner.next_events(app_id, &filter, caller, &position, gone);
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the change feed panicked");
-            Changes {
-                items: Vec::new(),
-                seen: 0,
-                error: Some("the feed failed: the server's log has the cause".into()),
-            }
+            let message = "the feed failed: the server's log has the cause".into();
+            Changes { items: Vec::new(), seen: 0, error: Some(Ended { code: Code::Internal, message }) }
         })
     }
 
@@ -205,15 +202,21 @@ struct Shown {
 }
 
 /// One batch of the change feed.
-pub struct Changes<T> {
+pub struct Changes<T, E = String> {
     pub items: Vec<T>,
     /// The log position of the snapshot that was read.
     pub seen: i64,
     /// Why it ends; nothing follows.
-    pub error: Option<String>,
+    pub error: Option<E>,
 }
 
-impl<T> Changes<T> {
+/// Why `GET /changes` ends.
+pub struct Ended {
+    pub code: Code,
+    pub message: String,
+}
+
+impl<T, E> Changes<T, E> {
     /// No connection is free: the same position is read again a little later.
     fn not_now(error: ReadError) -> Result<Self, ServerError> {
         if error == ReadError::Busy {
@@ -282,11 +285,14 @@ impl Inner {
         caller: Caller,
         position: &Position,
         gone: Arc<AtomicBool>,
-    ) -> Changes<(i64, String)> {
-        let failed = |message: String| Changes { items: Vec::new(), seen: 0, error: Some(message) };
+    ) -> Changes<(i64, String), Ended> {
+        let failed = |error: Error| {
+            let ended = Ended { code: Code::of(&error), message: error.message };
+            Changes { items: Vec::new(), seen: 0, error: Some(ended) }
+        };
         let (asking, _) = match self.asking(caller, gone) {
             Ok(opened) => opened,
-            Err(error) => return Changes::not_now(error).unwrap_or_else(|error| failed(error.message)),
+            Err(error) => return Changes::not_now(error).unwrap_or_else(|_| failed(error.into())),
         };
         let next = asking.app(app_id).and_then(|app| {
             let changes = change::next(&asking, &app, position, None, filter)?;
@@ -294,7 +300,7 @@ impl Inner {
         });
         match next {
             Ok(items) => Changes { items, seen: asking.snapshot.seq(), error: None },
-            Err(error) => failed(error.message),
+            Err(error) => failed(error),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The cookie is `SameSite=Strict` and opens nothing but pages to read; the API takes tokens in a header only, so no page
 //! of another origin can ask it on a reader's behalf.
 
-use super::changes::{KEEP_ALIVE, Seat, Waker, send};
+use super::changes::{KEEP_ALIVE, Waker, send};
+use super::seats::Seat;
 use super::tokens::Access;
 use super::{Shared, access, body, either, problem};
 use crate::console::{self, Params, Rendered};
@@ -53,7 +54,8 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
     let caller = access.caller(shared.config.default_app.clone());
     let mut answer = shared.console.execute(asked, caller.clone()).await;
     if console::must_choose(&answer) {
-        answer["data"] = shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
+        answer["data"] =
+            shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
     }
     if !access.is_still_valid() {
         return see_other(&sign_in_href(&request));
@@ -110,7 +112,11 @@ pub(super) async fn sign_in_form(request: HttpRequest, shared: web::Data<Shared>
 }
 
 /// Takes the token, and keeps it in a cookie that script cannot read.
-pub(super) async fn sign_in(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+pub(super) async fn sign_in(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
     let response = either(signed_in(&request, &mut payload, &shared).await);
     body::closing(response, payload)
 }
@@ -172,7 +178,7 @@ pub(super) async fn live(request: HttpRequest, shared: web::Data<Shared>) -> Htt
 
 fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpResponse, HttpResponse> {
     let access = access_of(request, shared)?;
-    let seat = Seat::take(shared)?;
+    let seat = Seat::take_for(shared, &access)?;
     let (sender, receiver) = mpsc::channel(1);
     let shared = shared.clone();
     actix_web::rt::spawn(async move {
@@ -217,7 +223,14 @@ mod tests {
     #[test]
     fn one_is_sent_on_to_our_own_pages_only() {
         assert_eq!(next(Some("/group?guid=g")), "/group?guid=g");
-        for elsewhere in [None, Some(""), Some("//evil.example"), Some("/\\evil.example"), Some("https://evil.example"), Some("/a\r\nb")] {
+        for elsewhere in [
+            None,
+            Some(""),
+            Some("//evil.example"),
+            Some("/\\evil.example"),
+            Some("https://evil.example"),
+            Some("/a\r\nb"),
+        ] {
             assert_eq!(next(elsewhere), "/", "{elsewhere:?}");
         }
     }

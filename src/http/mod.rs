@@ -9,11 +9,13 @@ mod body;
 mod changes;
 mod console;
 mod cors;
+mod graphiql;
 mod graphql;
 mod health;
 mod metrics;
 mod problem;
 mod rebuilds;
+mod seats;
 mod server;
 mod tokens;
 mod webhook;
@@ -27,13 +29,15 @@ use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, Error, HttpResponse, web};
+use actix_web::{App, Error, HttpResponse, guard, web};
 use auth::Credentials;
 use body::Budget;
+use graphiql::Graphiql;
 use metrics::Metrics;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use seats::Seats;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokens::Tokens;
 use tokio::sync::watch;
@@ -48,6 +52,7 @@ struct Shared {
     /// The same for the console's pages, with readers of its own.
     console: Api,
     documents: Documents,
+    graphiql: Graphiql,
     tokens: Tokens,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
@@ -58,8 +63,8 @@ struct Shared {
     failed: Arc<AtomicBool>,
     /// Becomes true when the server stops: what lives long ends.
     stopping: watch::Sender<bool>,
-    /// Subscribers now connected, by websocket or by events.
-    subscribers: AtomicUsize,
+    /// Of subscribers now connected, by websocket or by events.
+    seats: Seats,
 }
 
 impl Shared {
@@ -68,6 +73,7 @@ impl Shared {
         writer: Writer,
         (api, console): (Api, Api),
         documents: Documents,
+        graphiql: Graphiql,
         tokens: Tokens,
         failed: Arc<AtomicBool>,
     ) -> Self {
@@ -81,10 +87,11 @@ impl Shared {
             api,
             console,
             documents,
+            graphiql,
             tokens,
             failed,
             stopping: watch::Sender::new(false),
-            subscribers: AtomicUsize::new(0),
+            seats: Seats::default(),
         }
     }
 
@@ -127,14 +134,18 @@ fn app(
         .service(
             web::resource("/graphql")
                 .route(web::post().to(graphql::post))
+                .route(web::get().guard(guard::fn_guard(graphiql::is_wanted)).to(graphiql::page))
                 .route(web::get().to(websocket::get))
-                .route(web::method(Method::OPTIONS).to(cors::preflight))
-                .default_service(only("POST")),
+                .route(cors::preflight("GET, POST"))
+                .default_service(only("GET, POST")),
         )
+        .service(read_only("/graphql/graphiql.js").route(web::route().to(graphiql::script)))
+        .service(read_only("/graphql/graphiql.css").route(web::route().to(graphiql::style)))
+        .service(read_only("/graphql/assets/{name}").route(web::route().to(graphiql::asset)))
         .service(
             web::resource("/changes")
                 .route(web::get().to(changes::get))
-                .route(web::method(Method::OPTIONS).to(cors::preflight))
+                .route(cors::preflight("GET"))
                 .default_service(only("GET")),
         )
         .service(read_only("/assets/{name}").route(web::route().to(console::asset)))
@@ -161,7 +172,7 @@ fn only(allowed: &'static str) -> actix_web::Route {
 
 /// A resource for GET and HEAD: whatever has another method is answered before the route that follows.
 fn read_only(path: &str) -> actix_web::Resource {
-    let other = actix_web::guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
+    let other = guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
     web::resource(path).route(only("GET, HEAD").guard(other))
 }
 

@@ -1,6 +1,7 @@
 //! The life of the server: lock, file, writer, address, signals, end.
 
 use super::auth::Credentials;
+use super::graphiql::Graphiql;
 use super::rebuilds::Rebuilds;
 use super::tokens::Tokens;
 use super::{Shared, app};
@@ -29,15 +30,21 @@ const DRAIN_SECONDS: u64 = 3;
 pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     config.check_serve()?;
     let documents = Documents::open(config.allow_list.as_deref()).map_err(ConfigError)?;
+    let graphiql = Graphiql::open(config.graphiql_dir.as_deref()).map_err(ConfigError)?;
     // First of all, so that nothing below meets another server's open file.
     let _lock = Lock::acquire(&config.db)?;
     // Bound before the file is opened: who connects meanwhile waits instead of being turned away.
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("cannot listen on {} (choose another address with --listen)", config.listen))?;
-    actix_web::rt::System::new().block_on(run(config, documents, listener))
+    actix_web::rt::System::new().block_on(run(config, documents, graphiql, listener))
 }
 
-async fn run(config: Config, documents: Documents, listener: TcpListener) -> anyhow::Result<ExitCode> {
+async fn run(
+    config: Config,
+    documents: Documents,
+    graphiql: Graphiql,
+    listener: TcpListener,
+) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -63,7 +70,8 @@ async fn run(config: Config, documents: Documents, listener: TcpListener) -> any
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let (workers, file) = (config.workers, config.db.clone());
-    let shared = web::Data::new(Shared::new(config, writer.clone(), (api, console), documents, tokens, failed));
+    let apis = (api, console);
+    let shared = web::Data::new(Shared::new(config, writer.clone(), apis, documents, graphiql, tokens, failed));
     let served = shared.clone();
     let server = HttpServer::new(move || app(served.clone()))
         .workers(workers)

@@ -119,6 +119,11 @@ impl Access {
         }
     }
 
+    /// Id of the token it is of; `None` where none was needed.
+    pub fn token(&self) -> Option<i64> {
+        self.token
+    }
+
     /// Whether it is about the whole file.
     pub fn is_of_all_apps(&self) -> bool {
         self.apps.is_none()

@@ -60,7 +60,8 @@ fn pages_meet_end_to_end() {
     }
 }
 
-fn full() -> File {
+/// Some of every kind of node.
+pub(super) fn full() -> File {
     let file = File::new();
     file.app("app");
     for (index, guid) in ["g1", "g2", "g3"].into_iter().enumerate() {

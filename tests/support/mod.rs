@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod faulty;
+pub mod feed;
 pub mod load;
 
 use std::io::{BufRead, BufReader, Read, Write};
