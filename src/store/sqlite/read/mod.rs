@@ -20,6 +20,7 @@ pub mod message_list;
 pub mod message_parts;
 pub mod message_search;
 pub mod presence;
+pub mod responses;
 pub mod search;
 pub mod snapshot;
 pub mod user;

@@ -12,6 +12,7 @@ use super::list::EXAMINED;
 use super::membership::{Members, Memberships};
 use super::membership_change::MembershipChanges;
 use super::message_list::Messages;
+use super::responses;
 use super::search::Search;
 use super::user::Users;
 use super::{List, Range};
@@ -205,6 +206,33 @@ fn days_cost_what_they_hold() {
         let span = Span { app: "app", conversation, starts: vec![1, 9], until: STORY.into() };
         let found = activity::count(conn, &span).unwrap();
         assert!(found.exact && found.days[1].messages > 50 && found.days[1].reactions > 50, "{found:?}");
+        conn.flush_prepared_statement_cache();
+        SPENT.take().into_values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    };
+    let (small, large) = (file(&dir, STORY), file(&dir, 10 * STORY));
+    for conversation in [None, Some("group_g")] {
+        let (few, many) = (spent(&small, conversation), spent(&large, conversation));
+        assert!(many.0 <= few.0 + 100 && many.1 == 0, "{conversation:?}: {few:?}, then {many:?}");
+    }
+}
+
+#[test]
+fn waiting_costs_what_was_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let roles = ["r".to_owned()];
+    let spent = |conn: &Connection, conversation| {
+        conn.flush_prepared_statement_cache();
+        SPENT.take();
+        let span = responses::Span {
+            app: "app",
+            conversation,
+            starts: vec![1, 9],
+            until: STORY.into(),
+            roles: &roles,
+            tags: &[],
+        };
+        let found = responses::count(conn, &span).unwrap();
+        assert!(found.exact, "{found:?}");
         conn.flush_prepared_statement_cache();
         SPENT.take().into_values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     };
