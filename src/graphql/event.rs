@@ -121,6 +121,7 @@ impl Event {
         let list = Events {
             app: app.to_string(),
             triggers: filter.triggers,
+            message: filter.message_id,
             outcomes: filter
                 .outcomes
                 .map(|all| all.into_iter().map(|outcome| ids::Outcome::from(outcome).as_str()).collect()),

@@ -224,6 +224,7 @@ impl User {
             roles: filter.roles,
             online: filter.online,
             last_seen_after: filter.last_seen_after.map(|at| at.0.0),
+            online_after: filter.online_after.map(|at| at.0.0),
             name_contains: name_part(filter.name_contains)?,
         };
         Page::read(ctx, app, list, paging).map(UserConnection)

@@ -18,6 +18,10 @@ fn file() -> File {
     file.sql(&format!(
         "UPDATE messages SET text = '{MARK}', data = '{json}', metadata = '{json}', attachments = '{attachments}';
          UPDATE users SET metadata = '{json}'; UPDATE groups SET metadata = '{json}';
+         INSERT INTO events (seq, app_id, trigger, received_at, occurred_at, occurred_from, fingerprint, last_received_at, outcome,
+             has_secret, body)
+         VALUES (3, 'app', 'message_sent', 1, 1, 'told', x'', 1, 'applied', 0, '{{\"data\":{{\"message\":{{\"id\":\"1\",\"data\":{{\"text\":\"{MARK}\"}}}}}}}}');
+         INSERT INTO event_refs VALUES ('app', 'message', '1', 3);
          INSERT INTO message_edits VALUES ('app', '1', 9, x'00', '{MARK}', NULL);
          INSERT INTO moderation (app_id, message_id, status, failed_at, failure, registers) VALUES ('app', '1', 'approved', 9, '{MARK}', x'');
          INSERT INTO call_sessions (app_id, session_key, kind, anchor, session_id, order_at, news_at) VALUES ('app', 's:1', 'call', 9, '1', 9, 9);
@@ -31,7 +35,7 @@ fn of(scope: TokenScope) -> Caller {
     Caller { scope, ..Caller::default() }
 }
 
-const ALL: &str = "{messages{nodes{messageId text data metadata attachments{name extension mimeType size url} attachmentsCount edits{text editedAt} moderation{status failure}}}
+const ALL: &str = "{messages{nodes{messageId text originalText data metadata attachments{name extension mimeType size url} attachmentsCount edits{text editedAt} moderation{status failure}}}
     users{nodes{name metadata}} groups{nodes{name metadata}} callSession(sessionId:\"1\"){recordings{url durationSeconds} transcripts{transcriptId url}}}";
 
 #[test]

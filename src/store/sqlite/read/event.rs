@@ -90,6 +90,7 @@ fn seqs(keys: impl Iterator<Item = i64>) -> String {
 pub struct Events {
     pub app: String,
     pub triggers: Option<Vec<String>>,
+    pub message: Option<String>,
     pub outcomes: Option<Vec<&'static str>>,
     pub received_after: Option<i64>,
     pub received_before: Option<i64>,
@@ -111,6 +112,9 @@ const TRIGGER: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
     of "events WHERE app_id = :app AND trigger = :trigger AND seq > :after_seq");
 const OUTCOME: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
     of "events WHERE app_id = :app AND outcome = :outcome AND outcome <> 'applied' AND seq > :after_seq");
+const MESSAGE: Scan = scan!("i", by ["r.seq"] from ":k1", matching matching!(),
+    of "event_refs r CROSS JOIN events e ON e.seq = r.seq
+        WHERE r.app_id = :app AND r.kind = 'message' AND r.key = :message AND r.seq > :after_seq");
 
 impl List for Events {
     fn name(&self) -> &'static str {
@@ -131,6 +135,7 @@ impl List for Events {
         let trigger = self.triggers.as_deref().and_then(|all| if let [one] = all { Some(one) } else { None });
         let outcome = self.outcomes.as_deref().and_then(|all| if let [one] = all { Some(*one) } else { None });
         let scan = match (trigger, outcome) {
+            _ if self.message.is_some() => &MESSAGE,
             (_, Some(outcome)) if outcome != Outcome::Applied.as_str() => &OUTCOME,
             (Some(_), _) => &TRIGGER,
             _ => &ALL,
@@ -146,6 +151,7 @@ impl List for Events {
             (":triggers", &triggers),
             (":outcomes", &outcomes),
             (":trigger", &trigger),
+            (":message", &self.message),
             (":outcome", &outcome),
             (":after", &self.received_after),
             (":before", &self.received_before),

@@ -22,6 +22,10 @@ pub struct Messages {
     pub types: Option<Vec<String>>,
     pub has_attachments: Option<bool>,
     pub statuses: Option<Vec<String>>,
+    /// A person gave the verdict.
+    pub reviewed: Option<bool>,
+    /// A key of the metadata, and its value.
+    pub metadata: Option<(String, Option<String>)>,
     /// Sent at or after.
     pub low: Option<i64>,
     /// Sent before.
@@ -50,6 +54,12 @@ macro_rules! matching {
          AND (:statuses IS NULL OR EXISTS (
              SELECT 1 FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id
              AND x.status IN (SELECT value FROM json_each(:statuses))))
+         AND (:reviewed IS NULL OR :reviewed = coalesce((
+             SELECT x.reviewed FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id), 0))
+         AND (:key IS NULL OR (NOT m.deleted AND EXISTS (
+             SELECT 1 FROM json_each(iif(json_valid(m.metadata), m.metadata, '{}')) x
+             WHERE x.key = :key AND (:value IS NULL OR :value =
+                 CASE WHEN x.type IN ('true', 'false') THEN x.type ELSE CAST(x.value AS TEXT) END))))
          AND (:unanswered IS NULL OR :unanswered = NOT CASE WHEN m.parent_id IS NULL
              THEN EXISTS (
                  SELECT 1 FROM messages x
@@ -132,6 +142,7 @@ impl List for Messages {
         let categories = self.categories.as_ref().map(json);
         let types = self.types.as_ref().map(json);
         let statuses = self.statuses.as_ref().map(json);
+        let (key, value) = self.metadata.as_ref().map(|(key, value)| (key, value.as_ref())).unzip();
         let low = self.low.unwrap_or(i64::MIN);
         let high = self.high.unwrap_or(i64::MAX);
         let limit = EXAMINED as i64 + 1;
@@ -150,6 +161,9 @@ impl List for Messages {
             (":types", &types),
             (":attachments", &self.has_attachments),
             (":statuses", &statuses),
+            (":reviewed", &self.reviewed),
+            (":key", &key),
+            (":value", &value.flatten()),
             (":deleted", &self.deleted),
             (":blocked", &self.blocked),
             (":low", &low),

@@ -11,6 +11,7 @@ pub mod call_totals;
 pub mod change;
 pub mod conversation;
 pub mod event;
+pub mod first_text;
 pub mod group;
 pub mod list;
 pub mod membership;

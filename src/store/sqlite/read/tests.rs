@@ -74,8 +74,10 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          INSERT INTO message_search (rowid, text) SELECT 17592186044416 + i, 'hello' FROM n;
          INSERT INTO blocks SELECT 'app', 'a', 'u' || i, i, 'told', 1, '' FROM n;
          INSERT INTO blocks SELECT 'app', 'u' || i, 'a', i, 'told', 1, '' FROM n;
-         INSERT INTO call_sessions (app_id, session_key, kind, anchor, initiator_uid, status, order_at, news_at)
-         SELECT 'app', 's:' || i, 'call', i, 'a', 'ended', i, i FROM n;"
+         INSERT INTO call_sessions (app_id, session_key, kind, anchor, initiator_uid, receiver_type, receiver_id, status, order_at, news_at)
+         SELECT 'app', 's:' || i, 'call', i, 'a', 'group', 'g', 'ended', i, i FROM n;
+         INSERT INTO event_refs SELECT 'app', 'message', 'm', i FROM n;
+         UPDATE messages SET metadata = '{{\"k\":\"v\"}}';"
     ))
     .unwrap();
     conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
@@ -128,6 +130,7 @@ fn lists() -> Vec<Box<dyn List>> {
         Box::new(Messages { conversation: some("group_h"), mention: some("k"), unanswered: Some(true), ..messages() }),
         Box::new(Messages { sender: some("k"), unread_by: some("x"), conversation: some("group_i"), ..messages() }),
         Box::new(Messages { conversation: some("group_g"), mention: some("m"), tag: some("t"), ..messages() }),
+        Box::new(Messages { reviewed: Some(false), metadata: Some(("k".into(), some("v"))), ..messages() }),
         Box::new(Messages { low: Some(2), high: Some(STORY.into()), ..messages() }),
         Box::new(Messages { search: search("hello"), ..messages() }),
         Box::new(Messages { search: search("hel*"), low: Some(2), ..messages() }),
@@ -144,14 +147,17 @@ fn lists() -> Vec<Box<dyn List>> {
         Box::new(MembershipChanges { app: app(), guid: "g".into(), uid: None }),
         Box::new(Users { app: app(), ..Users::default() }),
         Box::new(Users { app: app(), online: Some(true), ..Users::default() }),
+        Box::new(Users { app: app(), online_after: Some(1), ..Users::default() }),
         Box::new(Users { app: app(), last_seen_after: Some(0), name_contains: some("ame"), ..Users::default() }),
         Box::new(Conversations { app: app(), uid: None, types: None }),
         Box::new(Blocks { app: app(), blocker: None, blocked: None }),
         Box::new(Blocks { app: app(), blocker: some("a"), blocked: None }),
         Box::new(Blocks { app: app(), blocker: None, blocked: some("a") }),
         Box::new(Calls { app: app(), ..Calls::default() }),
+        Box::new(Calls { app: app(), guid: some("g"), ..Calls::default() }),
         Box::new(Calls { app: app(), uid: some("a"), statuses: Some(vec!["ended"]), ..Calls::default() }),
         Box::new(Events { app: app(), ..Events::default() }),
+        Box::new(Events { app: app(), message: some("m"), ..Events::default() }),
         Box::new(Events { app: app(), triggers: Some(vec!["t".into()]), ..Events::default() }),
         Box::new(Events { app: app(), outcomes: Some(vec!["ignored"]), ..Events::default() }),
     ]
