@@ -70,8 +70,9 @@ fn content_shows_what_was_said_and_admin_the_bodies_of_events() {
     let api = file.api();
     let answer = ask_as(&api, ALL, of(TokenScope::Content));
     assert!(answer.get("errors").is_none(), "{answer:#}");
-    // Two messages of a text, data, metadata and four texts of an attachment; edit, failure, person, group, two URLs.
-    assert_eq!(answer.to_string().matches(MARK).count(), 2 * 7 + 6);
+    // Two messages of a text, data, metadata and four texts of an attachment; a first text, edit, failure, person, group,
+    // two URLs.
+    assert_eq!(answer.to_string().matches(MARK).count(), 2 * 7 + 7);
     let bodies = "{events{nodes{seq trigger body bodyError}}}";
     for scope in [TokenScope::Metadata, TokenScope::Content] {
         let answer = ask_as(&api, bodies, of(scope));
