@@ -9,13 +9,13 @@ use super::conversation::Conversations;
 use super::event::Events;
 use super::group::{Groups, Order};
 use super::list::EXAMINED;
-use super::membership::{Members, Memberships};
+use super::membership::{Members, MembershipKey, Memberships};
 use super::membership_change::MembershipChanges;
 use super::message_list::Messages;
 use super::responses;
 use super::search::Search;
 use super::user::Users;
-use super::{List, Range};
+use super::{List, Lookup, Range};
 use crate::store::sqlite::open_writer;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, StatementStatus};
@@ -246,6 +246,45 @@ fn waiting_costs_what_was_said() {
     for conversation in [None, Some("group_g")] {
         let (few, many) = (spent(&small, conversation), spent(&large, conversation));
         assert!(many.0 <= few.0 + 100 && many.1 == 0, "{conversation:?}: {few:?}, then {many:?}");
+    }
+}
+
+/// Reading a group of 100,000 page by page: the last page costs what the first one does.
+#[test]
+fn the_last_page_of_a_large_group_costs_what_the_first_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut conn = open_writer(&dir.path().join("large.db")).unwrap();
+    conn.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+         INSERT INTO memberships
+         SELECT 'app', 'g', printf('u%06d', i), iif(i % 10, 'joined', 'left'), 'participant', i, 'told', i, 'told', NULL, i % 10 <> 0 FROM n",
+    )
+    .unwrap();
+    conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
+    for (states, members) in [(vec!["joined"], 90_000), (vec!["joined", "left"], 100_000)] {
+        let list = Members { app: "app".into(), guid: "g".into(), states, scopes: None, at: None };
+        let (mut after, mut seen, mut steps) = (None, 0, Vec::new());
+        loop {
+            conn.flush_prepared_statement_cache();
+            SPENT.take();
+            let found = list.scan(&conn, Range { from: after.as_ref(), falling: false, want: 200 }).unwrap();
+            let uid = |key: &super::Key| key.last().map_or("", super::Part::text).to_owned();
+            let keys: Vec<_> =
+                found.keys.iter().map(|key| MembershipKey { guid: "g".into(), uid: uid(key), at: None }).collect();
+            assert_eq!(MembershipKey::look_up(&conn, "app", &keys).unwrap().len(), keys.len());
+            conn.flush_prepared_statement_cache();
+            let spent = SPENT.take();
+            assert!(spent.len() == 2 && spent.values().all(|(_, sorts)| *sorts == 0), "{spent:?}");
+            steps.push(spent.values().map(|(steps, _)| steps).sum::<i32>());
+            seen += keys.len();
+            after = found.keys.last().cloned();
+            if !found.more {
+                break;
+            }
+        }
+        assert_eq!((seen, steps.len()), (members, members / 200));
+        let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
+        assert!(most - least <= least / 50, "from {least} to {most} steps a page: {steps:?}");
     }
 }
 
