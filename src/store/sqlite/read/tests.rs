@@ -167,15 +167,13 @@ fn lists() -> Vec<Box<dyn List>> {
 /// often a word is found before it is decided what drives, and indexes that are not in the order of the list.
 fn bounded_lists() -> Vec<Box<dyn List>> {
     let messages = || Messages { app: "app".into(), ..Messages::default() };
+    let members_at = |at| -> Box<dyn List> {
+        Box::new(Members { app: "app".into(), guid: "g".into(), states: vec!["joined"], scopes: None, at: Some(at) })
+    };
     let search = Search::parse("hello").ok();
     vec![
-        Box::new(Members {
-            app: "app".into(),
-            guid: "g".into(),
-            states: vec!["joined"],
-            scopes: None,
-            at: Some(i64::MAX),
-        }),
+        members_at(i64::MAX),
+        members_at(5),
         Box::new(Messages { conversation: some("group_g"), search: search.clone(), ..messages() }),
         Box::new(Messages { sender: some("a"), search: search.clone(), ..messages() }),
         Box::new(Messages { parent: some("0"), search: search.clone(), ..messages() }),
@@ -249,6 +247,34 @@ fn waiting_costs_what_was_said() {
     }
 }
 
+/// Where an index is not in the order of its list, SQLite keeps the best of what it yields, one more than a page. Facts
+/// about members at an instant come by person: those of one are sorted.
+#[test]
+fn no_sort_holds_more_than_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = file(&dir, 2 * STORY);
+    let mut sorted = 0;
+    for list in lists().into_iter().chain(bounded_lists()) {
+        for falling in [true, false] {
+            conn.flush_prepared_statement_cache();
+            SPENT.take();
+            list.scan(&conn, Range { from: None, falling, want: PAGE }).unwrap();
+            conn.flush_prepared_statement_cache();
+            for (sql, _) in SPENT.take().into_iter().filter(|(_, (_, sorts))| *sorts > 0) {
+                let explain = format!("EXPLAIN QUERY PLAN {sql}");
+                let steps: Vec<String> = super::rows(&conn, &explain, &[], |row| row.get("detail")).unwrap();
+                let whole = |step: &String| {
+                    step.contains("TEMP B-TREE") && !step.contains("RIGHT PART OF") && !step.contains("FOR LAST ")
+                };
+                let sorts: Vec<String> = steps.into_iter().filter(whole).collect();
+                assert!(sorts.is_empty() || sql.ends_with("LIMIT :page"), "{list:?} sorts all of {sql}: {sorts:?}");
+                sorted += usize::from(!sorts.is_empty());
+            }
+        }
+    }
+    assert!(sorted >= 8, "{sorted} of the walks that sort were seen");
+}
+
 /// Reading a group of 100,000 page by page: the last page costs what the first one does.
 #[test]
 fn the_last_page_of_a_large_group_costs_what_the_first_one_does() {
@@ -292,10 +318,10 @@ fn the_last_page_of_a_large_group_costs_what_the_first_one_does() {
 fn what_reads_ahead_ends_at_what_a_page_may_examine() {
     let dir = tempfile::tempdir().unwrap();
     let most = EXAMINED as u32;
-    let (small, large) = (file(&dir, most + 1_000), file(&dir, 2 * most));
+    let (small, large) = (file(&dir, 2 * most + 1_000), file(&dir, 4 * most));
     for list in bounded_lists() {
         let (few, _) = cost(&small, &*list, &mut None);
         let (many, _) = cost(&large, &*list, &mut None);
-        assert!(many <= few + few / 5, "{list:?}: {few} steps, then {many}");
+        assert!(many <= few + few / 20, "{list:?}: {few} steps, then {many}");
     }
 }
