@@ -1,6 +1,6 @@
 //! Lists of messages: one index drives, the other conditions are applied to what it yields.
 
-use super::list::{EXAMINED, Key, Part, Scan, run_until, scan};
+use super::list::{EXAMINED, Key, Part, Scan, run_until, scan, sorted};
 use super::search::Search;
 use super::{Conn, Found, List, Range, Sql, json, message_search, prepare};
 
@@ -91,7 +91,10 @@ pub(super) use matching;
 /// time look better than the one that drives.
 macro_rules! by_time {
     ($from:literal) => {
-        scan!("iit", by ["m.sent_at", "m.message_no", "m.message_id"] from ":k1, :k2, :k3", matching matching!(),
+        by_time!(scan of $from)
+    };
+    ($walk:ident of $from:literal) => {
+        $walk!("iit", by ["m.sent_at", "m.message_no", "m.message_id"] from ":k1, :k2, :k3", matching matching!(),
             of $from)
     };
 }
@@ -102,16 +105,16 @@ const CONVERSATION: Scan =
 const SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
 const PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
 const TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.chat");
-// These indexes are not by time: what they yield is sorted, and they drive only where they yield little.
-const MENTION: Scan = by_time!(
+// These indexes are not by time, and drive only where they yield little.
+const MENTION: Scan = by_time!(sorted of
     "mentions x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
      WHERE x.app_id = :app AND x.uid = :mention AND m.chat"
 );
-const TAG: Scan = by_time!(
+const TAG: Scan = by_time!(sorted of
     "message_tags x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
      WHERE x.app_id = :app AND x.tag = :tag AND m.chat"
 );
-const MODERATION: Scan = by_time!(
+const MODERATION: Scan = by_time!(sorted of
     "moderation x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
      WHERE x.app_id = :app AND x.status IN (SELECT value FROM json_each(:statuses)) AND m.chat"
 );
