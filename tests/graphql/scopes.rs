@@ -9,8 +9,16 @@ const MARK: &str = "said-5f1e";
 fn file() -> File {
     let file = File::new();
     file.app("app").user("app", "a").group("app", "g").message("app", "group_g", "1", "a", 0);
-    file.message("app", "group_g", "2", "a", 1).event("app", 1, "t", "applied", &format!("{{\"text\":\"{MARK}\"}}"));
-    file.event("app", 2, "t", "rejected", &format!("not JSON {MARK}"));
+    file.message("app", "group_g", "2", "a", 1);
+    let said =
+        format!("{{\"text\":\"{MARK}\",\"data\":{{\"message\":{{\"id\":1,\"data\":{{\"text\":\"{MARK}\"}}}}}}}}");
+    file.event("app", 1, "message_sent", "applied", &said).event(
+        "app",
+        2,
+        "t",
+        "rejected",
+        &format!("not JSON {MARK}"),
+    );
     let json = format!("{{\"k\":\"{MARK}\"}}");
     let attachments = format!(
         "[{{\"name\":\"{MARK}\",\"extension\":\"{MARK}\",\"mimeType\":\"{MARK}\",\"size\":55119,\"url\":\"{MARK}\"}}]"
@@ -18,10 +26,7 @@ fn file() -> File {
     file.sql(&format!(
         "UPDATE messages SET text = '{MARK}', data = '{json}', metadata = '{json}', attachments = '{attachments}';
          UPDATE users SET metadata = '{json}'; UPDATE groups SET metadata = '{json}';
-         INSERT INTO events (seq, app_id, trigger, received_at, occurred_at, occurred_from, fingerprint, last_received_at, outcome,
-             has_secret, body)
-         VALUES (3, 'app', 'message_sent', 1, 1, 'told', x'', 1, 'applied', 0, '{{\"data\":{{\"message\":{{\"id\":\"1\",\"data\":{{\"text\":\"{MARK}\"}}}}}}}}');
-         INSERT INTO event_refs VALUES ('app', 'message', '1', 3);
+         INSERT INTO event_refs VALUES ('app', 'message', '1', 1);
          INSERT INTO message_edits VALUES ('app', '1', 9, x'00', '{MARK}', NULL);
          INSERT INTO moderation (app_id, message_id, status, failed_at, failure, registers) VALUES ('app', '1', 'approved', 9, '{MARK}', x'');
          INSERT INTO call_sessions (app_id, session_key, kind, anchor, session_id, order_at, news_at) VALUES ('app', 's:1', 'call', 9, '1', 9, 9);
@@ -87,7 +92,7 @@ fn content_shows_what_was_said_and_admin_the_bodies_of_events() {
 
 #[test]
 fn every_field_that_may_hold_what_was_said_is_among_those_asked_above() {
-    let names = ["text: String", "data: JSON", "failure: String", "url: String"];
+    let names = ["text: String", "originalText: String", "data: JSON", "failure: String", "url: String"];
     let sdl = sdl();
     let (mut of, mut found) = ("", Vec::new());
     for line in sdl.lines() {
@@ -104,6 +109,7 @@ fn every_field_that_may_hold_what_was_said_is_among_those_asked_above() {
         "Event.body",
         "Group.metadata",
         "Message.text",
+        "Message.originalText",
         "Message.data",
         "Message.metadata",
         "MessageEdit.text",
@@ -124,4 +130,14 @@ fn an_edit_seen_through_another_message_is_guarded_too() {
     assert!(!answer.to_string().contains(MARK), "{answer:#}");
     let null = |pointer: &str| answer.pointer(pointer).is_some_and(Value::is_null);
     assert!(null("/data/node/text") && null("/data/message/parent/text") && null("/data/message/quoted/data"));
+}
+
+/// Whoever may not see custom data cannot find out what they are, either.
+#[test]
+fn custom_data_are_not_guessed_by_filtering() {
+    let file = file();
+    let query = "{messages(filter:{metadata:{key:\"k\"}}){nodes{messageId}}}";
+    assert_eq!(code(&ask_as(&file.api(), query, of(TokenScope::Metadata))), "FORBIDDEN");
+    let answer = ask_as(&file.api(), query, of(TokenScope::Content));
+    assert_eq!(answer["data"]["messages"]["nodes"].as_array().map(Vec::len), Some(2), "{answer}");
 }

@@ -193,6 +193,9 @@ struct Instant<'a> {
     at: i64,
 }
 
+/// Facts by person.
+type People = Vec<(String, Vec<Change>)>;
+
 /// The facts of a page of people, whole people only. Later facts are yielded, too, so that they count as examined; and
 /// no bound on the time: it would make the index by time look better, all of which has to be sorted.
 macro_rules! facts {
@@ -264,10 +267,10 @@ impl Instant<'_> {
     }
 
     /// By person those that are not later than the instant, none for some; and how many were examined.
-    fn facts(&self, conn: &Conn, sql: &str, params: super::Params<'_>) -> Sql<(Vec<(String, Vec<Change>)>, usize)> {
+    fn facts(&self, conn: &Conn, sql: &str, params: super::Params<'_>) -> Sql<(People, usize)> {
         let mut all: Vec<(&str, &dyn rusqlite::types::ToSql)> = params.to_vec();
         all.extend([(":app", &self.app as &dyn rusqlite::types::ToSql), (":guid", &self.guid), (":at", &self.at)]);
-        let mut people: Vec<(String, Vec<Change>)> = Vec::new();
+        let mut people = People::new();
         let read = |row: &Row<'_>| {
             let fact = if row.get("counts")? { Some(change(row)?) } else { None };
             Ok((row.get::<_, String>("uid")?, fact))
