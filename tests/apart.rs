@@ -194,6 +194,7 @@ impl Known {
             "first" if dice.below(2) == 0 => Some((1 + dice.below(20)).to_string()),
             "after" if required => text("2026-01-01T00:00:00Z"),
             "before" if required => text("2026-03-01T00:00:00Z"),
+            "by" => Some("MONTH".to_owned()),
             "asOf" if dice.below(4) == 0 => text("2026-02-01T00:00:00Z"),
             _ => None,
         }
@@ -208,12 +209,12 @@ fn filter(schema: &Schema, known: &Known, name: &str, dice: &mut Dice) -> Option
         let (kind, _) = Schema::named(it);
         let text = match field {
             _ if dice.below(5) != 0 => continue,
-            "guids" => dice.one(known.all("guid")),
+            "guids" | "guid" => dice.one(known.all("guid")),
             "uids" | "owner" | "uid" | "memberUid" | "senderUid" | "mentionsUid" | "unreadBy" => {
                 dice.one(known.all("uid"))
             }
             "conversationId" => dice.one(known.all("conversationId")),
-            "parentId" | "callMessageId" => dice.one(known.all("messageId")),
+            "parentId" | "callMessageId" | "messageId" => dice.one(known.all("messageId")),
             "nameContains" | "search" => MARK,
             _ if kind == "Boolean" => {
                 fields.push(format!("{field}:{}", dice.below(3) != 0));
