@@ -30,7 +30,7 @@ impl Recipe {
     }
 
     fn query(&self) -> &str {
-        self.document.trim_start_matches(|it| it != '\n').split_once("\n\n").unwrap().1.trim()
+        self.document.split_once("\n\n").unwrap().1.trim()
     }
 
     fn asks_pages(&self) -> bool {

@@ -105,8 +105,8 @@ pub struct MessageFilter {
     pub has_attachments: Option<bool>,
     /// Those moderation gave one of these statuses; `disapproved` ones are shown with `includeBlocked` only.
     pub moderation_statuses: Option<Vec<String>>,
-    /// Those whose verdict a person gave, or those whose verdict nobody but the engine did: with the status `approved`,
-    /// what was blocked and let through after all.
+    /// Those whose verdict a person gave, or all others. With the status `approved`: what was blocked and let through
+    /// after all.
     pub reviewed: Option<bool>,
     /// Those whose custom data have this.
     pub metadata: Option<MetadataFilter>,
@@ -127,7 +127,7 @@ pub struct MessageFilter {
 pub struct MetadataFilter {
     /// This key.
     pub key: String,
-    /// With this value: a text, a number as it is written, `true` or `false`; any, unless told.
+    /// With this value: a text, the digits of a whole number, `true` or `false`; any, unless told.
     pub value: Option<String>,
 }
 
