@@ -17,6 +17,8 @@ mod harness;
 mod lists;
 #[path = "graphql/rules.rs"]
 mod rules;
+#[path = "graphql/responses.rs"]
+mod responses;
 #[path = "graphql/schema.rs"]
 mod schema;
 #[path = "graphql/scopes.rs"]

@@ -33,6 +33,7 @@ mod node_id;
 mod page;
 mod presence;
 mod query;
+mod responses;
 mod run;
 mod scalars;
 mod status;

@@ -135,7 +135,7 @@ async fn signed_in(
         return Ok(html(console::sign_in(form.with("token", None), true)));
     }
     let mut response = see_other(next(form.get("next")));
-    set_cookie(&mut response, cookie(request, token));
+    set_cookie(&mut response, &cookie(request, token));
     Ok(response)
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload) -> Htt
             let mut gone = cookie(&request, "");
             gone.make_removal();
             let mut response = see_other("/sign-in");
-            set_cookie(&mut response, gone);
+            set_cookie(&mut response, &gone);
             response
         }
         Err(refusal) => refusal,
@@ -164,7 +164,7 @@ fn cookie<'a>(request: &HttpRequest, token: &'a str) -> Cookie<'a> {
         .finish()
 }
 
-fn set_cookie(response: &mut HttpResponse, cookie: Cookie<'_>) {
+fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
         response.headers_mut().append(actix_web::http::header::SET_COOKIE, value);
     }
