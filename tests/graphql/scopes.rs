@@ -78,6 +78,9 @@ fn content_shows_what_was_said_and_admin_the_bodies_of_events() {
     // Two messages of a text, data, metadata and four texts of an attachment; a first text, edit, failure, person, group,
     // two URLs.
     assert_eq!(answer.to_string().matches(MARK).count(), 2 * 7 + 7);
+    let explained = "{explain(entity:\"message:1\")}";
+    assert_eq!(code(&ask_as(&api, explained, of(TokenScope::Metadata))), "FORBIDDEN");
+    assert!(ask_as(&api, explained, of(TokenScope::Content)).to_string().contains(MARK));
     let bodies = "{events{nodes{seq trigger body bodyError}}}";
     for scope in [TokenScope::Metadata, TokenScope::Content] {
         let answer = ask_as(&api, bodies, of(scope));
@@ -94,13 +97,18 @@ fn content_shows_what_was_said_and_admin_the_bodies_of_events() {
 fn every_field_that_may_hold_what_was_said_is_among_those_asked_above() {
     let names = ["text: String", "originalText: String", "data: JSON", "failure: String", "url: String"];
     let sdl = sdl();
-    let (mut of, mut found) = ("", Vec::new());
+    let (mut of, mut named, mut found) = ("", "", Vec::new());
     for line in sdl.lines() {
         if let Some(rest) = line.strip_prefix("type ") {
             of = rest.split(' ').next().unwrap();
         }
         let field = line.trim();
-        if names.contains(&field) || (field.ends_with(": JSON") && !field.starts_with('"')) {
+        // The type of a field with arguments stands behind them.
+        if field.ends_with('(') {
+            named = field.trim_end_matches('(');
+        }
+        let field = if field.starts_with("): ") { format!("{named}{}", &field[1..]) } else { field.to_owned() };
+        if names.contains(&field.as_str()) || (field.ends_with(": JSON") && !field.starts_with('"')) {
             found.push(format!("{of}.{}", field.split(':').next().unwrap()));
         }
     }
@@ -114,6 +122,7 @@ fn every_field_that_may_hold_what_was_said_is_among_those_asked_above() {
         "Message.metadata",
         "MessageEdit.text",
         "Moderation.failure",
+        "Query.explain",
         "Recording.url",
         "Transcript.url",
         "User.metadata",
