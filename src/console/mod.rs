@@ -12,10 +12,15 @@ mod page;
 mod params;
 mod view;
 
+mod conversation;
+mod conversations;
 mod group;
 mod groups;
+mod message;
 mod overview;
 mod sign_in;
+mod user;
+mod users;
 
 pub use page::{APPS, Page, Rendered, must_choose, nowhere};
 pub use params::Params;
@@ -25,7 +30,16 @@ pub use view::href;
 use crate::graphql::Limits;
 
 /// All pages.
-pub const PAGES: &[Page] = &[overview::PAGE, groups::PAGE, group::PAGE];
+pub const PAGES: &[Page] = &[
+    overview::PAGE,
+    groups::PAGE,
+    group::PAGE,
+    users::PAGE,
+    user::PAGE,
+    conversations::PAGE,
+    conversation::PAGE,
+    message::PAGE,
+];
 
 /// The style sheet and the script: ours, and all there is.
 pub const STYLE: &str = include_str!("console.css");
