@@ -182,6 +182,18 @@ impl Config {
         Ok(config)
     }
 
+    /// For a look into a file: on a free port of loopback, unless the command line says which.
+    pub fn to_open(self, file: PathBuf) -> Result<Self, ConfigError> {
+        let listen = self.flags.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let config = Self { db: file, listen, ..self };
+        if !config.on_loopback() {
+            return Err(ConfigError(format!(
+                "listening on {listen} would show the file to the network: `chatfold open` listens on loopback only"
+            )));
+        }
+        Ok(config)
+    }
+
     /// Whether only this machine can reach the server.
     pub fn on_loopback(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback()

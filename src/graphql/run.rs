@@ -120,8 +120,8 @@ impl Api {
         })
     }
 
-    /// The newest log position of what the caller may read, as text; `None` where it cannot be told now.
-    pub async fn newest(&self, caller: Caller) -> Option<String> {
+    /// The newest log position of what the caller may read; `None` where it cannot be told now.
+    pub async fn newest(&self, caller: Caller) -> Option<i64> {
         let inner = Arc::clone(&self.inner);
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
@@ -129,7 +129,7 @@ impl Api {
             let snapshot = Snapshot::open(&inner.pool, inner.limits.timeout, gone).ok()?;
             snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok()
         });
-        read.await.ok().flatten().map(|seq| seq.to_string())
+        read.await.ok().flatten()
     }
 
     /// The answer to who asked for a log position that was not reached in time.

@@ -29,7 +29,7 @@ pub(super) struct Waker {
 
 impl Waker {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { seq: shared.writer.seq(), stopping: shared.stopping.subscribe() }
+        Self { seq: shared.seq.clone(), stopping: shared.stopping.subscribe() }
     }
 
     /// What is committed from here on wakes; call before reading.

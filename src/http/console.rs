@@ -188,14 +188,14 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
         loop {
             waker.mark();
             let newest = match access.is_of_all_apps() {
-                true => Some(shared.writer.seq().borrow().to_string()),
+                true => Some(*shared.seq.borrow()),
                 false => shared.console.newest(access.caller(None)).await,
             };
             if !access.is_still_valid() {
                 return;
             }
             if newest != told {
-                let seq = newest.clone().unwrap_or_default();
+                let seq = newest.unwrap_or_default();
                 if !send(&sender, format!("id: {seq}\ndata: {seq}\n\n")).await {
                     return;
                 }

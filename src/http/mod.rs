@@ -22,9 +22,9 @@ mod webhook;
 mod websocket;
 
 pub use rebuilds::ask as ask_rebuild;
-pub use server::serve;
+pub use server::{open, serve};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
@@ -32,6 +32,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, guard, web};
+use anyhow::Context;
 use auth::Credentials;
 use body::Budget;
 use graphiql::Graphiql;
@@ -44,10 +45,31 @@ use tokio::sync::watch;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
+/// Why a delivery is not taken by who only looks into a file.
+const READ_ONLY: &str = "the file is only looked into: `chatfold serve` takes deliveries";
+
+/// What is read before the file is opened.
+struct Before {
+    documents: Documents,
+    graphiql: Graphiql,
+}
+
+impl Before {
+    fn read(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            documents: Documents::open(config.allow_list.as_deref()).map_err(ConfigError)?,
+            graphiql: Graphiql::open(config.graphiql_dir.as_deref()).map_err(ConfigError)?,
+        })
+    }
+}
+
 /// What all workers share.
 struct Shared {
     config: Config,
-    writer: Writer,
+    /// `None`: the file is only read.
+    writer: Option<Writer>,
+    /// The newest log position that is committed.
+    seq: watch::Receiver<i64>,
     api: Api,
     /// The same for the console's pages, with readers of its own.
     console: Api,
@@ -68,22 +90,31 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(
+    /// Opens the file for everything that reads. Fails where it is not ours.
+    fn open(
         config: Config,
-        writer: Writer,
-        (api, console): (Api, Api),
-        documents: Documents,
-        graphiql: Graphiql,
-        tokens: Tokens,
+        before: Before,
+        writer: Option<Writer>,
+        seq: watch::Receiver<i64>,
         failed: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
+    ) -> anyhow::Result<Self> {
+        let to = |what: &str| format!("opening {} to {what}", config.db.display());
+        let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
+        let limits = crate::console::limits(&config.graphql);
+        let console = Api::open(&config.db, limits).with_context(|| to("show its pages"))?;
+        let tokens = match &writer {
+            Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,
+            None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
+        };
+        let Before { documents, graphiql } = before;
+        Ok(Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
             budget: Budget::new(config.bytes_in_flight),
             graphql_budget: Budget::new(GRAPHQL_BYTES_IN_FLIGHT),
             metrics: Metrics::default(),
             config,
             writer,
+            seq,
             api,
             console,
             documents,
@@ -92,7 +123,7 @@ impl Shared {
             failed,
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
-        }
+        })
     }
 
     /// The credentials of now; a request keeps those it began with.
@@ -106,7 +137,10 @@ impl Shared {
 
     /// Why a delivery would be refused now.
     fn not_ready(&self) -> Option<String> {
-        self.writer.not_ready()
+        match &self.writer {
+            Some(writer) => writer.not_ready(),
+            None => Some(READ_ONLY.into()),
+        }
     }
 }
 
