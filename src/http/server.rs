@@ -55,7 +55,7 @@ async fn look(config: Config, before: Before, listener: TcpListener) -> anyhow::
     let server = start(&shared, listener)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
-    tracing::info!("http://{address}/ shows {}, which is only read", file.display());
+    tracing::info!("listening on http://{address}, file {}, which is only read", file.display());
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {

@@ -14,9 +14,11 @@ const FLAGS = [
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 ];
 
+// `headless: false` leaves the mode to the flag: another would look for a binary of playwright's own.
+export const CHROMIUM = { executablePath: '/usr/bin/chromium', headless: false, args: FLAGS };
+
 export async function withPage(base, test) {
-  // `headless: false` leaves the mode to the flag: another would look for a binary of playwright's own.
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: false, args: FLAGS });
+  const browser = await chromium.launch(CHROMIUM);
   try {
     const page = await browser.newPage();
     const seen = { errors: [], foreign: [] };
