@@ -29,6 +29,13 @@ pub struct Status {
     fold_version: i64,
     file_bytes: Option<String>,
     state_hash: Option<String>,
+    last_state_hash: Option<StateHash>,
+}
+
+#[derive(Deserialize)]
+pub struct StateHash {
+    hash: String,
+    seq: String,
 }
 
 #[derive(Deserialize)]

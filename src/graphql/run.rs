@@ -1,7 +1,7 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
 use super::change::{self, ChangeFilter, Position, Subscription};
-use super::context::{Asking, Caller};
+use super::context::{Asking, Caller, Computed};
 use super::cost::Cost;
 use super::error::{Code, complete, describe, is_request_error, once_a_field};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
@@ -34,6 +34,7 @@ struct Inner {
     pool: Pool,
     limits: Limits,
     statements: AtomicU64,
+    computed: Computed,
 }
 
 /// The schema in GraphQL's own language.
@@ -54,9 +55,18 @@ fn schema(limits: &Limits) -> Chatfold {
 impl Api {
     /// Opens the file for reading. Fails where it is not ours or of another edition.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
+        Self::opened(path, limits, Computed::default())
+    }
+
+    /// The same file with limits and readers of its own.
+    pub fn beside(&self, path: &Path, limits: Limits) -> Result<Self, StoreError> {
+        Self::opened(path, limits, Arc::clone(&self.inner.computed))
+    }
+
+    fn opened(path: &Path, limits: Limits, computed: Computed) -> Result<Self, StoreError> {
         let pool = open_pool(path, limits.pool)?;
         let schema = schema(&limits);
-        Ok(Self { inner: Arc::new(Inner { schema, pool, limits, statements: AtomicU64::new(0) }) })
+        Ok(Self { inner: Arc::new(Inner { schema, pool, limits, statements: AtomicU64::new(0), computed }) })
     }
 
     /// The answer to a request, a complete response of GraphQL over HTTP. The order of fields is lost in a value:
@@ -239,7 +249,7 @@ impl Inner {
             cost: 0,
             most: self.limits.complexity,
         };
-        let mut asking = Asking::new(snapshot, caller);
+        let mut asking = Asking::new(snapshot, caller, Arc::clone(&self.computed));
         asking.page = self.limits.page;
         Ok((Arc::new(asking), shown))
     }

@@ -101,7 +101,7 @@ impl Shared {
         let to = |what: &str| format!("opening {} to {what}", config.db.display());
         let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
         let limits = crate::console::limits(&config.graphql);
-        let console = Api::open(&config.db, limits).with_context(|| to("show its pages"))?;
+        let console = api.beside(&config.db, limits).with_context(|| to("show its pages"))?;
         let tokens = match &writer {
             Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,
             None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
