@@ -4,6 +4,8 @@
 
 mod support;
 
+use serde_json::Value;
+use std::io::BufRead;
 use support::{JSON, TestServer, WEBHOOK, basic, chatfold};
 
 const MESSAGE: &str = r#"{"trigger":"message_sent","appId":"app","region":"eu","webhook":"w","data":{"id":"1","muid":"m","conversationId":"a_user_b","sender":"a","receiverType":"user","receiver":"b","category":"message","type":"text","data":{"text":"hi"},"sentAt":1767600000}}"#;
@@ -130,4 +132,22 @@ fn the_database_itself_is_no_delivery_to_read() {
     assert_eq!(chatfold(&["ingest", "--db", db, line.to_str().unwrap()]).0, 0);
     let (code, _, err) = chatfold(&["ingest", "--db", db, db]);
     assert!(code == 1 && err.contains("is the database itself"), "{err}");
+}
+
+#[test]
+fn a_log_that_is_followed_tells_each_event_once_in_its_order() {
+    let server = TestServer::start();
+    let deliver = |n: u32| {
+        let body = format!(r#"{{"trigger":"t{n}","appId":"app","data":{{}}}}"#);
+        assert_eq!(server.deliver(body).status, 200);
+    };
+    (1..=3).for_each(deliver);
+    let (_running, lines) = server.follow(&["events", "--follow", "--limit", "2", "--json"]);
+    let mut lines = lines.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let mut next = || lines.next().unwrap()["seq"].as_i64().unwrap();
+    assert_eq!([next(), next()], [2, 3]);
+    (4..=6).for_each(deliver);
+    assert_eq!([next(), next(), next()], [4, 5, 6]);
+    let (code, _, stderr) = server.run(&["events", "--follow", "--refused"]);
+    assert!(code == 2 && stderr.contains("--refused"), "{stderr}");
 }

@@ -1,14 +1,18 @@
-//! `chatfold events`: the log, newest first.
+//! `chatfold events`: the log, newest first, or as it grows.
 
 use super::table;
 use crate::config::{Config, ConfigError};
 use crate::ids::{Outcome, Time};
 use crate::json;
-use crate::store::sqlite::inspect::{self, Filter, LoggedRow, RefusedRow};
+use crate::store::sqlite::inspect::{self, Filter, Inspector, LoggedRow, RefusedRow};
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::json;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// Between two looks at a log that is followed.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 /// Which events, and how to print them.
 #[derive(Debug, Args)]
@@ -31,6 +35,9 @@ pub struct EventsArgs {
     /// At most so many, the newest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+    /// Oldest first, and then those that come, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["until", "refused"])]
+    pub follow: bool,
     /// The deliveries answered 400 instead: kept outside the log, never folded (their bytes: table `refused`)
     #[arg(long)]
     pub refused: bool,
@@ -58,8 +65,12 @@ pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
         outcomes: args.outcome.clone(),
         since: args.since,
         until: args.until,
+        after: None,
         limit: args.limit,
     };
+    if args.follow {
+        return follow(&file, filter, args.json);
+    }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match (args.refused, args.json) {
         (true, true) => file.refused(&filter, &mut |row| Ok(writeln!(out, "{}", refused_line(&row))?))?,
@@ -83,6 +94,28 @@ pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The newest events, oldest first, then whatever comes. Ends with its reader.
+fn follow(file: &Inspector, mut filter: Filter, json: bool) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    loop {
+        let mut rows = Vec::new();
+        file.events(&filter, json, &mut |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        filter.after = rows.first().map(|row| row.seq).or(filter.after);
+        filter.limit = u32::MAX;
+        for row in rows.into_iter().rev() {
+            match json {
+                true => writeln!(out, "{}", line(&row))?,
+                false => writeln!(out, "{}", table::plain(&cells(row)))?,
+            }
+        }
+        out.flush()?;
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
 }
 
 fn cells(row: LoggedRow) -> Vec<String> {

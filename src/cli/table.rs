@@ -38,6 +38,11 @@ pub(super) fn print_state(out: &mut impl Write, state: &State) -> std::io::Resul
     writeln!(out, "state hash {} of {} events", state.total, state.seq)
 }
 
+/// One row, columns by tabs: for rows that come one by one.
+pub(super) fn plain(row: &[String]) -> String {
+    row.iter().map(|cell| printable(cell)).collect::<Vec<_>>().join("\t")
+}
+
 /// Every text of a delivery is hostile: no control character reaches the terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()

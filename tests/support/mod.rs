@@ -152,6 +152,14 @@ impl TestServer {
         Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
+    /// Starts another command on the same file, to be read as it speaks.
+    pub fn follow(&self, args: &[&str]) -> (Running, BufReader<std::process::ChildStdout>) {
+        let mut child =
+            command(&self.dir, args, LOOPBACK).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        (Running(child), lines)
+    }
+
     /// Runs another command on the same file: exit code, stdout, stderr.
     pub fn run(&self, args: &[&str]) -> (i32, String, String) {
         let output = command(&self.dir, args, LOOPBACK).output().unwrap();

@@ -17,6 +17,8 @@ pub struct Filter {
     pub outcomes: Vec<String>,
     pub since: Option<Time>,
     pub until: Option<Time>,
+    /// Behind this log position.
+    pub after: Option<i64>,
     pub limit: u32,
 }
 
@@ -89,6 +91,7 @@ const EVENTS: &str = "
       AND (:outcomes IS NULL OR outcome IN (SELECT value FROM json_each(:outcomes)))
       AND (:since IS NULL OR received_at >= :since)
       AND (:until IS NULL OR received_at < :until)
+      AND seq > :after
     ORDER BY seq DESC
     LIMIT :limit";
 
@@ -132,6 +135,7 @@ impl Inspector {
             ":outcomes": list(&filter.outcomes),
             ":since": filter.since.map(|time| time.0),
             ":until": filter.until.map(|time| time.0),
+            ":after": filter.after.unwrap_or(0),
             ":limit": filter.limit,
         })?;
         while let Some(row) = rows.next()? {
