@@ -7,6 +7,8 @@ mod activity;
 mod attention;
 #[path = "graphql/bounds.rs"]
 mod bounds;
+#[path = "graphql/edges.rs"]
+mod edges;
 #[path = "graphql/errors.rs"]
 mod errors;
 #[path = "graphql/fields.rs"]

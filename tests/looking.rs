@@ -125,6 +125,22 @@ fn bodies_are_searched_for_admins_only() {
 }
 
 #[test]
+fn a_secret_is_not_found_by_what_it_says() {
+    let harness = Harness::new();
+    let body = |n: u32| {
+        json!({ "trigger": "campaign_sent", "appId": APP, "data": { "n": n, "wsChannel": { "secret": "s3cr3t" }, "metadata": { "@private": { "email": "ann@example.com" }, "shown": "x" } } }).to_string()
+    };
+    harness.post(&body(1), NOON);
+    let found = |text: &str| {
+        let found =
+            ask(&harness, &format!("{{events(filter:{{bodyContains:\"{text}\"}}){{totalCount nodes{{body}}}}}}"));
+        found["events"]["totalCount"].as_i64().unwrap()
+    };
+    assert_eq!([found("campaign_sent"), found("shown")], [1, 1]);
+    assert_eq!([found("s3cr3t"), found("ann@example"), found("@private")], [0, 0, 0]);
+}
+
+#[test]
 fn traffic_counts_deliveries_and_tells_the_newest_of_each_trigger() {
     let harness = Harness::new();
     let now = clock::now().0;
@@ -163,6 +179,9 @@ fn an_explanation_tells_what_stood_before() {
     assert_eq!(ask(&harness, "{explain(entity:\"group:nothing\")}"), json!({ "explain": null }));
     let answer = ask_as(&harness, "{explain(entity:\"room:7\")}", TokenScope::Admin);
     assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_INPUT");
-    let answer = ask_as(&harness, "{explain(entity:\"group:g\")}", TokenScope::Metadata);
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    // It tells what the log says, of what is deleted too.
+    for scope in [TokenScope::Metadata, TokenScope::Content] {
+        let answer = ask_as(&harness, "{explain(entity:\"group:g\")}", scope);
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    }
 }

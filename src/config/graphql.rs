@@ -70,6 +70,8 @@ settings! {
     graphql_page: "page", "CHATFOLD_GRAPHQL_PAGE", 1 to 200;
     /// Requests that run at once, each with a connection to the file, 1 to 64 [default: 8]
     graphql_requests: "requests", "CHATFOLD_GRAPHQL_REQUESTS", 1 to 64;
+    /// Rows that a request reads, 10000 to 100000000 [default: 300000]
+    graphql_rows: "rows", "CHATFOLD_GRAPHQL_ROWS", 10_000 to 100_000_000;
     /// Bytes of an answer, 65536 to 67108864 [default: 4194304]
     graphql_answer_bytes: "answer_bytes", "CHATFOLD_GRAPHQL_ANSWER_BYTES", 65_536 to 67_108_864;
     /// Longest wait for the log position of Chatfold-Min-Seq in milliseconds, 0 to 10000 [default: 1000]
@@ -97,6 +99,7 @@ pub(super) fn limits(set: &GraphqlFlags, timeout: Duration) -> Limits {
         directives: size(set.graphql_directives, plain.directives),
         timeout,
         pool: set.graphql_requests.map_or(plain.pool, |told| told as u32),
+        rows: set.graphql_rows.unwrap_or(plain.rows),
         answer_bytes: size(set.graphql_answer_bytes, plain.answer_bytes),
         page: size(set.graphql_page, plain.page),
         introspection: set.graphql_introspection.unwrap_or(plain.introspection),

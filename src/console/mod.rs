@@ -56,6 +56,7 @@ pub fn limits(of_api: &Limits) -> Limits {
         tokens: 20_000,
         page: 200,
         pool: 4,
+        rows: 1_000_000,
         timeout: of_api.timeout,
         answer_bytes: of_api.answer_bytes.max(16 << 20),
         ..Limits::default()

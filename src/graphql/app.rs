@@ -62,7 +62,11 @@ impl App {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "How long each step is.", default_with = "TrafficStep::Minute")] step: TrafficStep,
-        #[graphql(desc = "How many steps; the running one is the last.", default = 60)] last: i32,
+        #[graphql(
+            desc = "How many steps, at most 360 minutes or 72 hours; the running one is the last.",
+            default = 60
+        )]
+        last: i32,
     ) -> Option<Result<Vec<Traffic>>> {
         Some(traffic::traffic(ctx, &self.0.app_id, step, last))
     }

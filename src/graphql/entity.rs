@@ -108,7 +108,7 @@ pub fn refs(text: &str) -> Vec<(&'static str, String)> {
 /// Why the tables say what they say about an entity, as `chatfold explain --json` prints it; the log position is told
 /// with every answer.
 pub fn explained(ctx: &Context<'_>, app: &str, name: &str) -> Result<Option<Json>> {
-    ctx.needs(TokenScope::Content)?;
+    ctx.needs(TokenScope::Admin)?;
     let found = ctx.read(|conn| explanation(conn, app, name))?;
     let found = found.map_err(|error| bad_input("entity", &error.to_string()))?;
     let Some(mut found) = found.and_then(|found| serde_json::to_value(found).ok()) else { return Ok(None) };

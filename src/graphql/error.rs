@@ -81,6 +81,7 @@ pub fn describe(error: ReadError) -> (Code, &'static str) {
     match error {
         ReadError::Busy => (Code::Busy, "all readers are busy: ask again in a moment"),
         ReadError::Timeout => (Code::Timeout, "the query took too long: ask for less"),
+        ReadError::TooMuch => (Code::TooComplex, "the query reads more rows than it may (graphql.rows): ask for less"),
         ReadError::Failed => (Code::Internal, "reading failed: the server's log has the cause"),
     }
 }

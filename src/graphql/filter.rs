@@ -99,7 +99,8 @@ pub struct MessageFilter {
     /// Those with this tag.
     pub tag: Option<String>,
     /// Those whose text has all of these words, `"phrases"` and `beginnings*`, in any letter case and with or without
-    /// accents; newest first by message id. Only ids that are numbers are found, and nothing that is deleted.
+    /// accents; newest first by message id. Only ids that are numbers are found, and nothing that is deleted. At most
+    /// 256 characters and 16 words or phrases; before `*` at least two letters or digits.
     pub search: Option<String>,
     /// Those with attachments, or those without.
     pub has_attachments: Option<bool>,
@@ -168,7 +169,8 @@ pub struct EventFilter {
     /// Those about this entity, such as `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID`, `call:SESSION`;
     /// an id alone is any of these.
     pub about: Option<String>,
-    /// Those whose body has this text, in the letter case in which it came. Asks for a token of the scope admin.
+    /// Those whose body, secrets left out, has this text, in the letter case in which it came. Asks for a token of the
+    /// scope admin.
     pub body_contains: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::Code;
 use super::page::MOST;
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, ServerError};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// Read connections, which is how many requests run at once.
     pub pool: u32,
+    /// Rows that are read, those that do not fit a filter too.
+    pub rows: u64,
     /// Bytes of the answer.
     pub answer_bytes: usize,
     /// Items of one page.
@@ -59,6 +61,7 @@ impl Default for Limits {
             directives: 5,
             timeout: Duration::from_secs(2),
             pool: 8,
+            rows: 300_000,
             answer_bytes: 4 << 20,
             page: MOST,
             introspection: true,
@@ -96,7 +99,12 @@ impl Limits {
         let mut measure = Measure { document, fragments: HashMap::new(), aliases: 0, directives: 0 };
         let mut all = Size::default();
         for (_, operation) in document.operations.iter() {
-            all = all.beside(measure.set(&operation.node.selection_set));
+            let size = measure.set(&operation.node.selection_set);
+            // The library would follow the first and drop the others.
+            if operation.node.ty == OperationType::Subscription && size.roots > 1 {
+                return Err(Code::BadInput.server_error("a subscription has one root field: open one for each"));
+            }
+            all = all.beside(size);
         }
         for name in document.fragments.keys() {
             let size = measure.fragment(name);

@@ -172,14 +172,15 @@ impl Paging {
     }
 }
 
-/// Cursors are bound to their list: its name, its order, its app and everything it is filtered by.
-fn binding(list: &dyn List, app: &str) -> String {
-    let digest = Sha256::digest(format!("{app}\n{list:?}"));
+/// Cursors are bound to their list: its name, its order, its app and everything it is filtered by; and to their key, so
+/// that a damaged one is told.
+fn binding(list: &dyn List, app: &str, key: &Key) -> String {
+    let digest = Sha256::digest(format!("{app}\n{list:?}\n{key:?}"));
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cursor(list: &dyn List, app: &str, key: &Key) -> String {
-    let mut parts = vec![serde_json::Value::from(list.name()), binding(list, app).into()];
+    let mut parts = vec![serde_json::Value::from(list.name()), binding(list, app, key).into()];
     parts.extend(key.iter().map(|part| match part {
         Part::Int(int) => (*int).into(),
         Part::Text(text) => text.as_str().into(),
@@ -200,17 +201,19 @@ fn decode(list: &dyn List, app: &str, cursor: &str) -> Option<Key> {
     let [name, bound, key @ ..] = parts.as_slice() else {
         return None;
     };
-    if *name != list.name() || *bound != binding(list, app) || key.len() != list.kinds().len() {
+    if *name != list.name() || key.len() != list.kinds().len() {
         return None;
     }
-    list.kinds()
+    let key: Option<Key> = list
+        .kinds()
         .bytes()
         .zip(key)
         .map(|(kind, part)| match kind {
             b'i' => part.as_i64().map(Part::Int),
             _ => part.as_str().map(|text| Part::Text(text.to_owned())),
         })
-        .collect()
+        .collect();
+    key.filter(|key| *bound == binding(list, app, key))
 }
 
 /// Declares a connection and its edge. The node type has `of_page(ctx, page)`, its nodes in the order of the keys.

@@ -40,7 +40,8 @@ pub struct Query;
 
 /// What can be asked. One request sees one state of the file; `extensions.chatfold.seq` says which. A token may be bound
 /// to apps and to a scope: `metadata` shows who, when and how many, `content` what was said and custom data too, `admin`
-/// the bodies of events too; a field beyond it is null, with the error FORBIDDEN.
+/// the bodies of events too; a field beyond it is null, with the error FORBIDDEN, which is told once a field, not once a
+/// row.
 #[Object]
 impl Query {
     /// Whatever a global id names.
@@ -230,8 +231,8 @@ impl Query {
     }
 
     /// Why the tables say of an entity what they say: its deliveries in the order of the log, which registers each won
-    /// or lost and by which rule, and the row they came to; as `chatfold explain --json` prints it. Asks for a token of
-    /// the scope content.
+    /// or lost and by which rule, and the row they came to; as `chatfold explain --json` prints it. It tells what the log
+    /// says, of what is deleted too: asks for a token of the scope admin.
     #[graphql(complexity = "500")]
     async fn explain(
         &self,

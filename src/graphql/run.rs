@@ -136,7 +136,7 @@ impl Api {
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
         let read = tokio::task::spawn_blocking(move || {
-            let snapshot = Snapshot::open(&inner.pool, inner.limits.timeout, gone).ok()?;
+            let snapshot = Snapshot::open(&inner.pool, inner.limits.timeout, inner.limits.rows, gone).ok()?;
             snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok()
         });
         read.await.ok().flatten()
@@ -146,6 +146,11 @@ impl Api {
     pub fn behind(&self, position: i64) -> String {
         let message = format!("log position {position} was not reached in time: ask again in a moment");
         refusal(Code::Timeout, &message)
+    }
+
+    /// The answer to who has too many requests running.
+    pub fn busy(&self) -> String {
+        refusal(Code::Busy, "too many requests of this token are running: ask again in a moment")
     }
 
     /// SQL statements run so far, for tests: their number must not grow with the rows.
@@ -240,7 +245,7 @@ impl<T, E> Changes<T, E> {
 impl Inner {
     /// A fresh snapshot for a request, and what its answers show.
     fn asking(&self, caller: Caller, gone: Arc<AtomicBool>) -> Result<(Arc<Asking>, Shown), ReadError> {
-        let snapshot = Snapshot::open(&self.pool, self.limits.timeout, gone)?;
+        let snapshot = Snapshot::open(&self.pool, self.limits.timeout, self.limits.rows, gone)?;
         let received_at = snapshot.read(|conn| newest_received(conn, caller.apps.as_deref()))?;
         let shown = Shown {
             seq: snapshot.seq(),
@@ -315,10 +320,14 @@ impl Inner {
     }
 }
 
+/// Errors of an answer; how many more there are is told.
+const ERRORS: usize = 10;
+
 /// Sets what every answer carries, and trims its errors.
 fn finish(mut response: Response, shown: Option<Shown>) -> String {
     once_a_field(&mut response.errors);
-    response.errors.truncate(10);
+    let left_out = response.errors.len().saturating_sub(ERRORS);
+    response.errors.truncate(ERRORS);
     response.errors.iter_mut().for_each(complete);
     if let Some(shown) = shown {
         let told = value!({
@@ -330,6 +339,9 @@ fn finish(mut response: Response, shown: Option<Shown>) -> String {
             "maxCost": shown.most,
         });
         response.extensions.insert("chatfold".to_owned(), told);
+        if left_out > 0 {
+            response.extensions.insert("errorsLeftOut".to_owned(), value!(left_out));
+        }
     }
     if !response.errors.iter().any(is_request_error) {
         return text(&response);

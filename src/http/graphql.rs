@@ -73,7 +73,10 @@ async fn answer(
     }
     let answer = match reached {
         Ok(()) => match asked.request(shared) {
-            Ok(request) => shared.api.execute_text(request, access.caller(shared.config.default_app.clone())).await,
+            Ok(request) => match shared.turns.take(access.token()).await {
+                Some(_turn) => shared.api.execute_text(request, access.caller(shared.config.default_app.clone())).await,
+                None => shared.api.busy(),
+            },
             Err(refusal) => refusal,
         },
         Err(position) => shared.api.behind(position),

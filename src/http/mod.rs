@@ -18,6 +18,7 @@ mod rebuilds;
 mod seats;
 mod server;
 mod tokens;
+mod turns;
 mod webhook;
 mod websocket;
 
@@ -42,6 +43,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokens::Tokens;
 use tokio::sync::watch;
+use turns::Turns;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
@@ -87,6 +89,7 @@ struct Shared {
     stopping: watch::Sender<bool>,
     /// Of subscribers now connected, by websocket or by events.
     seats: Seats,
+    turns: Turns,
 }
 
 impl Shared {
@@ -106,6 +109,7 @@ impl Shared {
             Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,
             None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
         };
+        let turns = Turns::new(config.graphql.pool);
         let Before { documents, graphiql } = before;
         Ok(Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
@@ -123,6 +127,7 @@ impl Shared {
             failed,
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
+            turns,
         })
     }
 

@@ -229,7 +229,14 @@ impl Operation {
         match self.shared.api.is_subscription(&mut request) {
             Err(answer) => self.fail(errors(&answer)).await,
             Ok(false) => {
-                let answer = self.shared.api.execute_text(request, self.caller()).await;
+                let answer = match self.shared.turns.take(self.access.token()).await {
+                    Some(_turn) => self.shared.api.execute_text(request, self.caller()).await,
+                    None => self.shared.api.busy(),
+                };
+                // Not executed: that ends the operation.
+                if !answer.starts_with("{\"data\"") {
+                    return self.fail(errors(&answer)).await;
+                }
                 self.next(&answer).await?;
                 self.complete().await
             }

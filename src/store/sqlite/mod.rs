@@ -2,6 +2,7 @@
 
 mod block;
 mod call;
+mod functions;
 mod group;
 mod layout;
 mod membership;

@@ -152,7 +152,7 @@ fn harden(conn: &Connection) -> Result<(), rusqlite::Error> {
     conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, 64 << 20)?;
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     conn.set_prepared_statement_cache_capacity(256);
-    Ok(())
+    super::functions::define(conn)
 }
 
 fn is_empty(conn: &Connection) -> Result<bool, StoreError> {

@@ -78,7 +78,7 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
     let mut statement = prepare(conn, if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES }, params)?;
     let mut rows = statement.raw_query();
     for looked_at in 0.. {
-        let Some(row) = rows.next()? else { break };
+        let Some(row) = super::next(&mut rows)? else { break };
         if looked_at == LOOKED_AT {
             found.exact = false;
             break;
@@ -101,7 +101,7 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
     let mut statement = prepare(conn, REACTIONS, params)?;
     let mut rows = statement.raw_query();
     for looked_at in 0.. {
-        let Some(row) = rows.next()? else { break };
+        let Some(row) = super::next(&mut rows)? else { break };
         if looked_at == LOOKED_AT {
             found.exact = false;
             break;

@@ -63,7 +63,7 @@ pub fn count(conn: &Conn, span: Span<'_>) -> Sql<(Vec<Totals>, bool)> {
     let mut statement = prepare(conn, SESSIONS, params)?;
     let mut rows = statement.raw_query();
     for looked_at in 0.. {
-        let Some(row) = rows.next()? else { break };
+        let Some(row) = super::next(&mut rows)? else { break };
         if looked_at == LOOKED_AT {
             return Ok((periods, false));
         }

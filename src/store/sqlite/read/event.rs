@@ -117,7 +117,7 @@ macro_rules! matching {
         "((:triggers IS NULL OR trigger IN (SELECT value FROM json_each(:triggers)))
          AND (:outcomes IS NULL OR outcome IN (SELECT value FROM json_each(:outcomes)))
          AND (:after IS NULL OR received_at >= :after) AND (:before IS NULL OR received_at < :before)
-         AND (:contains IS NULL OR instr(body, :contains) > 0))"
+         AND (:contains IS NULL OR instr(iif(has_secret, redacted(body), body), :contains) > 0))"
     };
 }
 

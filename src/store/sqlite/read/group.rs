@@ -1,9 +1,9 @@
 //! Groups.
 
 use super::list::{Part, Scan, run, scan};
-use super::user::contains;
 use super::{Conn, Found, Key, List, Lookup, Range, Sql, json, rows};
 use crate::ids::Time;
+use crate::store::sqlite::functions::folded;
 
 /// A row of `groups`.
 #[derive(Debug, Clone, Default)]
@@ -96,7 +96,7 @@ macro_rules! matching {
          AND (:owner IS NULL OR coalesce(g.owner_uid = :owner, 0))
          AND (:guids IS NULL OR g.guid IN (SELECT value FROM json_each(:guids)))
          AND (:types IS NULL OR coalesce(g.type IN (SELECT value FROM json_each(:types)), 0))
-         AND (:name IS NULL OR coalesce(g.name LIKE :name ESCAPE '\\', 0))
+         AND (:name IS NULL OR coalesce(instr(folded(g.name), :name) > 0, 0))
          AND (:member IS NULL OR EXISTS (
              SELECT 1 FROM memberships m WHERE m.app_id = :app AND m.guid = g.guid AND m.uid = :member AND m.current)))"
     };
@@ -153,7 +153,7 @@ impl Groups {
     fn run(&self, conn: &Conn, scan: &Scan, range: Range<'_>) -> Sql<Found> {
         let guids = self.guids.as_ref().map(json);
         let types = self.kinds.as_ref().map(json);
-        let name = self.name_contains.as_deref().map(contains);
+        let name = self.name_contains.as_deref().map(folded);
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":deleted", &self.deleted),

@@ -173,7 +173,7 @@ pub(super) fn run_until(
     let mut found = Found::default();
     let mut last = None;
     for examined in 0.. {
-        let Some(row) = rows.next()? else { break };
+        let Some(row) = super::next(&mut rows)? else { break };
         if examined == EXAMINED {
             found.more = true;
             found.stopped = last;

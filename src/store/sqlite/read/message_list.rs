@@ -58,7 +58,7 @@ macro_rules! matching {
              SELECT x.reviewed FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id), 0))
          AND (:key IS NULL OR (NOT m.deleted AND EXISTS (
              SELECT 1 FROM json_each(iif(json_valid(m.metadata), m.metadata, '{}')) x
-             WHERE x.key = :key AND (:value IS NULL OR :value =
+             WHERE x.key = :key AND (:value IS NULL OR x.type NOT IN ('object', 'array', 'real') AND :value =
                  CASE WHEN x.type IN ('true', 'false') THEN x.type ELSE CAST(x.value AS TEXT) END))))
          AND (:unanswered IS NULL OR :unanswered = NOT CASE WHEN m.parent_id IS NULL
              THEN EXISTS (

@@ -30,7 +30,7 @@ pub mod traffic;
 pub mod user;
 
 use rusqlite::types::ToSql;
-use rusqlite::{CachedStatement, Connection, Row};
+use rusqlite::{CachedStatement, Connection, Row, Rows};
 use std::cell::Cell;
 use std::hash::Hash;
 
@@ -56,6 +56,27 @@ pub trait Lookup: Clone + Eq + Hash + Send + Sync + 'static {
 
 thread_local! {
     static STATEMENTS: Cell<u64> = const { Cell::new(0) };
+    /// Rows that may still be read on this thread.
+    static ROWS: Cell<u64> = const { Cell::new(u64::MAX) };
+}
+
+/// A request read as many rows as it may: lists in lists are counted by what is in them, too.
+#[derive(Debug, thiserror::Error)]
+#[error("more rows than a request may read")]
+pub struct TooManyRows;
+
+/// Bounds what is read on this thread from now on: a request runs on one.
+fn allow_rows(most: u64) {
+    ROWS.set(most);
+}
+
+/// The next row, counted.
+fn next<'r, 's>(rows: &'r mut Rows<'s>) -> Sql<Option<&'r Row<'s>>> {
+    match ROWS.get().checked_sub(1) {
+        Some(left) => ROWS.set(left),
+        None => return Err(rusqlite::Error::UserFunctionError(Box::new(TooManyRows))),
+    }
+    rows.next()
 }
 
 /// Statements run on this thread so far: a request runs on one thread, so the difference is what it cost.
@@ -81,7 +102,7 @@ fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<
     let mut statement = prepare(conn, sql, params)?;
     let mut found = statement.raw_query();
     let mut all = Vec::new();
-    while let Some(row) = found.next()? {
+    while let Some(row) = next(&mut found)? {
         all.push(map(row)?);
     }
     Ok(all)

@@ -155,7 +155,7 @@ fn walk(conn: &Conn, span: &Span<'_>) -> Sql<Walk> {
     let mut statement = prepare(conn, if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES }, params)?;
     let mut rows = statement.raw_query();
     for looked_at in 0.. {
-        let Some(row) = rows.next()? else { break };
+        let Some(row) = super::next(&mut rows)? else { break };
         if looked_at == LOOKED_AT {
             walk.exact = false;
             break;

@@ -1,6 +1,6 @@
 //! One connection, one read transaction: all that one request sees.
 
-use super::{Conn, Sql};
+use super::{Conn, Sql, TooManyRows};
 use crate::store::sqlite::Pool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,8 @@ pub enum ReadError {
     Busy,
     /// The time of the request is up.
     Timeout,
+    /// It read as many rows as it may.
+    TooMuch,
     /// The engine failed; the cause is in the log.
     Failed,
 }
@@ -42,8 +44,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes a connection and fixes what will be seen. Reading stops once `gone` is set.
-    pub fn open(pool: &Pool, timeout: Duration, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
+    /// Takes a connection and fixes what will be seen. Reading stops once `gone` is set, and on this thread after so many
+    /// rows.
+    pub fn open(pool: &Pool, timeout: Duration, rows: u64, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
+        super::allow_rows(rows);
         let limit = Limit { deadline: Instant::now() + timeout, gone };
         let mut conn = pool.get().map_err(|error| {
             tracing::debug!(%error, "no reader became free");
@@ -99,6 +103,9 @@ fn begin(conn: &mut Conn, limit: Limit) -> Sql<(i64, i64)> {
 }
 
 fn failed(error: &rusqlite::Error, limit: &Limit) -> ReadError {
+    if matches!(error, rusqlite::Error::UserFunctionError(why) if why.is::<TooManyRows>()) {
+        return ReadError::TooMuch;
+    }
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::OperationInterrupted) if limit.is_over() => ReadError::Timeout,
         Some(rusqlite::ErrorCode::DatabaseBusy) => ReadError::Busy,

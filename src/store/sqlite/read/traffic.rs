@@ -45,7 +45,7 @@ pub fn over_time(conn: &Conn, app: &str, from: Time, until: Time, minutes: i64) 
     let params: Params<'_> = &[(":app", &app), (":from", &from), (":until", &until)];
     let mut statement = prepare(conn, MINUTES, params)?;
     let mut found = statement.raw_query();
-    while let Some(row) = found.next()? {
+    while let Some(row) = super::next(&mut found)? {
         let at = (row.get::<_, i64>(0)? - from) / minutes;
         if let Some((_, counts)) = usize::try_from(at).ok().and_then(|at| steps.get_mut(at)) {
             counts.count(row.get_ref(1)?.as_str()?, row.get(2)?);
@@ -85,7 +85,7 @@ pub fn triggers(conn: &Conn, app: &str, since: Time) -> Sql<Vec<Trigger>> {
     })?;
     let mut statement = prepare(conn, SINCE, params)?;
     let mut found = statement.raw_query();
-    while let Some(row) = found.next()? {
+    while let Some(row) = super::next(&mut found)? {
         let trigger = row.get_ref(0)?.as_str()?;
         if let Ok(at) = all.binary_search_by(|it| it.trigger.as_str().cmp(trigger)) {
             all[at].outcomes.count(row.get_ref(1)?.as_str()?, row.get(2)?);

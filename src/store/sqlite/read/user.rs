@@ -3,6 +3,7 @@
 use super::list::{Scan, run, scan};
 use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
 use crate::ids::Time;
+use crate::store::sqlite::functions::folded;
 
 /// A row of `users`.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +67,7 @@ pub struct Users {
 macro_rules! matching {
     () => {
         "((:roles IS NULL OR u.role IN (SELECT value FROM json_each(:roles)))
-         AND (:name IS NULL OR u.name LIKE :name ESCAPE '\\')
+         AND (:name IS NULL OR instr(folded(u.name), :name) > 0)
          AND (:online IS NULL OR :online = EXISTS (
              SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.online))
          AND (:seen IS NULL OR EXISTS (
@@ -103,7 +104,7 @@ impl List for Users {
         };
         let uids = self.uids.as_ref().map(json);
         let roles = self.roles.as_ref().map(json);
-        let name = self.name_contains.as_deref().map(contains);
+        let name = self.name_contains.as_deref().map(folded);
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":uids", &uids),
@@ -115,17 +116,4 @@ impl List for Users {
         ];
         run(conn, scan, params, range)
     }
-}
-
-/// A LIKE pattern for texts that contain this one.
-pub(super) fn contains(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for letter in part.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
 }
