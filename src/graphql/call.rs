@@ -163,6 +163,7 @@ impl CallSession {
                 .statuses
                 .map(|all| all.into_iter().map(|status| ids::CallStatus::from(status).as_str()).collect()),
             uid: filter.uid,
+            guid: filter.guid,
             call_message_id: filter.call_message_id,
             started_after: filter.started_after.map(|at| at.0.0),
             started_before: filter.started_before.map(|at| at.0.0),

@@ -124,6 +124,8 @@ pub struct CallSessionFilter {
     pub statuses: Option<Vec<CallStatus>>,
     /// Those this person started, was called in, or took part in.
     pub uid: Option<String>,
+    /// Those in which this group was called.
+    pub guid: Option<String>,
     /// The one this message announced.
     pub call_message_id: Option<String>,
     /// Those started, else initiated, at that time or later.
@@ -147,6 +149,8 @@ pub struct EventFilter {
     pub received_before: Option<DateTime>,
     /// Those behind this log position.
     pub after_seq: Option<BigInt>,
+    /// Those before this log position.
+    pub before_seq: Option<BigInt>,
     /// Those about this entity, such as `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID`, `call:SESSION`;
     /// an id alone is any of these.
     pub about: Option<String>,

@@ -117,6 +117,7 @@ pub struct Calls {
     pub kinds: Option<Vec<&'static str>>,
     pub statuses: Option<Vec<&'static str>>,
     pub uid: Option<String>,
+    pub guid: Option<String>,
     pub call_message_id: Option<String>,
     pub started_after: Option<i64>,
     pub started_before: Option<i64>,
@@ -131,6 +132,7 @@ macro_rules! matching {
          AND (:after IS NULL OR c.order_at >= :after) AND (:before IS NULL OR c.order_at < :before)
          AND (:active IS NULL OR :active =
              (coalesce(c.status IN ('initiated', 'ongoing'), 0) AND c.news_at >= :news))
+         AND (:guid IS NULL OR coalesce(c.receiver_type = 'group' AND c.receiver_id = :guid, 0))
          AND (:uid IS NULL OR coalesce(c.initiator_uid = :uid, 0)
              OR coalesce(c.receiver_type = 'user' AND c.receiver_id = :uid, 0)
              OR EXISTS (
@@ -167,6 +169,7 @@ impl List for Calls {
             (":kinds", &kinds),
             (":statuses", &statuses),
             (":uid", &self.uid),
+            (":guid", &self.guid),
             (":message", &self.call_message_id),
             (":after", &self.started_after),
             (":before", &self.started_before),
