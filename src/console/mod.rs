@@ -5,18 +5,23 @@
 //! scopes, limits and the one snapshot are the API's, and there is no second data layer. Every page works without
 //! script. `http/console.rs` serves them.
 
+mod about;
 mod answer;
 mod bars;
+mod explained;
 mod frame;
 mod page;
 mod params;
+mod source;
 mod view;
 
-
+mod event;
+mod events;
 mod group;
 mod groups;
 mod overview;
 mod sign_in;
+mod why;
 
 pub use page::{APPS, Page, Rendered, must_choose, nowhere};
 pub use params::Params;
@@ -26,7 +31,14 @@ pub use view::href;
 use crate::graphql::Limits;
 
 /// All pages.
-pub const PAGES: &[Page] = &[overview::PAGE, groups::PAGE, group::PAGE];
+pub const PAGES: &[Page] = &[
+    overview::PAGE,
+    groups::PAGE,
+    group::PAGE,
+    events::PAGE,
+    event::PAGE,
+    why::PAGE,
+];
 
 /// The style sheet and the script: ours, and all there is.
 pub const STYLE: &str = include_str!("console.css");

@@ -10,7 +10,7 @@ const SHOWN: usize = 400;
 const NAME: usize = 60;
 
 /// HTML made here, of escaped parts.
-pub struct Html(String);
+pub struct Html(pub(super) String);
 
 impl Display for Html {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -170,7 +170,9 @@ mod tests {
     #[test]
     fn what_was_said_cannot_leave_its_place() {
         let hostile = "<script>alert(1)</script>\"'&\u{202e}\u{7}";
-        for html in [text(hostile), name(hostile), elsewhere(hostile), badge(hostile), link(hostile, Some(hostile), "x")] {
+        for html in
+            [text(hostile), name(hostile), elsewhere(hostile), badge(hostile), link(hostile, Some(hostile), "x")]
+        {
             assert!(!html.0.contains("<script") && !html.0.contains('\u{7}'), "{html}");
             assert!(!html.0.contains("\"'"), "{html}");
         }

@@ -48,12 +48,15 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
         return html(console::nowhere(params, signed_in));
     };
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
-    let variables = async_graphql::Variables::from_json(serde_json::Value::Object(page.variables(&params)));
-    let asked = async_graphql::Request::new(page.document).variables(variables);
     let caller = access.caller(shared.config.default_app.clone());
+    let mut variables = page.variables(&params);
+    page.within(caller.scope, &mut variables);
+    let variables = async_graphql::Variables::from_json(serde_json::Value::Object(variables));
+    let asked = async_graphql::Request::new(page.document).variables(variables);
     let mut answer = shared.console.execute(asked, caller.clone()).await;
     if console::must_choose(&answer) {
-        answer["data"] = shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
+        answer["data"] =
+            shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
     }
     if !access.is_still_valid() {
         return see_other(&sign_in_href(&request));
@@ -110,7 +113,11 @@ pub(super) async fn sign_in_form(request: HttpRequest, shared: web::Data<Shared>
 }
 
 /// Takes the token, and keeps it in a cookie that script cannot read.
-pub(super) async fn sign_in(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+pub(super) async fn sign_in(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
     let response = either(signed_in(&request, &mut payload, &shared).await);
     body::closing(response, payload)
 }
@@ -217,7 +224,14 @@ mod tests {
     #[test]
     fn one_is_sent_on_to_our_own_pages_only() {
         assert_eq!(next(Some("/group?guid=g")), "/group?guid=g");
-        for elsewhere in [None, Some(""), Some("//evil.example"), Some("/\\evil.example"), Some("https://evil.example"), Some("/a\r\nb")] {
+        for elsewhere in [
+            None,
+            Some(""),
+            Some("//evil.example"),
+            Some("/\\evil.example"),
+            Some("https://evil.example"),
+            Some("/a\r\nb"),
+        ] {
             assert_eq!(next(elsewhere), "/", "{elsewhere:?}");
         }
     }
