@@ -15,6 +15,8 @@ mod params;
 mod source;
 mod view;
 
+mod call;
+mod calls;
 mod event;
 mod events;
 mod group;
@@ -35,6 +37,8 @@ pub const PAGES: &[Page] = &[
     overview::PAGE,
     groups::PAGE,
     group::PAGE,
+    calls::PAGE,
+    call::PAGE,
     events::PAGE,
     event::PAGE,
     why::PAGE,
