@@ -22,6 +22,7 @@ mod events;
 mod group;
 mod groups;
 mod overview;
+mod search;
 mod sign_in;
 mod why;
 
@@ -42,6 +43,7 @@ pub const PAGES: &[Page] = &[
     events::PAGE,
     event::PAGE,
     why::PAGE,
+    search::PAGE,
 ];
 
 /// The style sheet and the script: ours, and all there is.
