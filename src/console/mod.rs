@@ -15,6 +15,7 @@ mod params;
 mod source;
 mod view;
 
+mod ask;
 mod call;
 mod calls;
 mod event;
@@ -43,6 +44,7 @@ pub const PAGES: &[Page] = &[
     events::PAGE,
     event::PAGE,
     why::PAGE,
+    ask::PAGE,
     search::PAGE,
 ];
 
