@@ -201,6 +201,7 @@ impl Known {
             }
             "step" => Some("HOUR".to_owned()),
             "last" | "hours" if required => Some((1 + dice.below(20)).to_string()),
+            "by" => Some("MONTH".to_owned()),
             "asOf" if dice.below(4) == 0 => text("2026-02-01T00:00:00Z"),
             _ => None,
         }
@@ -215,14 +216,17 @@ fn filter(schema: &Schema, known: &Known, name: &str, dice: &mut Dice) -> Option
         let (kind, _) = Schema::named(it);
         let text = match field {
             _ if dice.below(5) != 0 => continue,
-            "guids" => dice.one(known.all("guid")),
+            "guids" | "guid" => dice.one(known.all("guid")),
             "uids" | "owner" | "uid" | "memberUid" | "senderUid" | "mentionsUid" | "unreadBy" => {
                 dice.one(known.all("uid"))
             }
             "conversationId" => dice.one(known.all("conversationId")),
             "parentId" | "callMessageId" => dice.one(known.all("messageId")),
             "nameContains" | "search" | "bodyContains" => MARK,
-            "about" => dice.one(known.all("guid")),
+            "about" => {
+                let kind = ["guid", "uid", "messageId"][dice.below(3)];
+                dice.one(known.all(kind))
+            }
             _ if kind == "Boolean" => {
                 fields.push(format!("{field}:{}", dice.below(3) != 0));
                 continue;

@@ -69,10 +69,14 @@ fn the_limits_of_a_request_are_settings() {
     assert_eq!(code(&ask("{a:apps{appId} b:apps{appId}}")), "TOO_COMPLEX");
     let page = ask("{users(first:3){nodes{uid}}}");
     assert!(page.body.contains("from 0 to 2") && code(&page) == "BAD_INPUT", "{}", page.body);
-    let dear = ask("{users(first:2){nodes{uid}} blocks{nodes{since sinceFrom}}}");
+    let cost = |query: &str| ask(query).json()["extensions"]["chatfold"]["cost"].as_u64().unwrap();
+    let told = cost("{blocks(first:2){nodes{since sinceFrom}}}");
+    assert_eq!(cost("{blocks{nodes{since sinceFrom}}}"), told, "a page that is not told is no longer than one may be");
+    assert_eq!(cost("{blocks(first:1){nodes{since sinceFrom}}}"), told.div_ceil(2));
+    let dear = ask("{apps{activity(after:\"2026-01-01T00:00:00Z\",before:\"2026-01-02T00:00:00Z\"){exact}}}");
     assert_eq!(code(&dear), "TOO_COMPLEX");
     assert_eq!(dear.json()["extensions"]["chatfold"]["maxCost"], 100);
-    assert!(dear.body.contains("the query costs 1"), "{}", dear.body);
+    assert!(dear.body.contains("the query costs 2"), "{}", dear.body);
     for schema in ["{__schema{queryType{name}}}", "{__type(name:\"User\"){name}}"] {
         assert_eq!(code(&ask(schema)), "FORBIDDEN");
     }
@@ -87,14 +91,17 @@ fn pages_of_the_origins_configured_may_ask_and_no_others() {
     let server = TestServer::with("cors_origins = [\"https://app.example.com\"]");
     let (_, token, _) = server.run(&["token", "create", "--name", "page"]);
     let bearer = format!("Bearer {}", token.trim());
-    let asks = |origin: &str| {
+    let asks_of = |path: &str, origin: &str| {
         let method = ("Access-Control-Request-Method", "POST");
-        server.request("OPTIONS", "/graphql", &[("Origin", origin), method], b"")
+        server.request("OPTIONS", path, &[("Origin", origin), method], b"")
     };
+    let asks = |origin: &str| asks_of("/graphql", origin);
     let preflight = asks("https://app.example.com");
     assert_eq!(preflight.status, 204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some("https://app.example.com"));
-    assert_eq!(preflight.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, POST"));
+    let feed = asks_of("/changes", "https://app.example.com");
+    assert_eq!(feed.header("access-control-allow-methods"), Some("GET"));
     assert!(preflight.header("access-control-allow-headers").unwrap().contains("authorization"));
     let answers = |origin: &str, bearer: &str| {
         server.post("/graphql", &[JSON, ("Origin", origin), ("Authorization", bearer)], USERS)

@@ -68,10 +68,7 @@ fn each_page_shows_the_demo_story() {
                 "entity=call%3Anight-shift-debrief",
             ],
         ),
-        (
-            "/call?sessionId=v1.eu.2489f0demo01.1767985380e77b204",
-            vec!["/message?appId=2489f0demo01&amp;messageId=2017"],
-        ),
+        ("/call?sessionId=v1.eu.2489f0demo01.1767985380e77b204", vec!["Announced by the message"]),
         ("/search", vec!["Whatever you have at hand"]),
         ("/search?q=night", vec!["/group?appId=2489f0demo01&amp;guid=night-shift"]),
         ("/search?q=2005", vec!["/message?", "Coffee for six"]),

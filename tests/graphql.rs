@@ -15,6 +15,10 @@ mod fields;
 mod harness;
 #[path = "graphql/lists.rs"]
 mod lists;
+#[path = "graphql/rules.rs"]
+mod rules;
+#[path = "graphql/responses.rs"]
+mod responses;
 #[path = "graphql/schema.rs"]
 mod schema;
 #[path = "graphql/scopes.rs"]

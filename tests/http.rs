@@ -194,7 +194,7 @@ fn other_methods_and_unknown_paths() {
     let server = TestServer::start();
     for (path, allowed, methods) in [
         (WEBHOOK, "POST", &["GET", "PUT", "DELETE", "OPTIONS"][..]),
-        ("/graphql", "POST", &["GET", "PUT", "OPTIONS"]),
+        ("/graphql", "GET, POST", &["GET", "PUT", "OPTIONS"]),
         ("/changes", "GET", &["POST"]),
         ("/healthz", "GET, HEAD", &["POST", "DELETE"]),
         ("/readyz", "GET, HEAD", &["POST"]),

@@ -93,6 +93,7 @@ const FILES: &[(&str, &str)] = &[
     ("src/cli/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
     ("src/cli/ingest.rs", "deliveries to read"),
     ("src/graphql/documents.rs", "the list of allowed documents"),
+    ("src/http/graphiql/", "the files of GraphiQL, read at the start"),
     ("src/config/", "the configuration, and files with secrets"),
     ("src/rebuild/aside.rs", "the file for folding aside: made before SQLite opens it, removed when it is done with"),
     ("src/http/rebuilds.rs", "the socket beside the file"),

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod ingest;
 pub mod inspect;
 pub mod lock;
+pub mod open;
 mod progress;
 pub mod rebuild;
 pub mod schema;
@@ -35,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the server: take deliveries, answer GraphQL
     Serve,
+    /// Show a file, such as a copy, in the browser: read-only, on a free port of this machine
+    Open(open::OpenArgs),
     /// Read deliveries from files into the log
     Ingest(ingest::IngestArgs),
     /// List what is in the log, newest first
@@ -74,6 +77,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     start_log(&config)?;
     match cli.command {
         Command::Serve => serve::run(config),
+        Command::Open(args) => open::run(config, args),
         Command::Ingest(args) => ingest::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
         Command::Explain(args) => explain::run(&config, &args),

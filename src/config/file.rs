@@ -24,6 +24,7 @@ pub(super) struct File {
     pub log_format: Option<LogFormat>,
     pub log_filter: Option<String>,
     pub cors_origins: Option<Vec<String>>,
+    pub graphiql_dir: Option<PathBuf>,
     #[serde(default)]
     pub graphql: GraphqlFlags,
 }

@@ -74,6 +74,12 @@ settings! {
     graphql_answer_bytes: "answer_bytes", "CHATFOLD_GRAPHQL_ANSWER_BYTES", 65_536 to 67_108_864;
     /// Longest wait for the log position of Chatfold-Min-Seq in milliseconds, 0 to 10000 [default: 1000]
     graphql_wait_ms: "wait_ms", "CHATFOLD_GRAPHQL_WAIT_MS", 0 to 10_000;
+    /// Subscribers at once, by websocket or by events, 1 to 10000; beyond it 503 [default: 1000]
+    graphql_subscribers: "subscribers", "CHATFOLD_GRAPHQL_SUBSCRIBERS", 1 to 10_000;
+    /// Of them, those of one token, 1 to 10000 [default: 100]
+    graphql_sockets_per_token: "sockets_per_token", "CHATFOLD_GRAPHQL_SOCKETS_PER_TOKEN", 1 to 10_000;
+    /// Operations at once on one websocket, 1 to 1000 [default: 20]
+    graphql_operations: "operations", "CHATFOLD_GRAPHQL_OPERATIONS", 1 to 1_000;
 }
 
 /// The limits; `timeout` has a setting of its own.
@@ -95,6 +101,9 @@ pub(super) fn limits(set: &GraphqlFlags, timeout: Duration) -> Limits {
         page: size(set.graphql_page, plain.page),
         introspection: set.graphql_introspection.unwrap_or(plain.introspection),
         wait: set.graphql_wait_ms.map_or(plain.wait, Duration::from_millis),
+        subscribers: size(set.graphql_subscribers, plain.subscribers),
+        sockets_per_token: size(set.graphql_sockets_per_token, plain.sockets_per_token),
+        operations: size(set.graphql_operations, plain.operations),
     }
 }
 

@@ -77,6 +77,9 @@ pub struct Flags {
     /// Origins whose web pages may ask /graphql, separated by commas [default: none]
     #[arg(long, global = true, value_name = "ORIGINS", value_delimiter = ',', env = "CHATFOLD_CORS_ORIGINS")]
     pub cors_origins: Option<Vec<String>>,
+    /// Folder of npm packages (node_modules) to serve GraphiQL from [default: a public CDN]
+    #[arg(long, global = true, value_name = "DIR", env = "CHATFOLD_GRAPHIQL_DIR")]
+    pub graphiql_dir: Option<PathBuf>,
     #[command(flatten)]
     pub graphql: GraphqlFlags,
 }
@@ -114,6 +117,8 @@ pub struct Config {
     pub graphql: Limits,
     /// The file that lists the only documents answered.
     pub allow_list: Option<PathBuf>,
+    /// Folder that GraphiQL is served from; without one a browser takes it from a public CDN.
+    pub graphiql_dir: Option<PathBuf>,
     /// Origins whose web pages may ask.
     pub cors_origins: Vec<String>,
     /// How log lines are written.
@@ -162,6 +167,7 @@ impl Config {
             workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
             graphql: graphql::limits(&graphql, timeout),
             allow_list: graphql.graphql_allow_list,
+            graphiql_dir: flags.graphiql_dir.clone().or(file.graphiql_dir),
             cors_origins: graphql::origins(flags.cors_origins.clone().or(file.cors_origins))?,
             log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             log_filter,
@@ -171,6 +177,18 @@ impl Config {
             return Err(ConfigError(format!(
                 "bytes_in_flight is {}, less than body_limit, which is {}: no large delivery would ever be taken",
                 config.bytes_in_flight, config.body_limit
+            )));
+        }
+        Ok(config)
+    }
+
+    /// For a look into a file: on a free port of loopback, unless the command line says which.
+    pub fn to_open(self, file: PathBuf) -> Result<Self, ConfigError> {
+        let listen = self.flags.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let config = Self { db: file, listen, ..self };
+        if !config.on_loopback() {
+            return Err(ConfigError(format!(
+                "listening on {listen} would show the file to the network: `chatfold open` listens on loopback only"
             )));
         }
         Ok(config)

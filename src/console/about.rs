@@ -4,11 +4,14 @@ use super::frame::Frame;
 use super::view::{self, Html};
 use crate::explain::Entity;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// An entity, by its name.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Named {
     pub name: String,
+    /// What it is now. Some entities have no row: a message that only tells of another, whatever was refused.
+    pub node: Option<IgnoredAny>,
 }
 
 /// The address of an entity's own page. A membership is part of its group's; what has no page is explained.
@@ -22,9 +25,10 @@ pub fn place(frame: &Frame, name: &str) -> String {
     }
 }
 
-/// A link to an entity's own page.
-pub fn link(frame: &Frame, name: &str) -> Html {
-    view::link(&place(frame, name), None, name)
+/// A link to an entity's own page; where it has no row, to why not.
+pub fn link(frame: &Frame, name: &str, is_known: bool) -> Html {
+    let href = if is_known { place(frame, name) } else { frame.link("/why", &[("entity", name)]) };
+    view::link(&href, None, name)
 }
 
 /// A link to the page of an event.

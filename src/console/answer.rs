@@ -9,13 +9,6 @@ pub struct Person {
     pub name: Option<String>,
 }
 
-/// A group, as links show it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct GroupName {
-    pub guid: String,
-    pub name: Option<String>,
-}
-
 /// A page of a list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,12 +1,14 @@
 //! `/ask`: the cookbook's questions, each as a query to open and change.
 
+use super::answer::List;
 use super::frame::Frame;
 use super::page::{Page, Show};
+use super::params::Params;
 use super::view;
 use askama::Template;
 use rust_embed::RustEmbed;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::LazyLock;
 
 pub const PAGE: Page = Page::of::<Ask>("/ask", include_str!("ask.graphql"));
@@ -23,10 +25,39 @@ static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(recipes);
 pub struct Ask {
     frame: Frame,
     recipes: &'static [Recipe],
+    /// Variables by name: ids that the app has.
+    ids: Vec<(&'static str, String)>,
 }
 
 #[derive(Deserialize)]
-pub struct Answer {}
+pub struct Answer {
+    groups: Option<List<Group>>,
+    users: Option<List<User>>,
+    conversations: Option<List<Conversation>>,
+    messages: Option<List<Message>>,
+}
+
+#[derive(Deserialize)]
+pub struct Group {
+    guid: String,
+}
+
+#[derive(Deserialize)]
+pub struct User {
+    uid: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conversation {
+    conversation_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    message_id: String,
+}
 
 /// A question of the cookbook.
 struct Recipe {
@@ -40,8 +71,20 @@ struct Recipe {
 impl Show for Ask {
     type Answer = Answer;
 
-    fn show(frame: Frame, _: Answer) -> Option<Self> {
-        Some(Self { frame, recipes: &RECIPES })
+    fn variables(params: &Params, variables: &mut Map<String, Value>) {
+        variables.insert("named".to_owned(), params.get("appId").is_some().into());
+    }
+
+    fn show(frame: Frame, answer: Answer) -> Option<Self> {
+        let ids = [
+            ("app", frame.app.clone()),
+            ("guid", first(answer.groups).map(|it| it.guid)),
+            ("uid", first(answer.users).map(|it| it.uid)),
+            ("conversation", first(answer.conversations).map(|it| it.conversation_id)),
+            ("message", first(answer.messages).map(|it| it.message_id)),
+        ];
+        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id?))).collect();
+        Some(Self { frame, recipes: &RECIPES, ids })
     }
 }
 
@@ -49,12 +92,18 @@ impl Ask {
     /// Opens the query in GraphiQL, about the app that is looked at.
     fn graphiql(&self, recipe: &Recipe) -> String {
         let mut variables = recipe.variables.clone();
-        if let (Some(app), Some(asked)) = (&self.frame.app, variables.get_mut("app")) {
-            *asked = app.as_str().into();
+        for (name, id) in &self.ids {
+            if let Some(asked) = variables.get_mut(name) {
+                *asked = id.as_str().into();
+            }
         }
         let variables = serde_json::to_string_pretty(&variables).unwrap_or_default();
         view::href("/graphql", [("query", recipe.query.as_str()), ("variables", variables.as_str())])
     }
+}
+
+fn first<T>(list: Option<List<T>>) -> Option<T> {
+    list?.nodes.into_iter().next()
 }
 
 fn recipes() -> Vec<Recipe> {

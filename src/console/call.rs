@@ -1,7 +1,8 @@
 //! `/call`: who was in a call or meeting, and when. By its session id the newest that used it, by its global id any.
 
-use super::answer::{GroupName, Person};
+use super::answer::Person;
 use super::bars::{Bars, Mark, Span};
+use super::conversations::GroupName;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::params::Params;
@@ -11,6 +12,7 @@ use crate::explain::Entity;
 use crate::ids::Time;
 use askama::Template;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 pub const PAGE: Page = Page::of::<CallPage>("/call", include_str!("call.graphql"));
@@ -39,6 +41,8 @@ pub struct Call {
     r#type: Option<String>,
     status: Option<String>,
     call_message_id: Option<String>,
+    /// Where it is known as a message.
+    call_message: Option<IgnoredAny>,
     initiated_at: Option<String>,
     started_at: Option<String>,
     ended_at: Option<String>,

@@ -1,6 +1,7 @@
 //! `/calls`: calls and meetings, newest first.
 
-use super::answer::{GroupName, List, Person};
+use super::answer::{List, Person};
+use super::conversations::GroupName;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::view;

@@ -10,6 +10,7 @@ use super::view;
 use crate::explain::{Delivery, Explanation};
 use askama::Template;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub const PAGE: Page = Page::of::<EventPage>("/event", include_str!("event.graphql"));
@@ -67,6 +68,7 @@ pub struct Event {
 #[derive(Deserialize)]
 pub struct Changed {
     name: String,
+    node: Option<IgnoredAny>,
     explanation: Option<Explanation>,
     events: List<Other>,
 }

@@ -56,6 +56,7 @@ pub struct Group {
     previous: List<At>,
     next: List<At>,
     oldest: List<At>,
+    newest: List<At>,
 }
 
 #[derive(Deserialize)]
@@ -106,9 +107,13 @@ impl Show for GroupPage {
         let now = clock::now();
         let told = |list: &List<At>| list.nodes.first().and_then(|it| Time::parse(&it.at));
         let start = told(&group.oldest).unwrap_or(now).min(now);
-        let bars = Bars { start, end: now };
+        // What goes on goes to the edge: the time since the last change says nothing, and would press the rest together.
+        let newest = told(&group.newest).unwrap_or(now).max(start);
+        let end = Time(newest.0 + ((newest.0 - start.0) / 6).max(60_000)).min(now);
+        let bars = Bars { start, end };
         // The change at the instant itself is among those that follow: the next one is later.
-        let next = group.next.nodes.iter().rev().find(|it| as_of.is_some_and(|as_of| Time::parse(&it.at) > Some(as_of)));
+        let next =
+            group.next.nodes.iter().rev().find(|it| as_of.is_some_and(|as_of| Time::parse(&it.at) > Some(as_of)));
         let next = next.map(|it| it.at.clone());
         let previous = group.previous.nodes.first().map(|it| it.at.clone());
         let members = group.members.take();

@@ -18,13 +18,18 @@ mod view;
 mod ask;
 mod call;
 mod calls;
+mod conversation;
+mod conversations;
 mod event;
 mod events;
 mod group;
 mod groups;
+mod message;
 mod overview;
 mod search;
 mod sign_in;
+mod user;
+mod users;
 mod why;
 
 pub use page::{APPS, Page, Rendered, must_choose, nowhere};
@@ -39,6 +44,11 @@ pub const PAGES: &[Page] = &[
     overview::PAGE,
     groups::PAGE,
     group::PAGE,
+    users::PAGE,
+    user::PAGE,
+    conversations::PAGE,
+    conversation::PAGE,
+    message::PAGE,
     calls::PAGE,
     call::PAGE,
     events::PAGE,

@@ -29,6 +29,13 @@ pub struct Status {
     fold_version: i64,
     file_bytes: Option<String>,
     state_hash: Option<String>,
+    last_state_hash: Option<StateHash>,
+}
+
+#[derive(Deserialize)]
+pub struct StateHash {
+    hash: String,
+    seq: String,
 }
 
 #[derive(Deserialize)]
@@ -96,8 +103,12 @@ impl Show for Overview {
             frame.notices.retain(|notice| !notice.contains("about all apps"));
         }
         let asked = frame.params.get("appId").map(str::to_owned);
-        let apps = answer.apps.into_iter().filter(|app| asked.as_ref().is_none_or(|asked| *asked == app.app_id));
-        Some(Self { status: answer.status, apps: apps.collect(), frame })
+        let mut apps = answer.apps;
+        if let Some(asked) = asked {
+            apps.retain(|app| app.app_id == asked);
+            apps.first()?;
+        }
+        Some(Self { status: answer.status, apps, frame })
     }
 }
 

@@ -97,6 +97,8 @@ impl Page {
         }
         match (self.show)(frame.clone(), data) {
             Some(html) => Rendered { status: 200, html },
+            None if code == "BAD_INPUT" => problem(frame, 400, "This cannot be asked", false),
+            None if code == "FORBIDDEN" => problem(frame, 403, "Not with this token", false),
             None => problem(frame, 404, "Nothing is known of it", false),
         }
     }

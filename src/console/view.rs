@@ -2,12 +2,19 @@
 //! around it, and cut, with a way to see the rest.
 
 use askama::filters::HtmlSafe;
+use similar::{ChangeTag, TextDiff};
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 /// Characters of a text that a page shows before it is cut.
 const SHOWN: usize = 400;
 /// Characters of a name.
 const NAME: usize = 60;
+
+/// Characters of a text that is compared with the one before; longer ones are shown as they are.
+const DIFFED: usize = 4_000;
+/// For one comparison; what is not found by then is shown as replaced.
+const DIFF_TIME: Duration = Duration::from_millis(20);
 
 /// HTML made here, of escaped parts.
 pub struct Html(pub(super) String);
@@ -126,6 +133,27 @@ pub fn elsewhere(url: &str) -> Html {
     shown
 }
 
+/// What a text became: words taken out and put in. Without a text before, the new one.
+pub fn diff(before: Option<&str>, after: &str) -> Html {
+    let Some(before) = before else { return text(after) };
+    let whole = |text: &str| text.chars().count() > DIFFED;
+    if whole(before) || whole(after) {
+        return text(after);
+    }
+    let diff = TextDiff::configure().timeout(DIFF_TIME).diff_words(before, after);
+    let mut html = String::from("<bdi class=\"said\">");
+    for change in diff.iter_all_changes() {
+        let tag = match change.tag() {
+            ChangeTag::Equal => "",
+            ChangeTag::Delete => "del",
+            ChangeTag::Insert => "ins",
+        };
+        let word = escape(change.value());
+        html += &if tag.is_empty() { word } else { format!("<{tag}>{word}</{tag}>") };
+    }
+    Html(html + "</bdi>")
+}
+
 /// A word of an enumeration, with its own colour.
 pub fn badge(word: &str) -> Html {
     let shown = word.to_lowercase().replace('_', " ");
@@ -192,6 +220,15 @@ mod tests {
         let long = "é".repeat(10_000);
         assert!(text(&long).0.contains("all 10,000 characters"));
         assert!(name(&long).0.len() < 4_000);
+    }
+
+    #[test]
+    fn an_edit_shows_what_went_and_what_came() {
+        assert_eq!(
+            diff(Some("see you at <six>"), "see you at seven").0,
+            "<bdi class=\"said\">see you at <del>&lt;six&gt;</del><ins>seven</ins></bdi>"
+        );
+        assert_eq!(diff(None, "x").0, text("x").0);
     }
 
     #[test]

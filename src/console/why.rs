@@ -88,10 +88,12 @@ impl Why {
         &of.deliveries[from..]
     }
 
-    /// The pages of what a membership joins, else of the entity itself.
+    /// The pages of what a membership joins, else of the entity itself; what has no row has no page.
     fn places(&self, of: &Explanation) -> Vec<(&'static str, String)> {
         let page = |label, entity: Entity| (label, about::place(&self.frame, &entity.to_string()));
+        let is_known = of.row.is_some() || !explained::tables(of).is_empty();
         match Entity::named(&of.entity) {
+            _ if !is_known => Vec::new(),
             Some(Entity::Membership { guid, uid }) => {
                 vec![page("Its group", Entity::Group(guid)), page("Its person", Entity::User(uid))]
             }

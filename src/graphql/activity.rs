@@ -3,7 +3,7 @@
 use super::context::Ask;
 use super::error::{Result, bad_input};
 use super::scalars::{DateTime, int};
-use crate::days::{NoDays, days};
+use crate::days::{Day, NoDays, days};
 use crate::store::sqlite::read::activity::{Span, count};
 use async_graphql::{Context, SimpleObject};
 
@@ -61,10 +61,7 @@ impl Activity {
         before: DateTime,
         time_zone: Option<&str>,
     ) -> Result<Self> {
-        let days = days(after.0, before.0, time_zone.unwrap_or("UTC")).map_err(|error| match error {
-            NoDays::Zone => bad_input("timeZone", "expected a name such as Europe/Berlin or UTC"),
-            NoDays::Span => bad_input("before", "expected a time behind `after`, by at most 92 days"),
-        })?;
+        let days = days_of(after, before, time_zone)?;
         let starts = days.iter().map(|day| day.start.0).collect();
         let found = ctx.read(|conn| count(conn, &Span { app, conversation, starts, until: before.0.0 }))?;
         let day = |(day, found): (crate::days::Day, crate::store::sqlite::read::activity::Day)| DayActivity {
@@ -88,4 +85,12 @@ impl Activity {
             exact: found.exact,
         })
     }
+}
+
+/// The days of a span asked for.
+pub(super) fn days_of(after: DateTime, before: DateTime, time_zone: Option<&str>) -> Result<Vec<Day>> {
+    days(after.0, before.0, time_zone.unwrap_or("UTC")).map_err(|error| match error {
+        NoDays::Zone => bad_input("timeZone", "expected a name such as Europe/Berlin or UTC"),
+        NoDays::Span => bad_input("before", "expected a time behind `after`, by at most 92 days"),
+    })
 }

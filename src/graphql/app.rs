@@ -5,6 +5,7 @@ use super::context::Ask;
 use super::event::{Event, EventConnection};
 use super::filter::EventFilter;
 use super::page::Paging;
+use super::responses::{Asked, Responses};
 use super::scalars::{BigInt, DateTime};
 use super::traffic::{self, Traffic, TrafficStep, TriggerTraffic};
 use crate::store::sqlite::read::app as row;
@@ -88,6 +89,32 @@ impl App {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<EventConnection> {
         Event::list(ctx, self.0.app_id.as_str().into(), filter, &Paging { first, after, last, before })
+    }
+
+    /// How long customers waited for an agent, day by day: in conversations an agent takes part in, as one of the two, as
+    /// a member of the group now, or by writing in it.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn responses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From that time on.")] after: DateTime,
+        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
+        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
+            String,
+        >,
+        #[graphql(
+            desc = "Agents are those of these roles; at most 20.",
+            default_with = "Some(vec![\"agent\".to_owned()])"
+        )]
+        roles: Option<Vec<String>>,
+        #[graphql(
+            desc = "And those who carry one of these tags; at most 20.",
+            default_with = "Some(vec![\"agent\".to_owned()])"
+        )]
+        tags: Option<Vec<String>>,
+    ) -> Option<Result<Responses>> {
+        let asked = Asked { after, before, time_zone, roles, tags };
+        Some(Responses::read(ctx, &self.0.app_id, None, asked))
     }
 
     /// One number for what the tables say about it: equal wherever the same facts were heard. All its rows are read

@@ -1,15 +1,18 @@
 //! Calls and meetings of a group or a person, together.
 
 use super::context::Ask;
-use super::enums::CallStatus;
+use super::enums::{CallStatus, Period};
 use super::error::{Result, bad_input};
 use super::scalars::{DateTime, int};
+use crate::days::{NoDays, periods};
 use crate::ids;
-use crate::store::sqlite::read::call_totals::{Span, count};
-use async_graphql::{Context, SimpleObject};
+use crate::store::sqlite::read::call_totals::{Span, Totals, count};
+use async_graphql::{ComplexObject, Context, SimpleObject};
+use std::sync::Arc;
 
 /// Calls and meetings in a span of time, together.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct CallTotals {
     /// How many calls.
     calls_count: i32,
@@ -17,10 +20,34 @@ pub struct CallTotals {
     meetings_count: i32,
     /// How long they took together.
     duration_seconds: i32,
+    /// How long people were in them, all stays together; of a person only that person's. Stays whose beginning or end
+    /// was not told are left out.
+    stays_seconds: i32,
     /// How many came to which state.
     statuses: Vec<CallStatusCount>,
     /// Whether all of it was counted: counting stops at 50,000 calls and meetings of the app.
     exact: bool,
+    #[graphql(skip)]
+    whose: Whose,
+    #[graphql(skip)]
+    span: (DateTime, DateTime),
+}
+
+/// Those of a day, week or month.
+#[derive(SimpleObject)]
+pub struct PeriodCalls {
+    /// The day, or the first one of the week (a Monday) or month, such as `2026-01-05`.
+    date: String,
+    /// How many calls.
+    calls_count: i32,
+    /// How many meetings.
+    meetings_count: i32,
+    /// How long they took together.
+    duration_seconds: i32,
+    /// How long people were in them, as in all of the span.
+    stays_seconds: i32,
+    /// How many came to which state.
+    statuses: Vec<CallStatusCount>,
 }
 
 /// How many calls and meetings are in a state.
@@ -32,30 +59,83 @@ pub struct CallStatusCount {
     count: i32,
 }
 
+/// A group or a person.
+#[derive(Clone)]
+pub struct Whose {
+    pub app: Arc<str>,
+    pub guid: Option<String>,
+    pub uid: Option<String>,
+}
+
 impl CallTotals {
     /// Counts those of a group or a person.
-    pub fn read(
-        ctx: &Context<'_>,
-        app: &str,
-        (guid, uid): (Option<&str>, Option<&str>),
-        after: DateTime,
-        before: DateTime,
-    ) -> Result<Self> {
+    pub fn read(ctx: &Context<'_>, whose: Whose, after: DateTime, before: DateTime) -> Result<Self> {
         if before.0 <= after.0 {
             return Err(bad_input("before", "expected a time behind `after`"));
         }
-        let span = Span { app, guid, uid, from: after.0.0, until: before.0.0 };
-        let found = ctx.read(|conn| count(conn, span))?;
-        let status = |(word, count): (&str, i64)| {
-            let status = ids::CallStatus::from_word(word)?.into();
-            Some(CallStatusCount { status, count: int(count) })
-        };
+        let (found, exact) = whose.count(ctx, &[after.0.0], before)?;
+        let all = found.into_iter().next().unwrap_or_default();
         Ok(Self {
-            calls_count: int(found.calls),
-            meetings_count: int(found.meetings),
-            duration_seconds: int(found.seconds),
-            statuses: found.statuses.into_iter().filter_map(status).collect(),
-            exact: found.exact,
+            calls_count: int(all.calls),
+            meetings_count: int(all.meetings),
+            duration_seconds: int(all.seconds),
+            stays_seconds: int(all.present),
+            statuses: statuses(&all),
+            exact,
+            whose,
+            span: (after, before),
         })
     }
+}
+
+#[ComplexObject]
+impl CallTotals {
+    /// The same period by period, first to last; periods without anything too. At most 92 of them.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn periods(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What a period is.", default_with = "Period::Month")] by: Period,
+        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
+            String,
+        >,
+    ) -> Option<Result<Vec<PeriodCalls>>> {
+        Some(self.by(ctx, by, time_zone.as_deref().unwrap_or("UTC")))
+    }
+}
+
+impl CallTotals {
+    fn by(&self, ctx: &Context<'_>, by: Period, zone: &str) -> Result<Vec<PeriodCalls>> {
+        let (after, before) = self.span;
+        let periods = periods(after.0, before.0, zone, by.into()).map_err(|error| match error {
+            NoDays::Zone => bad_input("timeZone", "expected a name such as Europe/Berlin or UTC"),
+            NoDays::Span => bad_input("by", "expected a period that the span has at most 92 of"),
+        })?;
+        let starts: Vec<i64> = periods.iter().map(|period| period.start.0).collect();
+        let (found, _) = self.whose.count(ctx, &starts, before)?;
+        let period = |(period, totals): (crate::days::Day, Totals)| PeriodCalls {
+            date: period.date,
+            calls_count: int(totals.calls),
+            meetings_count: int(totals.meetings),
+            duration_seconds: int(totals.seconds),
+            stays_seconds: int(totals.present),
+            statuses: statuses(&totals),
+        };
+        Ok(periods.into_iter().zip(found).map(period).collect())
+    }
+}
+
+impl Whose {
+    fn count(&self, ctx: &Context<'_>, starts: &[i64], before: DateTime) -> Result<(Vec<Totals>, bool)> {
+        let (guid, uid) = (self.guid.as_deref(), self.uid.as_deref());
+        ctx.read(|conn| count(conn, Span { app: &self.app, guid, uid, starts, until: before.0.0 }))
+    }
+}
+
+fn statuses(totals: &Totals) -> Vec<CallStatusCount> {
+    let status = |(word, count): (&&str, &i64)| {
+        let status = ids::CallStatus::from_word(word)?.into();
+        Some(CallStatusCount { status, count: int(*count) })
+    };
+    totals.statuses.iter().filter_map(status).collect()
 }

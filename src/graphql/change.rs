@@ -2,7 +2,7 @@
 //! `GET /changes`; nothing is kept of a subscriber but where it stands.
 
 use super::context::{Ask, Asking};
-use super::error::{Result, bad_input};
+use super::error::{Code, Result, bad_input};
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
 use super::scalars::{BigInt, DateTime};
@@ -142,8 +142,18 @@ pub fn next(
 ) -> Result<Vec<Change>> {
     let newest = asking.snapshot.seq();
     let after = position.get().or(after_seq).unwrap_or(newest);
-    if !(0..=newest).contains(&after) {
-        return Err(bad_input("afterSeq", &format!("expected a position of this log, 0 to {newest}")));
+    if after < 0 {
+        return Err(bad_input("afterSeq", "expected a position of this log, 0 or greater"));
+    }
+    if after > newest {
+        let what = format!("expected a position of this log, but {after} is newer than its newest, {newest}");
+        return Err(bad_input("afterSeq", &what));
+    }
+    // Whoever goes on from before the oldest event there is would miss what is gone without noticing.
+    let first = asking.snapshot.read(change::first)?;
+    if let Some(begins) = first.map(|first| first - 1).filter(|begins| after < *begins) {
+        let what = format!("afterSeq: the log begins behind {begins}, what followed {after} is gone: begin anew");
+        return Err(Code::BeforeHistory.error(what));
     }
     let (changes, seen) = asking.snapshot.read(|conn| read(conn, app, after, newest, filter))?;
     position.set(seen);

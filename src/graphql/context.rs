@@ -7,7 +7,7 @@ use crate::ids::TokenScope;
 use crate::store::sqlite::read::{Conn, Lookup, Snapshot, Sql, app};
 use async_graphql::Context;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// On whose behalf a request runs.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,9 @@ impl Caller {
     }
 }
 
+/// A state hash that was computed, and the log position it is of.
+pub(super) type Computed = Arc<Mutex<Option<(i64, String)>>>;
+
 /// One request.
 pub struct Asking {
     pub(super) snapshot: Snapshot,
@@ -36,14 +39,16 @@ pub struct Asking {
     pub(super) page: usize,
     /// What it costs, once that is known.
     pub(super) cost: AtomicUsize,
+    /// The state hash that was computed last, by any request of this process.
+    pub(super) computed: Computed,
     /// The app meant where no field names one; looked up once.
     unnamed: OnceLock<Option<Arc<str>>>,
 }
 
 impl Asking {
-    pub(super) fn new(snapshot: Snapshot, caller: Caller) -> Self {
+    pub(super) fn new(snapshot: Snapshot, caller: Caller, computed: Computed) -> Self {
         let (page, cost) = (Limits::default().page, AtomicUsize::new(0));
-        Self { snapshot, loaders: Loaders::default(), caller, page, cost, unnamed: OnceLock::new() }
+        Self { snapshot, loaders: Loaders::default(), caller, page, cost, computed, unnamed: OnceLock::new() }
     }
 
     /// The app a root field is about: named, or the only one it can mean.

@@ -8,6 +8,7 @@ use super::group::Group;
 use super::message::{Message, MessageConnection};
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, Paging, connection, text};
+use super::responses::{Asked, Responses};
 use super::scalars::{DateTime, int};
 use super::user::User;
 use crate::ids;
@@ -86,6 +87,31 @@ impl Conversation {
         let contradicts = filter.conversation_id.as_ref().is_some_and(|id| *id != self.row.conversation_id);
         filter.conversation_id = Some(self.row.conversation_id.clone());
         Message::list(ctx, &self.app, filter, contradicts, &Paging { first, after, last, before })
+    }
+
+    /// How long customers waited for an agent in it, day by day.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn responses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From that time on.")] after: DateTime,
+        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
+        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
+            String,
+        >,
+        #[graphql(
+            desc = "Agents are those of these roles; at most 20.",
+            default_with = "Some(vec![\"agent\".to_owned()])"
+        )]
+        roles: Option<Vec<String>>,
+        #[graphql(
+            desc = "And those who carry one of these tags; at most 20.",
+            default_with = "Some(vec![\"agent\".to_owned()])"
+        )]
+        tags: Option<Vec<String>>,
+    ) -> Option<Result<Responses>> {
+        let asked = Asked { after, before, time_zone, roles, tags };
+        Some(Responses::read(ctx, &self.app, Some(&self.row.conversation_id), asked))
     }
 
     /// How far people have read, by uid; at most 200.

@@ -10,11 +10,13 @@ use std::sync::atomic::Ordering;
 /// Refuses what costs more.
 pub struct Cost {
     pub most: usize,
+    /// Longest page.
+    pub page: usize,
 }
 
 impl ExtensionFactory for Cost {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self { most: self.most })
+        Arc::new(Self { most: self.most, page: self.page })
     }
 }
 
@@ -25,6 +27,7 @@ impl Extension for Cost {
         ctx: &ExtensionContext<'_>,
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
+        super::page::LONGEST.set(self.page);
         let valid = next.run(ctx).await?;
         if let Some(asking) = ctx.data_opt::<Arc<Asking>>() {
             asking.cost.store(valid.complexity, Ordering::Relaxed);

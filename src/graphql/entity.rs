@@ -12,7 +12,7 @@ use crate::envelope::Envelope;
 use crate::explain::{Entity as Subject, Explanation};
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::PLAIN_LIST;
-use crate::store::sqlite::read::change::newest_call;
+use crate::store::sqlite::read::call::NewestOf;
 use crate::store::sqlite::read::explanation::{explanation, own_explanation};
 use async_graphql::{Context, Object};
 use std::sync::Arc;
@@ -43,13 +43,10 @@ impl Entity {
             Subject::Membership { guid, uid } => NodeKey::Membership(guid.clone(), uid.clone()),
             Subject::Message(id) => NodeKey::Message(id.clone()),
             Subject::User(uid) => NodeKey::User(uid.clone()),
-            Subject::Call(_) => {
-                let key = self.subject.session_key();
-                match ctx.read(|conn| newest_call(conn, &self.app, &key))? {
-                    Some((kind, anchor)) => NodeKey::Call(key, kind, anchor),
-                    None => return Ok(None),
-                }
-            }
+            Subject::Call(_) => match ctx.load(&self.app, NewestOf(self.subject.session_key())).await? {
+                Some(key) => NodeKey::Call(key.session_key, key.kind, key.anchor),
+                None => return Ok(None),
+            },
         };
         Node::find(ctx, &encode(&self.app, &key)).await
     }

@@ -145,3 +145,15 @@ pub enum OrderDirection {
     /// Greatest first; the exact reverse of `ASC`.
     Desc,
 }
+
+/// What a span of time is told by.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "crate::days::Step")]
+pub enum Period {
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Sunday.
+    Week,
+    /// By the calendar.
+    Month,
+}

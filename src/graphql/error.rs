@@ -21,6 +21,18 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 9] = [
+        Self::BadInput,
+        Self::AppIdRequired,
+        Self::BeforeHistory,
+        Self::Forbidden,
+        Self::PersistedQueryNotFound,
+        Self::TooComplex,
+        Self::Timeout,
+        Self::Busy,
+        Self::Internal,
+    ];
+
     /// The word in the answer.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,6 +46,12 @@ impl Code {
             Self::Busy => "BUSY",
             Self::Internal => "INTERNAL",
         }
+    }
+
+    /// The code of an error of ours.
+    pub fn of(error: &Error) -> Self {
+        let told = error.extensions.as_ref().and_then(|values| values.get("code"));
+        Self::ALL.into_iter().find(|code| told == Some(&code.as_str().into())).unwrap_or(Self::Internal)
     }
 
     /// An error of this code.

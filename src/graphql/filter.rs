@@ -61,6 +61,8 @@ pub struct UserFilter {
     pub online: Option<bool>,
     /// Those seen at that time or later.
     pub last_seen_after: Option<DateTime>,
+    /// Those who were online at that time or later: online now, or heard of since.
+    pub online_after: Option<DateTime>,
     /// Those whose name contains this, in any letter case; at least three characters.
     pub name_contains: Option<String>,
 }
@@ -103,6 +105,11 @@ pub struct MessageFilter {
     pub has_attachments: Option<bool>,
     /// Those moderation gave one of these statuses; `disapproved` ones are shown with `includeBlocked` only.
     pub moderation_statuses: Option<Vec<String>>,
+    /// Those whose verdict a person gave, or all others. With the status `approved`: what was blocked and let through
+    /// after all.
+    pub reviewed: Option<bool>,
+    /// Those whose custom data have this.
+    pub metadata: Option<MetadataFilter>,
     /// Those sent at that time or later.
     pub sent_after: Option<DateTime>,
     /// Those sent before that time.
@@ -115,6 +122,15 @@ pub struct MessageFilter {
     pub include_blocked: Option<bool>,
 }
 
+/// What custom data have at their top level.
+#[derive(InputObject)]
+pub struct MetadataFilter {
+    /// This key.
+    pub key: String,
+    /// With this value: a text, the digits of a whole number, `true` or `false`; any, unless told.
+    pub value: Option<String>,
+}
+
 /// Which calls and meetings.
 #[derive(InputObject, Default)]
 pub struct CallSessionFilter {
@@ -124,7 +140,7 @@ pub struct CallSessionFilter {
     pub statuses: Option<Vec<CallStatus>>,
     /// Those this person started, was called in, or took part in.
     pub uid: Option<String>,
-    /// Those in which this group was called.
+    /// Those of this group.
     pub guid: Option<String>,
     /// The one this message announced.
     pub call_message_id: Option<String>,

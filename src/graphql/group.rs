@@ -2,7 +2,7 @@
 #![expect(clippy::too_many_arguments, reason = "they are the arguments of fields in the schema")]
 
 use super::activity::Activity;
-use super::call_totals::CallTotals;
+use super::call_totals::{CallTotals, Whose};
 use super::context::Ask;
 use super::conversation::Conversation;
 use super::enums::GroupType;
@@ -12,6 +12,7 @@ use super::json::stored;
 use super::membership::{Membership, MembershipChangeConnection, MembershipConnection};
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, Paging, connection};
+use super::responses::{Asked, Responses};
 use super::scalars::{DateTime, Json, int};
 use super::user::User;
 use crate::clock;
@@ -201,6 +202,32 @@ impl Group {
         Some(Activity::read(ctx, &self.app, Some(&conversation), after, before, time_zone.as_deref()))
     }
 
+    /// How long customers waited for an agent in it, day by day.
+    #[graphql(complexity = "200 + child_complexity")]
+    async fn responses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From that time on.")] after: DateTime,
+        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
+        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
+            String,
+        >,
+        #[graphql(
+            desc = "Agents are those of these roles; at most 20.",
+            default_with = "Some(vec![\"agent\".to_owned()])"
+        )]
+        roles: Option<Vec<String>>,
+        #[graphql(
+            desc = "And those who carry one of these tags; at most 20.",
+            default_with = "Some(vec![\"agent\".to_owned()])"
+        )]
+        tags: Option<Vec<String>>,
+    ) -> Option<Result<Responses>> {
+        let asked = Asked { after, before, time_zone, roles, tags };
+        let conversation = format!("group_{}", self.row.guid);
+        Some(Responses::read(ctx, &self.app, Some(&conversation), asked))
+    }
+
     /// Calls and meetings of the group in a span of time, together.
     #[graphql(complexity = "200 + child_complexity")]
     async fn call_totals(
@@ -209,7 +236,8 @@ impl Group {
         #[graphql(desc = "Started, else initiated, from that time on.")] after: DateTime,
         #[graphql(desc = "And before that time.")] before: DateTime,
     ) -> Option<Result<CallTotals>> {
-        Some(CallTotals::read(ctx, &self.app, (Some(&self.row.guid), None), after, before))
+        let whose = Whose { app: Arc::clone(&self.app), guid: Some(self.row.guid.clone()), uid: None };
+        Some(CallTotals::read(ctx, whose, after, before))
     }
 
     /// Its conversation.

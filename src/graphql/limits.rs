@@ -38,6 +38,12 @@ pub struct Limits {
     pub introspection: bool,
     /// Longest wait for a log position asked for.
     pub wait: Duration,
+    /// Subscribers at once, by websocket or by events.
+    pub subscribers: usize,
+    /// Of them, those of one token.
+    pub sockets_per_token: usize,
+    /// Operations at once on one websocket.
+    pub operations: usize,
 }
 
 impl Default for Limits {
@@ -57,6 +63,9 @@ impl Default for Limits {
             page: MOST,
             introspection: true,
             wait: Duration::from_secs(1),
+            subscribers: 1_000,
+            sockets_per_token: 100,
+            operations: 20,
         }
     }
 }

@@ -12,11 +12,12 @@ use super::page::{Page, Paging, connection};
 use super::scalars::{DateTime, Json, int};
 use super::user::User;
 use crate::ids;
+use crate::store::sqlite::read::first_text::FirstText;
 use crate::store::sqlite::read::message::{self as row, MessageKey};
 use crate::store::sqlite::read::message_list::{Messages, id_of};
 use crate::store::sqlite::read::message_parts::{
-    EditsCount, EditsOf, ModerationOf, ReactionsCount, ReactionsOf, ReceiptsCount, ReceiptsOf, RepliersCount,
-    RepliersOf, RepliesCount,
+    EditsCount, EditsOf, ModerationOf, ReactionsCount, ReactionsOf, ReadersCount, ReadersOf, ReceiptsCount, ReceiptsOf,
+    RepliersCount, RepliersOf, RepliesCount,
 };
 use crate::store::sqlite::read::{Lookup, PLAIN_LIST, texts};
 use async_graphql::{Context, ID, Object};
@@ -89,6 +90,14 @@ impl Message {
     /// What it says now; null once it is deleted.
     async fn text(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.row.text.as_deref())
+    }
+
+    /// What it said when it was sent, before any edit; null where that was not heard, and once it is deleted.
+    async fn original_text(&self, ctx: &Context<'_>) -> Option<Result<String>> {
+        match ctx.needs(ids::TokenScope::Content) {
+            Ok(()) => ctx.load(&self.app, FirstText(self.row.message_id.clone())).await.transpose(),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Its `data` as CometChat has it, without secrets; null once it is deleted.
@@ -232,6 +241,17 @@ impl Message {
     /// How many people it has receipts of.
     async fn receipts_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, ReceiptsCount).await
+    }
+
+    /// Who has read it, as far as was told: it, or a later message of the conversation; by uid, at most 200.
+    async fn read_by(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+        let uids = ctx.load(&self.app, ReadersOf(self.row.message_id.clone())).await?.unwrap_or_default();
+        User::all(ctx, &self.app, uids).await
+    }
+
+    /// How many people have read it.
+    async fn read_by_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        self.count(ctx, ReadersCount).await
     }
 
     /// When all members of the group had got it.

@@ -22,7 +22,7 @@ impl Message {
         paging: &Paging,
     ) -> Result<MessageConnection> {
         let time = |at: Option<DateTime>| at.map(|at| at.0.0);
-        if filter.search.is_some() {
+        if filter.search.is_some() || filter.metadata.is_some() {
             ctx.needs(TokenScope::Content)?;
         }
         let search = filter.search.as_deref().map(Search::parse).transpose();
@@ -44,6 +44,8 @@ impl Message {
             types: filter.types,
             has_attachments: filter.has_attachments,
             statuses: filter.moderation_statuses.map(|all| all.iter().map(|status| status.to_lowercase()).collect()),
+            reviewed: filter.reviewed,
+            metadata: filter.metadata.map(|asked| (asked.key, asked.value)),
             low: time(filter.sent_after),
             high: if contradicts { Some(i64::MIN) } else { time(filter.sent_before) },
             deleted: include(filter.include_deleted),

@@ -7,6 +7,7 @@ use async_graphql::{Context, SimpleObject};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const DEFAULT: usize = 50;
@@ -15,10 +16,16 @@ pub const MOST: usize = 200;
 /// Where counting stops.
 const COUNTED: usize = 10_000;
 
+thread_local! {
+    /// Longest page while the cost of a request is counted, which one thread does from beginning to end: the formulas
+    /// are told nothing but arguments.
+    pub static LONGEST: Cell<usize> = const { Cell::new(MOST) };
+}
+
 /// What a page costs, for the complexity limit.
 pub fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
-    let size = first.or(last).map_or(DEFAULT, |size| usize::try_from(size).unwrap_or(0).min(MOST));
-    1 + size * child
+    let size = first.or(last).map_or(DEFAULT, |size| usize::try_from(size).unwrap_or(0));
+    1 + size.min(LONGEST.get()) * child
 }
 
 /// The text of a part of a key.

@@ -67,6 +67,16 @@ impl Query {
         Ok(ctx.read(|conn| app::all(conn, only))?.into_iter().map(App).collect())
     }
 
+    /// An app.
+    async fn app(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id; may be left out where only one can be meant.")] app_id: Option<String>,
+    ) -> Option<Result<App>> {
+        let found = ctx.app(app_id).and_then(|app| ctx.read(|conn| app::all(conn, Some(&[app.to_string()]))));
+        found.map(|found| found.into_iter().next().map(App)).transpose()
+    }
+
     /// How this file stands, and what it shows.
     async fn status(&self, ctx: &Context<'_>) -> Status {
         let snapshot = &ctx.asking().snapshot;

@@ -1,7 +1,7 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
 use super::change::{self, ChangeFilter, Position, Subscription};
-use super::context::{Asking, Caller};
+use super::context::{Asking, Caller, Computed};
 use super::cost::Cost;
 use super::error::{Code, complete, describe, is_request_error, once_a_field};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
@@ -14,7 +14,7 @@ use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{EmptyMutation, Request, Response, Schema, ServerError, value};
+use async_graphql::{EmptyMutation, Error, Request, Response, Schema, ServerError, value};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ struct Inner {
     pool: Pool,
     limits: Limits,
     statements: AtomicU64,
+    computed: Computed,
 }
 
 /// The schema in GraphQL's own language.
@@ -45,7 +46,7 @@ fn schema(limits: &Limits) -> Chatfold {
     let schema = Schema::build(Query, EmptyMutation, Subscription)
         .limit_depth(limits.depth.max(INTROSPECTION_DEPTH) as usize)
         .limit_directives(limits.directives)
-        .extension(Cost { most: limits.complexity })
+        .extension(Cost { most: limits.complexity, page: limits.page })
         .disable_suggestions();
     let schema = if limits.introspection { schema } else { schema.disable_introspection() };
     schema.finish()
@@ -54,9 +55,18 @@ fn schema(limits: &Limits) -> Chatfold {
 impl Api {
     /// Opens the file for reading. Fails where it is not ours or of another edition.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
+        Self::opened(path, limits, Computed::default())
+    }
+
+    /// The same file with limits and readers of its own.
+    pub fn beside(&self, path: &Path, limits: Limits) -> Result<Self, StoreError> {
+        Self::opened(path, limits, Arc::clone(&self.inner.computed))
+    }
+
+    fn opened(path: &Path, limits: Limits, computed: Computed) -> Result<Self, StoreError> {
         let pool = open_pool(path, limits.pool)?;
         let schema = schema(&limits);
-        Ok(Self { inner: Arc::new(Inner { schema, pool, limits, statements: AtomicU64::new(0) }) })
+        Ok(Self { inner: Arc::new(Inner { schema, pool, limits, statements: AtomicU64::new(0), computed }) })
     }
 
     /// The answer to a request, a complete response of GraphQL over HTTP. The order of fields is lost in a value:
@@ -108,23 +118,20 @@ impl Api {
         filter: ChangeFilter,
         caller: Caller,
         position: Arc<Position>,
-    ) -> Changes<(i64, String)> {
+    ) -> Changes<(i64, String), Ended> {
         let inner = Arc::clone(&self.inner);
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
         let read = move || inner.next_events(app_id, &filter, caller, &position, gone);
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the change feed panicked");
-            Changes {
-                items: Vec::new(),
-                seen: 0,
-                error: Some("the feed failed: the server's log has the cause".into()),
-            }
+            let message = "the feed failed: the server's log has the cause".into();
+            Changes { items: Vec::new(), seen: 0, error: Some(Ended { code: Code::Internal, message }) }
         })
     }
 
-    /// The newest log position of what the caller may read, as text; `None` where it cannot be told now.
-    pub async fn newest(&self, caller: Caller) -> Option<String> {
+    /// The newest log position of what the caller may read; `None` where it cannot be told now.
+    pub async fn newest(&self, caller: Caller) -> Option<i64> {
         let inner = Arc::clone(&self.inner);
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
@@ -132,7 +139,7 @@ impl Api {
             let snapshot = Snapshot::open(&inner.pool, inner.limits.timeout, gone).ok()?;
             snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok()
         });
-        read.await.ok().flatten().map(|seq| seq.to_string())
+        read.await.ok().flatten()
     }
 
     /// The answer to who asked for a log position that was not reached in time.
@@ -205,15 +212,21 @@ struct Shown {
 }
 
 /// One batch of the change feed.
-pub struct Changes<T> {
+pub struct Changes<T, E = String> {
     pub items: Vec<T>,
     /// The log position of the snapshot that was read.
     pub seen: i64,
     /// Why it ends; nothing follows.
-    pub error: Option<String>,
+    pub error: Option<E>,
 }
 
-impl<T> Changes<T> {
+/// Why `GET /changes` ends.
+pub struct Ended {
+    pub code: Code,
+    pub message: String,
+}
+
+impl<T, E> Changes<T, E> {
     /// No connection is free: the same position is read again a little later.
     fn not_now(error: ReadError) -> Result<Self, ServerError> {
         if error == ReadError::Busy {
@@ -236,7 +249,7 @@ impl Inner {
             cost: 0,
             most: self.limits.complexity,
         };
-        let mut asking = Asking::new(snapshot, caller);
+        let mut asking = Asking::new(snapshot, caller, Arc::clone(&self.computed));
         asking.page = self.limits.page;
         Ok((Arc::new(asking), shown))
     }
@@ -282,11 +295,14 @@ impl Inner {
         caller: Caller,
         position: &Position,
         gone: Arc<AtomicBool>,
-    ) -> Changes<(i64, String)> {
-        let failed = |message: String| Changes { items: Vec::new(), seen: 0, error: Some(message) };
+    ) -> Changes<(i64, String), Ended> {
+        let failed = |error: Error| {
+            let ended = Ended { code: Code::of(&error), message: error.message };
+            Changes { items: Vec::new(), seen: 0, error: Some(ended) }
+        };
         let (asking, _) = match self.asking(caller, gone) {
             Ok(opened) => opened,
-            Err(error) => return Changes::not_now(error).unwrap_or_else(|error| failed(error.message)),
+            Err(error) => return Changes::not_now(error).unwrap_or_else(|_| failed(error.into())),
         };
         let next = asking.app(app_id).and_then(|app| {
             let changes = change::next(&asking, &app, position, None, filter)?;
@@ -294,7 +310,7 @@ impl Inner {
         });
         match next {
             Ok(items) => Changes { items, seen: asking.snapshot.seq(), error: None },
-            Err(error) => failed(error.message),
+            Err(error) => failed(error),
         }
     }
 }

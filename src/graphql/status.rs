@@ -7,6 +7,7 @@ use crate::fold::FOLD_VERSION;
 use crate::store::sqlite::read::app::file_bytes;
 use crate::store::sqlite::state;
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
+use std::sync::PoisonError;
 
 /// How this file stands.
 #[derive(SimpleObject)]
@@ -20,6 +21,15 @@ pub struct Status {
     pub rebuilding: bool,
 }
 
+/// A state hash that was computed.
+#[derive(SimpleObject)]
+pub struct StateHash {
+    /// One number for what all tables said.
+    hash: String,
+    /// The log position it is of.
+    seq: BigInt,
+}
+
 #[ComplexObject]
 impl Status {
     /// Bytes of the file, without what lies beside it.
@@ -30,7 +40,22 @@ impl Status {
     /// One number for what all tables say: equal wherever the same facts were heard. All rows are read for it: where
     /// that takes longer than a request may, `chatfold inspect` tells it.
     async fn state_hash(&self, ctx: &Context<'_>) -> Option<Result<String>> {
-        Some(of_all_apps(ctx).and_then(|()| Ok(ctx.read(state::of_file)?.total.to_string())))
+        Some(of_all_apps(ctx).and_then(|()| {
+            let hash = ctx.read(state::of_file)?.total.to_string();
+            let asking = ctx.asking();
+            let mut last = asking.computed.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some((asking.snapshot.seq(), hash.clone()));
+            Ok(hash)
+        }))
+    }
+
+    /// The hash of all tables that this server computed last, for whoever asked; null where nobody did since it started.
+    async fn last_state_hash(&self, ctx: &Context<'_>) -> Option<Result<StateHash>> {
+        if let Err(error) = of_all_apps(ctx) {
+            return Some(Err(error));
+        }
+        let last = ctx.asking().computed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.map(|(seq, hash)| Ok(StateHash { hash, seq: BigInt(seq) }))
     }
 }
 

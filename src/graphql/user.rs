@@ -1,7 +1,7 @@
 //! People.
 
 use super::block::BlockConnection;
-use super::call_totals::CallTotals;
+use super::call_totals::{CallTotals, Whose};
 use super::context::Ask;
 use super::conversation::ConversationConnection;
 use super::error::Result;
@@ -164,7 +164,8 @@ impl User {
         #[graphql(desc = "Started, else initiated, from that time on.")] after: DateTime,
         #[graphql(desc = "And before that time.")] before: DateTime,
     ) -> Option<Result<CallTotals>> {
-        Some(CallTotals::read(ctx, &self.app, (None, Some(&self.row.uid)), after, before))
+        let whose = Whose { app: Arc::clone(&self.app), guid: None, uid: Some(self.row.uid.clone()) };
+        Some(CallTotals::read(ctx, whose, after, before))
     }
 
     /// Messages the person sent, newest first.
@@ -223,6 +224,7 @@ impl User {
             roles: filter.roles,
             online: filter.online,
             last_seen_after: filter.last_seen_after.map(|at| at.0.0),
+            online_after: filter.online_after.map(|at| at.0.0),
             name_contains: name_part(filter.name_contains)?,
         };
         Page::read(ctx, app, list, paging).map(UserConnection)

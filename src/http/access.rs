@@ -22,6 +22,14 @@ pub(super) fn of_reader(request: &HttpRequest, shared: &Shared) -> Result<Access
     bearer(request.headers()).and_then(|token| shared.tokens.check(token)).ok_or_else(unauthorized)
 }
 
+/// For pages that hold no data: with tokens in the file whoever comes, for that is where a token is typed.
+pub(super) fn of_page(request: &HttpRequest, shared: &Shared) -> Result<(), HttpResponse> {
+    match shared.tokens.are_needed() {
+        true => Ok(()),
+        false => local_only(request, shared.config.on_loopback(), NO_TOKENS),
+    }
+}
+
 /// The same for every cause.
 pub(super) fn unauthorized() -> HttpResponse {
     let status = StatusCode::UNAUTHORIZED;

@@ -1,7 +1,8 @@
 //! The change feed: `GET /changes` as Server-Sent Events, and what both ways of following it share.
 
+use super::seats::Seat;
 use super::{Shared, access, cors, either, problem};
-use crate::graphql::{ChangeFilter, Position};
+use crate::graphql::{ChangeFilter, Code, Position};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,7 +10,6 @@ use futures_core::Stream;
 use serde::Deserialize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -20,27 +20,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// After a batch that could not be read for now.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Subscribers at once.
-const SUBSCRIBERS: usize = 1_000;
-
-/// One subscriber's place among all; free again when dropped.
-pub(super) struct Seat(web::Data<Shared>);
-
-impl Seat {
-    pub(super) fn take(shared: &web::Data<Shared>) -> Result<Self, HttpResponse> {
-        let seat = Self(shared.clone());
-        if shared.subscribers.fetch_add(1, Ordering::Relaxed) < SUBSCRIBERS {
-            return Ok(seat);
-        }
-        Err(problem::of(StatusCode::SERVICE_UNAVAILABLE, "too many subscribers: try again later"))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.subscribers.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Waits for the next commit; false once there is none to wait for.
 pub(super) struct Waker {
@@ -50,7 +29,7 @@ pub(super) struct Waker {
 
 impl Waker {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { seq: shared.writer.seq(), stopping: shared.stopping.subscribe() }
+        Self { seq: shared.seq.clone(), stopping: shared.stopping.subscribe() }
     }
 
     /// What is committed from here on wakes; call before reading.
@@ -119,7 +98,7 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
         uid: question.uid,
         conversation_id: question.conversation_id,
     };
-    let seat = Seat::take(shared)?;
+    let seat = Seat::take_for(shared, &access)?;
     let position = Arc::new(Position::at(last));
     let mut waker = Waker::new(shared);
     waker.mark();
@@ -127,8 +106,8 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
     let caller = access.caller(shared.config.default_app.clone());
     let app_id = question.app_id;
     let first = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
-    if let Some(error) = &first.error {
-        return Err(bad(error));
+    if let Some(ended) = &first.error {
+        return Err(problem::of(status(ended.code), &ended.message));
     }
     let (sender, receiver) = mpsc::channel(1);
     let shared = shared.clone();
@@ -137,8 +116,8 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
         let mut batch = first;
         let mut before = last;
         loop {
-            if let Some(error) = batch.error {
-                let _ = send(&sender, format!("event: error\ndata: {}\n\n", serde_json::json!(error))).await;
+            if let Some(ended) = batch.error {
+                let _ = send(&sender, format!("event: error\ndata: {}\n\n", serde_json::json!(ended.message))).await;
                 return;
             }
             for (seq, change) in &batch.items {
@@ -173,6 +152,17 @@ pub(super) fn stream(receiver: mpsc::Receiver<String>) -> HttpResponse {
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(Events(receiver))
+}
+
+/// What a question that cannot be answered is answered with.
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::BeforeHistory => StatusCode::GONE,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::Busy | Code::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
 }
 
 /// False once nobody reads.

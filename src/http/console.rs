@@ -3,7 +3,8 @@
 //! The cookie is `SameSite=Strict` and opens nothing but pages to read; the API takes tokens in a header only, so no page
 //! of another origin can ask it on a reader's behalf.
 
-use super::changes::{KEEP_ALIVE, Seat, Waker, send};
+use super::changes::{KEEP_ALIVE, Waker, send};
+use super::seats::Seat;
 use super::tokens::Access;
 use super::{Shared, access, body, either, problem};
 use crate::console::{self, Params, Rendered};
@@ -136,7 +137,7 @@ async fn signed_in(
         return Ok(html(console::sign_in(form.with("token", None), true)));
     }
     let mut response = see_other(next(form.get("next")));
-    set_cookie(&mut response, cookie(request, token));
+    set_cookie(&mut response, &cookie(request, token));
     Ok(response)
 }
 
@@ -147,7 +148,7 @@ pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload) -> Htt
             let mut gone = cookie(&request, "");
             gone.make_removal();
             let mut response = see_other("/sign-in");
-            set_cookie(&mut response, gone);
+            set_cookie(&mut response, &gone);
             response
         }
         Err(refusal) => refusal,
@@ -165,7 +166,7 @@ fn cookie<'a>(request: &HttpRequest, token: &'a str) -> Cookie<'a> {
         .finish()
 }
 
-fn set_cookie(response: &mut HttpResponse, cookie: Cookie<'_>) {
+fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
         response.headers_mut().append(actix_web::http::header::SET_COOKIE, value);
     }
@@ -179,7 +180,7 @@ pub(super) async fn live(request: HttpRequest, shared: web::Data<Shared>) -> Htt
 
 fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpResponse, HttpResponse> {
     let access = access_of(request, shared)?;
-    let seat = Seat::take(shared)?;
+    let seat = Seat::take_for(shared, &access)?;
     let (sender, receiver) = mpsc::channel(1);
     let shared = shared.clone();
     actix_web::rt::spawn(async move {
@@ -189,14 +190,14 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
         loop {
             waker.mark();
             let newest = match access.is_of_all_apps() {
-                true => Some(shared.writer.seq().borrow().to_string()),
+                true => Some(*shared.seq.borrow()),
                 false => shared.console.newest(access.caller(None)).await,
             };
             if !access.is_still_valid() {
                 return;
             }
             if newest != told {
-                let seq = newest.clone().unwrap_or_default();
+                let seq = newest.unwrap_or_default();
                 if !send(&sender, format!("id: {seq}\ndata: {seq}\n\n")).await {
                     return;
                 }

@@ -2,11 +2,12 @@
 //! no credentials of the browser are ever allowed.
 
 use super::{Shared, body, problem};
+use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 /// What a page may send beside what any page may.
 const HEADERS: &str = "authorization, content-type, chatfold-min-seq";
@@ -32,17 +33,25 @@ pub(super) fn mark(request: &HttpRequest, shared: &Shared, response: &mut HttpRe
     }
 }
 
-/// `OPTIONS`: what a browser asks before it sends a page's request.
-pub(super) async fn preflight(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+/// `OPTIONS`: what a browser asks before it sends a page's request to a path that takes these methods.
+pub(super) fn preflight(methods: &'static str) -> Route {
+    web::method(Method::OPTIONS).to(
+        move |request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>| async move {
+            body::closing(answer(&request, &shared, methods), payload)
+        },
+    )
+}
+
+fn answer(request: &HttpRequest, shared: &Shared, methods: &'static str) -> HttpResponse {
     let asks = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = match allowed(&request, &shared.config.cors_origins) {
+    let mut response = match allowed(request, &shared.config.cors_origins) {
         Some(_) if asks => HttpResponse::NoContent()
-            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods))
             .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, HEADERS))
             .insert_header((ACCESS_CONTROL_MAX_AGE, SECONDS))
             .finish(),
-        _ => problem::method_not_allowed("POST"),
+        _ => problem::method_not_allowed(methods),
     };
-    mark(&request, &shared, &mut response);
-    body::closing(response, payload)
+    mark(request, shared, &mut response);
+    response
 }

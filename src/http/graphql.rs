@@ -90,7 +90,7 @@ async fn answer(
 
 /// Until the file shows that position; the position, where that takes too long.
 pub(super) async fn wait_for(shared: &Shared, position: i64) -> Result<(), i64> {
-    let mut seq = shared.writer.seq();
+    let mut seq = shared.seq.clone();
     let reached = seq.wait_for(|seq| *seq >= position);
     match tokio::time::timeout(shared.config.graphql.wait, reached).await {
         Ok(Ok(_)) => Ok(()),

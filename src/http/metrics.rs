@@ -126,12 +126,12 @@ fn page(shared: &Shared) -> String {
         "GraphQL requests.",
         it.graphql_requests.load(Ordering::Relaxed),
     );
-    page.one("chatfold_log_position", "gauge", "Newest committed log position.", *shared.writer.seq().borrow());
+    page.one("chatfold_log_position", "gauge", "Newest committed log position.", *shared.seq.borrow());
     page.one(
         "chatfold_wal_bytes",
         "gauge",
         "Bytes of the WAL; it grows while somebody reads an old state of the file.",
-        shared.writer.wal_bytes(),
+        shared.writer.as_ref().map_or(0, crate::writer::Writer::wal_bytes),
     );
     page.one(
         "chatfold_intake_bytes",

@@ -9,45 +9,72 @@ mod body;
 mod changes;
 mod console;
 mod cors;
+mod graphiql;
 mod graphql;
 mod health;
 mod metrics;
 mod problem;
 mod rebuilds;
+mod seats;
 mod server;
 mod tokens;
 mod webhook;
 mod websocket;
 
 pub use rebuilds::ask as ask_rebuild;
-pub use server::serve;
+pub use server::{open, serve};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, Error, HttpResponse, web};
+use actix_web::{App, Error, HttpResponse, guard, web};
+use anyhow::Context;
 use auth::Credentials;
 use body::Budget;
+use graphiql::Graphiql;
 use metrics::Metrics;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use seats::Seats;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokens::Tokens;
 use tokio::sync::watch;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
+/// Why a delivery is not taken by who only looks into a file.
+const READ_ONLY: &str = "the file is only looked into: `chatfold serve` takes deliveries";
+
+/// What is read before the file is opened.
+struct Before {
+    documents: Documents,
+    graphiql: Graphiql,
+}
+
+impl Before {
+    fn read(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            documents: Documents::open(config.allow_list.as_deref()).map_err(ConfigError)?,
+            graphiql: Graphiql::open(config.graphiql_dir.as_deref()).map_err(ConfigError)?,
+        })
+    }
+}
+
 /// What all workers share.
 struct Shared {
     config: Config,
-    writer: Writer,
+    /// `None`: the file is only read.
+    writer: Option<Writer>,
+    /// The newest log position that is committed.
+    seq: watch::Receiver<i64>,
     api: Api,
     /// The same for the console's pages, with readers of its own.
     console: Api,
     documents: Documents,
+    graphiql: Graphiql,
     tokens: Tokens,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
@@ -58,34 +85,45 @@ struct Shared {
     failed: Arc<AtomicBool>,
     /// Becomes true when the server stops: what lives long ends.
     stopping: watch::Sender<bool>,
-    /// Subscribers now connected, by websocket or by events.
-    subscribers: AtomicUsize,
+    /// Of subscribers now connected, by websocket or by events.
+    seats: Seats,
 }
 
 impl Shared {
-    fn new(
+    /// Opens the file for everything that reads. Fails where it is not ours.
+    fn open(
         config: Config,
-        writer: Writer,
-        (api, console): (Api, Api),
-        documents: Documents,
-        tokens: Tokens,
+        before: Before,
+        writer: Option<Writer>,
+        seq: watch::Receiver<i64>,
         failed: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
+    ) -> anyhow::Result<Self> {
+        let to = |what: &str| format!("opening {} to {what}", config.db.display());
+        let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
+        let limits = crate::console::limits(&config.graphql);
+        let console = api.beside(&config.db, limits).with_context(|| to("show its pages"))?;
+        let tokens = match &writer {
+            Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,
+            None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
+        };
+        let Before { documents, graphiql } = before;
+        Ok(Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
             budget: Budget::new(config.bytes_in_flight),
             graphql_budget: Budget::new(GRAPHQL_BYTES_IN_FLIGHT),
             metrics: Metrics::default(),
             config,
             writer,
+            seq,
             api,
             console,
             documents,
+            graphiql,
             tokens,
             failed,
             stopping: watch::Sender::new(false),
-            subscribers: AtomicUsize::new(0),
-        }
+            seats: Seats::default(),
+        })
     }
 
     /// The credentials of now; a request keeps those it began with.
@@ -99,7 +137,10 @@ impl Shared {
 
     /// Why a delivery would be refused now.
     fn not_ready(&self) -> Option<String> {
-        self.writer.not_ready()
+        match &self.writer {
+            Some(writer) => writer.not_ready(),
+            None => Some(READ_ONLY.into()),
+        }
     }
 }
 
@@ -127,14 +168,18 @@ fn app(
         .service(
             web::resource("/graphql")
                 .route(web::post().to(graphql::post))
+                .route(web::get().guard(guard::fn_guard(graphiql::is_wanted)).to(graphiql::page))
                 .route(web::get().to(websocket::get))
-                .route(web::method(Method::OPTIONS).to(cors::preflight))
-                .default_service(only("POST")),
+                .route(cors::preflight("GET, POST"))
+                .default_service(only("GET, POST")),
         )
+        .service(read_only("/graphql/graphiql.js").route(web::route().to(graphiql::script)))
+        .service(read_only("/graphql/graphiql.css").route(web::route().to(graphiql::style)))
+        .service(read_only("/graphql/assets/{name}").route(web::route().to(graphiql::asset)))
         .service(
             web::resource("/changes")
                 .route(web::get().to(changes::get))
-                .route(web::method(Method::OPTIONS).to(cors::preflight))
+                .route(cors::preflight("GET"))
                 .default_service(only("GET")),
         )
         .service(read_only("/assets/{name}").route(web::route().to(console::asset)))
@@ -161,7 +206,7 @@ fn only(allowed: &'static str) -> actix_web::Route {
 
 /// A resource for GET and HEAD: whatever has another method is answered before the route that follows.
 fn read_only(path: &str) -> actix_web::Resource {
-    let other = actix_web::guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
+    let other = guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
     web::resource(path).route(only("GET, HEAD").guard(other))
 }
 

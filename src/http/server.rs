@@ -2,12 +2,12 @@
 
 use super::auth::Credentials;
 use super::rebuilds::Rebuilds;
-use super::tokens::Tokens;
-use super::{Shared, app};
+use super::{Before, Shared, app};
 use crate::cli::lock::Lock;
-use crate::config::{Config, ConfigError};
-use crate::graphql::{Api, Documents};
+use crate::config::Config;
+use crate::graphql::Caller;
 use crate::writer::Writer;
+use actix_web::dev::Server;
 use actix_web::{HttpServer, web};
 use anyhow::Context;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -28,16 +28,67 @@ const DRAIN_SECONDS: u64 = 3;
 /// Runs the server until a signal or a failure of the file ends it.
 pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     config.check_serve()?;
-    let documents = Documents::open(config.allow_list.as_deref()).map_err(ConfigError)?;
+    let before = Before::read(&config)?;
     // First of all, so that nothing below meets another server's open file.
     let _lock = Lock::acquire(&config.db)?;
     // Bound before the file is opened: who connects meanwhile waits instead of being turned away.
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("cannot listen on {} (choose another address with --listen)", config.listen))?;
-    actix_web::rt::System::new().block_on(run(config, documents, listener))
+    actix_web::rt::System::new().block_on(run(config, before, listener))
 }
 
-async fn run(config: Config, documents: Documents, listener: TcpListener) -> anyhow::Result<ExitCode> {
+/// Shows a file to this machine until a signal ends it: its pages and queries. Nothing is written.
+pub fn open(config: Config) -> anyhow::Result<ExitCode> {
+    let before = Before::read(&config)?;
+    let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    actix_web::rt::System::new().block_on(look(config, before, listener))
+}
+
+async fn look(config: Config, before: Before, listener: TcpListener) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let address = listener.local_addr()?;
+    let file = config.db.clone();
+    let newest = watch::Sender::new(0);
+    let shared = Shared::open(config, before, None, newest.subscribe(), Arc::default())?;
+    let shared = web::Data::new(shared);
+    let server = start(&shared, listener)?;
+    let handle = server.handle();
+    let server = actix_web::rt::spawn(server);
+    tracing::info!("listening on http://{address}, file {}, which is only read", file.display());
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            // Another process may be writing it.
+            _ = second.tick() => {
+                if let Some(seq) = shared.console.newest(Caller::default()).await {
+                    newest.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+                }
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    shared.stopping.send_replace(true);
+    let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
+    server.abort();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(shared: &web::Data<Shared>, listener: TcpListener) -> std::io::Result<Server> {
+    let served = shared.clone();
+    Ok(HttpServer::new(move || app(served.clone()))
+        .workers(shared.config.workers)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(CONNECTIONS_PER_WORKER)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+async fn run(config: Config, before: Before, listener: TcpListener) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -54,26 +105,12 @@ async fn run(config: Config, documents: Documents, listener: TcpListener) -> any
         })
     };
     let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
-    let api = Api::open(&config.db, config.graphql.clone())
-        .with_context(|| format!("opening {} to read", config.db.display()))?;
-    let console = Api::open(&config.db, crate::console::limits(&config.graphql))
-        .with_context(|| format!("opening {} for the console", config.db.display()))?;
-    let tokens = Tokens::open(&config.db, writer.clone())
-        .with_context(|| format!("opening {} to read its tokens", config.db.display()))?;
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
-    let (workers, file) = (config.workers, config.db.clone());
-    let shared = web::Data::new(Shared::new(config, writer.clone(), (api, console), documents, tokens, failed));
-    let served = shared.clone();
-    let server = HttpServer::new(move || app(served.clone()))
-        .workers(workers)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .max_connections(CONNECTIONS_PER_WORKER)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+    let file = config.db.clone();
+    let shared = Shared::open(config, before, Some(writer.clone()), writer.seq(), failed)?;
+    let shared = web::Data::new(shared);
+    let server = start(&shared, listener)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
     tracing::info!("listening on http://{address}, file {}", file.display());

@@ -22,7 +22,8 @@ const COARSE_MS: i64 = 60_000;
 #[derive(Clone)]
 pub(super) struct Tokens {
     known: Arc<Mutex<Known>>,
-    writer: Writer,
+    /// Notes their use. `None`: the file is only looked into, by who has it and could read it without us.
+    writer: Option<Writer>,
 }
 
 struct Known {
@@ -45,7 +46,13 @@ pub(super) struct Access {
 impl Tokens {
     pub fn open(path: &Path, writer: Writer) -> Result<Self, StoreError> {
         let known = Known { conn: open_reader(path)?, version: None, all: Arc::default() };
-        Ok(Self { known: Arc::new(Mutex::new(known)), writer })
+        Ok(Self { known: Arc::new(Mutex::new(known)), writer: Some(writer) })
+    }
+
+    /// None is asked for: whoever may reach the server has the file.
+    pub fn unasked(path: &Path) -> Result<Self, StoreError> {
+        let known = Known { conn: open_reader(path)?, version: None, all: Arc::default() };
+        Ok(Self { known: Arc::new(Mutex::new(known)), writer: None })
     }
 
     /// Whether a token is needed: there are some, or it cannot be told.
@@ -76,6 +83,9 @@ impl Tokens {
 
     /// The tokens of this moment; `None` where they cannot be read, and then nobody reads anything.
     fn now(&self) -> Option<Arc<Vec<Token>>> {
+        if self.writer.is_none() {
+            return Some(Arc::default());
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.refresh().inspect_err(|error| tracing::error!(%error, "the tokens cannot be read")).ok()
     }
@@ -89,7 +99,7 @@ impl Tokens {
         if let Some(noted) = Arc::make_mut(&mut known.all).iter_mut().find(|it| it.id == token.id) {
             noted.last_used_at = Some(now);
         }
-        let (writer, id) = (self.writer.clone(), token.id);
+        let (Some(writer), id) = (self.writer.clone(), token.id) else { return };
         tokio::task::spawn_blocking(move || {
             if let Err(error) = writer.run(move |conn| tokens::used(conn, id, now)) {
                 tracing::debug!(%error, "the use of a token was not noted");
@@ -117,6 +127,11 @@ impl Access {
             Some(id) => all.iter().any(|token| token.id == id && token.is_valid(clock::now())),
             None => all.is_empty(),
         }
+    }
+
+    /// Id of the token it is of; `None` where none was needed.
+    pub fn token(&self) -> Option<i64> {
+        self.token
     }
 
     /// Whether it is about the whole file.

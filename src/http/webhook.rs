@@ -24,6 +24,7 @@ async fn take(
     let credentials = shared.credentials();
     let credential = admit(request, shared, &credentials)?;
     body::expect_json(request.headers())?;
+    let Some(writer) = &shared.writer else { return Err(problem::unavailable(super::READ_ONLY)) };
     if shared.failed.load(Ordering::Acquire) {
         return Err(problem::unavailable("the file cannot be written: the server is stopping"));
     }
@@ -41,7 +42,7 @@ async fn take(
                 "refused what is no delivery; see `chatfold events --refused`"
             );
             shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
-            shared.writer.refuse(received_at, detail.clone(), body).await;
+            writer.refuse(received_at, detail.clone(), body).await;
             return Err(problem::of(StatusCode::BAD_REQUEST, &detail));
         }
     };
@@ -56,7 +57,7 @@ async fn take(
         }
         shared.metrics.authenticated(&credential.name, received_at);
     }
-    match shared.writer.append(envelope, received_at).await {
+    match writer.append(envelope, received_at).await {
         Ok(receipt) => Ok(taken(shared, receipt)),
         Err(Refusal::NotWritten(why)) => {
             shared.metrics.not_written.fetch_add(1, Ordering::Relaxed);

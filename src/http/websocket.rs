@@ -1,8 +1,9 @@
 //! `GET /graphql`: the websocket protocol `graphql-transport-ws`. Nothing is kept of a subscription but its position: it
 //! holds no connection to the file between two batches.
 
-use super::changes::{KEEP_ALIVE, PATIENCE, Seat, Waker};
+use super::changes::{KEEP_ALIVE, PATIENCE, Waker};
 use super::graphql::{Ask, wait_for};
+use super::seats::Seat;
 use super::tokens::Access;
 use super::{Shared, access, either, problem};
 use crate::graphql::{Caller, Position};
@@ -26,8 +27,6 @@ const HELLO: Duration = Duration::from_secs(5);
 /// Between two looks whether the token still holds.
 const LOOK: Duration = Duration::from_secs(2);
 const FORBIDDEN: Closing = Closing(4403, "Forbidden");
-/// Operations at once on one socket.
-const OPERATIONS: usize = 20;
 
 /// What a client says.
 #[derive(Deserialize)]
@@ -60,7 +59,7 @@ async fn upgrade(
         Err(refusal) => return Err(refusal),
     };
     if !request.headers().contains_key(UPGRADE) {
-        return Err(problem::method_not_allowed("POST"));
+        return Err(problem::method_not_allowed("GET, POST"));
     }
     let offered = request.headers().get_all("Sec-WebSocket-Protocol").filter_map(|value| value.to_str().ok());
     if !offered.flat_map(|names| names.split(',')).any(|name| name.trim() == PROTOCOL) {
@@ -71,9 +70,8 @@ async fn upgrade(
         .map_err(|error| problem::of(StatusCode::BAD_REQUEST, &format!("no websocket handshake: {error}")))?;
     let stream = stream.max_frame_size(MESSAGE).aggregate_continuations().max_continuation_size(MESSAGE);
     actix_web::rt::spawn(async move {
-        let _seat = seat;
         let closer = session.clone();
-        let mut socket = Socket { session, shared, access, operations: HashMap::new(), greeted: false };
+        let mut socket = Socket { session, shared, seat, access, operations: HashMap::new(), greeted: false };
         let closing = socket.run(stream).await;
         socket.operations.into_values().for_each(|operation| operation.abort());
         if let Some(Closing(code, why)) = closing {
@@ -88,6 +86,7 @@ async fn upgrade(
 struct Socket {
     session: Session,
     shared: web::Data<Shared>,
+    seat: Seat,
     /// What may be seen; `None` until a token says it.
     access: Option<Access>,
     operations: HashMap<String, JoinHandle<()>>,
@@ -149,9 +148,8 @@ impl Socket {
                     Some(token) if self.shared.tokens.are_needed() => self.shared.tokens.check(token),
                     _ => self.access.take(),
                 };
-                if self.access.is_none() {
-                    return Err(FORBIDDEN);
-                }
+                let Some(access) = &self.access else { return Err(FORBIDDEN) };
+                self.seat.assign(access).map_err(|why| Closing(4429, why))?;
                 self.greeted = true;
                 self.say(&json!({ "type": "connection_ack" })).await
             }
@@ -169,7 +167,7 @@ impl Socket {
                 if self.operations.contains_key(&id) {
                     return Err(Closing(4409, "Subscriber for this id already exists"));
                 }
-                if self.operations.len() >= OPERATIONS {
+                if self.operations.len() >= self.shared.config.graphql.operations {
                     return Err(Closing(4429, "Too many operations on one socket"));
                 }
                 let Some(access) = self.access.clone() else { return Err(FORBIDDEN) };

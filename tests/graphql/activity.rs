@@ -130,6 +130,41 @@ fn calls_of_a_group_and_of_a_person_are_told_together() {
             "statuses": [status("ENDED"), status("ONGOING"), status("UNANSWERED")], "exact": true,
         })
     );
+    // Of a: 600 s in the meeting; of all: those, and 30 s of b. Nobody told when c went.
+    let at = |second: i64| T0 + second * 1000;
+    let (came, went, next, left) = (at(9), at(609), at(10), at(40));
+    file.sql(&format!(
+        "DELETE FROM call_participants;
+         INSERT INTO call_participants VALUES ('app', 's:2', 'meeting', 1, 'u:a', {came}, 'a', NULL, {went}, NULL),
+             ('app', 's:2', 'meeting', 1, 'u:b', {next}, 'b', NULL, {left}, NULL),
+             ('app', 's:2', 'meeting', 1, 'u:c', {next}, 'c', NULL, NULL, NULL)"
+    ));
+    let by = |by: &str, zone: &str| {
+        let span = "after:\"2026-01-05T08:00:00Z\",before:\"2026-01-07T00:00:00Z\"";
+        let query = format!(
+            "{{callTotals({span}){{periods(by:{by},timeZone:\"{zone}\"){{date callsCount meetingsCount durationSeconds staysSeconds}}}}}}"
+        );
+        let answer = data(&api, &format!("{{group(guid:\"g\"){query} user(uid:\"a\"){query}}}"));
+        [answer["group"]["callTotals"]["periods"].clone(), answer["user"]["callTotals"]["periods"].clone()]
+    };
+    let period = |date: &str, calls: u32, meetings: u32, seconds: u32, stays: u32| json!({ "date": date, "callsCount": calls, "meetingsCount": meetings, "durationSeconds": seconds, "staysSeconds": stays });
+    assert_eq!(
+        by("DAY", "UTC"),
+        [
+            json!([period("2026-01-05", 1, 1, 91, 630), period("2026-01-06", 1, 0, 1_000, 0)]),
+            json!([period("2026-01-05", 2, 1, 91, 600), period("2026-01-06", 1, 0, 1_000, 0)]),
+        ]
+    );
+    assert_eq!(by("MONTH", "UTC")[0], json!([period("2026-01-01", 2, 1, 1_091, 630)]));
+    assert_eq!(by("WEEK", "Pacific/Kiritimati")[0], json!([period("2026-01-05", 2, 1, 1_091, 630)]));
+    let years = "{user(uid:\"a\"){callTotals(after:\"2000-01-01T00:00:00Z\",before:\"2026-01-01T00:00:00Z\"){callsCount periods{date}}}}";
+    let answer = ask(&api, years);
+    assert_eq!(code(&answer), "BAD_INPUT", "{answer}");
+    assert_eq!(
+        answer["data"]["user"]["callTotals"],
+        json!({ "callsCount": 0, "periods": null }),
+        "the rest is answered"
+    );
     let answer = ask(&api, &format!("{{user(uid:\"a\"){{{}}}}}", totals.replace("2026-01-06", "2026-01-04")));
     assert_eq!(code(&answer), "BAD_INPUT", "{answer}");
 }

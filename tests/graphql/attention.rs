@@ -76,3 +76,56 @@ fn unread_is_what_unread_count_counts() {
         assert_eq!(conversation["unreadCount"], conversation["messages"]["totalCount"], "{answer}");
     }
 }
+
+#[test]
+fn whoever_read_a_later_message_has_read_this_one() {
+    let file = File::new();
+    file.app("app");
+    for (id, second) in [("1", 1), ("2", 2), ("x", 3)] {
+        file.message("app", "group_g", id, "s", second);
+    }
+    file.sql(
+        "INSERT INTO read_markers VALUES ('app', 'group_g', 'a', 1, 1, '1', 5), ('app', 'group_g', 'b', 1, 2, '2', 5),
+             ('app', 'group_g', 's', 1, 2, '2', 5), ('app', 'group_h', 'c', 1, 2, '2', 5),
+             ('app', 'group_g', 'd', 0, 9223372036854775807, 'x', 5)",
+    );
+    let read = |id: &str| {
+        let answer = data(&file.api(), &format!("{{message(messageId:\"{id}\"){{readBy{{uid}} readByCount}}}}"));
+        let message = &answer["message"];
+        let uids: Vec<String> =
+            message["readBy"].as_array().unwrap().iter().map(|it| it["uid"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(message["readByCount"], uids.len(), "{answer}");
+        uids
+    };
+    assert_eq!(read("1"), ["a", "b"], "not its sender, nobody of another conversation, no marker of another kind");
+    assert_eq!(read("2"), ["b"]);
+    assert_eq!(read("x"), ["d"]);
+}
+
+#[test]
+fn what_was_said_first_is_in_the_log() {
+    let file = File::new();
+    file.app("app").message("app", "group_g", "1", "s", 1).message("app", "group_g", "2", "s", 1);
+    let sent = |id: &str, rest: &str, text: &str| {
+        format!("{{\"data\":{{\"message\":{{\"id\":{id}{rest},\"data\":{{\"text\":\"{text}\"}}}}}}}}")
+    };
+    for (seq, (id, trigger, body)) in (1..).zip([
+        ("1", "message_edited", sent("1", ",\"editedAt\":5", "edited")),
+        ("1", "message_sent", sent("9", ",\"category\":\"action\"", "an echo")),
+        ("1", "message_sent", sent("1", ",\"editedAt\":5", "edited")),
+        ("1", "message_sent", sent("1", "", "first")),
+        ("1", "message_sent", sent("1", "", "second")),
+        ("2", "message_edited", sent("2", ",\"editedAt\":5", "edited")),
+    ]) {
+        file.event("app", seq, trigger, "applied", &body);
+        file.sql(&format!("INSERT INTO event_refs VALUES ('app', 'message', '{id}', {seq})"));
+    }
+    let first = |id: &str| {
+        data(&file.api(), &format!("{{message(messageId:\"{id}\"){{originalText}}}}"))["message"]["originalText"]
+            .clone()
+    };
+    assert_eq!(first("1"), "first");
+    assert_eq!(first("2"), serde_json::Value::Null, "nobody told");
+    file.sql("UPDATE messages SET deleted = 1, listed = 0 WHERE message_id = '1'");
+    assert_eq!(first("1"), serde_json::Value::Null, "it is deleted");
+}

@@ -60,7 +60,8 @@ fn pages_meet_end_to_end() {
     }
 }
 
-fn full() -> File {
+/// Some of every kind of node.
+pub(super) fn full() -> File {
     let file = File::new();
     file.app("app");
     for (index, guid) in ["g1", "g2", "g3"].into_iter().enumerate() {
@@ -163,7 +164,13 @@ fn filters_narrow() {
          UPDATE messages SET attachments = '[{\"url\":\"u\"}]' WHERE message_id = '9';
          UPDATE groups SET deleted_at = 5 WHERE guid = 'g3';
          UPDATE users SET name = 'A%_b', role = 'boss' WHERE uid = 'c';
-         INSERT INTO presence VALUES ('app', 'd', 1, 5, 6, NULL, x'')",
+         INSERT INTO presence VALUES ('app', 'd', 1, 5, 6, NULL, x''), ('app', 'a', 0, 5, 90000, 90000, x'');
+         UPDATE moderation SET reviewed = 1 WHERE message_id = 'x';
+         UPDATE messages SET metadata = '{\"orderId\":7731,\"gift\":true,\"note\":null}' WHERE message_id IN ('9', '7');
+         UPDATE messages SET metadata = '{\"orderId\":\"7732\"}' WHERE message_id = 'x';
+         UPDATE messages SET metadata = 'broken' WHERE message_id = '999';
+         UPDATE call_sessions SET receiver_type = 'group', receiver_id = 'g1' WHERE session_key = 'm:3';
+         INSERT INTO event_refs VALUES ('app', 'message', '9', 2), ('app', 'message', '9', 3), ('app', 'group', '9', 4)",
     );
     let api = file.api();
     for (list, field, expected) in [
@@ -186,7 +193,23 @@ fn filters_narrow() {
         ("users(filter:{roles:[\"boss\"]})", "uid", vec!["c"]),
         ("users(filter:{online:true})", "uid", vec!["d"]),
         ("users(filter:{online:false,uids:[\"a\",\"d\"]})", "uid", vec!["a"]),
-        ("users(filter:{lastSeenAfter:\"1970-01-01T00:00:00Z\"})", "uid", vec!["d"]),
+        ("users(filter:{lastSeenAfter:\"1970-01-01T00:00:00Z\"})", "uid", vec!["a", "d"]),
+        ("users(filter:{lastSeenAfter:\"1970-01-01T00:00:30Z\"})", "uid", vec!["a"]),
+        ("users(filter:{onlineAfter:\"1970-01-01T00:00:30Z\"})", "uid", vec!["a", "d"]),
+        ("users(filter:{onlineAfter:\"1970-01-01T00:02:00Z\"})", "uid", vec!["d"]),
+        ("users(filter:{onlineAfter:\"1970-01-01T00:00:30Z\",uids:[\"a\",\"c\"]})", "uid", vec!["a"]),
+        ("messages(filter:{reviewed:true})", "messageId", vec!["x"]),
+        ("messages(filter:{reviewed:false,moderationStatuses:[\"approved\"]})", "messageId", vec!["999"]),
+        ("messages(filter:{metadata:{key:\"orderId\"}})", "messageId", vec!["9", "x"]),
+        ("messages(filter:{metadata:{key:\"orderId\"},includeDeleted:true})", "messageId", vec!["9", "x"]),
+        ("messages(filter:{metadata:{key:\"orderId\",value:\"7731\"}})", "messageId", vec!["9"]),
+        ("messages(filter:{metadata:{key:\"gift\",value:\"true\"}})", "messageId", vec!["9"]),
+        ("messages(filter:{metadata:{key:\"orderId\",value:\"77\"}})", "messageId", vec![]),
+        ("callSessions(filter:{guid:\"g1\"})", "kind", vec!["CALL"]),
+        ("callSessions(filter:{guid:\"g2\"})", "kind", vec![]),
+        ("events(filter:{about:\"message:9\"})", "seq", vec!["3", "2"]),
+        ("events(filter:{about:\"message:9\",triggers:[\"even\"]})", "seq", vec!["2"]),
+        ("events(filter:{about:\"message:8\"})", "seq", vec![]),
         ("conversations(filter:{types:[USER]})", "conversationId", vec!["a_user_b"]),
         ("conversations(filter:{uid:\"b\"})", "conversationId", vec!["a_user_b"]),
         ("events(filter:{triggers:[\"even\"]})", "seq", vec!["4", "2"]),

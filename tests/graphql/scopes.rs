@@ -9,8 +9,16 @@ const MARK: &str = "said-5f1e";
 fn file() -> File {
     let file = File::new();
     file.app("app").user("app", "a").group("app", "g").message("app", "group_g", "1", "a", 0);
-    file.message("app", "group_g", "2", "a", 1).event("app", 1, "t", "applied", &format!("{{\"text\":\"{MARK}\"}}"));
-    file.event("app", 2, "t", "rejected", &format!("not JSON {MARK}"));
+    file.message("app", "group_g", "2", "a", 1);
+    let said =
+        format!("{{\"text\":\"{MARK}\",\"data\":{{\"message\":{{\"id\":1,\"data\":{{\"text\":\"{MARK}\"}}}}}}}}");
+    file.event("app", 1, "message_sent", "applied", &said).event(
+        "app",
+        2,
+        "t",
+        "rejected",
+        &format!("not JSON {MARK}"),
+    );
     let json = format!("{{\"k\":\"{MARK}\"}}");
     let attachments = format!(
         "[{{\"name\":\"{MARK}\",\"extension\":\"{MARK}\",\"mimeType\":\"{MARK}\",\"size\":55119,\"url\":\"{MARK}\"}}]"
@@ -18,6 +26,7 @@ fn file() -> File {
     file.sql(&format!(
         "UPDATE messages SET text = '{MARK}', data = '{json}', metadata = '{json}', attachments = '{attachments}';
          UPDATE users SET metadata = '{json}'; UPDATE groups SET metadata = '{json}';
+         INSERT INTO event_refs VALUES ('app', 'message', '1', 1);
          INSERT INTO message_edits VALUES ('app', '1', 9, x'00', '{MARK}', NULL);
          INSERT INTO moderation (app_id, message_id, status, failed_at, failure, registers) VALUES ('app', '1', 'approved', 9, '{MARK}', x'');
          INSERT INTO call_sessions (app_id, session_key, kind, anchor, session_id, order_at, news_at) VALUES ('app', 's:1', 'call', 9, '1', 9, 9);
@@ -31,7 +40,7 @@ fn of(scope: TokenScope) -> Caller {
     Caller { scope, ..Caller::default() }
 }
 
-const ALL: &str = "{messages{nodes{messageId text data metadata attachments{name extension mimeType size url} attachmentsCount edits{text editedAt} moderation{status failure}}}
+const ALL: &str = "{messages{nodes{messageId text originalText data metadata attachments{name extension mimeType size url} attachmentsCount edits{text editedAt} moderation{status failure}}}
     users{nodes{name metadata}} groups{nodes{name metadata}} callSession(sessionId:\"1\"){recordings{url durationSeconds} transcripts{transcriptId url}}}";
 
 #[test]
@@ -66,8 +75,12 @@ fn content_shows_what_was_said_and_admin_the_bodies_of_events() {
     let api = file.api();
     let answer = ask_as(&api, ALL, of(TokenScope::Content));
     assert!(answer.get("errors").is_none(), "{answer:#}");
-    // Two messages of a text, data, metadata and four texts of an attachment; edit, failure, person, group, two URLs.
-    assert_eq!(answer.to_string().matches(MARK).count(), 2 * 7 + 6);
+    // Two messages of a text, data, metadata and four texts of an attachment; a first text, edit, failure, person, group,
+    // two URLs.
+    assert_eq!(answer.to_string().matches(MARK).count(), 2 * 7 + 7);
+    let explained = "{explain(entity:\"message:1\")}";
+    assert_eq!(code(&ask_as(&api, explained, of(TokenScope::Metadata))), "FORBIDDEN");
+    assert_ne!(code(&ask_as(&api, explained, of(TokenScope::Content))), "FORBIDDEN");
     let bodies = "{events{nodes{seq trigger body bodyError}}}";
     for scope in [TokenScope::Metadata, TokenScope::Content] {
         let answer = ask_as(&api, bodies, of(scope));
@@ -82,15 +95,20 @@ fn content_shows_what_was_said_and_admin_the_bodies_of_events() {
 
 #[test]
 fn every_field_that_may_hold_what_was_said_is_among_those_asked_above() {
-    let names = ["text: String", "data: JSON", "failure: String", "url: String"];
+    let names = ["text: String", "originalText: String", "data: JSON", "failure: String", "url: String"];
     let sdl = sdl();
-    let (mut of, mut found) = ("", Vec::new());
+    let (mut of, mut named, mut found) = ("", "", Vec::new());
     for line in sdl.lines() {
         if let Some(rest) = line.strip_prefix("type ") {
             of = rest.split(' ').next().unwrap();
         }
         let field = line.trim();
-        if names.contains(&field) || (field.ends_with(": JSON") && !field.starts_with('"')) {
+        // The type of a field with arguments stands behind them.
+        if field.ends_with('(') {
+            named = field.trim_end_matches('(');
+        }
+        let field = if field.starts_with("): ") { format!("{named}{}", &field[1..]) } else { field.to_owned() };
+        if names.contains(&field.as_str()) || (field.ends_with(": JSON") && !field.starts_with('"')) {
             found.push(format!("{of}.{}", field.split(':').next().unwrap()));
         }
     }
@@ -99,10 +117,12 @@ fn every_field_that_may_hold_what_was_said_is_among_those_asked_above() {
         "Event.body",
         "Group.metadata",
         "Message.text",
+        "Message.originalText",
         "Message.data",
         "Message.metadata",
         "MessageEdit.text",
         "Moderation.failure",
+        "Query.explain",
         "Recording.url",
         "Transcript.url",
         "User.metadata",
@@ -119,4 +139,14 @@ fn an_edit_seen_through_another_message_is_guarded_too() {
     assert!(!answer.to_string().contains(MARK), "{answer:#}");
     let null = |pointer: &str| answer.pointer(pointer).is_some_and(Value::is_null);
     assert!(null("/data/node/text") && null("/data/message/parent/text") && null("/data/message/quoted/data"));
+}
+
+/// Whoever may not see custom data cannot find out what they are, either.
+#[test]
+fn custom_data_are_not_guessed_by_filtering() {
+    let file = file();
+    let query = "{messages(filter:{metadata:{key:\"k\"}}){nodes{messageId}}}";
+    assert_eq!(code(&ask_as(&file.api(), query, of(TokenScope::Metadata))), "FORBIDDEN");
+    let answer = ask_as(&file.api(), query, of(TokenScope::Content));
+    assert_eq!(answer["data"]["messages"]["nodes"].as_array().map(Vec::len), Some(2), "{answer}");
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod faulty;
+pub mod feed;
 pub mod load;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -44,9 +45,25 @@ impl TestServer {
         Self::launch(dir, |_| {}).unwrap_or_else(|why| panic!("the server did not start: {why:?}"))
     }
 
+    /// Shows a file that is never written.
+    pub fn open(file: &std::path::Path) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::write(dir.path().join("chatfold.toml"), "").unwrap();
+        Self::start_with(dir, &["open", file.to_str().unwrap()], |_| {})
+            .unwrap_or_else(|why| panic!("the file was not opened: {why:?}"))
+    }
+
     /// With a command changed before it runs. How it ended and what it said, where it does not start.
     pub fn launch(dir: Arc<TempDir>, change: impl FnOnce(&mut Command)) -> Result<Self, (ExitStatus, String)> {
-        let mut command = command(&dir, &["serve"], LOOPBACK);
+        Self::start_with(dir, &["serve"], change)
+    }
+
+    fn start_with(
+        dir: Arc<TempDir>,
+        args: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self, (ExitStatus, String)> {
+        let mut command = command(&dir, args, LOOPBACK);
         change(&mut command);
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());

@@ -5,71 +5,84 @@ use super::{Conn, Params, Sql, prepare};
 use crate::ids::{CallKind, CallStatus};
 use std::collections::BTreeMap;
 
-/// Whose, and when: started, else initiated.
+/// Whose, and when: started, else initiated. `starts` are the first instants of its periods.
 #[derive(Debug, Clone, Copy)]
 pub struct Span<'a> {
     pub app: &'a str,
     pub guid: Option<&'a str>,
     pub uid: Option<&'a str>,
-    pub from: i64,
+    pub starts: &'a [i64],
     pub until: i64,
 }
 
-/// All of them together.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// All of a period together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     pub calls: i64,
     pub meetings: i64,
     pub seconds: i64,
+    /// Time in them: of all people, or of the one asked for.
+    pub present: i64,
     /// By the word of the status; those without one are left out.
     pub statuses: BTreeMap<&'static str, i64>,
-    /// Everything was looked at.
-    pub exact: bool,
 }
 
+/// Stays without a beginning or an end are left out of `present`: nobody told how long they were.
 const SESSIONS: &str = "
-    SELECT c.kind, c.status, coalesce(c.duration_seconds, 0) AS seconds,
-        (:guid IS NULL OR coalesce(c.receiver_type = 'group' AND c.receiver_id = :guid, 0))
-        AND (:uid IS NULL OR coalesce(c.initiator_uid = :uid, 0)
-            OR coalesce(c.receiver_type = 'user' AND c.receiver_id = :uid, 0)
-            OR EXISTS (
-                SELECT 1 FROM call_participants p WHERE p.app_id = :app AND p.uid = :uid
-                AND p.session_key = c.session_key AND p.kind = c.kind AND p.anchor = c.anchor)) AS counts
-    FROM call_sessions c
-    WHERE c.app_id = :app AND c.order_at >= :from AND c.order_at < :until
-    ORDER BY c.order_at LIMIT :limit";
+    SELECT s.order_at, s.kind, s.status, s.seconds, s.counts,
+        CASE WHEN s.counts THEN (
+            SELECT coalesce(sum(max(p.left_at - p.joined_at, 0)), 0) / 1000 FROM call_participants p
+            WHERE p.app_id = :app AND p.session_key = s.session_key AND p.kind = s.kind AND p.anchor = s.anchor
+            AND p.joined_at > 0 AND p.left_at IS NOT NULL AND (:uid IS NULL OR coalesce(p.uid = :uid, 0)))
+        ELSE 0 END AS present
+    FROM (
+        SELECT c.session_key, c.kind, c.anchor, c.order_at, c.status, coalesce(c.duration_seconds, 0) AS seconds,
+            (:guid IS NULL OR coalesce(c.receiver_type = 'group' AND c.receiver_id = :guid, 0))
+            AND (:uid IS NULL OR coalesce(c.initiator_uid = :uid, 0)
+                OR coalesce(c.receiver_type = 'user' AND c.receiver_id = :uid, 0)
+                OR EXISTS (
+                    SELECT 1 FROM call_participants p WHERE p.app_id = :app AND p.uid = :uid
+                    AND p.session_key = c.session_key AND p.kind = c.kind AND p.anchor = c.anchor)) AS counts
+        FROM call_sessions c
+        WHERE c.app_id = :app AND c.order_at >= :from AND c.order_at < :until
+        ORDER BY c.order_at LIMIT :limit) s";
 
-/// Counts.
-pub fn count(conn: &Conn, span: Span<'_>) -> Sql<Totals> {
+/// Counts, period by period; and whether everything was looked at.
+pub fn count(conn: &Conn, span: Span<'_>) -> Sql<(Vec<Totals>, bool)> {
     let limit = LOOKED_AT + 1;
+    let from = span.starts.first().copied().unwrap_or(span.until);
     let params: Params<'_> = &[
         (":app", &span.app),
         (":guid", &span.guid),
         (":uid", &span.uid),
-        (":from", &span.from),
+        (":from", &from),
         (":until", &span.until),
         (":limit", &limit),
     ];
-    let mut totals = Totals { exact: true, ..Totals::default() };
+    let mut periods = vec![Totals::default(); span.starts.len()];
     let mut statement = prepare(conn, SESSIONS, params)?;
     let mut rows = statement.raw_query();
     for looked_at in 0.. {
         let Some(row) = rows.next()? else { break };
         if looked_at == LOOKED_AT {
-            totals.exact = false;
-            break;
+            return Ok((periods, false));
         }
         if !row.get::<_, bool>("counts")? {
             continue;
         }
+        let at: i64 = row.get("order_at")?;
+        let Some(totals) = periods.get_mut(span.starts.partition_point(|start| *start <= at).saturating_sub(1)) else {
+            continue;
+        };
         let kind: String = row.get("kind")?;
         let is_call = CallKind::from_word(&kind) == Some(CallKind::Call);
         *(if is_call { &mut totals.calls } else { &mut totals.meetings }) += 1;
         totals.seconds = totals.seconds.saturating_add(row.get("seconds")?);
+        totals.present = totals.present.saturating_add(row.get("present")?);
         let status: Option<String> = row.get("status")?;
         if let Some(status) = status.as_deref().and_then(CallStatus::from_word) {
             *totals.statuses.entry(status.as_str()).or_default() += 1;
         }
     }
-    Ok(totals)
+    Ok((periods, true))
 }

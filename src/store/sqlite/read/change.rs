@@ -15,11 +15,17 @@ pub struct Applied {
 const AFTER: &str = "
     SELECT seq, trigger, occurred_at, body FROM events
     WHERE app_id = :app AND seq > :after AND outcome = 'applied' ORDER BY seq LIMIT :limit";
+const FIRST: &str = "SELECT min(seq) FROM events";
 const MESSAGE: &str = "
     SELECT conversation_id, sender_uid FROM messages WHERE app_id = :app AND message_id = :id";
 const NEWEST_CALL: &str = "
     SELECT kind, anchor FROM call_sessions WHERE app_id = :app AND session_key = :key
     ORDER BY order_at DESC, kind, anchor DESC LIMIT 1";
+
+/// Position of the oldest event the log has.
+pub fn first(conn: &Conn) -> Sql<Option<i64>> {
+    Ok(rows(conn, FIRST, &[], |row| row.get(0))?.into_iter().next().flatten())
+}
 
 /// The next applied facts of an app.
 pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64) -> Sql<Vec<Applied>> {

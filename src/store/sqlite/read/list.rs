@@ -123,6 +123,27 @@ macro_rules! scan {
 }
 pub(super) use scan;
 
+/// The same over an index that is not in the order of the list: all that it yields is read, so it may drive only where
+/// that is little; the sort holds no more than a page.
+macro_rules! sorted {
+    ($kinds:literal, by [$first:literal $(, $more:literal)*] from $binds:literal, matching $ok:expr, of $from:expr) => {
+        $crate::store::sqlite::read::list::Scan {
+            kinds: $kinds,
+            rising: concat!(
+                "SELECT ", $first $(, ", ", $more)*, ", 1 FROM ", $from, " AND ", $ok,
+                " AND (", $first $(, ", ", $more)*, ") > (", $binds, ")",
+                " ORDER BY ", $first $(, ", ", $more)*, " LIMIT :page"
+            ),
+            falling: concat!(
+                "SELECT ", $first $(, ", ", $more)*, ", 1 FROM ", $from, " AND ", $ok,
+                " AND (", $first $(, ", ", $more)*, ") < (", $binds, ")",
+                " ORDER BY ", $first, " DESC" $(, ", ", $more, " DESC")*, " LIMIT :page"
+            ),
+        }
+    };
+}
+pub(super) use sorted;
+
 /// Names of the parameters of a key.
 const KEY_NAMES: [&str; 4] = [":k1", ":k2", ":k3", ":k4"];
 
@@ -140,9 +161,10 @@ pub(super) fn run_until(
     is_beyond: impl Fn(&Key) -> bool,
 ) -> Sql<Found> {
     let start = start(scan.kinds, range);
-    let limit = EXAMINED as i64 + 1;
+    let (limit, page) = (EXAMINED as i64 + 1, range.want as i64 + 1);
     let mut all: Vec<(&str, &dyn ToSql)> = params.to_vec();
     all.push((":limit", &limit));
+    all.push((":page", &page));
     for (name, value) in KEY_NAMES.iter().zip(&start) {
         all.push((name, value));
     }

@@ -193,13 +193,18 @@ struct Instant<'a> {
     at: i64,
 }
 
-/// The facts of a page of people, whole people only.
+/// Facts by person.
+type People = Vec<(String, Vec<Change>)>;
+
+/// The facts of a page of people, whole people only. Later facts are yielded, too, so that they count as examined; and
+/// no bound on the time: it would make the index by time look better, all of which has to be sorted.
 macro_rules! facts {
     ($which:literal, $order:literal) => {
         concat!(
-            "SELECT uid, at, at_from, seq, occurred_at, received_at, by_uid, state, scope, old_scope, joined_at
+            "SELECT uid, at, at_from, seq, occurred_at, received_at, by_uid, state, scope, old_scope, joined_at,
+                 at <= :at AS counts
              FROM membership_changes
-             WHERE app_id = :app AND guid = :guid AND at <= :at AND ",
+             WHERE app_id = :app AND guid = :guid AND ",
             $which,
             "
              ORDER BY uid",
@@ -213,7 +218,7 @@ macro_rules! facts {
 const FACTS_RISING: &str = facts!("uid > :uid", "");
 const FACTS_FALLING: &str = facts!("uid < :uid", " DESC");
 const FACTS_LAST: &str = facts!("1", " DESC");
-const FACTS_OF: &str = facts!("uid IN (SELECT value FROM json_each(:uids))", "");
+const FACTS_OF: &str = facts!("at <= :at AND uid IN (SELECT value FROM json_each(:uids))", "");
 const ROSTERS: &str =
     "SELECT at, created FROM rosters WHERE app_id = :app AND guid = :guid AND at <= :at ORDER BY at, seq";
 
@@ -227,8 +232,7 @@ impl Instant<'_> {
             (false, _) => FACTS_RISING,
         };
         let limit = EXAMINED as i64 + 1;
-        let mut people = self.facts(conn, sql, &[(":uid", &from.unwrap_or_default()), (":limit", &limit)])?;
-        let facts: usize = people.iter().map(|(_, facts)| facts.len()).sum();
+        let (mut people, facts) = self.facts(conn, sql, &[(":uid", &from.unwrap_or_default()), (":limit", &limit)])?;
         // The last person's facts may not be complete.
         let cut = facts > EXAMINED && people.len() > 1;
         if cut {
@@ -238,9 +242,8 @@ impl Instant<'_> {
         let mut found = Found::default();
         let last = people.last().map(|(uid, _)| vec![Part::Text(uid.clone())]);
         for (uid, facts) in people {
-            let Some(member) = self.member(&uid, &facts, &rosters) else {
-                continue;
-            };
+            let member = if facts.is_empty() { None } else { self.member(&uid, &facts, &rosters) };
+            let Some(member) = member else { continue };
             if shows(&member) {
                 if found.keys.len() == range.want {
                     found.more = true;
@@ -258,22 +261,29 @@ impl Instant<'_> {
 
     /// The named people.
     fn of(&self, conn: &Conn, uids: &[&str]) -> Sql<Vec<Membership>> {
-        let people = self.facts(conn, FACTS_OF, &[(":uids", &json(uids)), (":limit", &-1)])?;
+        let (people, _) = self.facts(conn, FACTS_OF, &[(":uids", &json(uids)), (":limit", &-1)])?;
         let rosters = self.rosters(conn)?;
         Ok(people.iter().filter_map(|(uid, facts)| self.member(uid, facts, &rosters)).collect())
     }
 
-    fn facts(&self, conn: &Conn, sql: &str, params: super::Params<'_>) -> Sql<Vec<(String, Vec<Change>)>> {
+    /// By person those that are not later than the instant, none for some; and how many were examined.
+    fn facts(&self, conn: &Conn, sql: &str, params: super::Params<'_>) -> Sql<(People, usize)> {
         let mut all: Vec<(&str, &dyn rusqlite::types::ToSql)> = params.to_vec();
         all.extend([(":app", &self.app as &dyn rusqlite::types::ToSql), (":guid", &self.guid), (":at", &self.at)]);
-        let mut people: Vec<(String, Vec<Change>)> = Vec::new();
-        for (uid, fact) in rows(conn, sql, &all, |row| Ok((row.get::<_, String>("uid")?, change(row)?)))? {
+        let mut people = People::new();
+        let read = |row: &Row<'_>| {
+            let fact = if row.get("counts")? { Some(change(row)?) } else { None };
+            Ok((row.get::<_, String>("uid")?, fact))
+        };
+        let examined = rows(conn, sql, &all, read)?;
+        let count = examined.len();
+        for (uid, fact) in examined {
             match people.last_mut() {
-                Some((last, facts)) if *last == uid => facts.push(fact),
-                _ => people.push((uid, vec![fact])),
+                Some((last, facts)) if *last == uid => facts.extend(fact),
+                _ => people.push((uid, fact.into_iter().collect())),
             }
         }
-        Ok(people)
+        Ok((people, count))
     }
 
     fn rosters(&self, conn: &Conn) -> Sql<Vec<Roster>> {

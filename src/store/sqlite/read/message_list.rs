@@ -1,6 +1,6 @@
 //! Lists of messages: one index drives, the other conditions are applied to what it yields.
 
-use super::list::{EXAMINED, Key, Part, Scan, run_until, scan};
+use super::list::{EXAMINED, Key, Part, Scan, run_until, scan, sorted};
 use super::search::Search;
 use super::{Conn, Found, List, Range, Sql, json, message_search, prepare};
 
@@ -22,6 +22,10 @@ pub struct Messages {
     pub types: Option<Vec<String>>,
     pub has_attachments: Option<bool>,
     pub statuses: Option<Vec<String>>,
+    /// A person gave the verdict.
+    pub reviewed: Option<bool>,
+    /// A key of the metadata, and its value.
+    pub metadata: Option<(String, Option<String>)>,
     /// Sent at or after.
     pub low: Option<i64>,
     /// Sent before.
@@ -50,6 +54,12 @@ macro_rules! matching {
          AND (:statuses IS NULL OR EXISTS (
              SELECT 1 FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id
              AND x.status IN (SELECT value FROM json_each(:statuses))))
+         AND (:reviewed IS NULL OR :reviewed = coalesce((
+             SELECT x.reviewed FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id), 0))
+         AND (:key IS NULL OR (NOT m.deleted AND EXISTS (
+             SELECT 1 FROM json_each(iif(json_valid(m.metadata), m.metadata, '{}')) x
+             WHERE x.key = :key AND (:value IS NULL OR :value =
+                 CASE WHEN x.type IN ('true', 'false') THEN x.type ELSE CAST(x.value AS TEXT) END))))
          AND (:unanswered IS NULL OR :unanswered = NOT CASE WHEN m.parent_id IS NULL
              THEN EXISTS (
                  SELECT 1 FROM messages x
@@ -81,7 +91,10 @@ pub(super) use matching;
 /// time look better than the one that drives.
 macro_rules! by_time {
     ($from:literal) => {
-        scan!("iit", by ["m.sent_at", "m.message_no", "m.message_id"] from ":k1, :k2, :k3", matching matching!(),
+        by_time!(scan of $from)
+    };
+    ($walk:ident of $from:literal) => {
+        $walk!("iit", by ["m.sent_at", "m.message_no", "m.message_id"] from ":k1, :k2, :k3", matching matching!(),
             of $from)
     };
 }
@@ -92,16 +105,16 @@ const CONVERSATION: Scan =
 const SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
 const PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
 const TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.chat");
-// These indexes are not by time: what they yield is sorted, and they drive only where they yield little.
-const MENTION: Scan = by_time!(
+// These indexes are not by time, and drive only where they yield little.
+const MENTION: Scan = by_time!(sorted of
     "mentions x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
      WHERE x.app_id = :app AND x.uid = :mention AND m.chat"
 );
-const TAG: Scan = by_time!(
+const TAG: Scan = by_time!(sorted of
     "message_tags x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
      WHERE x.app_id = :app AND x.tag = :tag AND m.chat"
 );
-const MODERATION: Scan = by_time!(
+const MODERATION: Scan = by_time!(sorted of
     "moderation x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
      WHERE x.app_id = :app AND x.status IN (SELECT value FROM json_each(:statuses)) AND m.chat"
 );
@@ -132,6 +145,7 @@ impl List for Messages {
         let categories = self.categories.as_ref().map(json);
         let types = self.types.as_ref().map(json);
         let statuses = self.statuses.as_ref().map(json);
+        let (key, value) = self.metadata.as_ref().map(|(key, value)| (key, value.as_ref())).unzip();
         let low = self.low.unwrap_or(i64::MIN);
         let high = self.high.unwrap_or(i64::MAX);
         let limit = EXAMINED as i64 + 1;
@@ -150,6 +164,9 @@ impl List for Messages {
             (":types", &types),
             (":attachments", &self.has_attachments),
             (":statuses", &statuses),
+            (":reviewed", &self.reviewed),
+            (":key", &key),
+            (":value", &value.flatten()),
             (":deleted", &self.deleted),
             (":blocked", &self.blocked),
             (":low", &low),

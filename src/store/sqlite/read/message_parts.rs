@@ -44,6 +44,15 @@ macro_rules! counts {
     )+ };
 }
 
+/// Markers that stand at a message `m` or behind it, but for its sender's. A marker counts for ids of its own kind.
+macro_rules! readers {
+    () => {
+        "read_markers x
+         WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.numeric = (m.message_no < 9223372036854775807)
+             AND (x.message_no, x.message_id) >= (m.message_no, m.message_id) AND x.uid IS NOT m.sender_uid"
+    };
+}
+
 /// One reaction and how many persons it is from.
 #[derive(Debug, Clone)]
 pub struct ReactionGroup {
@@ -105,6 +114,14 @@ lists! {
         WHERE m.listed AND m.parent_id IS NOT NULL AND m.sender_uid IS NOT NULL
         ORDER BY m.parent_id, m.sender_uid",
         |row| row.get("sender_uid");
+    /// Who read a message, or a later one of the same conversation, by uid.
+    ReadersOf -> String: concat!(
+        "SELECT m.message_id AS key, x.uid FROM json_each(:keys) k
+         CROSS JOIN messages m ON m.app_id = :app AND m.message_id = k.value CROSS JOIN ",
+        readers!(),
+        " AND x.uid <= coalesce((SELECT x.uid FROM ", readers!(), " ORDER BY x.uid LIMIT 1 OFFSET :last), x'')
+         ORDER BY m.message_id, x.uid"),
+        |row| row.get("uid");
 }
 
 counts! {
@@ -117,6 +134,10 @@ counts! {
     /// How many replies a message has.
     RepliesCount: "SELECT count(*) FROM messages
         WHERE app_id = :app AND parent_id = k.value AND listed AND parent_id IS NOT NULL";
+    /// How many persons read a message, or a later one of the same conversation.
+    ReadersCount: "SELECT count(*) FROM messages m CROSS JOIN read_markers x ON x.app_id = m.app_id AND x.conversation_id = m.conversation_id
+        WHERE m.app_id = :app AND m.message_id = k.value AND x.numeric = (m.message_no < 9223372036854775807)
+            AND (x.message_no, x.message_id) >= (m.message_no, m.message_id) AND x.uid IS NOT m.sender_uid";
     /// How many persons replied to a message.
     RepliersCount: "SELECT count(DISTINCT sender_uid) FROM messages
         WHERE app_id = :app AND parent_id = k.value AND listed AND parent_id IS NOT NULL";

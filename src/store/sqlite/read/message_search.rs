@@ -2,7 +2,7 @@
 //! rare, the full-text index drives, for it is done with in one page; else the first index that yields by number, or
 //! yields little, and each message is asked whether it matches.
 
-use super::list::{Part, Scan, run, scan};
+use super::list::{Part, Scan, run, scan, sorted};
 use super::message_list::{Messages, is_small, matching};
 use super::{Conn, Found, Params, Range, Sql, rows};
 use crate::store::sqlite::search::SPAN;
@@ -33,7 +33,10 @@ macro_rules! asked {
 /// Writes one walk by number; `$from` ends in a WHERE clause.
 macro_rules! by_number {
     ($number:literal of $from:literal) => {
-        scan!("i", by [$number] from ":k1", matching asked!(), of concat!($from, " AND ", $number, " < 17592186044416"))
+        by_number!(scan by $number of $from)
+    };
+    ($walk:ident by $number:literal of $from:literal) => {
+        $walk!("i", by [$number] from ":k1", matching asked!(), of concat!($from, " AND ", $number, " < 17592186044416"))
     };
 }
 
@@ -58,10 +61,10 @@ macro_rules! walk {
 const SEARCH: Scan = Scan { kinds: KINDS, rising: walk!(">", "ASC"), falling: walk!("<", "DESC") };
 const CONVERSATION: Scan =
     by_number!("m.message_no" of "messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.listed");
-// These two indexes are by time: what they yield is sorted, and they drive only where they yield little.
-const SENDER: Scan = by_number!("m.message_no" of "messages m
+// These two indexes are by time, and drive only where they yield little.
+const SENDER: Scan = by_number!(sorted by "m.message_no" of "messages m
         WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
-const PARENT: Scan = by_number!("m.message_no" of "messages m
+const PARENT: Scan = by_number!(sorted by "m.message_no" of "messages m
         WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
 const MENTION: Scan = by_number!("x.message_no" of
     "mentions x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
@@ -113,4 +116,23 @@ fn driver(list: &Messages, conn: &Conn, params: Params<'_>) -> Sql<&'static Scan
     } else {
         &SEARCH
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sorted_holds_no_more_than_a_page() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).expect("a file");
+        for scan in [&SEARCH, &CONVERSATION, &SENDER, &PARENT, &MENTION, &TAG] {
+            for sql in [scan.rising, scan.falling] {
+                let plan: Vec<String> =
+                    rows(&conn, &format!("EXPLAIN QUERY PLAN {sql}"), &[], |row| row.get("detail")).expect("a plan");
+                let sorts = plan.iter().any(|step| step.contains("TEMP B-TREE"));
+                assert!(!sorts || sql.ends_with("LIMIT :page"), "{sql}: {plan:?}");
+            }
+        }
+    }
 }

@@ -57,6 +57,8 @@ pub struct Users {
     pub roles: Option<Vec<String>>,
     pub online: Option<bool>,
     pub last_seen_after: Option<i64>,
+    /// Online now, or heard of since.
+    pub online_after: Option<i64>,
     pub name_contains: Option<String>,
 }
 
@@ -68,7 +70,10 @@ macro_rules! matching {
          AND (:online IS NULL OR :online = EXISTS (
              SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.online))
          AND (:seen IS NULL OR EXISTS (
-             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.last_seen_at >= :seen)))"
+             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.last_seen_at >= :seen))
+         AND (:since IS NULL OR EXISTS (
+             SELECT 1 FROM presence p
+             WHERE p.app_id = :app AND p.uid = u.uid AND (p.online OR p.last_seen_at >= :since))))"
     };
 }
 
@@ -77,6 +82,8 @@ const NAMED: Scan = scan!("t", by ["u.uid"] from ":k1", matching matching!(),
     of "users u WHERE u.app_id = :app AND u.uid IN (SELECT value FROM json_each(:uids))");
 const ONLINE: Scan = scan!("t", by ["p.uid"] from ":k1", matching matching!(),
     of "presence p CROSS JOIN users u ON u.app_id = p.app_id AND u.uid = p.uid WHERE p.app_id = :app AND p.online");
+const HEARD_OF: Scan = scan!("t", by ["p.uid"] from ":k1", matching matching!(),
+    of "presence p CROSS JOIN users u ON u.app_id = p.app_id AND u.uid = p.uid WHERE p.app_id = :app");
 
 impl List for Users {
     fn name(&self) -> &'static str {
@@ -91,6 +98,7 @@ impl List for Users {
         let scan = match (&self.uids, self.online) {
             (Some(_), _) => &NAMED,
             (None, Some(true)) => &ONLINE,
+            _ if self.last_seen_after.is_some() || self.online_after.is_some() => &HEARD_OF,
             _ => &ALL,
         };
         let uids = self.uids.as_ref().map(json);
@@ -103,6 +111,7 @@ impl List for Users {
             (":name", &name),
             (":online", &self.online),
             (":seen", &self.last_seen_after),
+            (":since", &self.online_after),
         ];
         run(conn, scan, params, range)
     }

@@ -1,0 +1,105 @@
+//! How long customers wait for an agent's word, day by day.
+
+use super::activity::days_of;
+use super::context::Ask;
+use super::error::{Result, bad_input};
+use super::scalars::{DateTime, int};
+use crate::store::sqlite::read::responses::{Day, Span, count};
+use async_graphql::{Context, SimpleObject};
+
+/// Most roles or tags that can be asked for.
+const MOST: usize = 20;
+
+/// How long customers waited for the first reply of an agent in a span of time. A *question* is the first chat by
+/// somebody who is no agent, after the last word of an agent in the conversation or since its beginning; its *answer*
+/// the next chat of an agent there; deleted and blocked chat is neither. It counts on the day it was asked. What was
+/// asked before `after` and still waits then is no question of this span, nor is what is added to it; what is not
+/// answered before `before` is unanswered.
+#[derive(SimpleObject)]
+pub struct Responses {
+    /// Its days, first to last; days without a question too.
+    days: Vec<DayResponses>,
+    /// How many questions were answered.
+    answered_count: i32,
+    /// How many were not.
+    unanswered_count: i32,
+    /// Half of the answers took no longer; null without answers.
+    median_seconds: Option<i32>,
+    /// Nine of ten answers took no longer.
+    p90_seconds: Option<i32>,
+    /// The longest an answer took.
+    max_seconds: Option<i32>,
+    /// Whether all of it was counted: counting stops at 50,000 messages of the app.
+    exact: bool,
+}
+
+/// The questions of a day.
+#[derive(SimpleObject)]
+pub struct DayResponses {
+    /// The day in the time zone asked for, such as `2026-01-05`.
+    date: String,
+    /// How many questions asked on it were answered, on that day or later.
+    answered_count: i32,
+    /// How many were not.
+    unanswered_count: i32,
+    /// Half of the answers took no longer; null without answers.
+    median_seconds: Option<i32>,
+    /// Nine of ten answers took no longer.
+    p90_seconds: Option<i32>,
+    /// The longest an answer took.
+    max_seconds: Option<i32>,
+}
+
+/// What is asked.
+pub struct Asked {
+    pub after: DateTime,
+    pub before: DateTime,
+    pub time_zone: Option<String>,
+    pub roles: Option<Vec<String>>,
+    pub tags: Option<Vec<String>>,
+}
+
+impl Responses {
+    /// Counts them, of a conversation or of all of the app.
+    pub fn read(ctx: &Context<'_>, app: &str, conversation: Option<&str>, asked: Asked) -> Result<Self> {
+        let days = days_of(asked.after, asked.before, asked.time_zone.as_deref())?;
+        let (roles, tags) = (asked.roles.unwrap_or_default(), asked.tags.unwrap_or_default());
+        for (argument, words) in [("roles", &roles), ("tags", &tags)] {
+            if words.len() > MOST {
+                return Err(bad_input(argument, "expected at most 20"));
+            }
+        }
+        let starts = days.iter().map(|day| day.start.0).collect();
+        let span = Span { app, conversation, starts, until: asked.before.0.0, roles: &roles, tags: &tags };
+        let found = ctx.read(|conn| count(conn, &span))?;
+        let mut all = Day::default();
+        for day in &found.days {
+            all.waits.extend(&day.waits);
+            all.unanswered += day.unanswered;
+        }
+        all.waits.sort_unstable();
+        let day = |(day, found): (crate::days::Day, Day)| DayResponses {
+            date: day.date,
+            answered_count: int(found.waits.len() as i64),
+            unanswered_count: int(found.unanswered),
+            median_seconds: within(&found.waits, 50),
+            p90_seconds: within(&found.waits, 90),
+            max_seconds: within(&found.waits, 100),
+        };
+        Ok(Self {
+            days: days.into_iter().zip(found.days).map(day).collect(),
+            answered_count: int(all.waits.len() as i64),
+            unanswered_count: int(all.unanswered),
+            median_seconds: within(&all.waits, 50),
+            p90_seconds: within(&all.waits, 90),
+            max_seconds: within(&all.waits, 100),
+            exact: found.exact,
+        })
+    }
+}
+
+/// The shortest wait that so many of a hundred do not exceed (nearest rank), in whole seconds.
+fn within(waits: &[i64], percent: usize) -> Option<i32> {
+    let rank = (waits.len() * percent).div_ceil(100);
+    waits.get(rank.checked_sub(1)?).map(|wait| int(wait / 1000))
+}

@@ -1,0 +1,394 @@
+//! The console's pages over real HTTP: who may see them, what they show, and that nothing said in a delivery leaves its
+//! place.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use support::{Answer, JSON, TestServer};
+
+const APP: &str = "2489f0demo01";
+const OTHER: &str = "2489f0demo02";
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+/// A server that heard a story.
+fn with_story(name: &str) -> TestServer {
+    let server = TestServer::start();
+    let folder = format!("{}/fixtures/stories/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
+        assert_eq!(server.deliver(std::fs::read(file).unwrap()).status, 200, "{file:?}");
+    }
+    server
+}
+
+fn token(server: &TestServer, args: &[&str]) -> String {
+    let (code, stdout, stderr) = server.run(&[&["token", "create"], args].concat());
+    assert_eq!(code, 0, "{stderr}");
+    stdout.trim().to_owned()
+}
+
+/// Signs in; what the cookie says.
+fn sign_in(server: &TestServer, token: &str, next: &str) -> Answer {
+    let host = server.address.to_string();
+    let origin = format!("http://{host}");
+    server.post("/sign-in", &[FORM, ("Origin", &origin)], format!("token={token}&next={next}"))
+}
+
+fn cookie(answer: &Answer) -> String {
+    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+fn with(server: &TestServer, path: &str, cookie: &str) -> Answer {
+    server.request("GET", path, &[("Cookie", cookie)], b"")
+}
+
+/// Addresses of this server that a page links to.
+fn links(html: &str) -> BTreeSet<String> {
+    let hrefs = html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let own = hrefs.filter(|href| href.starts_with('/') && !href.starts_with("/assets/"));
+    own.map(|href| href.replace("&amp;", "&").replace("&#38;", "&").replace("&#39;", "'")).collect()
+}
+
+/// Every page that can be reached by links alone, each asked once.
+fn crawl(server: &TestServer, cookie: Option<&str>, most: usize) -> Vec<(String, Answer)> {
+    let mut known: BTreeSet<String> = BTreeSet::from(["/".to_owned()]);
+    let mut waiting = vec!["/".to_owned()];
+    let mut seen = Vec::new();
+    while let Some(path) = waiting.pop() {
+        let headers: Vec<(&str, &str)> = cookie.iter().map(|cookie| ("Cookie", *cookie)).collect();
+        let answer = server.request("GET", &path, &headers, b"");
+        if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+            for link in links(&answer.body) {
+                if !link.starts_with("/graphql") && known.len() < most && known.insert(link.clone()) {
+                    waiting.push(link);
+                }
+            }
+        }
+        seen.push((path, answer));
+    }
+    seen
+}
+
+#[test]
+fn every_page_is_reached_by_clicks_alone_and_no_link_is_dead() {
+    let server = with_story("demo");
+    let pages = crawl(&server, None, 1_500);
+    for (path, answer) in &pages {
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert!(answer.body.contains("<h1>"), "{path}");
+    }
+    let kinds: BTreeSet<&str> = pages.iter().map(|(path, _)| path.split('?').next().unwrap()).collect();
+    for page in chatfold::console::PAGES {
+        assert!(kinds.contains(page.path), "nothing leads to {}", page.path);
+    }
+}
+
+#[test]
+fn pages_allow_nothing_but_their_own_style_and_script() {
+    let server = with_story("demo");
+    for (path, answer) in crawl(&server, None, 60) {
+        let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("{path}"));
+        for part in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        ] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("x-content-type-options")),
+            (Some("no-store"), Some("nosniff"))
+        );
+        assert!(
+            !answer.body.contains("<style") && !answer.body.contains(" style=") && !answer.body.contains(" onclick"),
+            "{path}"
+        );
+        assert_eq!(answer.body.matches("<script").count(), 1, "{path}");
+    }
+    for (name, kind) in [("console.css", "text/css"), ("console.js", "text/javascript"), ("icon.svg", "image/svg+xml")]
+    {
+        let answer = server.get(&format!("/assets/{name}"));
+        assert!(answer.status == 200 && answer.header("content-type").unwrap().starts_with(kind), "{name}");
+    }
+    assert_eq!(server.get("/assets/../Cargo.toml").status, 404);
+}
+
+#[test]
+fn without_a_token_pages_answer_this_machine_only() {
+    let server = with_story("demo");
+    assert_eq!(server.get("/groups").status, 200);
+    for header in [("Host", "chat.example"), ("X-Forwarded-For", "1.2.3.4"), ("Via", "1.1 proxy")] {
+        for path in ["/", "/groups", "/live", "/sign-in"] {
+            assert_eq!(server.request("GET", path, &[header], b"").status, 403, "{path} with {header:?}");
+        }
+    }
+}
+
+#[test]
+fn with_tokens_one_signs_in_and_out_again() {
+    let server = with_story("demo");
+    let token = token(&server, &["--name", "me"]);
+    let sent =
+        server.raw(format!("GET /group?guid=x HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address));
+    assert_eq!((sent.status, sent.header("location")), (303, Some("/sign-in?next=%2Fgroup%3Fguid%3Dx")));
+    assert!(server.get("/sign-in?next=%2Fgroups").body.contains("name=\"next\" value=\"/groups\""));
+
+    let wrong = sign_in(&server, "cf_wrong", "/groups");
+    assert!(wrong.status == 401 && wrong.header("set-cookie").is_none() && wrong.body.contains("no valid token"));
+
+    let answer = raw_sign_in(&server, &token, "/groups", None);
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/groups")));
+    let set = answer.header("set-cookie").unwrap();
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict") && set.contains("Path=/"), "{set}");
+    assert!(!set.contains("Secure"), "loopback has no TLS: {set}");
+    assert!(with(&server, "/groups", &cookie(&answer)).body.contains("Sign out"));
+    // The cookie opens pages, not the API, which a page of another origin could then ask.
+    let asked = server.post("/graphql", &[JSON, ("Cookie", &cookie(&answer))], r#"{"query":"{apps{appId}}"}"#);
+    assert_eq!(asked.status, 401);
+    assert_eq!(raw_sign_in(&server, &token, "//evil.example", None).header("location"), Some("/"));
+    assert_eq!(raw_sign_in(&server, &token, "/", Some("https://evil.example")).status, 403);
+
+    let beyond = format!(
+        "POST /sign-in HTTP/1.1\r\nHost: chat.example\r\n{}: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\ntoken={token}",
+        FORM.0,
+        FORM.1,
+        token.len() + 6
+    );
+    assert!(server.raw(beyond).header("set-cookie").unwrap().contains("Secure"), "beyond this machine over TLS only");
+
+    let out = server.raw(format!(
+        "POST /sign-out HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        server.address
+    ));
+    assert!(out.status == 303 && out.header("set-cookie").unwrap().contains("Max-Age=0"), "{out:?}");
+}
+
+fn raw_sign_in(server: &TestServer, token: &str, next: &str, origin: Option<&str>) -> Answer {
+    let body = format!("token={token}&next={next}");
+    let host = server.address.to_string();
+    let own = format!("http://{host}");
+    let origin = origin.unwrap_or(&own);
+    server.raw(format!(
+        "POST /sign-in HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n{}: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        FORM.0,
+        FORM.1,
+        body.len()
+    ))
+}
+
+#[test]
+fn a_token_of_one_app_sees_nothing_of_the_other_on_any_page() {
+    let server = with_story("demo");
+    let all = token(&server, &["--name", "all", "--scope", "admin"]);
+    let one = token(&server, &["--name", "one", "--app", OTHER, "--scope", "admin"]);
+    let all = cookie(&raw_sign_in(&server, &all, "/", None));
+    let one = cookie(&raw_sign_in(&server, &one, "/", None));
+    let (everything, mine) = (crawl(&server, Some(&all), 1_500), crawl(&server, Some(&one), 1_500));
+    assert!(mine.len() > 10 && everything.len() > mine.len());
+    let theirs = ["reading-circle", "Reading circle", "Mira Halonen", "Tomás Vrba", APP];
+    assert!(theirs.iter().all(|it| everything.iter().any(|(_, answer)| answer.body.contains(it))));
+    for (path, answer) in &mine {
+        let leaked = theirs.iter().find(|it| answer.body.contains(*it));
+        assert_eq!(leaked, None, "{path}");
+    }
+    // Nor by the addresses of the other's pages.
+    for (path, _) in everything.iter().filter(|(path, _)| path.contains(APP)) {
+        let answer = with(&server, path, &one);
+        let body = answer.body.replace(APP, "");
+        assert!(theirs[..4].iter().all(|it| !body.contains(it) || path.contains(it)), "{path}: {body}");
+        assert!(answer.status >= 400 || body.contains("may not read"), "{path}: {}", answer.status);
+    }
+}
+
+#[test]
+fn what_was_said_is_not_on_the_pages_of_who_may_not_see_it() {
+    let server = with_story("demo");
+    let token = token(&server, &["--name", "few", "--scope", "metadata"]);
+    let cookie = cookie(&raw_sign_in(&server, &token, "/", None));
+    let pages = crawl(&server, Some(&cookie), 1_500);
+    assert!(
+        pages.iter().any(|(path, answer)| path.starts_with("/conversation?") && answer.body.contains("Mira Halonen"))
+    );
+    for (path, answer) in pages {
+        for said in ["The comet rises", "I bring the tripod", "Coffee for six", "frame-001.jpg", "Can you lead"] {
+            assert!(!answer.body.contains(said), "{path} tells {said:?}");
+        }
+    }
+}
+
+/// Reads an open stream until it has said something, or ended.
+fn next_line(socket: &mut TcpStream, buffer: &mut String, wanted: &str) -> bool {
+    let mut bytes = [0; 4096];
+    while !buffer.contains(wanted) {
+        match socket.read(&mut bytes) {
+            Ok(0) | Err(_) => return false,
+            Ok(read) => buffer.push_str(&String::from_utf8_lossy(&bytes[..read])),
+        }
+    }
+    true
+}
+
+fn follow(server: &TestServer, cookie: &str) -> (TcpStream, String) {
+    let mut socket = TcpStream::connect(server.address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    socket
+        .write_all(format!("GET /live HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\n\r\n", server.address).as_bytes())
+        .unwrap();
+    (socket, String::new())
+}
+
+fn deliver(server: &TestServer, app: &str, n: u32) -> String {
+    let body = json!({ "trigger": "group_created", "appId": app, "data": { "group": { "guid": format!("n{n}"), "createdAt": 1_767_600_000 + n } } });
+    let answer = server.deliver(body.to_string());
+    assert_eq!(answer.status, 200);
+    answer.header("chatfold-seq").unwrap().to_owned()
+}
+
+#[test]
+fn an_open_page_hears_of_news_of_its_apps_until_its_token_is_revoked() {
+    let server = TestServer::start();
+    deliver(&server, APP, 0);
+    deliver(&server, OTHER, 0);
+    let token = token(&server, &["--name", "live", "--app", APP]);
+    let cookie = cookie(&raw_sign_in(&server, &token, "/", None));
+    let (mut socket, mut heard) = follow(&server, &cookie);
+    assert!(next_line(&mut socket, &mut heard, "data: 1\n"), "{heard}");
+    let theirs = deliver(&server, OTHER, 1);
+    let own = deliver(&server, APP, 1);
+    assert!(next_line(&mut socket, &mut heard, &format!("data: {own}\n")), "{heard}");
+    assert!(!heard.contains(&format!("data: {theirs}\n")), "{heard}");
+    assert_eq!(server.run(&["token", "revoke", "live"]).0, 0);
+    deliver(&server, APP, 2);
+    assert!(!next_line(&mut socket, &mut heard, "data: 5\n"), "{heard}");
+    assert_eq!(follow_status(&server, &cookie), 401);
+}
+
+fn follow_status(server: &TestServer, cookie: &str) -> u16 {
+    with(server, "/live", cookie).status
+}
+
+/// The same text in every field that a page could show.
+fn hostile(body: &mut Value, text: &str) {
+    match body {
+        Value::Object(members) => {
+            let keep = [
+                "trigger",
+                "appId",
+                "guid",
+                "uid",
+                "id",
+                "category",
+                "receiverType",
+                "type",
+                "receiver",
+                "sender",
+                "conversationId",
+                "owner",
+                "action",
+                "scope",
+                "newScope",
+                "oldScope",
+                "sessionId",
+            ];
+            for (key, value) in members.iter_mut().filter(|(key, _)| !keep.contains(&key.as_str())) {
+                match value {
+                    Value::String(it) if !it.parse::<f64>().is_ok_and(f64::is_finite) => *it = text.to_owned(),
+                    // An id that is a key of a map is a person's.
+                    _ if key.len() < 2 => {}
+                    other => hostile(other, text),
+                }
+            }
+            for key in ["sender", "receiver", "type"] {
+                if let Some(value) = members.get_mut(key).filter(|it| it.is_object()) {
+                    hostile(value, text);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hostile(item, text)),
+        _ => {}
+    }
+}
+
+#[test]
+fn hostile_text_changes_nothing_around_it() {
+    let text = format!(
+        "</bdi></title></pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg/onload=alert(3)>\u{202e}{}",
+        "x".repeat(10_000)
+    );
+    let server = TestServer::start();
+    let mut posted = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/stories/demo")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "json") {
+            let mut body: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+            hostile(&mut body["data"], &text);
+            posted += u32::from(server.deliver(body.to_string()).header("chatfold-outcome") == Some("applied"));
+        }
+    }
+    // Ids may be anything, too.
+    let id = "</a><script>alert(4)</script>\"'&../?#%";
+    for (n, data) in (0..).zip([
+        json!({ "group": { "guid": id, "name": text, "owner": id, "createdAt": 1_767_600_000 } }),
+        json!({ "message": { "id": "77", "conversationId": id, "sender": id, "receiver": id, "receiverType": "user", "category": "message", "type": "text", "sentAt": 1_767_600_000, "data": { "text": text, "entities": { "sender": { "entityType": "user", "entity": { "uid": id, "name": text } } } } } }),
+    ]) {
+        let trigger = ["group_created", "message_sent"][n];
+        let answer = server.deliver(json!({ "trigger": trigger, "appId": APP, "data": data }).to_string());
+        assert_eq!(answer.header("chatfold-outcome"), Some("applied"), "{}", answer.body);
+    }
+    assert!(posted > 60, "only {posted} are applied");
+    let pages = crawl(&server, None, 400);
+    assert!(pages.len() > 100, "{}", pages.len());
+    for (path, answer) in pages {
+        assert_eq!(answer.status, 200, "{path}");
+        let html = &answer.body;
+        for raw in ["<script>", "<img", "<svg/", "\u{202e}</", "</bdi></title>"] {
+            assert!(!html.contains(raw), "{path} has {raw}");
+        }
+        assert_eq!(html.matches("<bdi").count(), html.matches("</bdi>").count(), "{path}");
+        assert_eq!(html.matches("<main").count(), 1, "{path}");
+    }
+}
+
+#[test]
+fn a_copy_is_shown_and_never_written_while_the_original_is() {
+    let server = with_story("demo");
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("copy.db");
+    for suffix in ["", "-wal"] {
+        let from = format!("{}{suffix}", server.db().display());
+        std::fs::copy(from, format!("{}{suffix}", copy.display())).unwrap();
+    }
+    let before = (std::fs::read(&copy).unwrap(), std::fs::read(format!("{}-wal", copy.display())).unwrap());
+    let looking = TestServer::open(&copy);
+    deliver(&server, APP, 7);
+    let groups = looking.get(&format!("/groups?appId={APP}"));
+    assert!(
+        groups.status == 200 && groups.body.contains("Night shift") && !groups.body.contains("n7"),
+        "{}",
+        groups.body
+    );
+    assert!(server.get(&format!("/groups?appId={APP}")).body.contains("n7"));
+    assert_eq!(looking.post("/graphql", &[JSON], r#"{"query":"{apps{appId}}"}"#).status, 200);
+    let refused = looking.deliver(r#"{"trigger":"t","appId":"a","data":{}}"#);
+    assert!(refused.problem(503).contains("only looked into"));
+    assert_eq!(looking.request("GET", "/", &[("Host", "chat.example")], b"").status, 403);
+    drop(looking);
+    assert!(
+        before == (std::fs::read(&copy).unwrap(), std::fs::read(format!("{}-wal", copy.display())).unwrap()),
+        "the copy is as it was"
+    );
+    let (code, _, stderr) = support::chatfold(&["open", copy.to_str().unwrap(), "--listen", "0.0.0.0:0"]);
+    assert!(code == 2 && stderr.contains("loopback"), "{stderr}");
+    let (code, _, stderr) = support::chatfold(&["open", "nothing.db"]);
+    assert!(code == 1 && stderr.contains("there is no file"), "{stderr}");
+}

@@ -1,0 +1,137 @@
+// The console in a browser: what people do there, and that nothing leaves the page's place.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { chromium } from 'playwright-core';
+import { CHROMIUM } from './browser.mjs';
+
+const [base, app, other] = process.argv.slice(2);
+const axe = await readFile(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+const browser = await chromium.launch(CHROMIUM);
+const seen = { errors: [], foreign: [], dialogs: [] };
+
+/** A page that notes what must not be. */
+async function fresh(options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.on('console', (line) => line.type() === 'error' && seen.errors.push(`${page.url()}: ${line.text()}`));
+  page.on('pageerror', (error) => seen.errors.push(`${page.url()}: ${error}`));
+  page.on('dialog', (dialog) => { seen.dialogs.push(page.url()); dialog.dismiss(); });
+  page.on('request', (request) => request.url().startsWith(`${base}/`) || seen.foreign.push(request.url()));
+  return page;
+}
+
+const path = (page, about = {}) => `${base}${page}?${new URLSearchParams({ appId: app, ...about })}`;
+let made = 0;
+
+async function deliver() {
+  const guid = `live-${(made += 1)}`;
+  const data = { group: { guid, name: guid, createdAt: 1767600000 + made } };
+  const body = JSON.stringify({ trigger: 'group_created', appId: app, data });
+  const answer = await fetch(`${base}/webhooks/cometchat`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+  assert.equal(answer.status, 200);
+  return answer.headers.get('chatfold-seq');
+}
+
+const tests = {
+  async 'members as of three instants'() {
+    const page = await fresh();
+    await page.goto(path('/group', { guid: 'reading-circle' }));
+    const members = async (asOf) => {
+      await page.fill('input[name=asOf]', asOf);
+      await page.click('form.filter button');
+      await page.waitForLoadState();
+      const rows = await page.$$eval('#members table:not(.stays) tbody tr', (all) => all.map((row) => row.innerText.replace(/\s+/g, ' ')));
+      return rows.map((row) => row.match(/^(\S+).*?(admin|participant|left|kicked)/).slice(1).join(' '));
+    };
+    assert.deepEqual(await members('2026-01-09T19:10:30.000'), ['Inês admin']);
+    assert.deepEqual(await members('2026-01-09T19:15:00.000'), ['Inês admin', 'Tomás participant']);
+    assert.deepEqual(await members('2026-01-09T19:22:00.000'), ['Inês admin', 'Tomás left']);
+    await page.click('a:has-text("Change before")');
+    assert.match(page.url(), /asOf=2026-01-09T19%3A21%3A40Z/);
+  },
+
+  async 'the marks of the timeline lead to their events'() {
+    const page = await fresh();
+    await page.goto(path('/group', { guid: 'reading-circle' }));
+    const mark = page.locator('.stays circle.mark-left').nth(1);
+    assert.match(await mark.locator('title').textContent(), /tomas left, 2026-01-09T19:21:40Z/);
+    const bars = await page.$$eval('.stays td rect', (all) => all.map((bar) => bar.getAttribute('class')));
+    assert.deepEqual(bars, ['admin', 'participant']);
+    await mark.click();
+    await page.waitForURL(/\/event\?/);
+    assert.match(await page.textContent('main'), /group_member_left/);
+  },
+
+  async 'an edit shows what went and what came'() {
+    const page = await fresh();
+    await page.goto(path('/conversation', { conversationId: 'group_night-shift' }));
+    await page.click('summary:has-text("Edited")');
+    const [went, came] = [await page.textContent('.edits del'), await page.textContent('.edits ins')];
+    assert.ok(went.length > 0 && came.length > 0 && went !== came, `${went} -> ${came}`);
+  },
+
+  async 'a delivery appears without a reload, and not while paused'() {
+    const [events, overview] = [await fresh(), await fresh()];
+    for (const [page, where] of [[events, '/events'], [overview, '/']]) {
+      await page.goto(path(where));
+      await page.evaluate(() => { window.mine = true; });
+    }
+    const seq = await deliver();
+    await events.waitForSelector(`main a[href*="seq=${seq}"]`, { timeout: 10_000 });
+    await overview.waitForFunction((seq) => document.getElementById('seq').textContent === seq, seq, { timeout: 10_000 });
+    assert.ok(await events.evaluate(() => window.mine) && (await overview.evaluate(() => window.mine)));
+    await events.click('[data-pause]');
+    const next = await deliver();
+    await events.waitForFunction(() => document.querySelector('[data-pause]').textContent.includes('news'), null, { timeout: 10_000 });
+    assert.equal(await events.locator(`main a[href*="seq=${next}"]`).count(), 0);
+    await events.click('[data-pause]');
+    await events.waitForSelector(`main a[href*="seq=${next}"]`, { timeout: 10_000 });
+  },
+
+  async 'one search leads from anywhere to everything'() {
+    const page = await fresh();
+    await page.goto(path('/'));
+    await page.keyboard.press('/');
+    await page.keyboard.type('night-shift');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/search\?/);
+    await page.click('main a[href*="/group?"]');
+    await page.waitForURL(/\/group\?/);
+  },
+
+  async 'pages are whole without script, narrow, dark, and by the rules of accessibility'() {
+    const pages = {
+      '/': {}, '/groups': {}, '/group': { guid: 'night-shift' }, '/users': {}, '/user': { uid: 'mira' }, '/conversations': {},
+      '/conversation': { conversationId: 'group_night-shift' }, '/message': { messageId: '2001' }, '/calls': {}, '/events': {},
+      '/event': { seq: '7' }, '/why': { entity: 'group:night-shift' }, '/ask': {}, '/search': { q: 'comet' },
+    };
+    const plain = await fresh({ javaScriptEnabled: false });
+    const narrow = await fresh({ viewport: { width: 360, height: 740 } });
+    const dark = await fresh({ colorScheme: 'dark' });
+    for (const [where, about] of Object.entries(pages)) {
+      const url = path(where, about);
+      assert.equal((await plain.goto(url)).status(), 200, url);
+      assert.ok((await plain.textContent('main')).trim().length > 40, url);
+      await narrow.goto(url);
+      const width = await narrow.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(width <= 360, `${url} is ${width} wide`);
+      for (const page of [narrow, dark]) {
+        if (page === dark) await page.goto(url);
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice'] }));
+        const told = violations.map((it) => `${it.id}: ${it.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`);
+        assert.deepEqual(told, [], url);
+      }
+    }
+  },
+};
+
+try {
+  for (const [name, test] of Object.entries(tests)) {
+    await test().catch((error) => { throw new Error(name, { cause: error }); });
+    console.log(`ok ${name}`);
+  }
+  assert.deepEqual(seen, { errors: [], foreign: [], dialogs: [] });
+} finally {
+  await browser.close();
+}
