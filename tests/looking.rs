@@ -185,3 +185,80 @@ fn an_explanation_tells_what_stood_before() {
         assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
     }
 }
+
+#[test]
+fn an_entity_of_an_event_is_explained_from_its_own_events() {
+    let harness = Harness::new();
+    for (second, uid) in [(1, "ann"), (2, "bob"), (3, "ann")] {
+        harness.post(&member("group_member_joined", second, uid), NOON);
+    }
+    let found = ask(&harness, "{event(seq:3){entities(first:1){name explanation(seq:\"3\")}}}");
+    let entities = found["event"]["entities"].as_array().unwrap();
+    assert_eq!(entities.len(), 1, "{found}");
+    let deliveries = entities[0]["explanation"]["deliveries"].as_array().unwrap();
+    assert_eq!((deliveries.len(), &deliveries[0]["seq"]), (1, &json!(3)));
+    let whole = ask(&harness, "{event(seq:3){entities(first:1){name explanation}}}");
+    let whole = &whole["event"]["entities"][0];
+    let asked = ask(&harness, &format!("{{explain(entity:{})}}", whole["name"]));
+    assert_eq!(whole["explanation"], asked["explain"]);
+    let code = |query: &str, scope| ask_as(&harness, query, scope)["errors"][0]["extensions"]["code"].clone();
+    assert_eq!(code("{event(seq:3){entities(first:1){explanation}}}", TokenScope::Metadata), "FORBIDDEN");
+    assert_eq!(code("{event(seq:3){entities(first:201){name}}}", TokenScope::Admin), "BAD_INPUT");
+    // Each explanation is paid for.
+    assert_eq!(code("{event(seq:3){entities{explanation}}}", TokenScope::Admin), "TOO_COMPLEX");
+}
+
+#[test]
+fn events_before_and_behind_a_position_are_its_neighbours() {
+    let harness = Harness::new();
+    for second in 1..6 {
+        harness.post(&member("group_member_joined", second, "ann"), NOON);
+    }
+    let seqs = |arguments: &str| {
+        let found = ask(&harness, &format!("{{events({arguments}){{nodes{{seq}} pageInfo{{endCursor}}}}}}"));
+        let nodes = found["events"]["nodes"].as_array().unwrap().clone();
+        let seqs: Vec<String> = nodes.iter().map(|it| it["seq"].as_str().unwrap().to_owned()).collect();
+        (seqs, found["events"]["pageInfo"]["endCursor"].to_string())
+    };
+    assert_eq!(seqs("filter:{beforeSeq:3},first:1").0, ["2"]);
+    assert_eq!(seqs("filter:{afterSeq:3},last:1").0, ["4"]);
+    let (page, cursor) = seqs("filter:{beforeSeq:5},first:2");
+    assert_eq!(page, ["4", "3"]);
+    assert_eq!(seqs(&format!("filter:{{beforeSeq:5}},first:9,after:{cursor}")).0, ["2", "1"]);
+    assert_eq!(seqs("filter:{beforeSeq:5,afterSeq:1,about:\"ann\"},last:2").0, ["3", "2"]);
+    assert_eq!(seqs("filter:{beforeSeq:1}").0, Vec::<String>::new());
+}
+
+#[test]
+fn events_about_a_membership_are_found_by_the_name_the_log_gives() {
+    let harness = Harness::new();
+    let body = member("group_member_joined", 1, "ann%/b").replace("\"guid\":\"g\"", "\"guid\":\"g/1\"");
+    harness.post(&body, NOON);
+    let event = ask(&harness, "{event(seq:1){entities{name}}}");
+    let names: Vec<String> =
+        event["event"]["entities"].as_array().unwrap().iter().map(|it| it["name"].to_string()).collect();
+    assert!(names.contains(&"\"membership:g%2F1/ann%25%2Fb\"".to_owned()), "{names:?}");
+    for name in names {
+        let found = ask(&harness, &format!("{{events(filter:{{about:{name}}}){{totalCount}} explain(entity:{name})}}"));
+        assert_eq!(found["events"]["totalCount"], 1, "{name}");
+        assert_eq!(found["explain"]["agrees"], true, "{name}");
+    }
+}
+
+#[test]
+fn calls_of_a_group_are_found() {
+    let harness = Harness::new();
+    for (id, kind, receiver) in [("1", "group", "g"), ("2", "group", "other"), ("3", "user", "g")] {
+        let call = json!({
+            "id": id, "conversationId": "c", "sender": "ann", "receiverType": kind, "receiver": receiver, "category": "call",
+            "type": "audio", "sentAt": NOON / 1000,
+            "data": { "action": "initiated", "entities": { "on": { "entity": { "sessionid": format!("s{id}"), "status": "initiated",
+                "type": "audio", "initiator": "ann", "receiver": receiver, "receiverType": kind, "initiatedAt": NOON / 1000 }, "entityType": "call" } } },
+        });
+        harness.post(&json!({ "trigger": "call_initiated", "appId": APP, "data": { "call": call } }).to_string(), NOON);
+    }
+    let found =
+        ask(&harness, "{callSessions{nodes{sessionId}} of:callSessions(filter:{guid:\"g\"}){nodes{sessionId}}}");
+    assert_eq!(found["callSessions"]["nodes"].as_array().unwrap().len(), 3, "{found}");
+    assert_eq!(found["of"]["nodes"], json!([{ "sessionId": "s1" }]));
+}

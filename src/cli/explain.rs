@@ -29,7 +29,8 @@ pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let conn = inspect::open_file(&config.db)?;
     store::snapshot(&conn)?;
     let app_id = app(config, args, &store::apps(&conn)?)?;
-    let found = match explain::explain_named(&conn, &app_id, &args.entity, args.all) {
+    let reach = if args.all { explain::Reach::All } else { explain::Reach::Needed };
+    let found = match explain::explain_named(&conn, &app_id, &args.entity, reach) {
         Ok(found) => found,
         Err(ExplainError::Entity(error)) => return Err(ConfigError(error.to_string()).into()),
         Err(ExplainError::Store(error)) => return Err(error.into()),

@@ -5,22 +5,32 @@
 //! scopes, limits and the one snapshot are the API's, and there is no second data layer. Every page works without
 //! script. `http/console.rs` serves them.
 
+mod about;
 mod answer;
 mod bars;
+mod explained;
 mod frame;
 mod page;
 mod params;
+mod source;
 mod view;
 
+mod ask;
+mod call;
+mod calls;
 mod conversation;
 mod conversations;
+mod event;
+mod events;
 mod group;
 mod groups;
 mod message;
 mod overview;
+mod search;
 mod sign_in;
 mod user;
 mod users;
+mod why;
 
 pub use page::{APPS, Page, Rendered, must_choose, nowhere};
 pub use params::Params;
@@ -39,6 +49,13 @@ pub const PAGES: &[Page] = &[
     conversations::PAGE,
     conversation::PAGE,
     message::PAGE,
+    calls::PAGE,
+    call::PAGE,
+    events::PAGE,
+    event::PAGE,
+    why::PAGE,
+    ask::PAGE,
+    search::PAGE,
 ];
 
 /// The style sheet and the script: ours, and all there is.

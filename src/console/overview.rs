@@ -103,8 +103,12 @@ impl Show for Overview {
             frame.notices.retain(|notice| !notice.contains("about all apps"));
         }
         let asked = frame.params.get("appId").map(str::to_owned);
-        let apps = answer.apps.into_iter().filter(|app| asked.as_ref().is_none_or(|asked| *asked == app.app_id));
-        Some(Self { status: answer.status, apps: apps.collect(), frame })
+        let mut apps = answer.apps;
+        if let Some(asked) = asked {
+            apps.retain(|app| app.app_id == asked);
+            apps.first()?;
+        }
+        Some(Self { status: answer.status, apps, frame })
     }
 }
 

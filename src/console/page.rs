@@ -3,6 +3,7 @@
 use super::frame::Frame;
 use super::params::Params;
 use super::view;
+use crate::ids::TokenScope;
 use askama::Template;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ pub struct Page {
     pub path: &'static str,
     /// Its variables are the parameters of the query string.
     pub document: &'static str,
+    variables: fn(&Params, &mut Map<String, Value>),
     show: fn(Frame, Value) -> Option<String>,
 }
 
@@ -22,6 +24,9 @@ pub struct Page {
 pub trait Show: Template + Sized {
     /// `data`, under the names of the schema.
     type Answer: DeserializeOwned;
+
+    /// Variables that the query string says in other words.
+    fn variables(_params: &Params, _variables: &mut Map<String, Value>) {}
 
     /// `None` where what the page is about does not exist.
     fn show(frame: Frame, answer: Self::Answer) -> Option<Self>;
@@ -46,7 +51,7 @@ struct Problem {
 impl Page {
     /// Declares a page.
     pub const fn of<T: Show>(path: &'static str, document: &'static str) -> Self {
-        Self { path, document, show: show::<T> }
+        Self { path, document, variables: T::variables, show: show::<T> }
     }
 
     /// The variables of the document. A list is read from its beginning, or backwards from where one came from.
@@ -56,7 +61,17 @@ impl Page {
             let end = if variables.contains_key("before") { "last" } else { "first" };
             variables.insert(end.to_owned(), LENGTH.into());
         }
+        (self.variables)(params, &mut variables);
         variables
+    }
+
+    /// Tells a document that asks for it what the reader may see, so that it asks for nothing else.
+    pub fn within(&self, scope: TokenScope, variables: &mut Map<String, Value>) {
+        for (name, needed) in [("content", TokenScope::Content), ("admin", TokenScope::Admin)] {
+            if self.document.contains(&format!("${name}: Boolean")) {
+                variables.insert(name.to_owned(), (scope >= needed).into());
+            }
+        }
     }
 
     /// Shows an answer of the API.

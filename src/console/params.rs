@@ -4,8 +4,8 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
 use serde_json::{Map, Value};
 
-/// Longest query string that is looked at.
-const LONGEST: usize = 8 << 10;
+/// Longest query string that is looked at: ids may be long, and are written three times as long.
+const LONGEST: usize = 64 << 10;
 
 /// Names and values of a query string, in its order; those without a value are left out, as a form sends them.
 #[derive(Debug, Clone, Default)]

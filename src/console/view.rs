@@ -17,7 +17,7 @@ const DIFFED: usize = 4_000;
 const DIFF_TIME: Duration = Duration::from_millis(20);
 
 /// HTML made here, of escaped parts.
-pub struct Html(String);
+pub struct Html(pub(super) String);
 
 impl Display for Html {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

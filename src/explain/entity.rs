@@ -41,7 +41,6 @@ impl Entity {
         };
         let mut pairs: Vec<(String, String)> =
             id.match_indices('/').map(|(at, _)| (id[..at].to_owned(), id[at + 1..].to_owned())).collect();
-        let plain = |part: &str| part.replace("%2F", "/").replace("%25", "%");
         let escaped = (plain(guid), plain(uid));
         if !uid.contains('/') && !pairs.contains(&escaped) {
             pairs.push(escaped);
@@ -57,6 +56,15 @@ impl Entity {
             return Err(EntityError::Ambiguous { text: id, fitting }.into());
         }
         Ok(fitting.pop().unwrap_or_else(|| Self::Membership { guid: guid.to_owned(), uid: uid.to_owned() }))
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote; ids that hold a `/` as it is are split at the last.
+    pub fn named(text: &str) -> Option<Self> {
+        let membership = text.strip_prefix("membership:").and_then(|ids| ids.rsplit_once('/'));
+        if let Some((guid, uid)) = membership.filter(|(guid, _)| !guid.is_empty()) {
+            return Some(Self::Membership { guid: plain(guid), uid: plain(uid) });
+        }
+        Self::parse(text, |_, _| Ok::<bool, EntityError>(false)).ok()
     }
 
     /// Kinds and keys under which `event_refs` may know it.
@@ -83,6 +91,10 @@ impl Entity {
 /// As `event_refs` writes a part of a key.
 fn escape(part: &str) -> String {
     part.replace('%', "%25").replace('/', "%2F")
+}
+
+fn plain(part: &str) -> String {
+    part.replace("%2F", "/").replace("%25", "%")
 }
 
 impl fmt::Display for Entity {
@@ -120,6 +132,19 @@ mod tests {
         let both = parse("membership:a/b/c", &[("a", "b/c"), ("a/b", "c")]);
         let fitting = vec!["membership:a/b%2Fc".to_owned(), "membership:a%2Fb/c".to_owned()];
         assert_eq!(both, Err(EntityError::Ambiguous { text: "a/b/c".into(), fitting }));
+    }
+
+    #[test]
+    fn what_was_written_reads_back() {
+        let hostile = ["a", "a/b", "a%b", "a%2Fb/", "100%", ":", "%25"];
+        for guid in hostile {
+            for uid in hostile {
+                assert_eq!(Entity::named(&membership(guid, uid).to_string()), Some(membership(guid, uid)));
+            }
+            assert_eq!(Entity::named(&Entity::Group(guid.into()).to_string()), Some(Entity::Group(guid.into())));
+        }
+        assert_eq!(Entity::named("membership:a/b/c"), Some(membership("a/b", "c")));
+        assert_eq!(["ann", "room:7", "membership:", "membership:/a"].map(Entity::named).iter().flatten().count(), 0);
     }
 
     #[test]

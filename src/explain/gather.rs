@@ -30,20 +30,36 @@ pub fn explain_named(
     conn: &Connection,
     app_id: &str,
     name: &str,
-    all: bool,
+    reach: Reach,
 ) -> Result<Option<Explanation>, ExplainError> {
     let entity = Entity::parse::<ExplainError>(name, |guid, uid| Ok(store::has_membership(conn, app_id, guid, uid)?))?;
-    let found = explain(conn, app_id, &entity, all)?;
+    let found = explain(conn, app_id, &entity, reach)?;
     match (&found, &entity) {
         // Where no session id was told, the call goes by the id of its message.
-        (None, Entity::Call(id)) => Ok(explain(conn, app_id, &Entity::Call(format!("m:{id}")), all)?),
+        (None, Entity::Call(id)) => Ok(explain(conn, app_id, &Entity::Call(format!("m:{id}")), reach)?),
         _ => Ok(found),
     }
 }
 
-/// Explains one entity of one app; `None` if the file knows nothing of it. With `all`, the whole log of the app is
-/// read. The caller holds a snapshot.
-pub fn explain(conn: &Connection, app_id: &str, entity: &Entity, all: bool) -> Result<Option<Explanation>, StoreError> {
+/// How much of the log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// What is about the entity and what decides, whether that gives the row or not.
+    Own,
+    /// The same; where that gives another row than the tables hold, the whole log of the app.
+    Needed,
+    /// The whole log of the app.
+    All,
+}
+
+/// Explains one entity of one app; `None` if the file knows nothing of it. The caller holds a snapshot.
+pub fn explain(
+    conn: &Connection,
+    app_id: &str,
+    entity: &Entity,
+    reach: Reach,
+) -> Result<Option<Explanation>, StoreError> {
+    let all = reach == Reach::All;
     let stored = store::stored(conn, app_id, entity)?;
     let is_known = stored.is_known();
     let stored = stored.without_stubs();
@@ -52,13 +68,14 @@ pub fn explain(conn: &Connection, app_id: &str, entity: &Entity, all: bool) -> R
     let mut notes = Vec::new();
     let mut replay = Replay::new(entity);
     if !all {
-        for seq in &named {
-            store::event(conn, app_id, *seq)?.iter().for_each(|heard| replay.take(heard));
+        let seqs: Vec<i64> = named.iter().copied().collect();
+        for chunk in seqs.chunks(CHUNK) {
+            store::events(conn, app_id, chunk, |heard| replay.take(heard))?;
         }
         replay.finish();
         replay.state = replay.state.without_stubs();
     }
-    let scanned = all || replay.state != stored;
+    let scanned = all || (reach == Reach::Needed && replay.state != stored);
     if scanned {
         replay = scan(conn, app_id, entity)?;
     }
@@ -73,7 +90,11 @@ pub fn explain(conn: &Connection, app_id: &str, entity: &Entity, all: bool) -> R
         let kept = kept(&deliveries, named);
         deliveries.retain(|delivery| kept.contains(&delivery.seq));
     }
-    if !agrees {
+    if !agrees && reach == Reach::Own {
+        notes.push(
+            "The deliveries about it alone give another row than the tables hold: the whole log tells why.".into(),
+        );
+    } else if !agrees {
         notes.push(
             "The deliveries, merged again, do NOT give the row that the tables hold: run `chatfold verify`.".into(),
         );

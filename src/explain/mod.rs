@@ -20,23 +20,24 @@ mod value;
 mod words;
 
 pub use entity::{Entity, EntityError};
-pub use gather::{ExplainError, explain, explain_named};
+pub use gather::{ExplainError, Reach, explain, explain_named};
 pub use state::{Call, Group, Membership, Message, Outline, State, User};
-pub use text::write;
+pub use text::{groups, late, write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 /// The answer of `chatfold explain`; `--json` prints it as it is. Times are RFC 3339. Names inside `row`, `tables` and
 /// `effects[].register` are the columns of the SQLite file, those of a message's `data` as
 /// `data.<member>`, those of tables beside the entity's own with its name before them (`moderation status`).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// As asked for: `message:77`.
     pub entity: String,
     pub app_id: String,
-    /// Log position of the snapshot that was read.
+    /// Log position of the snapshot that was read; 0 in an answer of the API, which tells it beside.
+    #[serde(default)]
     pub seq: i64,
     /// In the order of the log.
     pub deliveries: Vec<Delivery>,
@@ -55,7 +56,7 @@ pub struct Explanation {
 }
 
 /// One fact of the log.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
     pub seq: i64,
@@ -77,7 +78,7 @@ pub struct Delivery {
 }
 
 /// What one delivery did to one register.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
     pub register: String,

@@ -78,7 +78,7 @@ fn write_delivery(delivery: &Delivery, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Effects of one verdict and rule together: what changed something first, then what lost, then what said the same.
-fn groups(effects: &[Effect]) -> Vec<Vec<&Effect>> {
+pub fn groups(effects: &[Effect]) -> Vec<Vec<&Effect>> {
     let mut groups: Vec<Vec<&Effect>> = Vec::new();
     for effect in effects.iter().filter(|it| !is_implied(it)) {
         let alike = |group: &&mut Vec<&Effect>| {
@@ -164,7 +164,7 @@ fn cut(text: &str) -> String {
 }
 
 /// How long after it happened it arrived.
-fn late(ms: i64) -> String {
+pub fn late(ms: i64) -> String {
     let (amount, side) = (ms.unsigned_abs(), if ms < 0 { "before that time" } else { "later" });
     match amount {
         0..1_000 => "arrived at once".into(),

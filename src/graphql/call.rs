@@ -5,6 +5,7 @@ use super::enums::{CallKind, CallStatus};
 use super::error::Result;
 use super::filter::CallSessionFilter;
 use super::group::Group;
+use super::message::Message;
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, Paging, connection};
 use super::scalars::{DateTime, int};
@@ -76,6 +77,11 @@ impl CallSession {
     /// Id of the message that announced it.
     async fn call_message_id(&self) -> Option<&str> {
         self.row.call_message_id.as_deref()
+    }
+
+    /// The message that announced it; null where it is not known as a message.
+    async fn call_message(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
+        Message::find(ctx, &self.app, self.row.call_message_id.as_deref()?).await.transpose()
     }
 
     /// When it began to ring.

@@ -1,20 +1,26 @@
 //! Entities as the log names them, and why the tables say of them what they say.
 
 use super::context::Ask;
-use super::error::{Result, bad_input};
+use super::error::{Code, Result, bad_input};
 use super::event::{Event, EventConnection};
 use super::json::value;
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
 use super::page::Paging;
-use super::scalars::Json;
+use super::scalars::{BigInt, Json};
 use crate::envelope::Envelope;
-use crate::explain::{Entity as Subject, EntityError};
+use crate::explain::{Entity as Subject, Explanation};
 use crate::ids::TokenScope;
-use crate::store::sqlite::read::change::newest_call;
-use crate::store::sqlite::read::explanation::explanation;
+use crate::store::sqlite::read::PLAIN_LIST;
+use crate::store::sqlite::read::call::NewestOf;
+use crate::store::sqlite::read::explanation::{explanation, own_explanation};
 use async_graphql::{Context, Object};
 use std::sync::Arc;
+
+/// Events of an entity that are looked at for its explanation.
+const EXPLAINED: usize = 1_000;
+/// What an explanation costs.
+const EXPLANATION: usize = 500;
 
 pub struct Entity {
     app: Arc<str>,
@@ -37,13 +43,10 @@ impl Entity {
             Subject::Membership { guid, uid } => NodeKey::Membership(guid.clone(), uid.clone()),
             Subject::Message(id) => NodeKey::Message(id.clone()),
             Subject::User(uid) => NodeKey::User(uid.clone()),
-            Subject::Call(_) => {
-                let key = self.subject.session_key();
-                match ctx.read(|conn| newest_call(conn, &self.app, &key))? {
-                    Some((kind, anchor)) => NodeKey::Call(key, kind, anchor),
-                    None => return Ok(None),
-                }
-            }
+            Subject::Call(_) => match ctx.load(&self.app, NewestOf(self.subject.session_key())).await? {
+                Some(key) => NodeKey::Call(key.session_key, key.kind, key.anchor),
+                None => return Ok(None),
+            },
         };
         Node::find(ctx, &encode(&self.app, &key)).await
     }
@@ -60,9 +63,42 @@ impl Entity {
     ) -> Result<EventConnection> {
         Event::about(ctx, &self.app, &self.subject, &Paging { first, after, last, before })
     }
+
+    /// Why the tables say of it what they say, as `explain` tells it, but from the events about it alone: `agrees` is
+    /// false where only the whole log gives its row. Null, with the error TOO_COMPLEX, where more than 1,000 events
+    /// would have to be looked at. Asks for a token of the scope content.
+    #[graphql(complexity = "crate::graphql::entity::EXPLANATION")]
+    async fn explanation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of its deliveries that of this log position alone.")] seq: Option<BigInt>,
+    ) -> Option<Result<Json>> {
+        self.explained(ctx, seq).transpose()
+    }
 }
 
 impl Entity {
+    /// What several of them cost: each is paid for where what is asked of it is dear, else they are as one.
+    pub fn cost(first: Option<i32>, child: usize) -> usize {
+        let size = first.map_or(PLAIN_LIST, |first| usize::try_from(first).unwrap_or_default().min(PLAIN_LIST));
+        if child < EXPLANATION { 1 + child } else { 1 + size * child }
+    }
+
+    fn explained(&self, ctx: &Context<'_>, seq: Option<BigInt>) -> Result<Option<Json>> {
+        ctx.needs(TokenScope::Content)?;
+        let found = ctx.read(|conn| own_explanation(conn, &self.app, &self.subject, EXPLAINED))?;
+        let mut found = found.map_err(|()| {
+            Code::TooComplex.error(format!(
+                "{}: more than 1,000 events would have to be looked at to explain it here (`explain` reads them all)",
+                self.subject
+            ))
+        })?;
+        if let (Some(found), Some(seq)) = (&mut found, seq) {
+            found.deliveries.retain(|delivery| delivery.seq == seq.0);
+        }
+        shown(found)
+    }
+
     /// Those that what was received names; at most 200.
     pub fn named_by(app: &Arc<str>, body: &str) -> Vec<Self> {
         let envelope = Envelope::parse(body.as_bytes()).ok();
@@ -82,17 +118,16 @@ impl Entity {
                 named.push(subject);
             }
         }
-        named.truncate(crate::store::sqlite::read::PLAIN_LIST);
+        named.truncate(PLAIN_LIST);
         named.into_iter().map(|subject| Self { app: Arc::clone(app), subject }).collect()
     }
 }
 
 /// Kinds and keys under which the log knows what a text names; an id alone is anything.
 pub fn refs(text: &str) -> Vec<(&'static str, String)> {
-    let plain = |guid: &str, uid: &str| Ok::<bool, EntityError>(!guid.is_empty() && !uid.contains('/'));
-    match Subject::parse(text, plain) {
-        Ok(subject) => subject.refs(),
-        Err(_) => {
+    match Subject::named(text) {
+        Some(subject) => subject.refs(),
+        None => {
             let id = text.to_owned();
             let any = [
                 Subject::Group(id.clone()),
@@ -111,6 +146,10 @@ pub fn explained(ctx: &Context<'_>, app: &str, name: &str) -> Result<Option<Json
     ctx.needs(TokenScope::Admin)?;
     let found = ctx.read(|conn| explanation(conn, app, name))?;
     let found = found.map_err(|error| bad_input("entity", &error.to_string()))?;
+    shown(found)
+}
+
+fn shown(found: Option<Explanation>) -> Result<Option<Json>> {
     let Some(mut found) = found.and_then(|found| serde_json::to_value(found).ok()) else { return Ok(None) };
     if let Some(members) = found.as_object_mut() {
         members.shift_remove("seq");

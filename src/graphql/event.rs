@@ -3,7 +3,7 @@
 use super::context::Ask;
 use super::entity::{Entity, refs};
 use super::enums::{EventOutcome, TimeSource};
-use super::error::Result;
+use super::error::{Result, bad_input};
 use super::filter::EventFilter;
 use super::json::value;
 use super::node_id::{NodeKey, encode};
@@ -11,6 +11,7 @@ use super::page::{Page, Paging, connection};
 use super::scalars::{BigInt, DateTime, Json, int};
 use crate::explain::Entity as Subject;
 use crate::ids;
+use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::event::{self as row, BodyOf, EventKey, Events};
 use async_graphql::{Context, ID, Object, Value};
 use std::sync::Arc;
@@ -97,9 +98,18 @@ impl Event {
     }
 
     /// The entities it is about, as the trigger names them: not those it only carries copies of.
-    async fn entities(&self, ctx: &Context<'_>) -> Result<Vec<Entity>> {
+    #[graphql(complexity = "Entity::cost(first, child_complexity)")]
+    async fn entities(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many of them, at most 200.", default_with = "Some(200)")] first: Option<i32>,
+    ) -> Result<Vec<Entity>> {
+        let first = usize::try_from(first.unwrap_or(200)).ok().filter(|first| *first <= PLAIN_LIST);
+        let first = first.ok_or_else(|| bad_input("first", &format!("expected a number from 0 to {PLAIN_LIST}")))?;
         let body = ctx.load(&self.app, BodyOf(self.row.seq)).await?;
-        Ok(body.map(|body| Entity::named_by(&self.app, &body)).unwrap_or_default())
+        let mut named = body.map(|body| Entity::named_by(&self.app, &body)).unwrap_or_default();
+        named.truncate(first);
+        Ok(named)
     }
 
     /// Why `body` is null.
@@ -135,6 +145,7 @@ impl Event {
             received_after: filter.received_after.map(|at| at.0.0),
             received_before: filter.received_before.map(|at| at.0.0),
             after_seq: filter.after_seq.map(|seq| seq.0),
+            before_seq: filter.before_seq.map(|seq| seq.0),
             about: filter.about.as_deref().map(refs),
             contains: filter.body_contains,
         };

@@ -166,6 +166,8 @@ pub struct EventFilter {
     pub received_before: Option<DateTime>,
     /// Those behind this log position.
     pub after_seq: Option<BigInt>,
+    /// Those before this log position.
+    pub before_seq: Option<BigInt>,
     /// Those about this entity, such as `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID`, `call:SESSION`;
     /// an id alone is any of these.
     pub about: Option<String>,

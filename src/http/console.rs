@@ -49,9 +49,11 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
         return html(console::nowhere(params, signed_in));
     };
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
-    let variables = async_graphql::Variables::from_json(serde_json::Value::Object(page.variables(&params)));
-    let asked = async_graphql::Request::new(page.document).variables(variables);
     let caller = access.caller(shared.config.default_app.clone());
+    let mut variables = page.variables(&params);
+    page.within(caller.scope, &mut variables);
+    let variables = async_graphql::Variables::from_json(serde_json::Value::Object(variables));
+    let asked = async_graphql::Request::new(page.document).variables(variables);
     let mut answer = shared.console.execute(asked, caller.clone()).await;
     if console::must_choose(&answer) {
         answer["data"] =

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use chatfold::envelope::Envelope;
-use chatfold::explain::{Entity, EntityError, State, explain};
+use chatfold::explain::{Entity, EntityError, Reach, State, explain};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
 use chatfold::rebuild::{Verified, verify};
@@ -151,7 +151,8 @@ impl Harness {
         for (app, entity) in &entities {
             let stored = sqlite::explain::stored(&self.conn, app, entity).unwrap();
             for all in [false, true] {
-                let it = explain(&self.conn, app, entity, all).unwrap().unwrap();
+                let reach = if all { Reach::All } else { Reach::Needed };
+                let it = explain(&self.conn, app, entity, reach).unwrap().unwrap();
                 assert!(it.agrees, "{claim}: {entity} of {app}: {it:#?}");
                 let by_a_copy = matches!(&stored, State::Message(message) if !message.edits.is_empty());
                 assert!(all || replayed || by_a_copy || !it.scanned, "{claim}: {entity} of {app} needed the whole log");

@@ -27,7 +27,15 @@ const ABOUT: &str = "SELECT seq FROM event_refs WHERE app_id = ?1 AND kind = ?2 
 /// Events that changed nothing, but may speak of anything.
 const NOT_APPLIED: &str = "
     SELECT seq FROM events WHERE app_id = ?1 AND outcome <> 'applied' AND outcome IN ('rejected', 'anomaly') ORDER BY seq";
-const EVENT: &str = "SELECT * FROM events WHERE seq = ?1 AND app_id = ?2";
+const EVENTS: &str = "
+    SELECT * FROM events WHERE seq IN (SELECT value FROM json_each(?1)) AND app_id = ?2 ORDER BY seq";
+/// Counting stops at the limit.
+const COUNT_ABOUT: &str = "
+    SELECT count(*) FROM (SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 LIMIT ?4)";
+const COUNT_NOT_APPLIED: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM events
+        WHERE app_id = ?1 AND outcome <> 'applied' AND outcome IN ('rejected', 'anomaly') LIMIT ?2)";
 const LOG: &str = "SELECT * FROM events WHERE app_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 const EDITS: &str = "SELECT edited_at, digest, text FROM message_edits WHERE app_id = ?1 AND message_id = ?2";
 const REACTIONS: &str = "SELECT reaction, uid, facts FROM reactions WHERE app_id = ?1 AND message_id = ?2";
@@ -116,8 +124,25 @@ pub fn about(conn: &Connection, app_id: &str, entity: &Entity) -> Result<Vec<i64
     Ok(seqs)
 }
 
-pub fn event(conn: &Connection, app_id: &str, seq: i64) -> Result<Option<Heard>, StoreError> {
-    Ok(conn.prepare_cached(EVENT)?.query_row((seq, app_id), heard).optional()?)
+/// How many of [`about`] there are, or more than `most`.
+pub fn count_about(conn: &Connection, app_id: &str, entity: &Entity, most: usize) -> Result<usize, StoreError> {
+    let limit = most as i64 + 1;
+    let mut count: i64 = conn.prepare_cached(COUNT_NOT_APPLIED)?.query_row((app_id, limit), |row| row.get(0))?;
+    for (kind, key) in entity.refs() {
+        count +=
+            conn.prepare_cached(COUNT_ABOUT)?.query_row((app_id, kind, &key, limit), |row| row.get::<_, i64>(0))?;
+    }
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// Events at these log positions, in the order of the log, one by one.
+pub fn events(conn: &Connection, app_id: &str, seqs: &[i64], mut take: impl FnMut(&Heard)) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(EVENTS)?;
+    let mut rows = statement.query((serde_json::json!(seqs).to_string(), app_id))?;
+    while let Some(row) = rows.next()? {
+        take(&heard(row)?);
+    }
+    Ok(())
 }
 
 /// The events of an app after a log position, oldest first.

@@ -110,6 +110,27 @@ pub fn newest(conn: &Conn, app: &str, session_id: &str) -> Sql<Option<CallKey>> 
     Ok(rows(conn, NEWEST, &[(":app", &app), (":key", &key)], CallKey::read)?.pop())
 }
 
+/// The newest instance of a session, by its key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NewestOf(pub String);
+
+const NEWEST_OF: &str = "
+    SELECT c.session_key, c.kind, c.anchor
+    FROM json_each(:keys) k CROSS JOIN call_sessions c ON c.app_id = :app AND c.session_key = k.value
+    WHERE (c.kind, c.anchor) = (
+        SELECT kind, anchor FROM call_sessions WHERE app_id = :app AND session_key = k.value
+        ORDER BY order_at DESC, kind DESC, anchor DESC LIMIT 1)";
+
+impl Lookup for NewestOf {
+    type Found = CallKey;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, CallKey)>> {
+        let keys = json(keys.iter().map(|key| key.0.as_str()).collect::<Vec<&str>>());
+        let found = rows(conn, NEWEST_OF, &[(":app", &app), (":keys", &keys)], CallKey::read)?;
+        Ok(found.into_iter().map(|key| (Self(key.session_key.clone()), key)).collect())
+    }
+}
+
 /// Calls and meetings, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct Calls {

@@ -105,6 +105,7 @@ pub struct Events {
     pub received_after: Option<i64>,
     pub received_before: Option<i64>,
     pub after_seq: Option<i64>,
+    pub before_seq: Option<i64>,
     /// Kinds and keys of `event_refs`, any of them.
     pub about: Option<Vec<(&'static str, String)>>,
     /// A text of the body, secrets included.
@@ -122,13 +123,13 @@ macro_rules! matching {
 }
 
 const ALL: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
-    of "events WHERE app_id = :app AND seq > :after_seq");
+    of "events WHERE app_id = :app AND seq > :after_seq AND seq < :before_seq");
 const TRIGGER: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
-    of "events WHERE app_id = :app AND trigger = :trigger AND seq > :after_seq");
+    of "events WHERE app_id = :app AND trigger = :trigger AND seq > :after_seq AND seq < :before_seq");
 const OUTCOME: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
-    of "events WHERE app_id = :app AND outcome = :outcome AND outcome <> 'applied' AND seq > :after_seq");
+    of "events WHERE app_id = :app AND outcome = :outcome AND outcome <> 'applied' AND seq > :after_seq AND seq < :before_seq");
 const ABOUT: Scan = scan!("i", by ["r.seq"] from ":k1", matching concat!("EXISTS (SELECT 1 FROM events WHERE seq = r.seq AND ", matching!(), ")"),
-    of "event_refs r WHERE r.app_id = :app AND r.kind = :kind AND r.key = :key AND r.seq > :after_seq");
+    of "event_refs r WHERE r.app_id = :app AND r.kind = :kind AND r.key = :key AND r.seq > :after_seq AND r.seq < :before_seq");
 
 impl List for Events {
     fn name(&self) -> &'static str {
@@ -154,10 +155,13 @@ impl List for Events {
             _ => &ALL,
         };
         let mut after_seq = self.after_seq.unwrap_or(0);
-        if let Some(key) = range.from
-            && !range.falling
-        {
-            after_seq = after_seq.max(key[0].int());
+        let mut before_seq = self.before_seq.unwrap_or(i64::MAX);
+        // Of two bounds on one side the walk would begin at either.
+        if let Some(key) = range.from {
+            match range.falling {
+                true => before_seq = before_seq.min(key[0].int()),
+                false => after_seq = after_seq.max(key[0].int()),
+            }
         }
         let params: super::Params<'_> = &[
             (":app", &self.app),
@@ -169,6 +173,7 @@ impl List for Events {
             (":after", &self.received_after),
             (":before", &self.received_before),
             (":after_seq", &after_seq),
+            (":before_seq", &before_seq),
         ];
         let Some(about) = &self.about else { return run(conn, scan, params, range) };
         let mut walks = Vec::with_capacity(about.len());

@@ -1,15 +1,30 @@
 //! Explanations, inside a request's snapshot.
 
 use super::{Conn, Sql};
-use crate::explain::{EntityError, ExplainError, Explanation, explain_named};
+use crate::explain::{Entity, EntityError, ExplainError, Explanation, Reach, explain, explain_named};
 use crate::store::StoreError;
+use crate::store::sqlite::explain::count_about;
 
 /// Why the tables say what they say about what a text names; `None` if nothing is known of it.
 pub fn explanation(conn: &Conn, app: &str, name: &str) -> Sql<Result<Option<Explanation>, EntityError>> {
-    match explain_named(conn, app, name, false) {
+    match explain_named(conn, app, name, Reach::Needed) {
         Ok(found) => Ok(Ok(found)),
         Err(ExplainError::Entity(error)) => Ok(Err(error)),
-        Err(ExplainError::Store(StoreError::Engine(error))) => Err(error),
-        Err(ExplainError::Store(error)) => Err(rusqlite::Error::ToSqlConversionFailure(error.into())),
+        Err(ExplainError::Store(error)) => Err(engine(error)),
+    }
+}
+
+/// The same of an entity, from its own events alone; `Err` where these are more than `most`: then none is read.
+pub fn own_explanation(conn: &Conn, app: &str, entity: &Entity, most: usize) -> Sql<Result<Option<Explanation>, ()>> {
+    if count_about(conn, app, entity, most).map_err(engine)? > most {
+        return Ok(Err(()));
+    }
+    explain(conn, app, entity, Reach::Own).map(Ok).map_err(engine)
+}
+
+fn engine(error: StoreError) -> rusqlite::Error {
+    match error {
+        StoreError::Engine(error) => error,
+        error => rusqlite::Error::ToSqlConversionFailure(error.into()),
     }
 }

@@ -1,0 +1,120 @@
+//! `/event`: what was received, what it changed, and what else is about the same.
+
+use super::about::{self, Named};
+use super::answer::List;
+use super::explained;
+use super::frame::Frame;
+use super::page::{Page, Show};
+use super::source;
+use super::view;
+use crate::explain::{Delivery, Explanation};
+use askama::Template;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+pub const PAGE: Page = Page::of::<EventPage>("/event", include_str!("event.graphql"));
+
+/// Bytes of a body that are shown before it is cut.
+const SHOWN: usize = 64 << 10;
+
+#[derive(Template)]
+#[template(path = "event.html")]
+pub struct EventPage {
+    frame: Frame,
+    event: Event,
+    /// Pretty-printed; cut where it is long and not asked for whole.
+    body: Option<String>,
+    /// Its length, where it is cut.
+    cut: Option<usize>,
+    /// What delivers the same once more.
+    curl: Option<String>,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Answer {
+    event: Option<Event>,
+    previous: List<Seq>,
+    next: List<Seq>,
+}
+
+#[derive(Deserialize)]
+pub struct Seq {
+    seq: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    seq: String,
+    trigger: String,
+    region: Option<String>,
+    webhook_id: Option<String>,
+    received_at: String,
+    occurred_at: String,
+    occurred_from: String,
+    deliveries: u64,
+    outcome: String,
+    reason: Option<String>,
+    body: Option<Value>,
+    body_error: Option<String>,
+    entities: Vec<Named>,
+    changed: Vec<Changed>,
+}
+
+/// An entity, and what the event did to it.
+#[derive(Deserialize)]
+pub struct Changed {
+    name: String,
+    node: Option<IgnoredAny>,
+    explanation: Option<Explanation>,
+    events: List<Other>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Other {
+    seq: String,
+    trigger: String,
+    received_at: String,
+    outcome: String,
+}
+
+impl Show for EventPage {
+    type Answer = Answer;
+
+    fn show(frame: Frame, answer: Answer) -> Option<Self> {
+        let event = answer.event?;
+        let mut body = event.body.as_ref().map(source::pretty);
+        let is_cut = frame.params.get("whole").is_none() && body.as_ref().is_some_and(|body| body.len() > SHOWN);
+        let cut = body.as_mut().filter(|_| is_cut).map(|body| {
+            let length = body.len();
+            body.truncate(body.floor_char_boundary(SHOWN));
+            length
+        });
+        let curl = event.body.as_ref().filter(|_| !is_cut).map(source::curl);
+        let first = |list: List<Seq>| list.nodes.into_iter().next().map(|it| it.seq);
+        let (previous, next) = (first(answer.previous), first(answer.next));
+        Some(Self { frame, event, body, cut, curl, previous, next })
+    }
+}
+
+impl EventPage {
+    /// Entities that are named only.
+    fn others(&self) -> &[Named] {
+        &self.event.entities[self.event.changed.len().min(self.event.entities.len())..]
+    }
+
+    /// The other events about the same.
+    fn beside<'a>(&'a self, changed: &'a Changed) -> impl Iterator<Item = &'a Other> {
+        changed.events.nodes.iter().filter(|it| it.seq != self.event.seq)
+    }
+}
+
+impl Changed {
+    fn delivery(&self) -> Option<&Delivery> {
+        self.explanation.as_ref()?.deliveries.first()
+    }
+}

@@ -1,0 +1,138 @@
+//! Explanations, as pages show them: what a delivery said, what stood there before, and why it won or lost.
+
+use super::view::{self, Html};
+use crate::explain::{Delivery, Effect, Explanation, late};
+use crate::ids::Time;
+use serde_json::{Map, Value};
+
+/// A value of a register or column.
+pub fn value(told: &Value) -> Html {
+    match told {
+        Value::Null => Html("<span class=\"more\">nothing</span>".to_owned()),
+        Value::String(text) if text.ends_with('Z') && Time::parse(text).is_some() => view::time(text),
+        Value::String(text) => view::text(text),
+        other => view::text(&other.to_string()),
+    }
+}
+
+/// What the delivery told: facts are told in words.
+pub fn told(effect: &Effect) -> Html {
+    value(effect.value.get("told").filter(|_| is_fact(effect)).unwrap_or(&effect.value))
+}
+
+/// What the register held once the delivery was taken.
+pub fn became(effect: &Effect) -> Html {
+    match (effect.value.get("ledTo"), effect.won) {
+        (Some(led_to), _) => value(led_to),
+        (None, true) => value(&effect.value),
+        (None, false) => value(&effect.before),
+    }
+}
+
+/// Facts of a membership or session are counted together: none wins by itself.
+fn is_fact(effect: &Effect) -> bool {
+    effect.value.get("ledTo").is_some()
+}
+
+/// How an effect ended.
+pub fn verdict(effect: &Effect) -> Html {
+    view::badge(match (effect.won, effect.same) {
+        _ if is_fact(effect) && !effect.won => "no change",
+        (_, true) => "same",
+        (true, false) => "won",
+        (false, false) => "lost",
+    })
+}
+
+/// Effects of one verdict and rule together; those that changed something first.
+pub fn groups(delivery: &Delivery) -> Vec<Vec<&Effect>> {
+    crate::explain::groups(&delivery.effects)
+}
+
+/// When it happened, and how long after it arrived.
+pub fn when(delivery: &Delivery) -> Html {
+    let at = view::time(&delivery.occurred_at);
+    Html(match delivery.occurred_from.as_str() {
+        "arrival" => format!("tells no time: dated by its arrival {at}"),
+        "feed" => format!("tells no time: dated {at} by the feed that replayed it"),
+        _ => format!("{at}, {}", view::escape(&late(delivery.late_ms))),
+    })
+}
+
+/// A column of the entity's row.
+pub struct Column<'a> {
+    pub name: &'a str,
+    pub value: &'a Value,
+    pub set_by: Option<i64>,
+}
+
+/// The columns of the row that are known, and which delivery set each.
+pub fn columns(explanation: &Explanation) -> Vec<Column<'_>> {
+    let known = explanation.row.iter().flatten().filter(|(_, value)| !value.is_null());
+    known.map(|(name, value)| Column { name, value, set_by: set_by(explanation, name) }).collect()
+}
+
+/// The delivery whose value stands in a register.
+fn set_by(explanation: &Explanation, register: &str) -> Option<i64> {
+    // A column of a message may be a member of its data.
+    let is_of = |told: &str| told.strip_prefix("data.").unwrap_or(told) == register;
+    let stands = |effect: &Effect| is_of(&effect.register) && effect.won && effect.replaced_by.is_none();
+    explanation
+        .deliveries
+        .iter()
+        .rev()
+        .find(|delivery| delivery.effects.iter().any(stands))
+        .map(|delivery| delivery.seq)
+}
+
+/// The columns of the row of which nothing is known.
+pub fn unknown(explanation: &Explanation) -> String {
+    let row = explanation.row.iter().flatten();
+    let unknown: Vec<&str> = row.filter(|(_, value)| value.is_null()).map(|(column, _)| column.as_str()).collect();
+    unknown.join(", ")
+}
+
+/// A table beside the entity's own.
+pub struct Beside<'a> {
+    pub name: &'a str,
+    pub columns: Vec<&'a str>,
+    pub rows: Vec<&'a Map<String, Value>>,
+    /// Rows there are.
+    pub count: usize,
+}
+
+/// Rows of one table that are shown.
+const ROWS: usize = 200;
+
+/// The tables beside that have rows.
+pub fn tables(explanation: &Explanation) -> Vec<Beside<'_>> {
+    let tables = explanation.tables.iter().map(|(name, rows)| {
+        let rows: Vec<&Map<String, Value>> =
+            rows.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
+        let columns = rows.first().map(|row| row.keys().map(String::as_str).collect()).unwrap_or_default();
+        Beside { name, columns, count: rows.len(), rows: rows.into_iter().take(ROWS).collect() }
+    });
+    tables.filter(|table| table.count > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn effect(value: Value, won: bool, same: bool) -> Effect {
+        let (register, before, rule) = ("name".to_owned(), json!("Old"), String::new());
+        Effect { register, value, before, won, same, rule, against: None, replaced_by: None }
+    }
+
+    #[test]
+    fn what_lost_leaves_what_stood() {
+        let words = |effect: &Effect| [told(effect), became(effect), verdict(effect)].map(|html| html.0);
+        let [told, became, verdict] = words(&effect(json!("New"), false, false));
+        assert!(told.contains("New") && became.contains("Old") && verdict.contains("lost"));
+        let [_, became, verdict] = words(&effect(json!("New"), true, false));
+        assert!(became.contains("New") && verdict.contains("won"));
+        let [told, became, verdict] = words(&effect(json!({ "told": "left", "ledTo": "gone" }), false, false));
+        assert!(told.contains("left") && became.contains("gone") && verdict.contains("no change"));
+    }
+}
