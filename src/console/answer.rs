@@ -9,6 +9,15 @@ pub struct Person {
     pub name: Option<String>,
 }
 
+/// A group, as links show it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupName {
+    pub guid: String,
+    pub name: Option<String>,
+    pub deleted_at: Option<String>,
+}
+
 /// A page of a list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

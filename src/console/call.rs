@@ -1,8 +1,7 @@
 //! `/call`: who was in a call or meeting, and when. By its session id the newest that used it, by its global id any.
 
-use super::answer::Person;
+use super::answer::{GroupName, Person};
 use super::bars::{Bars, Mark, Span};
-use super::conversations::GroupName;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::params::Params;

@@ -1,7 +1,6 @@
 //! `/calls`: calls and meetings, newest first.
 
-use super::answer::{List, Person};
-use super::conversations::GroupName;
+use super::answer::{GroupName, List, Person};
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::view;

@@ -1,7 +1,6 @@
 //! `/conversation`: a transcript that reads like a chat.
 
-use super::answer::{List, Person};
-use super::conversations::GroupName;
+use super::answer::{GroupName, List, Person};
 use super::frame::Frame;
 use super::message::Message;
 use super::page::{Page, Show};

@@ -1,6 +1,6 @@
 //! `/conversations`.
 
-use super::answer::{List, Person};
+use super::answer::{GroupName, List, Person};
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::view;
@@ -33,15 +33,6 @@ pub struct Conversation {
     /// Of the person whose list it is.
     pub unread_count: Option<i64>,
     pub last_message: Option<LastMessage>,
-}
-
-/// A group, as links show it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GroupName {
-    pub guid: String,
-    pub name: Option<String>,
-    pub deleted_at: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,6 @@
 //! `/message`: one message with all that was told of it; and how messages are shown everywhere.
 
-use super::answer::{List, PageInfo, Person};
-use super::conversations::GroupName;
+use super::answer::{GroupName, List, PageInfo, Person};
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::view::{self, Html};

@@ -1,7 +1,7 @@
 //! `/user`: a person, as events describe them, with groups, conversations, blocks and what they said last.
 
-use super::answer::{List, Person};
-use super::conversations::{Conversation, GroupName};
+use super::answer::{GroupName, List, Person};
+use super::conversations::Conversation;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::{users, view};

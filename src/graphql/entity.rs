@@ -66,7 +66,7 @@ impl Entity {
 
     /// Why the tables say of it what they say, as `explain` tells it, but from the events about it alone: `agrees` is
     /// false where only the whole log gives its row. Null, with the error TOO_COMPLEX, where more than 1,000 events
-    /// would have to be looked at. Asks for a token of the scope content.
+    /// would have to be looked at. Asks for a token of the scope admin.
     #[graphql(complexity = "crate::graphql::entity::EXPLANATION")]
     async fn explanation(
         &self,
@@ -85,7 +85,7 @@ impl Entity {
     }
 
     fn explained(&self, ctx: &Context<'_>, seq: Option<BigInt>) -> Result<Option<Json>> {
-        ctx.needs(TokenScope::Content)?;
+        ctx.needs(TokenScope::Admin)?;
         let found = ctx.read(|conn| own_explanation(conn, &self.app, &self.subject, EXPLAINED))?;
         let mut found = found.map_err(|()| {
             Code::TooComplex.error(format!(

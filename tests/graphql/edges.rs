@@ -15,9 +15,10 @@ fn read_by_all() -> File {
     for n in 0..40 {
         let uid = format!("u{n}");
         file.user("app", &uid).member("app", "g", &uid, "joined");
-        for message in 1..=20 {
-            file.sql(&format!("INSERT INTO receipts VALUES ('app', '{message}', '{uid}', 1, 1)"));
-        }
+        file.sql(&format!(
+            "INSERT INTO read_markers (app_id, conversation_id, uid, numeric, message_no, message_id, at)
+             VALUES ('app', 'group_g', '{uid}', 1, 20, '20', 1)"
+        ));
     }
     file
 }

@@ -116,6 +116,7 @@ fn every_field_that_may_hold_what_was_said_is_among_those_asked_above() {
     }
     let asked = [
         "Attachment.url",
+        "Entity.explanation",
         "Event.body",
         "Group.metadata",
         "Message.text",
