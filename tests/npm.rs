@@ -116,3 +116,17 @@ fn code_generators_of_apollo_and_relay_read_the_schema_without_a_complaint() {
         node("generate.mjs", &[concat!(env!("CARGO_MANIFEST_DIR"), "/schema/schema.graphql")]);
     }
 }
+
+#[test]
+fn the_console_works_in_a_browser_and_leaves_nothing_out_of_its_place() {
+    if can_run("console", true) {
+        let server = TestServer::start();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/stories/demo");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
+            assert_eq!(server.deliver(std::fs::read(file).unwrap()).status, 200, "{file:?}");
+        }
+        node("console.mjs", &[&url(&server), "2489f0demo01", "2489f0demo02"]);
+    }
+}
