@@ -7,7 +7,7 @@ const app = '2489f0demo01';
 const pictures = {
   group: ['/group', { guid: 'night-shift' }, 760],
   conversation: ['/conversation', { conversationId: 'group_night-shift' }, 900],
-  why: ['/why', { entity: 'message:2006' }, 760],
+  why: ['/why', { entity: 'message:2005' }, 760],
 };
 const browser = await chromium.launch(CHROMIUM);
 const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC' });
