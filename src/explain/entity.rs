@@ -60,8 +60,8 @@ impl Entity {
 
     /// Reads what [`Display`](fmt::Display) wrote; ids that hold a `/` as it is are split at the last.
     pub fn named(text: &str) -> Option<Self> {
-        let membership = text.strip_prefix("membership:").and_then(|ids| ids.rsplit_once('/'));
-        if let Some((guid, uid)) = membership.filter(|(guid, _)| !guid.is_empty()) {
+        if let Some(ids) = text.strip_prefix("membership:") {
+            let (guid, uid) = ids.rsplit_once('/').filter(|(guid, _)| !guid.is_empty())?;
             return Some(Self::Membership { guid: plain(guid), uid: plain(uid) });
         }
         Self::parse(text, |_, _| Ok::<bool, EntityError>(false)).ok()

@@ -9,6 +9,7 @@ use super::tokens::Access;
 use super::{Shared, access, body, either, problem};
 use crate::console::{self, Params, Rendered};
 use actix_web::cookie::{Cookie, SameSite};
+use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
@@ -34,6 +35,11 @@ fn access_of(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpRespo
     }
     let cookie = request.cookie(COOKIE).and_then(|cookie| shared.tokens.check(cookie.value()));
     cookie.map_or_else(|| access::of_reader(request, shared), Ok)
+}
+
+/// Whether there is a page at the path. A browser is told by a page that there is none.
+pub(super) fn is_page(ctx: &GuardContext<'_>) -> bool {
+    console::page(ctx.head().uri.path()).is_some() || super::graphiql::is_wanted(ctx)
 }
 
 /// Answers a page.

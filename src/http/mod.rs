@@ -199,7 +199,12 @@ fn app(
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))
-        .route("/{page:[a-z]*}", web::get().to(console::get))
+        .service(
+            web::resource("/{page:[a-z]*}")
+                .guard(guard::fn_guard(console::is_page))
+                .route(web::get().to(console::get))
+                .default_service(only("GET")),
+        )
         .default_service(web::to(|payload: web::Payload| async {
             body::closing(problem::of(StatusCode::NOT_FOUND, "there is nothing at this path"), payload)
         }))
