@@ -26,7 +26,7 @@ const MEMBERSHIP: &str = "SELECT 1 FROM membership_changes WHERE app_id = ?1 AND
 const ABOUT: &str = "SELECT seq FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3";
 /// Events that changed nothing, but may speak of anything.
 const NOT_APPLIED: &str = "
-    SELECT seq FROM events WHERE app_id = ?1 AND outcome <> 'applied' AND outcome IN ('rejected', 'anomaly') ORDER BY seq";
+    SELECT seq FROM events WHERE app_id = ?1 AND outcome <> 'applied' AND outcome IN ('rejected', 'anomaly') ORDER BY +seq";
 const EVENTS: &str = "
     SELECT * FROM events WHERE seq IN (SELECT value FROM json_each(?1)) AND app_id = ?2 ORDER BY seq";
 /// Counting stops at the limit.

@@ -1,6 +1,6 @@
 //! The log.
 
-use super::list::{Scan, merge, run, scan};
+use super::list::{Key, Part, Scan, merge, run_until, scan};
 use super::membership::word;
 use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
 use crate::ids::{Outcome, Time, TimeSource};
@@ -123,13 +123,13 @@ macro_rules! matching {
 }
 
 const ALL: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
-    of "events WHERE app_id = :app AND seq > :after_seq AND seq < :before_seq");
+    of "events WHERE app_id = :app");
 const TRIGGER: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
-    of "events WHERE app_id = :app AND trigger = :trigger AND seq > :after_seq AND seq < :before_seq");
+    of "events WHERE app_id = :app AND trigger = :trigger");
 const OUTCOME: Scan = scan!("i", by ["seq"] from ":k1", matching matching!(),
-    of "events WHERE app_id = :app AND outcome = :outcome AND outcome <> 'applied' AND seq > :after_seq AND seq < :before_seq");
+    of "events WHERE app_id = :app AND outcome = :outcome AND outcome <> 'applied'");
 const ABOUT: Scan = scan!("i", by ["r.seq"] from ":k1", matching concat!("EXISTS (SELECT 1 FROM events WHERE seq = r.seq AND ", matching!(), ")"),
-    of "event_refs r WHERE r.app_id = :app AND r.kind = :kind AND r.key = :key AND r.seq > :after_seq AND r.seq < :before_seq");
+    of "event_refs r WHERE r.app_id = :app AND r.kind = :kind AND r.key = :key");
 
 impl List for Events {
     fn name(&self) -> &'static str {
@@ -154,15 +154,20 @@ impl List for Events {
             (Some(_), _) => &TRIGGER,
             _ => &ALL,
         };
-        let mut after_seq = self.after_seq.unwrap_or(0);
-        let mut before_seq = self.before_seq.unwrap_or(i64::MAX);
-        // Of two bounds on one side the walk would begin at either.
-        if let Some(key) = range.from {
-            match range.falling {
-                true => before_seq = before_seq.min(key[0].int()),
-                false => after_seq = after_seq.max(key[0].int()),
-            }
-        }
+        // The walk begins at the one bound and ends at the other. As conditions of the statement they would be a span of
+        // the table's own key, which the engine takes to be narrower than an index of what is asked for.
+        let (after, before) = (self.after_seq.unwrap_or(0), self.before_seq.unwrap_or(i64::MAX));
+        let from = range.from.map(|key| key[0].int());
+        let from = match range.falling {
+            true => from.unwrap_or(i64::MAX).min(before),
+            false => from.unwrap_or(0).max(after),
+        };
+        let from = vec![Part::Int(from)];
+        let range = Range { from: Some(&from), ..range };
+        let is_beyond = |key: &Key| match range.falling {
+            true => key[0].int() <= after,
+            false => key[0].int() >= before,
+        };
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":contains", &self.contains),
@@ -172,15 +177,13 @@ impl List for Events {
             (":outcome", &outcome),
             (":after", &self.received_after),
             (":before", &self.received_before),
-            (":after_seq", &after_seq),
-            (":before_seq", &before_seq),
         ];
-        let Some(about) = &self.about else { return run(conn, scan, params, range) };
+        let Some(about) = &self.about else { return run_until(conn, scan, params, range, is_beyond) };
         let mut walks = Vec::with_capacity(about.len());
         for (kind, key) in about {
             let named: Vec<(&str, &dyn rusqlite::types::ToSql)> =
                 params.iter().copied().chain([(":kind", kind as &dyn rusqlite::types::ToSql), (":key", key)]).collect();
-            walks.push(run(conn, &ABOUT, &named, range)?);
+            walks.push(run_until(conn, &ABOUT, &named, range, is_beyond)?);
         }
         Ok(merge(walks, range))
     }

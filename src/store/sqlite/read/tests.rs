@@ -47,6 +47,9 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
         "CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {items}) SELECT i FROM n;
          INSERT INTO events (app_id, trigger, received_at, occurred_at, occurred_from, fingerprint, last_received_at, outcome,
              has_secret, body)
+         SELECT 'app', 'rare', i, i, 'told', x'', i, iif(i % 2, 'anomaly', 'rejected'), 0, '{{}}' FROM n WHERE i <= {STORY};
+         INSERT INTO events (app_id, trigger, received_at, occurred_at, occurred_from, fingerprint, last_received_at, outcome,
+             has_secret, body)
          SELECT 'app', 't', i, i, 'told', x'', i, iif(i % 2, 'applied', 'ignored'), 0, '{{}}' FROM n;
          INSERT INTO event_refs SELECT 'app', 'group', 'g', i FROM n UNION ALL SELECT 'app', 'user', 'u', i FROM n;
          INSERT INTO users (app_id, uid, name, role, registers) SELECT 'app', 'u' || i, 'Name', 'r', x'' FROM n;
@@ -161,6 +164,9 @@ fn lists() -> Vec<Box<dyn List>> {
         Box::new(Events { app: app(), ..Events::default() }),
         Box::new(Events { app: app(), triggers: Some(vec!["t".into()]), ..Events::default() }),
         Box::new(Events { app: app(), outcomes: Some(vec!["ignored"]), ..Events::default() }),
+        Box::new(Events { app: app(), triggers: Some(vec!["rare".into()]), ..Events::default() }),
+        Box::new(Events { app: app(), triggers: Some(vec!["rare".into()]), before_seq: Some(90), ..Events::default() }),
+        Box::new(Events { app: app(), outcomes: Some(vec!["rejected"]), ..Events::default() }),
         Box::new(Events {
             app: app(),
             about: Some(vec![("group", "g".into()), ("user", "u".into())]),
