@@ -21,14 +21,14 @@ function dress(root) {
 
 // What is marked `data-live` is fetched again whenever the server says that there is news.
 const live = () => document.querySelectorAll("[data-live][id]");
-let paused = false, missed = false, refreshing = false;
+let paused = false, missed = false, refreshing = false, newest = "0";
 
-async function refresh() {
+async function refresh(seq) {
   if (refreshing || document.hidden) { missed = true; return; }
   refreshing = true;
   missed = false;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "Chatfold-Min-Seq": seq } });
     if (answer.redirected) { location.reload(); return; }
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -39,24 +39,25 @@ async function refresh() {
       if (now && !holds && now.innerHTML !== part.innerHTML) part.replaceChildren(...now.childNodes);
     }
   } catch { missed = true; } finally { refreshing = false; }
+  if (missed && !paused && !document.hidden) setTimeout(() => refresh(newest), 1000);
 }
 
 function follow() {
   const button = document.querySelector("[data-pause]");
   if (document.querySelectorAll("main [data-live]").length === 0 || !window.EventSource) return;
   const source = new EventSource("/live");
-  const shown = document.getElementById("seq");
   source.onmessage = (event) => {
-    if (event.data === shown?.textContent) return;
-    if (paused) { missed = true; button.textContent = "Go on (there is news)"; } else refresh();
+    newest = event.data;
+    if (newest === document.getElementById("seq")?.textContent) return;
+    if (paused) { missed = true; button.textContent = "Go on (there is news)"; } else refresh(newest);
   };
-  document.addEventListener("visibilitychange", () => { if (missed && !paused) refresh(); });
+  document.addEventListener("visibilitychange", () => { if (missed && !paused) refresh(newest); });
   button.hidden = false;
   button.addEventListener("click", () => {
     paused = !paused;
     button.setAttribute("aria-pressed", String(paused));
     button.textContent = paused ? "Go on" : "Pause";
-    if (!paused && missed) refresh();
+    if (!paused && missed) refresh(newest);
   });
   setInterval(() => { for (const place of document.querySelectorAll("[data-ago]")) place.textContent = ago(place.dataset.ago); }, 10000);
 }

@@ -5,6 +5,7 @@
 
 use super::changes::{KEEP_ALIVE, Waker, send};
 use super::seats::Seat;
+use super::shown::Shown;
 use super::tokens::Access;
 use super::{Shared, access, body, either, problem};
 use crate::console::{self, Params, Rendered};
@@ -14,7 +15,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -49,10 +51,33 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
         Err(_) if shared.tokens.are_needed() => return see_other(&sign_in_href(&request)),
         Err(refusal) => return refusal,
     };
+    // An open page that heard of news; whoever sees the same heard of it too.
+    if let Ok(Some(seq)) = super::graphql::in_header(&request) {
+        let key = (access.token(), request.uri().to_string());
+        let make = async {
+            let (shown, rendered) = render(&request, &shared, &access).await;
+            let html = Bytes::from(rendered.html);
+            (rendered.status == 200).then(|| Shown { seq: shown, html })
+        };
+        let shown = shared.pages.at_least(key, seq, make).await;
+        return match shown.filter(|_| access.is_still_valid()) {
+            Some(Shown { html, .. }) => answer(StatusCode::OK).body(html),
+            None => problem::unavailable("the page cannot be shown now: load it again"),
+        };
+    }
+    let (_, rendered) = render(&request, &shared, &access).await;
+    if !access.is_still_valid() {
+        return see_other(&sign_in_href(&request));
+    }
+    html(rendered)
+}
+
+/// The page, and the log position it shows.
+async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64, Rendered) {
     let params = Params::parse(request.query_string());
     let signed_in = request.cookie(COOKIE).is_some();
     let Some(page) = console::page(request.path()) else {
-        return html(console::nowhere(params, signed_in));
+        return (0, console::nowhere(params, signed_in));
     };
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
     let caller = access.caller(shared.config.default_app.clone());
@@ -65,20 +90,22 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
         answer["data"] =
             shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
     }
-    if !access.is_still_valid() {
-        return see_other(&sign_in_href(&request));
-    }
-    html(page.render(params, signed_in, answer))
+    let seq = answer["extensions"]["chatfold"]["seq"].as_str().and_then(|seq| seq.parse().ok());
+    (seq.unwrap_or_default(), page.render(params, signed_in, answer))
 }
 
 fn html(Rendered { status, html }: Rendered) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse::build(status)
+    answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)).body(html)
+}
+
+fn answer(status: StatusCode) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    answer
         .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((REFERRER_POLICY, "same-origin"))
-        .body(html)
+        .insert_header((REFERRER_POLICY, "same-origin"));
+    answer
 }
 
 fn see_other(href: &str) -> HttpResponse {
@@ -209,7 +236,10 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
                 }
                 told = newest;
             }
-            tokio::time::sleep(NEWS).await;
+            // All open pages hear at once, so that one answer serves them.
+            let since = shared.started.elapsed().as_micros();
+            let seconds = (since / NEWS.as_micros() + 1) as u32;
+            tokio::time::sleep_until((shared.started + NEWS * seconds).into()).await;
             loop {
                 match tokio::time::timeout(KEEP_ALIVE / 5, waker.rest(true, false)).await {
                     _ if !access.is_still_valid() => return,

@@ -101,7 +101,7 @@ pub(super) async fn wait_for(shared: &Shared, position: i64) -> Result<(), i64> 
     }
 }
 
-fn in_header(request: &HttpRequest) -> Result<Option<i64>, String> {
+pub(super) fn in_header(request: &HttpRequest) -> Result<Option<i64>, String> {
     let Some(value) = request.headers().get(MIN_SEQ) else { return Ok(None) };
     value.to_str().ok().and_then(position).map(Some).ok_or_else(|| "Chatfold-Min-Seq must be a log position".into())
 }

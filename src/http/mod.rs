@@ -17,6 +17,7 @@ mod problem;
 mod rebuilds;
 mod seats;
 mod server;
+mod shown;
 mod tokens;
 mod turns;
 mod webhook;
@@ -39,8 +40,10 @@ use body::Budget;
 use graphiql::Graphiql;
 use metrics::Metrics;
 use seats::Seats;
+use shown::Pages;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 use tokens::Tokens;
 use tokio::sync::watch;
 use turns::Turns;
@@ -90,6 +93,9 @@ struct Shared {
     /// Of subscribers now connected, by websocket or by events.
     seats: Seats,
     turns: Turns,
+    /// Pages that open pages asked for again.
+    pages: Pages,
+    started: Instant,
 }
 
 impl Shared {
@@ -128,6 +134,8 @@ impl Shared {
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
             turns,
+            pages: Pages::default(),
+            started: Instant::now(),
         })
     }
 

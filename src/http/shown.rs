@@ -1,0 +1,75 @@
+//! Pages shown last. Open pages hear of news together and ask for themselves again at once: one answer serves all who see
+//! the same.
+
+use actix_web::web::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Pages kept.
+const KEPT: usize = 200;
+
+/// Whose page: the token, and what was asked.
+type Key = (Option<i64>, String);
+
+/// A page, and the log position it shows.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub seq: i64,
+    pub html: Bytes,
+}
+
+type Place = Arc<tokio::sync::Mutex<Option<Shown>>>;
+
+/// The pages kept; each is made by one request at a time.
+#[derive(Default)]
+pub(super) struct Pages(Mutex<HashMap<Key, Place>>);
+
+impl Pages {
+    /// The page that shows at least a position: as it was made for somebody else, or made now. `None` where it is none to
+    /// be kept, such as an error.
+    pub(super) async fn at_least<F>(&self, key: Key, seq: i64, make: F) -> Option<Shown>
+    where
+        F: Future<Output = Option<Shown>>,
+    {
+        let place = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= KEPT && !all.contains_key(&key) {
+                all.clear();
+            }
+            Arc::clone(all.entry(key).or_default())
+        };
+        let mut kept = place.lock().await;
+        match kept.as_ref().filter(|shown| shown.seq >= seq) {
+            Some(shown) => Some(shown.clone()),
+            None => {
+                (*kept).clone_from(&make.await);
+                kept.clone()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    #[actix_web::test]
+    async fn one_answer_serves_all_who_see_the_same_and_nobody_gets_an_older_one() {
+        let (pages, made) = (Pages::default(), AtomicI64::new(0));
+        let ask = |token: i64, seq: i64| {
+            let made = &made;
+            let make = async move {
+                made.fetch_add(1, Ordering::Relaxed);
+                Some(Shown { seq, html: Bytes::new() })
+            };
+            pages.at_least((Some(token), "/".to_owned()), seq, make)
+        };
+        assert_eq!(ask(1, 5).await.map(|it| it.seq), Some(5));
+        assert_eq!(ask(1, 4).await.map(|it| it.seq), Some(5));
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+        assert_eq!(ask(1, 6).await.map(|it| it.seq), Some(6));
+        assert_eq!(ask(2, 5).await.map(|it| it.seq), Some(5), "of another token");
+        assert_eq!(made.load(Ordering::Relaxed), 3);
+    }
+}
