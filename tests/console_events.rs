@@ -310,4 +310,11 @@ fn a_busy_entity_is_left_to_the_page_that_reads_all() {
     let shown =
         page.render(Params::parse("entity=group:a/b"), false, ask(&api, page, "entity=group:a/b", TokenScope::Admin));
     assert!(shown.html.contains("Shown are the newest 200") && shown.html.contains("1,001"));
+    for second in 1_001..2_001 {
+        let data = json!({ "group": { "guid": "a/b", "name": "Group", "updatedAt": NOON / 1000 + second } });
+        harness.post(&json!({ "trigger": "group_updated", "appId": "app", "data": data }).to_string(), NOON);
+    }
+    let answer = ask(&api, page, "entity=group:a/b", TokenScope::Admin);
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
+    assert!(page.render(Params::parse("entity=group:a/b"), false, answer).html.contains("chatfold explain"));
 }

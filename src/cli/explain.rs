@@ -30,10 +30,10 @@ pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     store::snapshot(&conn)?;
     let app_id = app(config, args, &store::apps(&conn)?)?;
     let reach = if args.all { explain::Reach::All } else { explain::Reach::Needed };
-    let found = match explain::explain_named(&conn, &app_id, &args.entity, reach) {
+    let found = match explain::explain_named(&conn, &app_id, &args.entity, reach, None) {
         Ok(found) => found,
         Err(ExplainError::Entity(error)) => return Err(ConfigError(error.to_string()).into()),
-        Err(ExplainError::Store(error)) => return Err(error.into()),
+        Err(error) => return Err(error.into()),
     };
     let Some(explanation) = found else {
         anyhow::bail!("app {app_id} in {} knows nothing of {}", config.db.display(), args.entity);

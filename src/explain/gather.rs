@@ -20,19 +20,27 @@ const DEPTH: usize = 12;
 pub enum ExplainError {
     #[error(transparent)]
     Entity(#[from] EntityError),
+    #[error("{0}: too many events would have to be read")]
+    TooMany(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Explains what a text names, such as `group:GUID`; `None` if the file knows nothing of it. The caller holds a
-/// snapshot.
+/// Explains what a text names, such as `group:GUID`; `None` if the file knows nothing of it. With `most`, nothing is read
+/// where more events are about it. The caller holds a snapshot.
 pub fn explain_named(
     conn: &Connection,
     app_id: &str,
     name: &str,
     reach: Reach,
+    most: Option<usize>,
 ) -> Result<Option<Explanation>, ExplainError> {
     let entity = Entity::parse::<ExplainError>(name, |guid, uid| Ok(store::has_membership(conn, app_id, guid, uid)?))?;
+    if let Some(most) = most
+        && store::count_about(conn, app_id, &entity, most)? > most
+    {
+        return Err(ExplainError::TooMany(entity.to_string()));
+    }
     let found = explain(conn, app_id, &entity, reach)?;
     match (&found, &entity) {
         // Where no session id was told, the call goes by the id of its message.

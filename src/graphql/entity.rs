@@ -9,7 +9,7 @@ use super::node_id::{NodeKey, encode};
 use super::page::Paging;
 use super::scalars::{BigInt, Json};
 use crate::envelope::Envelope;
-use crate::explain::{Entity as Subject, Explanation};
+use crate::explain::{Entity as Subject, ExplainError, Explanation};
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::call::NewestOf;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// Events of an entity that are looked at for its explanation.
 const EXPLAINED: usize = 1_000;
+/// Events that are looked at to tell the whole story of an entity.
+const TOLD: usize = 2_000;
 /// What an explanation costs.
 const EXPLANATION: usize = 500;
 
@@ -89,7 +91,7 @@ impl Entity {
         let found = ctx.read(|conn| own_explanation(conn, &self.app, &self.subject, EXPLAINED))?;
         let mut found = found.map_err(|()| {
             Code::TooComplex.error(format!(
-                "{}: more than 1,000 events would have to be looked at to explain it here (`explain` reads them all)",
+                "{}: more than 1,000 events would have to be looked at to explain it here (`explain` reads more of them)",
                 self.subject
             ))
         })?;
@@ -144,8 +146,13 @@ pub fn refs(text: &str) -> Vec<(&'static str, String)> {
 /// with every answer.
 pub fn explained(ctx: &Context<'_>, app: &str, name: &str) -> Result<Option<Json>> {
     ctx.needs(TokenScope::Admin)?;
-    let found = ctx.read(|conn| explanation(conn, app, name))?;
-    let found = found.map_err(|error| bad_input("entity", &error.to_string()))?;
+    let found = ctx.read(|conn| explanation(conn, app, name, TOLD))?;
+    let found = found.map_err(|error| match error {
+        ExplainError::TooMany(_) => Code::TooComplex.error(format!(
+            "entity: more than {TOLD} events are about it, too many to explain here: `chatfold explain` reads them all"
+        )),
+        error => bad_input("entity", &error.to_string()),
+    })?;
     shown(found)
 }
 

@@ -232,7 +232,8 @@ impl Query {
 
     /// Why the tables say of an entity what they say: its deliveries in the order of the log, which registers each won
     /// or lost and by which rule, and the row they came to; as `chatfold explain --json` prints it. It tells what the log
-    /// says, of what is deleted too: asks for a token of the scope admin.
+    /// says, of what is deleted too: asks for a token of the scope admin. Of an entity with more than 2,000 events only
+    /// `chatfold explain` tells.
     #[graphql(complexity = "500")]
     async fn explain(
         &self,

@@ -1,16 +1,16 @@
 //! Explanations, inside a request's snapshot.
 
 use super::{Conn, Sql};
-use crate::explain::{Entity, EntityError, ExplainError, Explanation, Reach, explain, explain_named};
+use crate::explain::{Entity, ExplainError, Explanation, Reach, explain, explain_named};
 use crate::store::StoreError;
 use crate::store::sqlite::explain::count_about;
 
-/// Why the tables say what they say about what a text names; `None` if nothing is known of it.
-pub fn explanation(conn: &Conn, app: &str, name: &str) -> Sql<Result<Option<Explanation>, EntityError>> {
-    match explain_named(conn, app, name, Reach::Needed) {
-        Ok(found) => Ok(Ok(found)),
-        Err(ExplainError::Entity(error)) => Ok(Err(error)),
+/// Why the tables say what they say about what a text names; `None` if nothing is known of it. The inner error is about
+/// the question: no entity, or one with more than `most` events.
+pub fn explanation(conn: &Conn, app: &str, name: &str, most: usize) -> Sql<Result<Option<Explanation>, ExplainError>> {
+    match explain_named(conn, app, name, Reach::Needed, Some(most)) {
         Err(ExplainError::Store(error)) => Err(engine(error)),
+        answered => Ok(answered),
     }
 }
 
