@@ -210,6 +210,13 @@ fn busy(count: i64) -> Harness {
         let user = json!({ "uid": uid, "name": format!("User {n}") });
         post("group_member_joined", n, json!({ "members": { (uid.clone()): user }, "group": group(n) }));
         post("group_member_joined", n, json!({ "members": { "ann": { "uid": "ann" } }, "group": group(n) }));
+        for (conversation, receiver, kind) in
+            [("group_g".to_owned(), "g", "group"), (format!("ann_user_{uid}"), "ann", "user")]
+        {
+            let id = format!("{}{n}", if kind == "group" { 1 } else { 2 });
+            let message = json!({ "id": id, "conversationId": conversation, "sender": uid, "receiver": receiver, "receiverType": kind, "category": "message", "type": "text", "sentAt": at, "data": { "text": "hi" } });
+            post("message_sent", n, json!({ "message": message }));
+        }
         post("meeting_started", n, json!({ "created_at": at, "sessionId": format!("s{n}") }));
         let occupant = json!({ "joined_at": at, "name": uid, "uid": uid });
         post("meeting_participant_joined", n, json!({ "occupant": occupant, "sessionId": format!("s{n}") }));
@@ -224,6 +231,14 @@ fn statements_do_not_grow_with_rows() {
     let (few, many) = (busy(4), busy(60));
     let apis = [api(&few), api(&many)];
     for (path, query) in [
+        ("/", ""),
+        ("/groups", ""),
+        ("/group", "guid=g"),
+        ("/group", "guid=g&asOf=2030-01-01T00:00:00Z"),
+        ("/users", ""),
+        ("/user", "uid=ann"),
+        ("/conversations", ""),
+        ("/conversation", "conversationId=group_g"),
         ("/events", ""),
         ("/events", "about=ann"),
         ("/event", "seq=7"),

@@ -81,6 +81,11 @@ document.addEventListener("keydown", (event) => {
   if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
 });
 
+// A page does not know by which name it was reached.
+for (const command of document.querySelectorAll("[data-origin]")) {
+  command.textContent = command.textContent.replace("http://127.0.0.1:8080", location.origin);
+}
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {

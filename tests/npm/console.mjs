@@ -99,6 +99,39 @@ const tests = {
     await page.waitForURL(/\/group\?/);
   },
 
+  async 'hostile text is text'() {
+    const evil = `</bdi></title><script>alert(1)</script><img src=x onerror=alert(2)>"'><svg/onload=alert(3)>\u202e${'x'.repeat(10_000)}`;
+    const id = `</a><script>alert(4)</script>"'&../?#%`;
+    const entity = { entityType: 'user', entity: { uid: id, name: evil, avatar: 'javascript:alert(5)', statusMessage: evil } };
+    const message = {
+      id: '66', conversationId: id, sender: id, receiver: id, receiverType: 'user', category: 'message', type: 'text', sentAt: 1767600000,
+      data: { text: evil, metadata: { evil }, attachments: [{ name: evil, url: 'javascript:alert(6)' }], entities: { sender: entity } },
+    };
+    const facts = {
+      group_created: { group: { guid: id, name: evil, description: evil, icon: 'javascript:alert(7)', owner: id, createdAt: 1767600000 } },
+      message_sent: { message },
+    };
+    for (const [trigger, data] of Object.entries(facts)) {
+      const body = JSON.stringify({ trigger, appId: app, data });
+      const answer = await fetch(`${base}/webhooks/cometchat`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+      assert.equal(answer.headers.get('chatfold-outcome'), 'applied');
+    }
+    const page = await fresh();
+    for (const [where, about] of [
+      ['/'], ['/groups'], ['/group', { guid: id }], ['/users'], ['/user', { uid: id }], ['/conversations'],
+      ['/message', { messageId: '66' }], ['/events'], ['/why', { entity: `group:${id}` }], ['/search', { q: id }], ['/search', { q: 'alert' }], ['/ask'],
+    ]) {
+      await page.goto(path(where, about));
+      assert.equal(await page.locator('main img, main svg[onload], body > script').count(), 0, where);
+      assert.equal(await page.locator('a[href^="javascript:"]').count(), 0, where);
+      assert.equal(await page.locator('footer').count(), 1, where);
+    }
+    await page.goto(path('/message', { messageId: '66' }));
+    await page.click('main a[href^="/conversation?"]');
+    await page.waitForURL(/\/conversation\?/);
+    assert.equal(await page.locator('main img, a[href^="javascript:"]').count(), 0);
+  },
+
   async 'pages are whole without script, narrow, dark, and by the rules of accessibility'() {
     const pages = {
       '/': {}, '/groups': {}, '/group': { guid: 'night-shift' }, '/users': {}, '/user': { uid: 'mira' }, '/conversations': {},
