@@ -8,7 +8,10 @@ use super::view;
 use askama::Template;
 use serde::Deserialize;
 
-pub const PAGE: Page = Page::of::<ConversationPage>("/conversation", include_str!("conversation.graphql"));
+pub const PAGE: Page = Page::of::<ConversationPage>(
+    "/conversation",
+    concat!(include_str!("conversation.graphql"), include_str!("message_fields.graphql")),
+);
 
 #[derive(Template)]
 #[template(path = "conversation.html")]

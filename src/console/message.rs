@@ -9,7 +9,10 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub const PAGE: Page = Page::of::<MessagePage>("/message", include_str!("message.graphql"));
+pub const PAGE: Page = Page::of::<MessagePage>(
+    "/message",
+    concat!(include_str!("message.graphql"), include_str!("message_fields.graphql")),
+);
 
 #[derive(Template)]
 #[template(path = "message.html")]
