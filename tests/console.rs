@@ -394,3 +394,14 @@ fn a_copy_is_shown_and_never_written_while_the_original_is() {
     let (code, _, stderr) = support::chatfold(&["open", "nothing.db"]);
     assert!(code == 1 && stderr.contains("there is no file"), "{stderr}");
 }
+
+#[test]
+fn an_empty_file_shows_the_curl_line_that_makes_the_first_delivery() {
+    let server = TestServer::start();
+    let page = server.get("/").body;
+    let line = page.split("-d &#39;").nth(1).or(page.split("-d '").nth(1)).unwrap();
+    let body = line.split("'</pre>").next().unwrap().replace("&quot;", "\"");
+    let answer = server.deliver(&body);
+    assert_eq!((answer.status, answer.header("chatfold-outcome")), (200, Some("applied")), "{body}");
+    assert!(server.get("/groups").body.contains("Hikers"));
+}

@@ -264,3 +264,20 @@ fn calls_of_a_group_are_found() {
     assert_eq!(found["callSessions"]["nodes"].as_array().unwrap().len(), 3, "{found}");
     assert_eq!(found["of"]["nodes"], json!([{ "sessionId": "s1" }]));
 }
+
+#[test]
+fn thousands_of_dead_letters_keep_nothing_from_being_explained() {
+    let harness = Harness::new();
+    harness.post(&member("group_member_joined", 1, "ann"), NOON);
+    for n in 0..2_100 {
+        harness.post(&json!({ "trigger": "group_created", "appId": APP, "data": { "n": n } }).to_string(), NOON);
+    }
+    let data = json!({ "group": { "name": "no guid" }, "members": { "ann": { "uid": "ann" } } });
+    harness.post(&json!({ "trigger": "group_member_left", "appId": APP, "data": data }).to_string(), NOON);
+    let found = ask(&harness, "{explain(entity:\"user:ann\") event(seq:1){entities(first:1){explanation}}}");
+    assert_eq!(found["explain"]["agrees"], true, "{found}");
+    let deliveries = found["explain"]["deliveries"].as_array().unwrap();
+    assert_eq!(deliveries.last().unwrap()["outcome"], "rejected", "the newest are looked at");
+    assert!(found["explain"]["notes"].to_string().contains("the newest 2000 each"), "{found}");
+    assert_eq!(found["event"]["entities"][0]["explanation"]["agrees"], true, "{found}");
+}

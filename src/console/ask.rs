@@ -1,6 +1,6 @@
 //! `/ask`: the cookbook's questions, each as a query to open and change.
 
-use super::answer::List;
+use super::answer::{GroupName, List, Person};
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::params::Params;
@@ -31,20 +31,10 @@ pub struct Ask {
 
 #[derive(Deserialize)]
 pub struct Answer {
-    groups: Option<List<Group>>,
-    users: Option<List<User>>,
+    groups: Option<List<GroupName>>,
+    users: Option<List<Person>>,
     conversations: Option<List<Conversation>>,
     messages: Option<List<Message>>,
-}
-
-#[derive(Deserialize)]
-pub struct Group {
-    guid: String,
-}
-
-#[derive(Deserialize)]
-pub struct User {
-    uid: String,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use super::answer::{List, Person};
 use super::bars::{Bars, Mark, Span};
 use super::frame::Frame;
 use super::page::{Page, Show};
-use super::view;
+use super::{source, view};
 use crate::clock;
 use crate::explain::Entity;
 use crate::ids::Time;
@@ -189,9 +189,5 @@ impl GroupPage {
 
     fn page(&self) -> super::answer::PageInfo {
         self.group.members.as_ref().map(|members| members.page_info.clone()).unwrap_or_default()
-    }
-
-    fn pretty(value: &Value) -> String {
-        serde_json::to_string_pretty(value).unwrap_or_default()
     }
 }

@@ -3,6 +3,7 @@
 use super::answer::{GroupName, List, PageInfo, Person};
 use super::frame::Frame;
 use super::page::{Page, Show};
+use super::source;
 use super::view::{self, Html};
 use crate::explain::Entity;
 use askama::Template;
@@ -166,9 +167,5 @@ impl Show for MessagePage {
 impl MessagePage {
     fn entity(&self) -> String {
         Entity::Message(self.message.message_id.clone()).to_string()
-    }
-
-    fn pretty(value: &Value) -> String {
-        serde_json::to_string_pretty(value).unwrap_or_default()
     }
 }

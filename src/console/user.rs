@@ -4,7 +4,7 @@ use super::answer::{GroupName, List, Person};
 use super::conversations::Conversation;
 use super::frame::Frame;
 use super::page::{Page, Show};
-use super::{users, view};
+use super::{source, users, view};
 use crate::explain::Entity;
 use askama::Template;
 use serde::Deserialize;
@@ -114,9 +114,5 @@ impl UserPage {
 
     fn membership(&self, guid: &str) -> String {
         Entity::Membership { guid: guid.to_owned(), uid: self.user.uid.clone() }.to_string()
-    }
-
-    fn pretty(value: &Value) -> String {
-        serde_json::to_string_pretty(value).unwrap_or_default()
     }
 }

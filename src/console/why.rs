@@ -1,7 +1,7 @@
 //! `/why`: the deliveries of an entity, what each won or lost and by which rule, and what they came to.
 
 use super::about;
-use super::answer::List;
+use super::answer::{GroupName, List, Person};
 use super::explained;
 use super::frame::Frame;
 use super::page::{Page, Show};
@@ -30,20 +30,10 @@ pub struct Why {
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     explain: Option<Explanation>,
-    groups: Option<List<Group>>,
-    users: Option<List<User>>,
+    groups: Option<List<GroupName>>,
+    users: Option<List<Person>>,
     messages: Option<List<Message>>,
     call_sessions: Option<List<Call>>,
-}
-
-#[derive(Deserialize)]
-pub struct Group {
-    guid: String,
-}
-
-#[derive(Deserialize)]
-pub struct User {
-    uid: String,
 }
 
 #[derive(Deserialize)]

@@ -41,10 +41,10 @@ pub fn explain_named(
     {
         return Err(ExplainError::TooMany(entity.to_string()));
     }
-    let found = explain(conn, app_id, &entity, reach)?;
+    let found = explain(conn, app_id, &entity, reach, most)?;
     match (&found, &entity) {
         // Where no session id was told, the call goes by the id of its message.
-        (None, Entity::Call(id)) => Ok(explain(conn, app_id, &Entity::Call(format!("m:{id}")), reach)?),
+        (None, Entity::Call(id)) => Ok(explain(conn, app_id, &Entity::Call(format!("m:{id}")), reach, most)?),
         _ => Ok(found),
     }
 }
@@ -60,20 +60,28 @@ pub enum Reach {
     All,
 }
 
-/// Explains one entity of one app; `None` if the file knows nothing of it. The caller holds a snapshot.
+/// Explains one entity of one app; `None` if the file knows nothing of it. With `most`, only so many dead letters and
+/// anomalies are looked at, the newest. The caller holds a snapshot.
 pub fn explain(
     conn: &Connection,
     app_id: &str,
     entity: &Entity,
     reach: Reach,
+    most: Option<usize>,
 ) -> Result<Option<Explanation>, StoreError> {
     let all = reach == Reach::All;
     let stored = store::stored(conn, app_id, entity)?;
     let is_known = stored.is_known();
     let stored = stored.without_stubs();
-    let mut named: BTreeSet<i64> = store::about(conn, app_id, entity)?.into_iter().collect();
+    let about = store::about(conn, app_id, entity, most)?;
+    let mut named: BTreeSet<i64> = about.seqs.into_iter().collect();
     named.extend(stored.seqs());
     let mut notes = Vec::new();
+    if let Some(most) = most.filter(|_| about.cut) {
+        notes.push(format!(
+            "Of dead letters and anomalies the newest {most} each were looked at: `chatfold explain` looks at all."
+        ));
+    }
     let mut replay = Replay::new(entity);
     if !all {
         let seqs: Vec<i64> = named.iter().copied().collect();

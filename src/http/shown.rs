@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Pages kept.
 const KEPT: usize = 200;
+/// Bytes of a page that is kept; a larger one is made for each who asks.
+const LARGEST: usize = 256 << 10;
 
 /// Whose page: the token, and what was asked.
 type Key = (Option<i64>, String);
@@ -42,8 +44,9 @@ impl Pages {
         match kept.as_ref().filter(|shown| shown.seq >= seq) {
             Some(shown) => Some(shown.clone()),
             None => {
-                (*kept).clone_from(&make.await);
-                kept.clone()
+                let made = make.await;
+                *kept = made.clone().filter(|shown| shown.html.len() <= LARGEST);
+                made
             }
         }
     }
@@ -53,6 +56,18 @@ impl Pages {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicI64, Ordering};
+
+    #[actix_web::test]
+    async fn a_large_page_is_answered_and_not_kept() {
+        let pages = Pages::default();
+        let ask = |length: usize, seq: i64| {
+            let make = async move { Some(Shown { seq, html: Bytes::from(vec![b'x'; length]) }) };
+            pages.at_least((None, "/".to_owned()), 0, make)
+        };
+        assert_eq!(ask(LARGEST + 1, 1).await.map(|it| it.html.len()), Some(LARGEST + 1));
+        assert_eq!(ask(1, 2).await.map(|it| it.seq), Some(2), "made anew");
+        assert_eq!(ask(1, 3).await.map(|it| it.seq), Some(2), "kept");
+    }
 
     #[actix_web::test]
     async fn one_answer_serves_all_who_see_the_same_and_nobody_gets_an_older_one() {

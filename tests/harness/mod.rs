@@ -152,7 +152,7 @@ impl Harness {
             let stored = sqlite::explain::stored(&self.conn, app, entity).unwrap();
             for all in [false, true] {
                 let reach = if all { Reach::All } else { Reach::Needed };
-                let it = explain(&self.conn, app, entity, reach).unwrap().unwrap();
+                let it = explain(&self.conn, app, entity, reach, None).unwrap().unwrap();
                 assert!(it.agrees, "{claim}: {entity} of {app}: {it:#?}");
                 let by_a_copy = matches!(&stored, State::Message(message) if !message.edits.is_empty());
                 assert!(all || replayed || by_a_copy || !it.scanned, "{claim}: {entity} of {app} needed the whole log");

@@ -3,7 +3,7 @@
 use super::log::{Logged, logged};
 use super::{group, membership, message, presence, user};
 use crate::explain::{Call, Entity, Group, Membership, Message, Outline, State, User};
-use crate::ids::{Scope, State as Place, Time, TimeSource};
+use crate::ids::{Outcome, Scope, State as Place, Time, TimeSource};
 use crate::merge::{Row as Registers, Value};
 use crate::sessions::CallFact;
 use crate::standing::{Roster, Standing};
@@ -24,18 +24,14 @@ pub struct Heard {
 const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
 const MEMBERSHIP: &str = "SELECT 1 FROM membership_changes WHERE app_id = ?1 AND guid = ?2 AND uid = ?3";
 const ABOUT: &str = "SELECT seq FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3";
-/// Events that changed nothing, but may speak of anything.
+/// Events that changed nothing, but may speak of anything; newest first.
 const NOT_APPLIED: &str = "
-    SELECT seq FROM events WHERE app_id = ?1 AND outcome <> 'applied' AND outcome IN ('rejected', 'anomaly') ORDER BY +seq";
+    SELECT seq FROM events WHERE app_id = ?1 AND outcome <> 'applied' AND outcome = ?2 ORDER BY seq DESC LIMIT ?3";
 const EVENTS: &str = "
     SELECT * FROM events WHERE seq IN (SELECT value FROM json_each(?1)) AND app_id = ?2 ORDER BY seq";
 /// Counting stops at the limit.
 const COUNT_ABOUT: &str = "
     SELECT count(*) FROM (SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 LIMIT ?4)";
-const COUNT_NOT_APPLIED: &str = "
-    SELECT count(*) FROM (
-        SELECT 1 FROM events
-        WHERE app_id = ?1 AND outcome <> 'applied' AND outcome IN ('rejected', 'anomaly') LIMIT ?2)";
 const LOG: &str = "SELECT * FROM events WHERE app_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 const EDITS: &str = "SELECT edited_at, digest, text FROM message_edits WHERE app_id = ?1 AND message_id = ?2";
 const REACTIONS: &str = "SELECT reaction, uid, facts FROM reactions WHERE app_id = ?1 AND message_id = ?2";
@@ -116,18 +112,38 @@ pub fn has_membership(conn: &Connection, app_id: &str, guid: &str, uid: &str) ->
 }
 
 /// Log positions of the events that are about an entity, and of those that changed nothing.
-pub fn about(conn: &Connection, app_id: &str, entity: &Entity) -> Result<Vec<i64>, StoreError> {
-    let mut seqs: Vec<i64> = all(conn, NOT_APPLIED, &[app_id], |row| row.get(0))?;
-    for (kind, key) in entity.refs() {
-        seqs.extend(all(conn, ABOUT, &[app_id, kind, &key], |row| row.get::<_, i64>(0))?);
-    }
-    Ok(seqs)
+#[derive(Debug, Default)]
+pub struct About {
+    pub seqs: Vec<i64>,
+    /// Of those that changed nothing the oldest are left out.
+    pub cut: bool,
 }
 
-/// How many of [`about`] there are, or more than `most`.
+/// With `most`, so many dead letters and so many anomalies, the newest: that an app has thousands of them must not keep
+/// anything from being explained.
+pub fn about(conn: &Connection, app_id: &str, entity: &Entity, most: Option<usize>) -> Result<About, StoreError> {
+    let mut found = About::default();
+    for outcome in [Outcome::Rejected, Outcome::Anomaly] {
+        let mut statement = conn.prepare_cached(NOT_APPLIED)?;
+        let limit = most.map_or(-1, |most| most as i64 + 1);
+        let rows = statement.query_map((app_id, outcome.as_str(), limit), |row| row.get(0))?;
+        let mut seqs: Vec<i64> = rows.collect::<Result<_, _>>()?;
+        if let Some(most) = most.filter(|most| seqs.len() > *most) {
+            seqs.truncate(most);
+            found.cut = true;
+        }
+        found.seqs.extend(seqs);
+    }
+    for (kind, key) in entity.refs() {
+        found.seqs.extend(all(conn, ABOUT, &[app_id, kind, &key], |row| row.get::<_, i64>(0))?);
+    }
+    Ok(found)
+}
+
+/// How many events are about an entity, or more than `most`.
 pub fn count_about(conn: &Connection, app_id: &str, entity: &Entity, most: usize) -> Result<usize, StoreError> {
     let limit = most as i64 + 1;
-    let mut count: i64 = conn.prepare_cached(COUNT_NOT_APPLIED)?.query_row((app_id, limit), |row| row.get(0))?;
+    let mut count = 0;
     for (kind, key) in entity.refs() {
         count +=
             conn.prepare_cached(COUNT_ABOUT)?.query_row((app_id, kind, &key, limit), |row| row.get::<_, i64>(0))?;

@@ -19,7 +19,7 @@ pub fn own_explanation(conn: &Conn, app: &str, entity: &Entity, most: usize) -> 
     if count_about(conn, app, entity, most).map_err(engine)? > most {
         return Ok(Err(()));
     }
-    explain(conn, app, entity, Reach::Own).map(Ok).map_err(engine)
+    explain(conn, app, entity, Reach::Own, Some(most)).map(Ok).map_err(engine)
 }
 
 fn engine(error: StoreError) -> rusqlite::Error {
