@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{Answer, JSON, TestServer};
 
 const APP: &str = "2489f0demo01";
@@ -228,10 +228,15 @@ fn what_was_said_is_not_on_the_pages_of_who_may_not_see_it() {
     }
 }
 
-/// Reads an open stream until it has said something, or ended.
+/// Reads an open stream until it has said something, has ended, or has had time enough.
 fn next_line(socket: &mut TcpStream, buffer: &mut String, wanted: &str) -> bool {
     let mut bytes = [0; 4096];
+    let deadline = Instant::now() + Duration::from_secs(15);
     while !buffer.contains(wanted) {
+        // Signs of life keep coming.
+        if Instant::now() > deadline {
+            return false;
+        }
         match socket.read(&mut bytes) {
             Ok(0) | Err(_) => return false,
             Ok(read) => buffer.push_str(&String::from_utf8_lossy(&bytes[..read])),
@@ -266,6 +271,8 @@ fn an_open_page_hears_of_news_of_its_apps_until_its_token_is_revoked() {
     let (mut socket, mut heard) = follow(&server, &cookie);
     assert!(next_line(&mut socket, &mut heard, "data: 1\n"), "{heard}");
     let theirs = deliver(&server, OTHER, 1);
+    // Long enough for news of it to be told by itself.
+    std::thread::sleep(Duration::from_secs(2));
     let own = deliver(&server, APP, 1);
     assert!(next_line(&mut socket, &mut heard, &format!("data: {own}\n")), "{heard}");
     assert!(!heard.contains(&format!("data: {theirs}\n")), "{heard}");
