@@ -15,29 +15,10 @@ const APP: &str = "2489f0demo01";
 const OTHER: &str = "2489f0demo02";
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
-/// A server that heard a story.
-fn with_story(name: &str) -> TestServer {
-    let server = TestServer::start();
-    let folder = format!("{}/fixtures/stories/{name}", env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
-        assert_eq!(server.deliver(std::fs::read(file).unwrap()).status, 200, "{file:?}");
-    }
-    server
-}
-
 fn token(server: &TestServer, args: &[&str]) -> String {
     let (code, stdout, stderr) = server.run(&[&["token", "create"], args].concat());
     assert_eq!(code, 0, "{stderr}");
     stdout.trim().to_owned()
-}
-
-/// Signs in; what the cookie says.
-fn sign_in(server: &TestServer, token: &str, next: &str) -> Answer {
-    let host = server.address.to_string();
-    let origin = format!("http://{host}");
-    server.post("/sign-in", &[FORM, ("Origin", &origin)], format!("token={token}&next={next}"))
 }
 
 fn cookie(answer: &Answer) -> String {
@@ -77,7 +58,7 @@ fn crawl(server: &TestServer, cookie: Option<&str>, most: usize) -> Vec<(String,
 
 #[test]
 fn every_page_is_reached_by_clicks_alone_and_no_link_is_dead() {
-    let server = with_story("demo");
+    let server = TestServer::with_story("demo");
     let pages = crawl(&server, None, 1_500);
     for (path, answer) in &pages {
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
@@ -91,7 +72,7 @@ fn every_page_is_reached_by_clicks_alone_and_no_link_is_dead() {
 
 #[test]
 fn pages_allow_nothing_but_their_own_style_and_script() {
-    let server = with_story("demo");
+    let server = TestServer::with_story("demo");
     for (path, answer) in crawl(&server, None, 60) {
         let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("{path}"));
         for part in [
@@ -125,7 +106,7 @@ fn pages_allow_nothing_but_their_own_style_and_script() {
 
 #[test]
 fn without_a_token_pages_answer_this_machine_only() {
-    let server = with_story("demo");
+    let server = TestServer::with_story("demo");
     assert_eq!(server.get("/groups").status, 200);
     for header in [("Host", "chat.example"), ("X-Forwarded-For", "1.2.3.4"), ("Via", "1.1 proxy")] {
         for path in ["/", "/groups", "/live", "/sign-in"] {
@@ -136,17 +117,17 @@ fn without_a_token_pages_answer_this_machine_only() {
 
 #[test]
 fn with_tokens_one_signs_in_and_out_again() {
-    let server = with_story("demo");
+    let server = TestServer::with_story("demo");
     let token = token(&server, &["--name", "me"]);
     let sent =
         server.raw(format!("GET /group?guid=x HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address));
     assert_eq!((sent.status, sent.header("location")), (303, Some("/sign-in?next=%2Fgroup%3Fguid%3Dx")));
     assert!(server.get("/sign-in?next=%2Fgroups").body.contains("name=\"next\" value=\"/groups\""));
 
-    let wrong = sign_in(&server, "cf_wrong", "/groups");
+    let wrong = sign_in(&server, "cf_wrong", "/groups", None);
     assert!(wrong.status == 401 && wrong.header("set-cookie").is_none() && wrong.body.contains("no valid token"));
 
-    let answer = raw_sign_in(&server, &token, "/groups", None);
+    let answer = sign_in(&server, &token, "/groups", None);
     assert_eq!((answer.status, answer.header("location")), (303, Some("/groups")));
     let set = answer.header("set-cookie").unwrap();
     assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict") && set.contains("Path=/"), "{set}");
@@ -155,8 +136,8 @@ fn with_tokens_one_signs_in_and_out_again() {
     // The cookie opens pages, not the API, which a page of another origin could then ask.
     let asked = server.post("/graphql", &[JSON, ("Cookie", &cookie(&answer))], r#"{"query":"{apps{appId}}"}"#);
     assert_eq!(asked.status, 401);
-    assert_eq!(raw_sign_in(&server, &token, "//evil.example", None).header("location"), Some("/"));
-    assert_eq!(raw_sign_in(&server, &token, "/", Some("https://evil.example")).status, 403);
+    assert_eq!(sign_in(&server, &token, "//evil.example", None).header("location"), Some("/"));
+    assert_eq!(sign_in(&server, &token, "/", Some("https://evil.example")).status, 403);
 
     let beyond = format!(
         "POST /sign-in HTTP/1.1\r\nHost: chat.example\r\n{}: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\ntoken={token}",
@@ -173,7 +154,8 @@ fn with_tokens_one_signs_in_and_out_again() {
     assert!(out.status == 303 && out.header("set-cookie").unwrap().contains("Max-Age=0"), "{out:?}");
 }
 
-fn raw_sign_in(server: &TestServer, token: &str, next: &str, origin: Option<&str>) -> Answer {
+/// Signs in, from a page of that origin: our own unless told.
+fn sign_in(server: &TestServer, token: &str, next: &str, origin: Option<&str>) -> Answer {
     let body = format!("token={token}&next={next}");
     let host = server.address.to_string();
     let own = format!("http://{host}");
@@ -188,11 +170,11 @@ fn raw_sign_in(server: &TestServer, token: &str, next: &str, origin: Option<&str
 
 #[test]
 fn a_token_of_one_app_sees_nothing_of_the_other_on_any_page() {
-    let server = with_story("demo");
+    let server = TestServer::with_story("demo");
     let all = token(&server, &["--name", "all", "--scope", "admin"]);
     let one = token(&server, &["--name", "one", "--app", OTHER, "--scope", "admin"]);
-    let all = cookie(&raw_sign_in(&server, &all, "/", None));
-    let one = cookie(&raw_sign_in(&server, &one, "/", None));
+    let all = cookie(&sign_in(&server, &all, "/", None));
+    let one = cookie(&sign_in(&server, &one, "/", None));
     let (everything, mine) = (crawl(&server, Some(&all), 1_500), crawl(&server, Some(&one), 1_500));
     assert!(mine.len() > 10 && everything.len() > mine.len());
     let theirs = ["reading-circle", "Reading circle", "Mira Halonen", "Tomás Vrba", APP];
@@ -214,9 +196,9 @@ fn a_token_of_one_app_sees_nothing_of_the_other_on_any_page() {
 
 #[test]
 fn what_was_said_is_not_on_the_pages_of_who_may_not_see_it() {
-    let server = with_story("demo");
+    let server = TestServer::with_story("demo");
     let token = token(&server, &["--name", "few", "--scope", "metadata"]);
-    let cookie = cookie(&raw_sign_in(&server, &token, "/", None));
+    let cookie = cookie(&sign_in(&server, &token, "/", None));
     let pages = crawl(&server, Some(&cookie), 1_500);
     assert!(
         pages.iter().any(|(path, answer)| path.starts_with("/conversation?") && answer.body.contains("Mira Halonen"))
@@ -267,7 +249,7 @@ fn an_open_page_hears_of_news_of_its_apps_until_its_token_is_revoked() {
     deliver(&server, APP, 0);
     deliver(&server, OTHER, 0);
     let token = token(&server, &["--name", "live", "--app", APP]);
-    let cookie = cookie(&raw_sign_in(&server, &token, "/", None));
+    let cookie = cookie(&sign_in(&server, &token, "/", None));
     let (mut socket, mut heard) = follow(&server, &cookie);
     assert!(next_line(&mut socket, &mut heard, "data: 1\n"), "{heard}");
     let theirs = deliver(&server, OTHER, 1);
@@ -279,11 +261,7 @@ fn an_open_page_hears_of_news_of_its_apps_until_its_token_is_revoked() {
     assert_eq!(server.run(&["token", "revoke", "live"]).0, 0);
     deliver(&server, APP, 2);
     assert!(!next_line(&mut socket, &mut heard, "data: 5\n"), "{heard}");
-    assert_eq!(follow_status(&server, &cookie), 401);
-}
-
-fn follow_status(server: &TestServer, cookie: &str) -> u16 {
-    with(server, "/live", cookie).status
+    assert_eq!(with(&server, "/live", &cookie).status, 401);
 }
 
 /// The same text in every field that a page could show.
@@ -370,7 +348,7 @@ fn hostile_text_changes_nothing_around_it() {
 
 #[test]
 fn a_copy_is_shown_and_never_written_while_the_original_is() {
-    let server = with_story("demo");
+    let server = TestServer::with_story("demo");
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("copy.db");
     for suffix in ["", "-wal"] {

@@ -51,18 +51,6 @@ fn with_graphiql() -> TestServer {
     TestServer::with(&format!("graphiql_dir = {PACKAGES:?}"))
 }
 
-/// A server that heard the demo story.
-fn with_demo() -> TestServer {
-    let server = TestServer::start();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/stories/demo");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
-        assert_eq!(server.deliver(std::fs::read(file).unwrap()).status, 200, "{file:?}");
-    }
-    server
-}
-
 #[test]
 fn graphiql_asks_documents_remembers_and_follows_without_another_host() {
     if can_run("graphiql", true) {
@@ -132,7 +120,7 @@ fn code_generators_of_apollo_and_relay_read_the_schema_without_a_complaint() {
 #[test]
 fn the_console_works_in_a_browser_and_leaves_nothing_out_of_its_place() {
     if can_run("console", true) {
-        let server = with_demo();
+        let server = TestServer::with_story("demo");
         node("console.mjs", &[&url(&server), "2489f0demo01", "2489f0demo02"]);
     }
 }
@@ -140,7 +128,7 @@ fn the_console_works_in_a_browser_and_leaves_nothing_out_of_its_place() {
 #[test]
 fn a_browser_signs_in_to_the_console_and_sees_its_app_alone() {
     if can_run("console with tokens", true) {
-        let server = with_demo();
+        let server = TestServer::with_story("demo");
         let (_, token, _) = server.run(&["token", "create", "--name", "browser", "--app", "2489f0demo02"]);
         node("sign_in.mjs", &[&url(&server), token.trim(), "2489f0demo01"]);
     }

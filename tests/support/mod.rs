@@ -39,6 +39,18 @@ impl TestServer {
         Self::within(dir, toml)
     }
 
+    /// That heard a story of the fixtures.
+    pub fn with_story(name: &str) -> Self {
+        let server = Self::start();
+        let folder = format!("{}/fixtures/stories/{name}", env!("CARGO_MANIFEST_DIR"));
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
+            assert_eq!(server.deliver(std::fs::read(file).unwrap()).status, 200, "{file:?}");
+        }
+        server
+    }
+
     /// In a folder that another server may have used before.
     pub fn within(dir: Arc<TempDir>, toml: &str) -> Self {
         std::fs::write(dir.path().join("chatfold.toml"), toml).unwrap();
