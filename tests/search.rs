@@ -81,19 +81,26 @@ fn the_index_of_all_fixtures_verifies() {
 #[test]
 fn an_index_that_says_something_else_is_told() {
     for (damage, words) in [
-        ("DELETE FROM message_search WHERE rowid % 2 = 1", "app / 7: is not found by a word it has"),
+        (
+            "INSERT INTO message_search (message_search, rowid, text) VALUES ('delete', 17592186044423, 'angry words')",
+            "app / 7: is not found by a word it has",
+        ),
         (
             "INSERT INTO message_search (rowid, text) VALUES (17592186044422, 'x')",
             "app / 6: is found by a word it has not",
         ),
-        ("INSERT OR REPLACE INTO message_search (rowid, text) VALUES (17592186044423, 'words angry')", "app / 7: is "),
+        (
+            "INSERT INTO message_search (message_search, rowid, text) VALUES ('delete', 17592186044423, 'angry words');
+             INSERT INTO message_search (rowid, text) VALUES (17592186044423, 'words angry')",
+            "app / 7: is ",
+        ),
     ] {
         let harness = Harness::new();
         harness.post(&sent("7", "angry words"), NOON);
         harness.conn.execute_batch(damage).unwrap();
         let verified = harness.verify();
         // Mended, so that it is clean when it is dropped.
-        harness.conn.execute_batch("DELETE FROM message_search").unwrap();
+        harness.conn.execute_batch("INSERT INTO message_search (message_search) VALUES ('delete-all')").unwrap();
         harness
             .conn
             .execute("INSERT INTO message_search (rowid, text) VALUES (17592186044423, 'angry words')", [])
@@ -103,19 +110,24 @@ fn an_index_that_says_something_else_is_told() {
     }
 }
 
+/// Tools that list all tables, such as Datasette, ask for the rows of each.
 #[test]
-fn an_older_sqlite_opens_a_copy_and_every_view() {
+fn an_older_sqlite_opens_a_copy_with_every_table_and_view() {
     let harness = Harness::new();
     harness.post(&sent("7", "angry words"), NOON);
     checkpoint(&harness.conn, true).unwrap();
-    let views = harness.ask("SELECT name FROM sqlite_schema WHERE type = 'view'");
-    let selects: Vec<String> = views.lines().map(|view| format!("SELECT count(*) FROM {view};")).collect();
+    let all = harness.ask("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')");
+    let selects: Vec<String> = all.lines().map(|name| format!("SELECT count(*) FROM {name};")).collect();
     let script = format!("{} SELECT text FROM v_messages;", selects.join(" "));
     let copy = harness.path().with_extension("copy");
     std::fs::copy(harness.path(), &copy).unwrap();
-    // Debian's, where there is one: what an administrator has at hand.
+    // Debian's program, of SQLite 3.40.
     let tool = std::process::Command::new("sqlite3").arg("-bail").arg(&copy).args([".schema", &script]).output();
-    let Ok(output) = tool else { return };
+    let Ok(output) = tool else {
+        assert!(std::env::var_os("CHATFOLD_SQLITE3").is_none(), "CHATFOLD_SQLITE3 is set, and there is no sqlite3");
+        eprintln!("SKIPPED: there is no sqlite3");
+        return;
+    };
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && err.is_empty(), "{out}{err}");
     assert!(out.contains("angry words"), "{out}");

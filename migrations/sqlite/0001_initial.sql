@@ -209,8 +209,8 @@ CREATE INDEX messages_by_author ON messages (app_id, conversation_id, sender_uid
 CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid, sent_at) WHERE listed AND parent_id IS NOT NULL;
 
 -- Full-text index over messages.text, for chat that is not deleted: rowid = app_numbers.number * 17592186044416 +
--- message_no; ids beyond that, and ids that are no numbers, have no row. Needs SQLite 3.43; no view needs it.
-CREATE VIRTUAL TABLE message_search USING fts5(text, content='', contentless_delete=1, tokenize='unicode61');
+-- message_no; ids beyond that, and ids that are no numbers, have no row. SQLite 3.40 can open it: no contentless_delete.
+CREATE VIRTUAL TABLE message_search USING fts5(text, content='', tokenize='unicode61');
 
 CREATE TABLE message_edits (
     -- What a message said after each edit. The text first sent is no edit.

@@ -9,7 +9,7 @@ use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Receipt;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, Place, log as table};
+use crate::store::sqlite::{self, Connection, Place, WalSize, log as table};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,7 +111,8 @@ impl Writer {
     /// Opens the file and starts the thread. `on_failure` runs once after an I/O error that forbids going on: pages of
     /// a failed fsync count as clean, so it is never tried again.
     pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
-        let conn = sqlite::open_writer(path)?;
+        let mut conn = sqlite::open_writer(path)?;
+        let wal = WalSize::of(&mut conn)?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
         let shared = Arc::new(Shared {
@@ -127,7 +128,8 @@ impl Writer {
             seq,
             shared: Arc::clone(&shared),
             on_failure,
-            since_checkpoint: 0,
+            wal,
+            checkpointed: (0, true),
             wal_grows: false,
         };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run());

@@ -3,19 +3,20 @@
 use super::{Answer, BEGUN, Job, Refusal, Shared, Task, WAITING, Waiting, Work, lock};
 use crate::log::{self, Source};
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, log as table};
+use crate::store::sqlite::{self, Connection, WalSize, log as table};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Events in one transaction.
 const BATCH: usize = 512;
-/// Events between two checkpoints: some thousand pages.
-const CHECKPOINT_EVERY: usize = 1_000;
-/// Bytes of a body that are worth an event: so much is written for a small one.
-const EVENT_WEIGHT: usize = 16 << 10;
-/// A unit of work writes about as many pages as this many events.
-const WORK_WEIGHT: usize = 100;
+/// Bytes of bodies in one transaction, but for a single body that is larger. What a transaction writes into the WAL
+/// is a multiple of it.
+const BATCH_BYTES: usize = 4 << 20;
+/// The WAL is moved into the file whenever it has grown by so much.
+const CHECKPOINT_EVERY: u64 = 16 << 20;
+/// After a checkpoint that a reader held up, the next one comes sooner.
+const CHECKPOINT_AGAIN: u64 = 2 << 20;
 /// A WAL over this that the checkpoint could not move is reported.
 const WAL_REPORTED: u64 = 64 << 20;
 
@@ -26,16 +27,18 @@ pub(super) struct Worker {
     pub seq: watch::Sender<i64>,
     pub shared: Arc<Shared>,
     pub on_failure: Box<dyn Fn() + Send>,
-    pub since_checkpoint: usize,
+    pub wal: WalSize,
+    /// How much the WAL held after the newest checkpoint, and whether that checkpoint moved all of it.
+    pub checkpointed: (u64, bool),
     pub wal_grows: bool,
 }
 
-/// How much of a checkpoint's worth a job writes: an event, or as many pages as an event has.
-fn weight(job: &Job) -> usize {
+/// Bytes of a body that a job brings into the batch.
+fn body_bytes(job: &Job) -> usize {
     match job {
-        Job::Append(waiting) => 1 + waiting.envelope.body.len() / EVENT_WEIGHT,
-        Job::Refuse { body, .. } => 1 + body.len() / EVENT_WEIGHT,
-        Job::Look => 1,
+        Job::Append(waiting) => waiting.envelope.body.len(),
+        Job::Refuse { body, .. } => body.len(),
+        Job::Look => 0,
     }
 }
 
@@ -44,14 +47,17 @@ impl Worker {
     pub fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while let Some(task) = self.queue.blocking_recv() {
-            let mut work = None;
+            let (mut work, mut bytes) = (None, 0);
             let mut next = Some(task);
             while let Some(task) = next.take() {
                 match task {
-                    Task::Job(job) => batch.push(job),
+                    Task::Job(job) => {
+                        bytes += body_bytes(&job);
+                        batch.push(job);
+                    }
                     Task::Work { unit, reply } => work = Some((unit, reply)),
                 }
-                if work.is_none() && batch.len() < BATCH {
+                if work.is_none() && batch.len() < BATCH && bytes < BATCH_BYTES {
                     next = self.queue.try_recv().ok();
                 }
             }
@@ -75,7 +81,6 @@ impl Worker {
 
     /// A unit of somebody else's. An error is returned only if going on is forbidden.
     fn work(&mut self, unit: Work, reply: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
-        self.since_checkpoint += WORK_WEIGHT;
         let done = unit(&self.conn);
         sqlite::rollback(&self.conn);
         let fatal = done.as_ref().is_err_and(|error| error.is_of_the_file() && !error.is_full() && !error.is_busy());
@@ -89,7 +94,6 @@ impl Worker {
 
     /// One transaction. An error is returned only if going on is forbidden.
     fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
-        self.since_checkpoint += batch.iter().map(weight).sum::<usize>();
         let mut answers = Vec::with_capacity(batch.len());
         let mut jobs = std::mem::take(batch).into_iter();
         let written = sqlite::begin(&self.conn).and_then(|()| {
@@ -166,17 +170,22 @@ impl Worker {
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
-        if self.since_checkpoint < CHECKPOINT_EVERY {
+        let (held, moved) = self.checkpointed;
+        let now = self.wal.bytes();
+        // A WAL that holds less than before began anew.
+        let grown = if now < held { now } else { now - held };
+        if grown < if moved { CHECKPOINT_EVERY } else { CHECKPOINT_AGAIN } {
             return Ok(());
         }
-        self.since_checkpoint = 0;
         match sqlite::checkpoint(&self.conn, false) {
             // No space for the file to grow, or a reader in the way: the WAL keeps it until later.
             Err(error) if error.is_full() || error.is_busy() => {
                 tracing::warn!(%error, "checkpoint put off");
+                self.checkpointed = (now, false);
                 Ok(())
             }
             Ok(moved) => {
+                self.checkpointed = (now, moved);
                 self.report_wal(moved);
                 Ok(())
             }

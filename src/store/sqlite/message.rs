@@ -118,11 +118,16 @@ impl Merged {
         field(&self.row, "category").text().is_some_and(|category| !matches!(category, "action" | "call"))
     }
 
-    /// What the full-text index has of it, as told.
+    /// What the message says, if that is text.
+    fn text(&self) -> Option<String> {
+        let json = self.row.named.get("text")?.0.text()?;
+        Document::parse(json.as_bytes().to_vec()).ok()?.root().text().map(String::from)
+    }
+
+    /// What the full-text index has of the message.
     fn searched(&self) -> Option<String> {
         let listable = self.chat() && !self.deleted && field(&self.row, "sent_at").int().is_some();
-        let (text, _) = self.row.named.get("text").filter(|_| listable)?;
-        text.text().map(str::to_owned)
+        if listable { self.text() } else { None }
     }
 
     fn seen(&self) -> Seen {
@@ -143,8 +148,6 @@ impl Merged {
         let data = named_json(&self.row.named);
         let member = |name: &str| self.row.named.get(name).and_then(|(value, _)| value.text());
         let metadata = member("metadata").map(|text| if text == "[]" { "{}" } else { text });
-        let text = member("text")
-            .and_then(|text| Document::parse(text.as_bytes().to_vec()).ok()?.root().text().map(String::from));
         let listing = self.listing();
         let sql = |text: Option<String>| text.map_or(SqlValue::Null, SqlValue::Text);
         vec![
@@ -153,7 +156,7 @@ impl Merged {
             SqlValue::Integer(self.blocked.into()),
             SqlValue::Integer(id_order(message_id)),
             sql(listing.conversation_id),
-            sql(text),
+            sql(self.text()),
             sql(metadata.map(str::to_owned)),
             sql(attachments(member("attachments"), member("url"))),
             SqlValue::Integer(self.chat().into()),
@@ -230,7 +233,7 @@ fn write(at: &At<'_>, message_id: &str, message: &Merged, before: &Seen) -> Resu
         search::enroll(at.conn, at.app_id)?;
     }
     if message.searched() != before.searched {
-        search::touch(at.conn, at.app_id, message_id)?;
+        search::touch(at.conn, at.app_id, message_id, before.searched.as_deref())?;
     }
     let (before, after) = (&before.listing, message.listing());
     if after == *before {

@@ -38,5 +38,5 @@ pub use put::put;
 pub use rusqlite::Connection;
 pub use settings::{fold_version, stamp_fold_version};
 pub use write::{
-    begin, begin_read, checkpoint, commit, find_room, finish, integrity, release, rollback, savepoint, undo,
+    WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, release, rollback, savepoint, undo,
 };

@@ -1,16 +1,21 @@
 //! `message_search`, the full-text index over `messages.text`: the one place that knows how it is kept.
 //!
-//! It holds no text, only which words are where: `rowid` = number of the app × 2^44 + number of the message, so that an
-//! app is a range of rowids and newest first is the order of the index. Ids that are no number, or a greater one, have
-//! no row in it. What a transaction changed is noted, and indexed at once before the commit: a savepoint per event would
-//! write a segment of the index each.
+//! The index holds no text, only which words are where: `rowid` = number of the app × 2^44 + number of the message, so
+//! that an app is a range of rowids and newest first is the order of the index. A message whose id is no number, or is
+//! 2^44 or greater, has no row in the index.
+//!
+//! A transaction notes the messages that changed, and the commit indexes them together: indexing within the savepoint of
+//! each event would write a segment of the index per event. FTS5 cannot find the words of a text that it does not keep,
+//! so that taking a text out of the index needs that text. `contentless_delete` would do without, but SQLite before 3.43
+//! cannot open a file that has such a table.
 
 use super::compare::Difference;
 use super::layout::Layout;
 use crate::ids::id_order;
 use crate::store::StoreError;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Rows};
+use rusqlite::{Connection, OptionalExtension, Rows, params_from_iter};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 /// Its name, to which a rebuild puts `next_` and `old_`.
@@ -31,10 +36,11 @@ macro_rules! text {
     };
 }
 
-const PENDING: &str = "CREATE TEMP TABLE IF NOT EXISTS pending_search (app_id, message_id, PRIMARY KEY (app_id, message_id)) WITHOUT ROWID";
-const TOUCH: &str = "INSERT INTO temp.pending_search (app_id, message_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const PENDING: &str = "CREATE TEMP TABLE IF NOT EXISTS pending_search (app_id, message_id, was, PRIMARY KEY (app_id, message_id)) WITHOUT ROWID";
+const TOUCH: &str =
+    "INSERT INTO temp.pending_search (app_id, message_id, was) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 const TOUCHED: &str = concat!(
-    "SELECT m.app_id, m.message_id, ",
+    "SELECT m.app_id, m.message_id, p.was, ",
     text!(),
     " FROM temp.pending_search p CROSS JOIN main.messages m ON m.app_id = p.app_id AND m.message_id = p.message_id"
 );
@@ -44,10 +50,15 @@ const NEXT_NUMBER: &str = "SELECT number FROM next_app_numbers WHERE app_id = ?1
 const ADD_NUMBER: &str = "
     INSERT INTO app_numbers (app_id, number) SELECT ?1, (SELECT 1 + count(*) FROM app_numbers)
     WHERE NOT EXISTS (SELECT 1 FROM app_numbers WHERE app_id = ?1)";
-const PUT: &str = "INSERT OR REPLACE INTO message_search (rowid, text) VALUES (?1, ?2)";
-const REMOVE: &str = "DELETE FROM message_search WHERE rowid = ?1";
-const NEXT_PUT: &str = "INSERT OR REPLACE INTO next_message_search (rowid, text) VALUES (?1, ?2)";
-const NEXT_REMOVE: &str = "DELETE FROM next_message_search WHERE rowid = ?1";
+const LIVE: [&str; 2] = [
+    "INSERT INTO message_search (message_search, rowid, text) VALUES ('delete', ?1, ?2)",
+    "INSERT INTO message_search (rowid, text) VALUES (?1, ?2)",
+];
+const NEXT: [&str; 2] = [
+    "INSERT INTO next_message_search (next_message_search, rowid, text) VALUES ('delete', ?1, ?2)",
+    "INSERT INTO next_message_search (rowid, text) VALUES (?1, ?2)",
+];
+const NEXT_TEXT: &str = concat!("SELECT ", text!(), " FROM next_messages WHERE app_id = ?1 AND message_id = ?2");
 const SCHEMA: &str = "SELECT sql FROM sqlite_schema WHERE name = ?1";
 const RENAME: &str = "
     ALTER TABLE message_search RENAME TO old_message_search; ALTER TABLE next_message_search RENAME TO message_search;";
@@ -68,28 +79,32 @@ pub(super) fn enroll(conn: &Connection, app_id: &str) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Notes that what can be found of a message changed.
-pub(super) fn touch(conn: &Connection, app_id: &str, message_id: &str) -> Result<(), StoreError> {
+/// Notes that what can be found of a message changed; `was` is the text that is in the index.
+pub(super) fn touch(conn: &Connection, app_id: &str, message_id: &str, was: Option<&str>) -> Result<(), StoreError> {
     if id_order(message_id) < SPAN {
-        conn.prepare_cached(TOUCH)?.execute((app_id, message_id))?;
+        conn.prepare_cached(TOUCH)?.execute((app_id, message_id, was))?;
     }
     Ok(())
 }
 
+/// One message in the index: its row, the text that is in the index, and the text that belongs there.
+type Reindexed = (i64, Option<String>, Option<String>);
+
 /// Indexes what was noted since the last commit.
 pub(super) fn settle(conn: &Connection) -> Result<(), StoreError> {
     let mut statement = conn.prepare_cached(TOUCHED)?;
-    let touched: Vec<(String, String, Option<String>)> =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
-    if touched.is_empty() {
+    let mut touched = statement.query([])?;
+    let mut rows: Vec<Reindexed> = Vec::new();
+    while let Some(row) = touched.next()? {
+        let (app_id, message_id): (String, String) = (row.get(0)?, row.get(1)?);
+        if let Some(rowid) = number(conn, NUMBER, &app_id)?.and_then(|number| rowid(number, &message_id)) {
+            rows.push((rowid, row.get(2)?, row.get(3)?));
+        }
+    }
+    if rows.is_empty() {
         return Ok(());
     }
-    let mut rows = Vec::with_capacity(touched.len());
-    for (app_id, message_id, text) in touched {
-        let rowid = number(conn, NUMBER, &app_id)?.and_then(|number| rowid(number, &message_id));
-        rows.extend(rowid.map(|rowid| (rowid, text)));
-    }
-    write(conn, [PUT, REMOVE], rows)?;
+    write(conn, LIVE, rows)?;
     conn.prepare_cached(SETTLED)?.execute([])?;
     Ok(())
 }
@@ -104,13 +119,14 @@ fn rowid(number: i64, message_id: &str) -> Option<i64> {
 }
 
 /// By rising rowid: going back in a transaction makes the index write a segment more.
-fn write(conn: &Connection, [put, remove]: [&str; 2], mut rows: Vec<(i64, Option<String>)>) -> Result<(), StoreError> {
-    rows.sort_unstable_by_key(|(rowid, _)| *rowid);
-    for (rowid, text) in rows {
-        match text {
-            Some(text) => conn.prepare_cached(put)?.execute((rowid, text))?,
-            None => conn.prepare_cached(remove)?.execute([rowid])?,
-        };
+fn write(conn: &Connection, [remove, add]: [&str; 2], mut rows: Vec<Reindexed>) -> Result<(), StoreError> {
+    rows.sort_unstable_by_key(|(rowid, ..)| *rowid);
+    for (rowid, was, text) in rows.iter().filter(|(_, was, text)| was != text) {
+        for (statement, text) in [(remove, was), (add, text)] {
+            if let Some(text) = text {
+                conn.prepare_cached(statement)?.execute((rowid, text))?;
+            }
+        }
     }
     Ok(())
 }
@@ -122,8 +138,21 @@ pub(super) fn create_next(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.execute_batch(&format!("CREATE VIRTUAL TABLE next_{INDEX}{body}"))?)
 }
 
-/// Indexes rows of `messages` in the shadow, as they were put into its other shadow.
-pub(super) fn fill_next(conn: &Connection, layout: &Layout, rows: &[Vec<Value>]) -> Result<(), StoreError> {
+/// The shadow's text of a message that is about to change, by the message's key.
+pub(super) fn next_text(conn: &Connection, key: &[Value]) -> Result<Option<(i64, String)>, StoreError> {
+    let text: Option<Option<String>> =
+        conn.prepare_cached(NEXT_TEXT)?.query_row(params_from_iter(key), |row| row.get(0)).optional()?;
+    Ok(next_rowid(conn, key.iter())?.zip(text.flatten()))
+}
+
+/// Indexes rows of `messages` in the shadow, as they were put into its other shadow; `was` are the texts of these
+/// messages, and of messages that are no more, in the index.
+pub(super) fn fill_next(
+    conn: &Connection,
+    layout: &Layout,
+    rows: &[Vec<Value>],
+    was: HashMap<i64, String>,
+) -> Result<(), StoreError> {
     let place = |name: &str| layout.columns.iter().position(|column| column == name);
     let (Some(chat), Some(deleted), Some(sent_at), Some(text)) =
         (place("chat"), place("deleted"), place("sent_at"), place("text"))
@@ -131,21 +160,18 @@ pub(super) fn fill_next(conn: &Connection, layout: &Layout, rows: &[Vec<Value>])
         return Ok(());
     };
     let key = layout.key_places();
-    let mut indexed = Vec::with_capacity(rows.len());
+    let mut indexed: BTreeMap<i64, (Option<String>, Option<String>)> =
+        was.into_iter().map(|(rowid, was)| (rowid, (Some(was), None))).collect();
     for row in rows {
         let listable =
             row[chat] == Value::Integer(1) && row[deleted] == Value::Integer(0) && row[sent_at] != Value::Null;
-        let text = if let (true, Value::Text(text)) = (listable, &row[text]) { Some(text.clone()) } else { None };
-        let rowid = next_rowid(conn, key.iter().map(|place| &row[*place]))?;
-        indexed.extend(rowid.map(|rowid| (rowid, text)));
+        if let (true, Value::Text(text)) = (listable, &row[text])
+            && let Some(rowid) = next_rowid(conn, key.iter().map(|place| &row[*place]))?
+        {
+            indexed.entry(rowid).or_default().1 = Some(text.clone());
+        }
     }
-    write(conn, [NEXT_PUT, NEXT_REMOVE], indexed)
-}
-
-/// Takes a message that is no more out of the shadow.
-pub(super) fn remove_next(conn: &Connection, key: &[Value]) -> Result<(), StoreError> {
-    let rowid = next_rowid(conn, key.iter())?;
-    write(conn, [NEXT_PUT, NEXT_REMOVE], rowid.map(|rowid| (rowid, None)).into_iter().collect())
+    write(conn, NEXT, indexed.into_iter().map(|(rowid, (was, text))| (rowid, was, text)).collect())
 }
 
 /// Numbers of apps are copied before messages are.

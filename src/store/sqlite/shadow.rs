@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Rows deleted by one statement of a sweep.
@@ -100,8 +101,18 @@ fn places(count: usize) -> String {
     all.join(", ")
 }
 
-/// Puts rows into a shadow.
+/// Puts rows into a shadow that has none of them yet.
 pub fn insert(conn: &Connection, layout: &Layout, rows: &[Vec<Value>]) -> Result<(), StoreError> {
+    replace(conn, layout, rows, HashMap::new())
+}
+
+/// Puts rows into a shadow; `indexed` are the texts that the full-text index has of them.
+fn replace(
+    conn: &Connection,
+    layout: &Layout,
+    rows: &[Vec<Value>],
+    indexed: HashMap<i64, String>,
+) -> Result<(), StoreError> {
     let columns = layout.columns.join(", ");
     let insert = format!("INSERT INTO next_{} ({columns}) VALUES ({})", layout.table, places(layout.columns.len()));
     let mut statement = conn.prepare_cached(&insert)?;
@@ -109,7 +120,7 @@ pub fn insert(conn: &Connection, layout: &Layout, rows: &[Vec<Value>]) -> Result
         statement.execute(params_from_iter(row))?;
     }
     if layout.table == "messages" {
-        search::fill_next(conn, layout, rows)?;
+        search::fill_next(conn, layout, rows, indexed)?;
     }
     Ok(())
 }
@@ -170,14 +181,15 @@ pub fn apply(conn: &Connection, layout: &Layout, changes: Vec<Change>) -> Result
     let delete = format!("DELETE FROM next_{} WHERE {}", layout.table, by.join(" AND "));
     let mut delete = conn.prepare_cached(&delete)?;
     let mut rows = Vec::with_capacity(changes.len());
+    let mut indexed = HashMap::new();
     for change in changes {
-        delete.execute(params_from_iter(&change.key))?;
-        if layout.table == "messages" && change.row.is_none() {
-            search::remove_next(conn, &change.key)?;
+        if layout.table == "messages" {
+            indexed.extend(search::next_text(conn, &change.key)?);
         }
+        delete.execute(params_from_iter(&change.key))?;
         rows.extend(change.row);
     }
-    insert(conn, layout, &rows)
+    replace(conn, layout, &rows, indexed)
 }
 
 /// The shadows take the place of the live tables, inside the caller's transaction. Views name their tables by name and

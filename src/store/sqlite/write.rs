@@ -4,6 +4,9 @@ use super::search;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Takes the write lock; waits at most the busy timeout.
 pub fn begin(conn: &Connection) -> Result<(), StoreError> {
@@ -41,6 +44,32 @@ pub fn find_room(conn: &Connection) -> Result<(), StoreError> {
     let undone = if conn.is_autocommit() { Ok(()) } else { conn.execute_batch("ROLLBACK TO room; RELEASE room") };
     conn.pragma_update(None, "cache_size", cache)?;
     Ok(found.and(undone)?)
+}
+
+/// How much the WAL holds, as of the newest commit of the connection that counts it.
+#[derive(Debug, Clone)]
+pub struct WalSize {
+    pages: Arc<AtomicI32>,
+    page_size: u64,
+}
+
+impl WalSize {
+    /// Begins to count the commits of a connection.
+    pub fn of(conn: &mut Connection) -> Result<Self, StoreError> {
+        let page_size: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = Arc::new(AtomicI32::new(0));
+        let counted = Arc::clone(&pages);
+        conn.wal_hook(Some(move |_: &mut Wal, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { pages, page_size: page_size.cast_unsigned() })
+    }
+
+    /// Bytes written since the WAL began anew. The file itself may be larger: it is not truncated.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.pages.load(Ordering::Relaxed).cast_unsigned()) * self.page_size
+    }
 }
 
 /// Moves the WAL into the file as far as readers allow, and says whether that was all of it; `all`: also truncates it.
