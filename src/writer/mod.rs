@@ -102,14 +102,22 @@ struct Shared {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+impl Shared {
+    /// From now on nothing is taken.
+    fn fail(&self, why: &str) {
+        self.failed.store(true, Ordering::Release);
+        *lock(&self.trouble) = Some(format!("{why}: the server is stopping"));
+    }
+}
+
 /// A lock whose data stays meaningful whatever panicked while holding it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {
-    /// Opens the file and starts the thread. `on_failure` runs once after an I/O error that forbids going on: pages of
-    /// a failed fsync count as clean, so it is never tried again.
+    /// Opens the file and starts the thread. `on_failure` runs once when nothing may be written any more: after an I/O
+    /// error, for pages of a failed fsync count as clean and it is never tried again, or after a panic of the thread.
     pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let conn = sqlite::open_writer(path)?;
         let (queue, waiting) = mpsc::channel(QUEUE);
@@ -121,16 +129,9 @@ impl Writer {
             place: Place::of(path)?,
             thread: Mutex::new(None),
         });
-        let worker = Worker {
-            conn,
-            queue: waiting,
-            seq,
-            shared: Arc::clone(&shared),
-            on_failure,
-            since_checkpoint: 0,
-            wal_grows: false,
-        };
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run());
+        let worker =
+            Worker { conn, queue: waiting, seq, shared: Arc::clone(&shared), since_checkpoint: 0, wal_grows: false };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&*on_failure));
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),
             Err(error) => return Err(StoreError::Unusable(format!("cannot start the writer thread: {error}"))),
@@ -158,7 +159,7 @@ impl Writer {
 
     fn send(&self, job: Job) -> Result<(), Refusal> {
         if self.shared.failed.load(Ordering::Acquire) {
-            return Err(Refusal::NotWritten("the disk failed"));
+            return Err(Refusal::NotWritten("nothing is written any more: the server is stopping"));
         }
         let queue = lock(&self.shared.queue).clone().ok_or(Refusal::NotWritten("the server is stopping"))?;
         queue.try_send(Task::Job(job)).map_err(|_| Refusal::NotWritten("the queue is full"))
@@ -224,10 +225,13 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(5));
         }
         if thread.is_finished() {
-            // A panic was reported by the thread itself.
+            // The thread tells of its failure by itself, a panic among them.
             let _ = thread.join();
         } else {
             tracing::warn!("the queue was not finished in time: what was not answered is not kept");
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
