@@ -2,6 +2,7 @@
 
 use crate::ids::{Outcome, Time};
 use crate::json::{self, Document, Json};
+use crate::panics;
 use crate::trigger::{self, Notes, Payload, Reading};
 use sha2::{Digest, Sha256};
 
@@ -36,7 +37,19 @@ pub struct Envelope {
 /// Top-level members that say how a fact was delivered, not what it is.
 const NOT_THE_FACT: &[&str] = &["webhook", "region", "origin", "chatAPIVersion"];
 
+/// Triggers of chatfold's own events begin so. Nobody else may send them.
+pub const OWN: &str = "chatfold.";
+
 impl Envelope {
+    /// Reads a body that somebody sent: a POST, or a line of a file.
+    pub fn received(body: &[u8]) -> Result<Self, NotADelivery> {
+        let envelope = Self::parse(body)?;
+        if envelope.trigger.starts_with(OWN) {
+            return Err(NotADelivery("trigger: those that begin with \"chatfold.\" are chatfold's own".into()));
+        }
+        Ok(envelope)
+    }
+
     /// Reads a body. JSON by the grammar whose envelope is whole always passes; what is wrong inside `data` is an
     /// outcome, not an error.
     pub fn parse(body: &[u8]) -> Result<Self, NotADelivery> {
@@ -48,6 +61,55 @@ impl Envelope {
         let member = |key: &str| root.get(key).and_then(Json::text).map(String::from);
         let required = |key: &str| member(key).ok_or_else(|| NotADelivery(format!("{key}: expected text")));
         let (trigger, app_id) = (required("trigger")?, required("appId")?);
+        let Read { outcome, reason, payload, told_at, newest, has_secret } =
+            Read::or_dead_letter(|| Read::of(&trigger, root));
+        Ok(Self {
+            region: member("region"),
+            webhook_id: member("webhook"),
+            fingerprint: fingerprint(&document),
+            newest,
+            has_secret,
+            outcome,
+            reason,
+            told_at,
+            payload,
+            trigger,
+            app_id,
+            body: document.into_text(),
+        })
+    }
+
+    /// The same delivery, of which nothing is folded.
+    pub fn as_dead_letter(&self, reason: String) -> Self {
+        Self {
+            app_id: self.app_id.clone(),
+            trigger: self.trigger.clone(),
+            region: self.region.clone(),
+            webhook_id: self.webhook_id.clone(),
+            fingerprint: self.fingerprint,
+            newest: self.newest,
+            has_secret: self.has_secret,
+            outcome: Outcome::Rejected,
+            reason: Some(reason),
+            told_at: self.told_at,
+            payload: None,
+            body: self.body.clone(),
+        }
+    }
+}
+
+/// What a body says beside its envelope.
+struct Read {
+    outcome: Outcome,
+    reason: Option<String>,
+    payload: Option<Box<dyn Payload>>,
+    told_at: Option<Time>,
+    newest: Option<Time>,
+    has_secret: bool,
+}
+
+impl Read {
+    fn of(trigger: &str, root: Json<'_>) -> Self {
         let data = root.get("data");
         let notes = Notes::default();
         for key in ["region", "webhook"] {
@@ -55,7 +117,7 @@ impl Envelope {
                 notes.expected("text", key);
             }
         }
-        let reading = trigger::read(&trigger, data, &notes);
+        let reading = trigger::read(trigger, data, &notes);
         let told_at = match &reading {
             Reading::Payload(payload) => payload.occurred_at(),
             Reading::Ignored(told_at) => *told_at,
@@ -69,19 +131,19 @@ impl Envelope {
                 None => (Outcome::Applied, notes.reason(), Some(payload)),
             },
         };
-        Ok(Self {
-            region: member("region"),
-            webhook_id: member("webhook"),
-            fingerprint: fingerprint(&document),
-            newest: data.and_then(|data| newest(data, DEPTH)),
-            has_secret: json::has_secret(root),
-            outcome,
-            reason,
-            told_at,
-            payload,
-            trigger,
-            app_id,
-            body: document.into_text(),
+        let newest = data.and_then(|data| newest(data, DEPTH));
+        Self { outcome, reason, payload, told_at, newest, has_secret: json::has_secret(root) }
+    }
+
+    /// What was read; a dead letter where reading panics. Its body is not shown, for nobody knows what is in it.
+    fn or_dead_letter(read: impl FnOnce() -> Self) -> Self {
+        panics::caught(read).unwrap_or_else(|panicked| Self {
+            outcome: Outcome::Rejected,
+            reason: Some(format!("reading failed: {panicked}")),
+            payload: None,
+            told_at: None,
+            newest: None,
+            has_secret: true,
         })
     }
 }
@@ -148,6 +210,20 @@ mod tests {
         assert_eq!(a.fingerprint, b.fingerprint);
         let c = parse(r#"{"trigger":"t","appId":"a","data":{"x":"1","y":"é"}}"#);
         assert_ne!(a.fingerprint, c.fingerprint, "a number is no text");
+    }
+
+    #[test]
+    fn a_delivery_over_which_reading_panics_is_a_dead_letter() {
+        let read = Read::or_dead_letter(|| panic!("a bug"));
+        assert_eq!((read.outcome, read.has_secret), (Outcome::Rejected, true));
+        assert!(read.reason.unwrap().contains("a bug in chatfold"));
+    }
+
+    #[test]
+    fn nobody_sends_events_of_chatfolds_own() {
+        let body = br#"{"trigger":"chatfold.roster","appId":"a"}"#;
+        assert!(Envelope::received(body).unwrap_err().0.contains("chatfold's own"));
+        assert!(Envelope::parse(body).is_ok(), "the log may hold them");
     }
 
     #[test]

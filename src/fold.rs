@@ -4,6 +4,7 @@ use crate::change::Changes;
 use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::Fact;
+use crate::panics;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, log};
 use crate::trigger::{Ref, Role};
@@ -20,14 +21,15 @@ pub struct Verdict {
     pub reason: Option<String>,
 }
 
-/// Folds an event that is in the log. One that the tables cannot take is a dead letter, and leaves nothing behind.
+/// Folds an event that is in the log. An event that the tables cannot take, or over which a reducer panics, is a dead
+/// letter and leaves nothing behind.
 pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
     log::count_for_app(conn, &envelope.app_id, envelope.region.as_deref(), fact.received_at)?;
     let told = Verdict { outcome: envelope.outcome, reason: envelope.reason.clone() };
     let Some(payload) = &envelope.payload else { return Ok(told) };
     let applied = envelope.outcome == Outcome::Applied;
     sqlite::savepoint(conn)?;
-    let folded = (|| {
+    let folded = panics::caught(|| {
         let stored = |it: &&Ref| it.role == Role::About || (applied && it.role == Role::Sets);
         for reference in payload.refs().iter().filter(stored) {
             log::refer(conn, &envelope.app_id, reference, fact.seq)?;
@@ -37,17 +39,17 @@ pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdi
             payload.reduce(fact, &mut changes);
         }
         changes.into_iter().try_for_each(|change| sqlite::put(conn, &envelope.app_id, fact, change))
-    })();
-    match folded {
-        Ok(()) => {
+    });
+    let problem = match folded {
+        Ok(Ok(())) => {
             sqlite::release(conn)?;
-            Ok(told)
+            return Ok(told);
         }
-        Err(error) if error.is_of_the_file() => Err(error),
-        Err(error) => {
-            sqlite::undo(conn)?;
-            tracing::error!(seq = fact.seq, trigger = fact.trigger, %error, "fold failed: kept as a dead letter");
-            Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {error}")) })
-        }
-    }
+        Ok(Err(error)) if !error.is_of_the_event() => return Err(error),
+        Ok(Err(error)) => error.to_string(),
+        Err(panicked) => panicked.to_string(),
+    };
+    sqlite::undo(conn)?;
+    tracing::error!(seq = fact.seq, trigger = fact.trigger, problem, "fold failed: kept as a dead letter");
+    Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {problem}")) })
 }

@@ -113,7 +113,7 @@ impl Ingest {
         received_at: Option<Time>,
         place: impl Fn() -> String,
     ) -> Result<&'static str, StoreError> {
-        let envelope = match Envelope::parse(body) {
+        let envelope = match Envelope::received(body) {
             Ok(envelope) => envelope,
             Err(problem) => return self.refuse(body, &problem.0, place),
         };

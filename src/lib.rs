@@ -21,6 +21,7 @@
 
 pub mod ids;
 pub mod clock;
+pub mod panics;
 pub mod days;
 pub mod json;
 pub mod http;

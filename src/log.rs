@@ -3,14 +3,15 @@
 //! The vendor sends no event id, so a fact is known by its fingerprint. Facts without a time of their own may have
 //! equal bodies and still be two: then another fact of the same register lies between them.
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, OWN};
 use crate::feed::{Clues, Feed};
 use crate::fold::{self, Verdict};
 use crate::ids::{Outcome, Time};
 use crate::merge::Fact;
+use crate::panics;
 use crate::store::StoreError;
-use crate::store::sqlite::Connection;
 use crate::store::sqlite::log::{self, Equal};
+use crate::store::sqlite::{self, Connection};
 use crate::trigger::{Ref, Role};
 use std::collections::HashMap;
 
@@ -33,6 +34,16 @@ pub enum Source<'a> {
     Http,
     /// A line of a file; `bare`: it does not tell when it was received.
     Ingest { run: &'a mut Run, bare: bool },
+}
+
+impl Source<'_> {
+    /// The same for one more attempt.
+    fn again(&mut self) -> Source<'_> {
+        match self {
+            Self::Http => Source::Http,
+            Self::Ingest { run, bare } => Source::Ingest { run, bare: *bare },
+        }
+    }
 }
 
 /// One run of `ingest`: a feed of its own an app, and what it has read so far.
@@ -90,8 +101,29 @@ enum Known {
     Reread(Equal),
 }
 
-/// Appends one delivery inside the caller's transaction: log row and tables move together or not at all.
+/// Appends one delivery inside the caller's transaction: log row and tables move together or not at all. A delivery
+/// over which this panics is a dead letter: its row is kept, and nothing else of it.
 pub fn append(
+    conn: &Connection,
+    envelope: &Envelope,
+    received_at: Time,
+    mut source: Source<'_>,
+) -> Result<Receipt, StoreError> {
+    sqlite::savepoint(conn)?;
+    let receipt = match panics::caught(|| try_append(conn, envelope, received_at, source.again())) {
+        Ok(appended) => appended?,
+        Err(panicked) => {
+            sqlite::undo(conn)?;
+            let reason = format!("append failed: {panicked}");
+            tracing::error!(trigger = envelope.trigger, reason, "kept as a dead letter");
+            return try_append(conn, &envelope.as_dead_letter(reason), received_at, source);
+        }
+    };
+    sqlite::release(conn)?;
+    Ok(receipt)
+}
+
+fn try_append(
     conn: &Connection,
     envelope: &Envelope,
     received_at: Time,
@@ -129,7 +161,7 @@ pub fn append(
     };
     let dated = feed.date(&clues);
     let seq = log::append(conn, envelope, received_at, &dated)?;
-    if !envelope.trigger.starts_with("chatfold.") {
+    if !envelope.trigger.starts_with(OWN) {
         let before = feed;
         feed.show(&clues);
         match source {

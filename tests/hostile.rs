@@ -71,7 +71,7 @@ fn every_field_of_every_trigger_may_be_wrong() {
             harness.post(&text, NOON);
         }
     }
-    assert_eq!(harness.ask("SELECT reason FROM events WHERE reason LIKE 'fold failed%'"), "");
+    assert_eq!(harness.ask("SELECT reason FROM events WHERE reason LIKE '% failed: %'"), "");
     assert!(harness.ask("SELECT count(*) FROM events WHERE outcome = 'rejected'") != "0");
     for view in harness.ask("SELECT name FROM sqlite_schema WHERE type = 'view'").lines() {
         harness.ask(&format!("SELECT * FROM {view}"));

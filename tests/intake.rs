@@ -41,8 +41,16 @@ fn ignored_rejected_and_refused() {
     assert_eq!(outcome(&server, r#"{"trigger":"of_tomorrow","appId":"app","data":{}}"#), ok("1", "ignored"));
     assert_eq!(outcome(&server, r#"{"trigger":"message_sent","appId":"app","data":[]}"#), ok("2", "rejected"));
     assert_eq!(outcome(&server, r#"{"trigger":"message_sent","appId":"app"}"#), ok("3", "rejected"));
-    let bad =
-        ["", "not json", "[]", "1", "{\"appId\":\"app\"}", r#"{"trigger":1,"appId":"app"}"#, r#"{"trigger":"t"}"#];
+    let bad = [
+        "",
+        "not json",
+        "[]",
+        "1",
+        "{\"appId\":\"app\"}",
+        r#"{"trigger":1,"appId":"app"}"#,
+        r#"{"trigger":"t"}"#,
+        r#"{"trigger":"chatfold.roster","appId":"app"}"#,
+    ];
     for body in bad {
         server.post(WEBHOOK, &[JSON], body).problem(400);
     }
@@ -121,6 +129,20 @@ fn what_is_refused_never_echoes_the_body() {
     assert!(!answer.body.contains("canary") && !server.log().contains("canary"));
     let answer = server.post("/graphql", &[JSON], "{\"query\": secret-canary}");
     assert!(!answer.body.contains("canary"));
+}
+
+#[test]
+fn a_line_that_claims_to_be_an_event_of_chatfolds_own_is_no_delivery() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("chatfold.db");
+    let (db, lines) = (db.to_str().unwrap(), dir.path().join("lines.ndjson"));
+    std::fs::write(&lines, "{\"trigger\":\"t\",\"appId\":\"a\"}\n{\"trigger\":\"chatfold.erase\",\"appId\":\"a\"}\n")
+        .unwrap();
+    let (code, _, err) = chatfold(&["ingest", "--db", db, lines.to_str().unwrap()]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("lines.ndjson:2: trigger: ") && err.contains("1 ignored, 1 refused"), "{err}");
+    let (_, out, _) = chatfold(&["events", "--json", "--db", db]);
+    assert!(!out.contains("chatfold.erase"), "{out}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! One process writes a file. The lock is a file of its own, `<db>.lock`: whoever opened and closed the database itself
 //! beside SQLite would drop SQLite's locks. It is never removed, for a removed lock file can be held twice.
 
-use crate::store::sqlite::beside;
+use crate::store::StoreError;
+use crate::store::sqlite::{beside, folder, links, real, resolve};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Held until dropped, at the latest when the process ends.
@@ -24,6 +26,12 @@ pub enum LockError {
     /// There was a database, and there is none now.
     #[error("{} is gone, but chatfold has written it: {} is still there. Put the file back beside it; to begin a new one, remove it", db.display(), left.display())]
     Gone { db: PathBuf, left: PathBuf },
+    /// The name of the database leads to no file that one lock can guard.
+    #[error(transparent)]
+    Unusable(StoreError),
+    /// What is in the place of the lock file is none.
+    #[error("{} is a link, or has another name: the lock would be written into a file that is not chatfold's. Move it away", _0.display())]
+    NotOurs(PathBuf),
     /// The database cannot be made.
     #[error("cannot make the file {}: {source}", db.display())]
     Make { db: PathBuf, source: io::Error },
@@ -47,13 +55,10 @@ impl LockError {
 impl Lock {
     /// Takes the lock of a database file, at once or not at all, and makes the file where there never was one.
     pub fn acquire(db: &Path) -> Result<Self, LockError> {
-        let lock = path(db);
+        let real = resolve(db).map_err(LockError::Unusable)?;
+        let lock = beside(&real, ".lock");
+        let mut file = open(&lock)?;
         let failed = |source| LockError::Io { lock: lock.clone(), source };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&lock).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -70,24 +75,33 @@ impl Lock {
         }
         // A lost file is not quietly replaced by an empty one: a WAL without its database tells of it.
         let bytes = |path: &Path| path.metadata().map_or(0, |meta| meta.len());
-        let left = beside(&real(db), "-wal");
-        if bytes(db) == 0 && bytes(&left) > 0 {
+        let left = beside(&real, "-wal");
+        if bytes(&real) == 0 && bytes(&left) > 0 {
             return Err(LockError::Gone { db: db.to_owned(), left });
         }
-        make(db).map_err(|source| LockError::Make { db: db.to_owned(), source })?;
+        make(&real).map_err(|source| LockError::Make { db: db.to_owned(), source })?;
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         Ok(Self { _file: file })
     }
 }
 
+/// Opens the lock file, which is made where there is none. No link is followed: what it leads to would be emptied.
+fn open(lock: &Path) -> Result<File, LockError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let failed = |source| LockError::Io { lock: lock.to_owned(), source };
+    let file = match options.open(lock) {
+        Err(_) if lock.is_symlink() => return Err(LockError::NotOurs(lock.to_owned())),
+        opened => opened.map_err(failed)?,
+    };
+    let meta = file.metadata().map_err(failed)?;
+    if meta.is_file() && links(&meta) == 1 { Ok(file) } else { Err(LockError::NotOurs(lock.to_owned())) }
+}
+
 /// Makes the file for its owner alone; SQLite gives `-wal` and `-shm` the same permissions. Must run before SQLite
 /// opens the file: closing another descriptor of it later would drop SQLite's locks.
 fn make(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
             // The name must survive a power loss as the first commit does.
             file.sync_all()?;
@@ -101,7 +115,6 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(unix)]
 fn warn_if_wide(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     if let Ok(meta) = std::fs::metadata(path)
@@ -111,28 +124,9 @@ fn warn_if_wide(path: &Path) {
     }
 }
 
-#[cfg(not(unix))]
-fn warn_if_wide(_path: &Path) {}
-
-/// The lock file of a database file.
-fn path(db: &Path) -> PathBuf {
-    beside(&real(db), ".lock")
-}
-
-/// The socket of the server that holds the lock.
+/// The socket of the server that holds the lock, beside the file that the name leads to.
 pub(crate) fn socket(db: &Path) -> PathBuf {
     beside(&real(db), ".sock")
-}
-
-/// The file itself, however it is named: links lead to the same one.
-fn real(db: &Path) -> PathBuf {
-    let real = db.canonicalize().ok().or_else(|| Some(folder(db)?.canonicalize().ok()?.join(db.file_name()?)));
-    real.unwrap_or_else(|| db.to_owned())
-}
-
-/// The folder a file is in.
-pub(crate) fn folder(path: &Path) -> Option<&Path> {
-    path.parent().map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it })
 }
 
 #[cfg(test)]
@@ -145,7 +139,6 @@ mod tests {
         let db = dir.path().join("chatfold.db");
         let lock = Lock::acquire(&db).unwrap();
         let link = dir.path().join("link.db");
-        #[cfg(unix)]
         std::os::unix::fs::symlink(&db, &link).unwrap();
         let error = Lock::acquire(&link).unwrap_err();
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");

@@ -96,6 +96,7 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
+    crate::panics::tell_in_the_log();
     Ok(())
 }
 

@@ -8,8 +8,10 @@ use crate::store::sqlite::inspect;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// How to print it, and where to fold.
@@ -27,12 +29,13 @@ pub struct VerifyArgs {
 pub fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let file = inspect::open_file(&config.db)?;
     let folder = args.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-    let temporary = folder.join(format!("chatfold-verify-{}.db", std::process::id()));
+    let private = private(&folder).with_context(|| format!("cannot make a folder in {}", folder.display()))?;
+    let temporary = private.path().join("folded.db");
     let mut bar = progress::Bar::new();
     let verified = rebuild::verify(&file, &temporary, &mut |progress| bar.show(progress))
         .with_context(|| format!("verifying {}", config.db.display()))?;
     bar.finish();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         writeln!(out, "{}", to_json(&verified))?;
     } else {
@@ -40,6 +43,12 @@ pub fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(if verified.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A folder for its owner alone, under a name that nobody can take before.
+fn private(folder: &Path) -> io::Result<tempfile::TempDir> {
+    let owner_alone = Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix("chatfold-verify-").permissions(owner_alone).tempdir_in(folder)
 }
 
 fn to_json(verified: &Verified) -> serde_json::Value {
@@ -57,7 +66,7 @@ fn to_json(verified: &Verified) -> serde_json::Value {
     })
 }
 
-fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> std::io::Result<()> {
+fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Result<()> {
     table::print_state(out, &verified.live)?;
     writeln!(out)?;
     if verified.is_clean() {
@@ -84,4 +93,19 @@ fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> std::io:
         )?;
     }
     writeln!(out, "`chatfold rebuild --db {}` makes the tables anew from the log", config.db.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_verify_folds_is_for_its_owner_alone_under_a_name_of_its_own() {
+        let shared = tempfile::tempdir().unwrap();
+        let folders = [private(shared.path()).unwrap(), private(shared.path()).unwrap()];
+        assert_ne!(folders[0].path(), folders[1].path());
+        for folder in folders {
+            assert_eq!(folder.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
 }

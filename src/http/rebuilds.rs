@@ -9,7 +9,7 @@ use crate::store::sqlite;
 use crate::writer::Writer;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +27,8 @@ pub(super) struct Rebuilds {
     running: Arc<Mutex<()>>,
     /// What runs is no rebuild but the removal of what one left.
     sweeping: Arc<AtomicBool>,
+    /// The socket is this server's.
+    listening: Arc<AtomicBool>,
 }
 
 /// Who waits for the end of a rebuild, and stops it by going away.
@@ -45,12 +47,14 @@ impl Rebuilds {
             stopping: Arc::new(AtomicBool::new(false)),
             running: Arc::new(Mutex::new(())),
             sweeping: Arc::new(AtomicBool::new(false)),
+            listening: Arc::new(AtomicBool::new(false)),
         };
         let made_by = sqlite::fold_version(&sqlite::open_reader(path)?)?;
         let own = rebuilds.clone();
         std::thread::Builder::new().name("rebuild".into()).spawn(move || own.on_start(made_by))?;
         match rebuilds.listen() {
             Ok(listener) => {
+                rebuilds.listening.store(true, Ordering::Relaxed);
                 let own = rebuilds.clone();
                 std::thread::Builder::new().name("control".into()).spawn(move || own.serve(&listener))?;
             }
@@ -64,7 +68,9 @@ impl Rebuilds {
     /// Ends what runs, soon.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        let _ = std::fs::remove_file(lock::socket(&self.path));
+        if self.listening.load(Ordering::Relaxed) {
+            let _ = std::fs::remove_file(lock::socket(&self.path));
+        }
     }
 
     fn on_start(&self, made_by: i64) {
@@ -89,10 +95,9 @@ impl Rebuilds {
 
     fn listen(&self) -> std::io::Result<UnixListener> {
         let socket = lock::socket(&self.path);
-        // The lock is ours: whoever made it is gone.
-        match std::fs::remove_file(&socket) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        // The lock is ours: whoever made a socket here is gone. Any other file stays, and `bind` says that it is there.
+        if std::fs::symlink_metadata(&socket).is_ok_and(|meta| meta.file_type().is_socket()) {
+            std::fs::remove_file(&socket)?;
         }
         let listener = UnixListener::bind(&socket)?;
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;

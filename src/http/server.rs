@@ -127,7 +127,7 @@ async fn run(config: Config, before: Before, listener: TcpListener) -> anyhow::R
     };
     match code == ExitCode::SUCCESS {
         true => tracing::info!("stopping: no new connections, what was received is finished"),
-        false => tracing::error!("stopping: the file cannot be written"),
+        false => tracing::error!("stopping: nothing can be written any more"),
     }
     rebuilds.stop();
     shared.stopping.send_replace(true);
@@ -161,5 +161,40 @@ fn reload(shared: &Shared) {
         Err(error) => {
             tracing::error!(%error, "the new configuration is not used, the old credentials stay");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    #[test]
+    fn a_panic_of_the_writer_ends_the_server_with_1() {
+        let dir = tempfile::tempdir().unwrap();
+        let flags = Flags { db: Some(dir.path().join("chatfold.db")), ..Flags::default() };
+        let config = Config::load(flags).unwrap();
+        let before = Before::read(&config).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let code = actix_web::rt::System::new().block_on(run(config, before, listener)).unwrap();
+            ended.send(code).unwrap();
+        });
+        let body = format!(r#"{{"trigger":"{}","appId":"a"}}"#, crate::writer::tests::PANICS);
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "POST /webhooks/cometchat HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert_eq!(end.recv_timeout(Duration::from_secs(10)).unwrap(), ExitCode::FAILURE);
     }
 }

@@ -26,13 +26,13 @@ async fn take(
     body::expect_json(request.headers())?;
     let Some(writer) = &shared.writer else { return Err(problem::unavailable(super::READ_ONLY)) };
     if shared.failed.load(Ordering::Acquire) {
-        return Err(problem::unavailable("the file cannot be written: the server is stopping"));
+        return Err(problem::unavailable("nothing can be written any more: the server is stopping"));
     }
     let mut share = shared.budget.share();
     let body = body::read(request.headers(), payload, shared.config.body_limit, &mut share).await?;
 
     let received_at = clock::now();
-    let envelope = match Envelope::parse(&body) {
+    let envelope = match Envelope::received(&body) {
         Ok(envelope) => envelope,
         Err(problem) => {
             let detail = problem.to_string();

@@ -220,7 +220,7 @@ fn judge(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
 /// A reader that sees what is committed now, until it is dropped.
 fn snapshot(path: &Path) -> Result<Connection, StoreError> {
     let open = || {
-        let conn = sqlite::open_reader(path)?;
+        let conn = sqlite::open_again(path)?;
         sqlite::begin_read(&conn)?;
         Ok(conn)
     };

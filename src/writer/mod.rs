@@ -102,14 +102,22 @@ struct Shared {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+impl Shared {
+    /// From now on nothing is taken.
+    fn fail(&self, why: &str) {
+        self.failed.store(true, Ordering::Release);
+        *lock(&self.trouble) = Some(format!("{why}: the server is stopping"));
+    }
+}
+
 /// A lock whose data stays meaningful whatever panicked while holding it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {
-    /// Opens the file and starts the thread. `on_failure` runs once after an I/O error that forbids going on: pages of
-    /// a failed fsync count as clean, so it is never tried again.
+    /// Opens the file and starts the thread. `on_failure` runs once when nothing may be written any more: after an I/O
+    /// error, for pages of a failed fsync count as clean and it is never tried again, or after a panic of the thread.
     pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let mut conn = sqlite::open_writer(path)?;
         let wal = WalSize::of(&mut conn)?;
@@ -127,12 +135,11 @@ impl Writer {
             queue: waiting,
             seq,
             shared: Arc::clone(&shared),
-            on_failure,
             wal,
             checkpointed: (0, true),
             wal_grows: false,
         };
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run());
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&*on_failure));
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),
             Err(error) => return Err(StoreError::Unusable(format!("cannot start the writer thread: {error}"))),
@@ -160,7 +167,7 @@ impl Writer {
 
     fn send(&self, job: Job) -> Result<(), Refusal> {
         if self.shared.failed.load(Ordering::Acquire) {
-            return Err(Refusal::NotWritten("the disk failed"));
+            return Err(Refusal::NotWritten("nothing is written any more: the server is stopping"));
         }
         let queue = lock(&self.shared.queue).clone().ok_or(Refusal::NotWritten("the server is stopping"))?;
         queue.try_send(Task::Job(job)).map_err(|_| Refusal::NotWritten("the queue is full"))
@@ -226,10 +233,13 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(5));
         }
         if thread.is_finished() {
-            // A panic was reported by the thread itself.
+            // The thread tells of its failure by itself, a panic among them.
             let _ = thread.join();
         } else {
             tracing::warn!("the queue was not finished in time: what was not answered is not kept");
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -2,6 +2,7 @@
 
 use super::{Answer, BEGUN, Job, Refusal, Shared, Task, WAITING, Waiting, Work, lock};
 use crate::log::{self, Source};
+use crate::panics;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, WalSize, log as table};
 use std::sync::Arc;
@@ -26,7 +27,6 @@ pub(super) struct Worker {
     pub queue: mpsc::Receiver<Task>,
     pub seq: watch::Sender<i64>,
     pub shared: Arc<Shared>,
-    pub on_failure: Box<dyn Fn() + Send>,
     pub wal: WalSize,
     /// How much the WAL held after the newest checkpoint, and whether that checkpoint moved all of it.
     pub checkpointed: (u64, bool),
@@ -43,8 +43,29 @@ fn body_bytes(job: &Job) -> usize {
 }
 
 impl Worker {
-    /// Until the queue is closed and empty, or the file fails.
-    pub fn run(mut self) {
+    /// Until the queue is closed and empty, or no more may be written: then `on_failure` runs, for the process has to
+    /// end. A panic is such a failure: nobody would take deliveries any more.
+    pub fn run(mut self, on_failure: &dyn Fn()) {
+        let shared = Arc::clone(&self.shared);
+        let why = match panics::caught(|| self.write_all()) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the file failed: no more is written, the process ends");
+                if matches!(error, StoreError::Gone(_)) { "the file is not in its place" } else { "the disk failed" }
+            }
+            Err(panicked) => {
+                tracing::error!(%panicked, "the writer failed: no more is written, the process ends");
+                "the writer failed"
+            }
+        };
+        shared.fail(why);
+        // Closing would write and sync again.
+        std::mem::forget(self.conn);
+        on_failure();
+    }
+
+    /// An error is returned only if going on is forbidden.
+    fn write_all(&mut self) -> Result<(), StoreError> {
         let mut batch = Vec::with_capacity(BATCH);
         while let Some(task) = self.queue.blocking_recv() {
             let (mut work, mut bytes) = (None, 0);
@@ -65,17 +86,14 @@ impl Worker {
             if let Some((unit, reply)) = work.filter(|_| written.is_ok()) {
                 written = self.work(unit, reply);
             }
-            if let Err(error) = written.and_then(|()| self.checkpoint()) {
-                self.fail(&error);
-                return;
-            }
+            written.and_then(|()| self.checkpoint())?;
         }
         match self.shared.place.check().and_then(|()| sqlite::finish(&self.conn)) {
-            Ok(()) => {}
             Err(error) if error.is_full() || error.is_busy() => {
                 tracing::error!(%error, "the last checkpoint failed: the WAL stays beside the file");
+                Ok(())
             }
-            Err(error) => self.fail(&error),
+            finished => finished,
         }
     }
 
@@ -153,6 +171,8 @@ impl Worker {
                 if state.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
                     return Ok(());
                 }
+                #[cfg(test)]
+                assert_ne!(envelope.trigger, super::tests::PANICS);
                 match log::append(&self.conn, &envelope, received_at, Source::Http) {
                     Ok(receipt) => {
                         answers.push(Answer::Append(reply, receipt));
@@ -206,15 +226,5 @@ impl Worker {
             self.wal_grows = false;
             tracing::info!("the WAL is moved into the file again");
         }
-    }
-
-    fn fail(self, error: &StoreError) {
-        tracing::error!(%error, "the file failed: no more is written, the process ends");
-        self.shared.failed.store(true, Ordering::Release);
-        let why = if matches!(error, StoreError::Gone(_)) { "the file is not in its place" } else { "the disk failed" };
-        *lock(&self.shared.trouble) = Some(format!("{why}: the server is stopping"));
-        // Closing would write and sync again.
-        std::mem::forget(self.conn);
-        (self.on_failure)();
     }
 }

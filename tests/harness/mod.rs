@@ -23,10 +23,17 @@ pub struct Harness {
     pub conn: Connection,
 }
 
+/// Opens a file as the writer does. Views may be asked, as people ask them with tools of their own.
+fn open(path: &std::path::Path) -> Connection {
+    let conn = sqlite::open_writer(path).unwrap();
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, true).unwrap();
+    conn
+}
+
 impl Harness {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let conn = sqlite::open_writer(&dir.path().join("chatfold.db")).unwrap();
+        let conn = open(&dir.path().join("chatfold.db"));
         Self { dir, conn }
     }
 
@@ -40,7 +47,7 @@ impl Harness {
         if wal(db).exists() {
             std::fs::copy(wal(db), wal(&copy)).unwrap();
         }
-        let conn = sqlite::open_writer(&copy).unwrap();
+        let conn = open(&copy);
         let harness = Self { dir, conn };
         assert_eq!(harness.ask("PRAGMA integrity_check"), "ok");
         harness

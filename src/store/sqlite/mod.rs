@@ -15,6 +15,7 @@ mod put;
 mod reaction;
 mod receipt;
 mod rows;
+mod schema;
 mod search;
 mod settings;
 mod user;
@@ -31,9 +32,11 @@ pub mod state;
 pub mod tokens;
 
 pub use membership::{changes, rosters};
-pub use open::{open_beside, open_reader, open_writer};
-pub use place::{Place, beside};
+pub use open::{open_again, open_beside, open_reader, open_writer};
+pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
+#[cfg(test)]
+pub use put::PANICS;
 pub use put::put;
 pub use rusqlite::Connection;
 pub use settings::{fold_version, stamp_fold_version};

@@ -1,6 +1,7 @@
 //! Opening the file: identity, settings, migrations.
 
-use super::place::beside;
+use super::place::{beside, real, resolve};
+use super::schema::Schema;
 use super::search;
 use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
@@ -10,12 +11,36 @@ use rusqlite::{Connection, OpenFlags};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// `application_id` of every file of ours: "CFLD".
 const APPLICATION_ID: i32 = 0x4346_4c44;
 /// Older ones can corrupt a WAL that two connections write and checkpoint together.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Links are resolved before a file is opened: one that comes between is refused.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+
+const MIGRATIONS: &str =
+    "CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT";
+
+/// What no statement of ours comes near; a file from elsewhere might. The longest text of SQL is a migration.
+const LIMITS: &[(Limit, i32)] = &[
+    (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 64 << 10),
+    (Limit::SQLITE_LIMIT_COLUMN, 200),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 100_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 4_096),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 4),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
 
 #[derive(RustEmbed)]
 #[folder = "migrations/sqlite"]
@@ -29,10 +54,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
             rusqlite::version()
         )));
     }
-    let mut conn = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let mut conn = Connection::open_with_flags(resolve(path)?, FLAGS | READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {
         return Err(StoreError::Unusable(format!("{} cannot be written by this user, only read", path.display())));
     }
@@ -40,13 +62,17 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // Closing must not write and sync again what failed: `finish` is for what did not.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(Duration::from_secs(1))?;
-    let application_id: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let (application_id, edition) = header(&conn)?;
     if application_id == 0 && is_empty(&conn)? {
         conn.execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;"
         ))?;
     } else if application_id != APPLICATION_ID {
         return Err(foreign(path));
+    } else if edition > editions() {
+        return Err(newer(path));
+    } else {
+        check_schema(&mut conn, edition, path)?;
     }
     // Where it fails it says so by its answer, or only after it.
     let answer = conn.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>();
@@ -69,52 +95,95 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 /// Opens the file to read it; refuses one that is not ours or not of this edition. A copy in a place that cannot be
 /// written, where SQLite cannot make the files it needs beside a WAL, is read as what it is: one that nobody writes.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = match open_to_read(Connection::open_with_flags(path, flags)?) {
-        Err(error) if cannot_share(&error) && nothing_in_wal(path) => {
-            open_to_read(Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?)?
-        }
-        opened => opened?,
-    };
-    check_identity(&conn, path)?;
+    let mut conn = open_to_read(&resolve(path)?, path)?;
+    check_schema(&mut conn, editions(), path)?;
     Ok(conn)
+}
+
+/// Opens one more reader of a file that this process has opened with [`open_reader`] before. Names and schema are not
+/// looked at again: an index or a hard link that the owner makes while the server runs does not stop the server.
+pub fn open_again(path: &Path) -> Result<Connection, StoreError> {
+    open_to_read(&real(path), path)
 }
 
 /// Opens the file for a short write of its own, also beside the process that writes it: nothing is made, migrated or
 /// checkpointed, and a transaction waits for the other's to end.
 pub fn open_beside(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let mut conn = Connection::open_with_flags(resolve(path)?, FLAGS | READ_WRITE)?;
     harden(&conn)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
     check_identity(&conn, path)?;
+    check_schema(&mut conn, editions(), path)?;
     Ok(conn)
 }
 
-fn open_to_read(conn: Connection) -> Result<Connection, rusqlite::Error> {
+/// Opens the file itself; `named` is what the caller calls it.
+fn open_to_read(real: &Path, named: &Path) -> Result<Connection, StoreError> {
+    let flags = FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let conn = match set_to_read(Connection::open_with_flags(real, flags)?) {
+        Err(error) if cannot_share(&error) && nothing_in_wal(real) => {
+            set_to_read(Connection::open_with_flags(immutable(real), flags | OpenFlags::SQLITE_OPEN_URI)?)?
+        }
+        opened => opened?,
+    };
+    check_identity(&conn, named)?;
+    Ok(conn)
+}
+
+fn set_to_read(conn: Connection) -> Result<Connection, rusqlite::Error> {
     harden(&conn)?;
     conn.busy_timeout(Duration::from_millis(250))?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768; PRAGMA application_id;")?;
     Ok(conn)
 }
 
+/// `application_id` and edition, which stand in the first page: no schema is read.
+fn header(conn: &Connection) -> Result<(i32, i64), rusqlite::Error> {
+    let application_id = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok((application_id, conn.pragma_query_value(None, "user_version", |row| row.get(0))?))
+}
+
 /// Refuses a file that is not ours or not of this edition.
 fn check_identity(conn: &Connection, path: &Path) -> Result<(), StoreError> {
-    let application_id: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let (application_id, edition) = header(conn)?;
     if application_id != APPLICATION_ID {
         return Err(foreign(path));
     }
-    let edition: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if edition != migrations().count() as i64 {
+    if edition != editions() {
         return Err(StoreError::Unusable(format!(
             "{} is of edition {edition}, this chatfold reads edition {}: start `chatfold serve` on it once to bring it up, or use the chatfold that wrote it",
             path.display(),
-            migrations().count()
+            editions()
         )));
     }
     Ok(())
+}
+
+/// Refuses a file whose schema is not what the migrations up to its edition make.
+fn check_schema(conn: &mut Connection, edition: i64, path: &Path) -> Result<(), StoreError> {
+    static NEWEST: OnceLock<Schema> = OnceLock::new();
+    if edition != editions() {
+        return made_by(edition)?.check(conn, path);
+    }
+    if let Some(newest) = NEWEST.get() {
+        return newest.check(conn, path);
+    }
+    let newest = made_by(edition)?;
+    NEWEST.get_or_init(|| newest).check(conn, path)
+}
+
+/// The schema of a new file that the migrations up to an edition made.
+fn made_by(edition: i64) -> Result<Schema, StoreError> {
+    let conn = Connection::open_in_memory()?;
+    if edition > 0 {
+        conn.execute_batch(MIGRATIONS)?;
+    }
+    for (_, (_, sql)) in (1..=edition).zip(migrations()) {
+        conn.execute_batch(&String::from_utf8_lossy(&sql))?;
+    }
+    Schema::of(&conn)
 }
 
 fn cannot_share(error: &rusqlite::Error) -> bool {
@@ -138,25 +207,37 @@ fn immutable(path: &Path) -> String {
     format!("file:{encoded}?immutable=1")
 }
 
+fn newer(path: &Path) -> StoreError {
+    StoreError::Unusable(format!("{} was written by a newer chatfold: use that one", path.display()))
+}
+
 fn foreign(path: &Path) -> StoreError {
     StoreError::Unusable(format!("{} is not a chatfold file: name another with --db", path.display()))
 }
 
-/// Settings against hostile files and statements.
+/// Settings against hostile files and statements. Temporary triggers, which a rebuild makes, fire all the same.
 fn harden(conn: &Connection) -> Result<(), rusqlite::Error> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     // Plans do not depend on bound values: otherwise statements are prepared anew at every other binding.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;")?;
-    conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, 64 << 20)?;
-    conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    for (limit, most) in LIMITS {
+        conn.set_limit(*limit, *most)?;
+    }
     conn.set_prepared_statement_cache_capacity(256);
     super::functions::define(conn)
 }
 
 fn is_empty(conn: &Connection) -> Result<bool, StoreError> {
     Ok(conn.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?)
+}
+
+/// The newest edition: every migration makes one.
+fn editions() -> i64 {
+    migrations().count() as i64
 }
 
 fn migrations() -> impl Iterator<Item = (String, Vec<u8>)> {
@@ -170,10 +251,10 @@ fn migrations() -> impl Iterator<Item = (String, Vec<u8>)> {
 fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     let done: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if done > migrations().count() as i64 {
-        return Err(StoreError::Unusable(format!("{} was written by a newer chatfold: use that one", path.display())));
+    if done > editions() {
+        return Err(newer(path));
     }
-    tx.execute_batch("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT;")?;
+    tx.execute_batch(MIGRATIONS)?;
     for (index, (name, sql)) in (1i64..).zip(migrations()) {
         let sha256: String = Sha256::digest(&sql).iter().map(|byte| format!("{byte:02x}")).collect();
         if index <= done {

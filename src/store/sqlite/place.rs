@@ -3,7 +3,7 @@
 //! SQLite's locks.
 
 use crate::store::StoreError;
-use std::fs::{Metadata, metadata};
+use std::fs::{Metadata, metadata, symlink_metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,7 @@ impl Place {
             Ok(meta) => Ok((path, identity(&meta))),
             Err(error) => Err(StoreError::Gone(format!("{} cannot be seen: {error}", path.display()))),
         };
-        // Links lead to one file, and SQLite keeps the others beside that.
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let real = real(path);
         let files = [path.to_owned(), beside(&real, "-wal"), beside(&real, "-shm")];
         Ok(Self { files: files.into_iter().map(identified).collect::<Result<_, _>>()? })
     }
@@ -47,6 +46,66 @@ impl Place {
     pub fn wal_bytes(&self) -> u64 {
         self.files.get(1).and_then(|(path, _)| metadata(path).ok()).map_or(0, |meta| meta.len())
     }
+}
+
+/// The file itself, whatever links lead to it: SQLite keeps the others beside that.
+pub fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The file itself, whatever links lead to it; also where there is none yet. Refuses a file of which one lock and one
+/// WAL cannot be had, and whatever else would make SQLite write into a file with another name.
+pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
+    let unusable = |words: String| Err(StoreError::Unusable(format!("{} {words}", path.display())));
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) if error.kind() != ErrorKind::NotFound => return unusable(format!("cannot be seen: {error}")),
+        Err(_) if path.is_symlink() => {
+            let target = path.read_link().unwrap_or_default();
+            return unusable(format!(
+                "is a link to {}, which is not there: put that file back, or name it itself with --db to begin it",
+                target.display()
+            ));
+        }
+        Err(_) => {
+            let folder = folder(path).and_then(|folder| folder.canonicalize().ok());
+            folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
+        }
+    };
+    match metadata(&real) {
+        Ok(meta) if !meta.is_file() => return unusable("is no file: name one with --db".to_owned()),
+        Ok(meta) if links(&meta) > 1 => {
+            return unusable(format!(
+                "has {} names (hard links): whoever opens it by another name has a lock and a WAL of another name too, \
+                 and both would damage it. Remove the other names (`find … -samefile {}` lists them), or copy the file \
+                 and name the copy",
+                links(&meta),
+                real.display()
+            ));
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => return unusable(format!("cannot be seen: {error}")),
+        _ => {}
+    }
+    for end in ["-wal", "-shm", "-journal"] {
+        let file = beside(&real, end);
+        if symlink_metadata(&file).is_ok_and(|meta| !meta.is_file() || links(&meta) > 1) {
+            return Err(StoreError::Unusable(format!(
+                "{} is a link, or has another name: SQLite would write into a file that is not its own. Move it away",
+                file.display()
+            )));
+        }
+    }
+    Ok(real)
+}
+
+/// The folder a file is in.
+pub fn folder(path: &Path) -> Option<&Path> {
+    path.parent().map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it })
+}
+
+/// How many names a file has.
+pub fn links(meta: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(meta)
 }
 
 /// The name of a file that SQLite keeps beside the database.

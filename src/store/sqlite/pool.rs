@@ -1,6 +1,6 @@
 //! The pool of read-only connections. r2d2 blocks, so it is used from blocking threads only.
 
-use super::open_reader;
+use super::{open_again, open_reader};
 use crate::store::StoreError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl r2d2::ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Self::Connection, StoreError> {
-        open_reader(&self.path)
+        open_again(&self.path)
     }
 
     fn is_valid(&self, _conn: &mut Self::Connection) -> Result<(), StoreError> {

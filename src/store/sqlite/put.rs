@@ -7,8 +7,14 @@ use crate::merge::Fact;
 use crate::store::StoreError;
 use rusqlite::Connection;
 
+/// Changes of this app make the store panic.
+#[cfg(test)]
+pub const PANICS: &str = "a_panic_of_the_store";
+
 /// Merges one change into the tables.
 pub fn put(conn: &Connection, app_id: &str, fact: &Fact, change: Change) -> Result<(), StoreError> {
+    #[cfg(test)]
+    assert!(app_id != PANICS || !matches!(change, Change::Message { .. }));
     let at = At { conn, app_id, fact };
     match change {
         Change::User { uid, telling } => user::put(&at, &uid, telling),

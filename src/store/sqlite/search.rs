@@ -20,6 +20,8 @@ use std::time::Instant;
 
 /// Its name, to which a rebuild puts `next_` and `old_`.
 pub(super) const INDEX: &str = "message_search";
+/// The tables in which FTS5 keeps it, by the ends of their names.
+const PARTS: &[&str] = &["data", "idx", "docsize", "config"];
 /// Numbers of messages in one app that have a place.
 pub(super) const SPAN: i64 = 1 << 44;
 /// Apps that have one.
@@ -66,6 +68,12 @@ const WORDS: &str =
     "CREATE VIRTUAL TABLE IF NOT EXISTS temp.search_words USING fts5vocab('main', 'message_search', 'instance')";
 const ALL_WORDS: &str = "SELECT term, doc, offset FROM temp.search_words";
 const APP: &str = "SELECT app_id FROM app_numbers WHERE number = ?1";
+
+/// Whether a table is one of those in which FTS5 keeps the index.
+pub(super) fn is_part(table: &str) -> bool {
+    let end = table.strip_prefix(INDEX).and_then(|end| end.strip_prefix('_'));
+    end.is_some_and(|end| PARTS.contains(&end))
+}
 
 /// Makes what the writer notes in.
 pub(super) fn prepare(conn: &Connection) -> Result<(), StoreError> {

@@ -13,6 +13,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+/// The ending of an index's name that every other set has.
+pub(super) const SUFFIX: &str = "_b";
 /// Rows deleted by one statement of a sweep.
 const SWEPT: i64 = 100;
 /// Values read at once are no more than this, large as single rows may be.
@@ -49,7 +51,7 @@ pub fn create(conn: &Connection) -> Result<(), StoreError> {
                 conn.execute_batch(&format!("CREATE TABLE next_{table} {body}"))?;
             } else {
                 let unique = if sql.starts_with("CREATE UNIQUE") { "UNIQUE " } else { "" };
-                let name = name.strip_suffix("_b").map_or_else(|| format!("{name}_b"), str::to_owned);
+                let name = name.strip_suffix(SUFFIX).map_or_else(|| format!("{name}{SUFFIX}"), str::to_owned);
                 conn.execute_batch(&format!("CREATE {unique}INDEX {name} ON next_{table} {body}"))?;
             }
         }

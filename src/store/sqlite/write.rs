@@ -86,19 +86,19 @@ pub fn finish(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Marks where one event's rows begin.
+/// Marks where one event's rows begin. Savepoints nest: the innermost is released or undone.
 pub fn savepoint(conn: &Connection) -> Result<(), StoreError> {
-    run(conn, "SAVEPOINT fold")
+    run(conn, "SAVEPOINT event")
 }
 
 /// Keeps what came since the savepoint.
 pub fn release(conn: &Connection) -> Result<(), StoreError> {
-    run(conn, "RELEASE fold")
+    run(conn, "RELEASE event")
 }
 
 /// Takes back what came since the savepoint.
 pub fn undo(conn: &Connection) -> Result<(), StoreError> {
-    run(conn, "ROLLBACK TO fold")?;
+    run(conn, "ROLLBACK TO event")?;
     release(conn)
 }
 
