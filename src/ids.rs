@@ -96,7 +96,7 @@ pub enum TokenScope {
     Metadata,
     /// What was said too.
     Content,
-    /// The bodies of events too. Whoever asks on this machine while there are no tokens has it.
+    /// The bodies of events too. Readers on this machine have this scope while nobody needs a token.
     #[default]
     Admin,
 }

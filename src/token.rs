@@ -14,12 +14,17 @@ const MOST_DAYS: i64 = 36_500;
 
 /// A new token, of 256 random bits.
 pub fn generate() -> anyhow::Result<String> {
-    let mut random = [0u8; 32];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
-    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+    Ok(format!("{PREFIX}{}", random()?))
 }
 
-/// What is kept of a token. It is random and long, so a plain hash cannot be searched.
+/// 256 random bits as text.
+pub fn random() -> anyhow::Result<String> {
+    let mut random = [0u8; 32];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
+/// What is kept of a token or a session. The text is random and long, so that nobody can search for it by its hash.
 pub fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }

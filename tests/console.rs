@@ -9,25 +9,11 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use support::pages::{cookie, sign_in, token, with};
 use support::{Answer, JSON, TestServer};
 
 const APP: &str = "2489f0demo01";
 const OTHER: &str = "2489f0demo02";
-const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-
-fn token(server: &TestServer, args: &[&str]) -> String {
-    let (code, stdout, stderr) = server.run(&[&["token", "create"], args].concat());
-    assert_eq!(code, 0, "{stderr}");
-    stdout.trim().to_owned()
-}
-
-fn cookie(answer: &Answer) -> String {
-    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
-}
-
-fn with(server: &TestServer, path: &str, cookie: &str) -> Answer {
-    server.request("GET", path, &[("Cookie", cookie)], b"")
-}
 
 /// Addresses of this server that a page links to.
 fn links(html: &str) -> BTreeSet<String> {
@@ -113,59 +99,6 @@ fn without_a_token_pages_answer_this_machine_only() {
             assert_eq!(server.request("GET", path, &[header], b"").status, 403, "{path} with {header:?}");
         }
     }
-}
-
-#[test]
-fn with_tokens_one_signs_in_and_out_again() {
-    let server = TestServer::with_story("demo");
-    let token = token(&server, &["--name", "me"]);
-    let sent =
-        server.raw(format!("GET /group?guid=x HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address));
-    assert_eq!((sent.status, sent.header("location")), (303, Some("/sign-in?next=%2Fgroup%3Fguid%3Dx")));
-    assert!(server.get("/sign-in?next=%2Fgroups").body.contains("name=\"next\" value=\"/groups\""));
-
-    let wrong = sign_in(&server, "cf_wrong", "/groups", None);
-    assert!(wrong.status == 401 && wrong.header("set-cookie").is_none() && wrong.body.contains("no valid token"));
-
-    let answer = sign_in(&server, &token, "/groups", None);
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/groups")));
-    let set = answer.header("set-cookie").unwrap();
-    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict") && set.contains("Path=/"), "{set}");
-    assert!(!set.contains("Secure"), "loopback has no TLS: {set}");
-    assert!(with(&server, "/groups", &cookie(&answer)).body.contains("Sign out"));
-    // The cookie opens pages, not the API, which a page of another origin could then ask.
-    let asked = server.post("/graphql", &[JSON, ("Cookie", &cookie(&answer))], r#"{"query":"{apps{appId}}"}"#);
-    assert_eq!(asked.status, 401);
-    assert_eq!(sign_in(&server, &token, "//evil.example", None).header("location"), Some("/"));
-    assert_eq!(sign_in(&server, &token, "/", Some("https://evil.example")).status, 403);
-
-    let beyond = format!(
-        "POST /sign-in HTTP/1.1\r\nHost: chat.example\r\n{}: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\ntoken={token}",
-        FORM.0,
-        FORM.1,
-        token.len() + 6
-    );
-    assert!(server.raw(beyond).header("set-cookie").unwrap().contains("Secure"), "beyond this machine over TLS only");
-
-    let out = server.raw(format!(
-        "POST /sign-out HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        server.address
-    ));
-    assert!(out.status == 303 && out.header("set-cookie").unwrap().contains("Max-Age=0"), "{out:?}");
-}
-
-/// Signs in, from a page of that origin: our own unless told.
-fn sign_in(server: &TestServer, token: &str, next: &str, origin: Option<&str>) -> Answer {
-    let body = format!("token={token}&next={next}");
-    let host = server.address.to_string();
-    let own = format!("http://{host}");
-    let origin = origin.unwrap_or(&own);
-    server.raw(format!(
-        "POST /sign-in HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n{}: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        FORM.0,
-        FORM.1,
-        body.len()
-    ))
 }
 
 #[test]
@@ -378,6 +311,37 @@ fn a_copy_is_shown_and_never_written_while_the_original_is() {
     assert!(code == 2 && stderr.contains("loopback"), "{stderr}");
     let (code, _, stderr) = support::chatfold(&["open", "nothing.db"]);
     assert!(code == 1 && stderr.contains("there is no file"), "{stderr}");
+}
+
+#[test]
+fn a_letter_cut_in_two_is_a_clear_error_wherever_a_time_is_read() {
+    let server = TestServer::with_story("demo");
+    // Each byte of a time in turn gives way to a letter of two bytes, which then lies across the place of the next.
+    for whole in ["2026-01-05T09:30", "2026-01-05T09:30:00", "2026-01-05T09:30:00.250Z", "2026-01-05T09:30:00+01:00"] {
+        for at in 0..=whole.len() {
+            for cut in [at, (at + 1).min(whole.len())] {
+                let text = format!("{}é{}", &whole[..at], &whole[cut..]);
+                let encoded = text.replace('é', "%C3%A9").replace('+', "%2B");
+                let page = server.get(&format!("/group?appId={APP}&guid=night-shift&asOf={encoded}"));
+                assert!(page.status == 400 && page.body.contains("asOf"), "{text}: {}", page.status);
+            }
+        }
+    }
+    let cut = "2026-01-05T09:30:0%C3%A9";
+    for path in ["/events?receivedAfter=", "/events?receivedBefore=", "/calls?startedAfter=", "/calls?startedBefore="] {
+        let page = server.get(&format!("{path}{cut}&appId={APP}"));
+        assert!(page.status == 400 && page.body.contains("RFC 3339"), "{path}: {} {}", page.status, page.body);
+    }
+    for text in ["2026-01-05T09:30:0é", "2026-01-05T09:30:00.é", "2026-01-05T09:30:00+01:0é"] {
+        let query = json!({ "query": format!("{{groups(appId:\"{APP}\",first:1){{nodes{{members(asOf:\"{text}\"){{nodes{{uid}}}}}}}}}}") });
+        let answer = server.post("/graphql", &[JSON], query.to_string());
+        assert!(answer.status == 200 && answer.body.contains("asOf"), "{answer:?}");
+        let (code, _, stderr) = server.run(&["events", "--since", text]);
+        assert!(code == 2 && stderr.contains("not a time"), "{code} {stderr}");
+        let (code, _, stderr) = server.run(&["token", "create", "--name", "x", "--expires", text]);
+        assert!(code == 2 && stderr.contains("--expires"), "{code} {stderr}");
+    }
+    assert!(!server.log().contains("panicked"), "{}", server.log());
 }
 
 #[test]

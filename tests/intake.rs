@@ -68,7 +68,8 @@ fn a_credential_writes_for_its_apps_only() {
     let post = |body: &str| server.post(WEBHOOK, &[JSON, ("Authorization", &good)], body);
     post(MESSAGE).problem(403);
     assert_eq!(post(&MESSAGE.replace("\"app\"", "\"other\"")).header("chatfold-seq"), Some("1"));
-    let metrics = server.get("/metrics").body;
+    let bearer = format!("Bearer {}", support::pages::token(&server, &["--name", "metrics"]));
+    let metrics = server.request("GET", "/metrics", &[("Authorization", &bearer)], b"").body;
     assert!(metrics.contains("chatfold_webhook_credential_deliveries_total{credential=\"bound\"} 1\n"), "{metrics}");
 }
 

@@ -142,15 +142,30 @@ fn wrong_use_is_told_apart_from_no() {
 }
 
 #[test]
-fn a_token_made_before_the_first_start_counts_and_beside_a_server_nothing_else_changes() {
+fn a_token_is_made_in_a_file_that_exists_and_makes_none() {
     let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
     let db = dir.path().join("chatfold.db");
-    let (code, token, stderr) = chatfold(&["--db", db.to_str().unwrap(), "token", "create", "--name", "first"]);
-    assert_eq!(code, 0, "{stderr}");
-    let server = TestServer::within(dir, "");
+    for verb in ["create", "revoke"] {
+        let args: &[&str] = if verb == "create" { &["--name", "first"] } else { &["first"] };
+        let (code, stdout, stderr) = chatfold(&[&["--db", db.to_str().unwrap(), "token", verb], args].concat());
+        assert!(code == 1 && stdout.is_empty() && stderr.contains("there is no file"), "{verb}: {code} {stderr}");
+        assert!(verb != "create" || stderr.contains("chatfold serve"), "{stderr}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "neither the file nor its lock");
+    std::fs::write(&db, "").unwrap();
+    let (code, ..) = chatfold(&["--db", db.to_str().unwrap(), "token", "create", "--name", "first"]);
+    assert_eq!((code, std::fs::metadata(&db).unwrap().len()), (1, 0), "an empty file is none of ours");
+}
+
+#[test]
+fn a_token_made_between_two_runs_counts_and_beside_a_server_nothing_else_changes() {
+    let mut server = TestServer::start();
+    server.sigterm();
+    let token = create(&server, &["--name", "first"]);
+    let server = TestServer::within(server.dir(), "");
     deliver(&server, "app");
     assert_eq!(server.get("/metrics").status, 401);
-    assert_eq!(ask(&server, token.trim(), APPS).json()["data"]["apps"][0]["appId"], "app");
+    assert_eq!(ask(&server, &token, APPS).json()["data"]["apps"][0]["appId"], "app");
     let wal = || std::fs::metadata(server.db().with_extension("db-wal")).unwrap().len();
     let before = wal();
     create(&server, &["--name", "second"]);
@@ -158,6 +173,26 @@ fn a_token_made_before_the_first_start_counts_and_beside_a_server_nothing_else_c
     deliver(&server, "other");
     let (code, _, stderr) = server.run(&["verify"]);
     assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn what_a_token_grants_is_said_where_it_was_left_out() {
+    let server = TestServer::start();
+    let said = |args: &[&str]| server.run(&[&["token", "create"], args].concat()).2;
+    let broad = said(&["--name", "broad"]);
+    for words in
+        ["all apps", "--app", "content", "what was said", "--scope", "does not end", "--expires", "token revoke broad"]
+    {
+        assert!(broad.contains(words), "{words}: {broad}");
+    }
+    let narrow =
+        said(&["--name", "narrow", "--app", "a", "--app", "b", "--scope", "metadata", "--expires", "2999-01-31"]);
+    for words in ["apps a, b", "metadata", "2999-01-31T00:00:00Z"] {
+        assert!(narrow.contains(words), "{words}: {narrow}");
+    }
+    for words in ["--app", "--scope", "--expires", "all apps"] {
+        assert!(!narrow.contains(words), "{words}: {narrow}");
+    }
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! `chatfold token`: the tokens that readers need. Their table is small and written at any time, also beside a server.
 
-use super::lock::Lock;
 use super::table;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::ids::{Time, TokenScope};
 use crate::store::sqlite::inspect::open_file;
 use crate::store::sqlite::tokens::{self, NewToken, Token};
-use crate::store::sqlite::{Connection, open_beside, open_writer};
+use crate::store::sqlite::{Connection, open_beside};
 use crate::token;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
@@ -25,7 +24,7 @@ pub struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token; it is printed once and kept nowhere. From the first one on every reader needs one
+    /// Make a token in a file that exists; it is printed once and kept nowhere. From the first one on every reader needs one
     Create(CreateArgs),
     /// List the tokens, never their text
     List {
@@ -51,8 +50,9 @@ pub struct CreateArgs {
     #[arg(long, value_name = "APP_ID")]
     pub app: Vec<String>,
     /// What it shows: metadata (who, when, how many), content (what was said too), admin (bodies of events too)
-    #[arg(long, default_value = "content", value_parser = PossibleValuesParser::new(TokenScope::ALL.iter().map(|it| it.as_str())))]
-    pub scope: String,
+    /// [default: content]
+    #[arg(long, value_parser = PossibleValuesParser::new(TokenScope::ALL.iter().map(|it| it.as_str())))]
+    pub scope: Option<String>,
     /// When it ends: 90d, 12h, a day or an RFC 3339 time [default: never]
     #[arg(long, value_name = "SPAN|DATE")]
     pub expires: Option<String>,
@@ -79,7 +79,7 @@ fn create(db: &Path, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let new = NewToken {
         name: &args.name,
         hash: token::hash(&secret),
-        scope: TokenScope::from_word(&args.scope).unwrap_or(TokenScope::Metadata),
+        scope: args.scope.as_deref().and_then(TokenScope::from_word).unwrap_or(TokenScope::Content),
         apps: (!args.app.is_empty()).then_some(args.app.as_slice()),
         created_at: now,
         expires_at,
@@ -91,26 +91,43 @@ fn create(db: &Path, args: &CreateArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     writeln!(std::io::stdout(), "{secret}")?;
-    eprintln!("token {id} ({}), {}: shown this once, keep it now", args.name, reach(new.scope, new.apps, expires_at));
+    eprintln!("token {id} ({}) is shown this once: keep it now", table::printable(&args.name));
+    for line in grant(&new, args) {
+        eprintln!("  {}", table::printable(&line));
+    }
     if first {
-        eprintln!("from now on /graphql, /changes and /metrics ask everybody for a token, on this machine too");
+        eprintln!("from now on every reader needs a token, on this machine too");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file; made where there is none, so that a server can start with its tokens.
+/// The file, to write its small table. It is never made here: a mistyped name would get a token that no server asks for.
 fn open(db: &Path) -> anyhow::Result<Connection> {
-    if !db.exists() {
-        let _lock = Lock::acquire(db)?;
-        drop(open_writer(db)?);
-    }
+    anyhow::ensure!(
+        db.exists(),
+        "there is no file {}: `chatfold serve` makes it when it starts; name another with --db",
+        db.display()
+    );
     Ok(open_beside(db)?)
 }
 
-fn reach(scope: TokenScope, apps: Option<&[String]>, expires_at: Option<Time>) -> String {
-    let apps = apps.map_or("all apps".to_owned(), |apps| format!("apps {}", apps.join(", ")));
-    let end = expires_at.map_or("without end".to_owned(), |at| format!("until {at}"));
-    table::printable(&format!("{} of {apps}, {end}", scope.as_str()))
+/// What a token opens, with the flag that narrows what was left out.
+fn grant(new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
+    let apps = match new.apps {
+        Some(apps) => format!("reads the apps {}", apps.join(", ")),
+        None => "reads all apps, those to come too; --app binds a token to some".into(),
+    };
+    let scope = match new.scope {
+        TokenScope::Metadata => "shows who, when and how many, and nothing of what was said",
+        TokenScope::Content => "shows who, when and how many, and what was said",
+        TokenScope::Admin => "shows everything, the bodies of events too",
+    };
+    let narrower = if args.scope.is_none() { "; --scope metadata hides what was said" } else { "" };
+    let end = match new.expires_at {
+        Some(at) => format!("ends at {at}"),
+        None => format!("does not end until `chatfold token revoke {}`; --expires 90d sets an end", new.name),
+    };
+    [apps, format!("{scope} (scope {}){narrower}", new.scope.as_str()), end]
 }
 
 fn list(db: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -168,9 +185,7 @@ fn line(token: &Token, now: Time) -> String {
 }
 
 fn revoke(db: &Path, which: &str) -> anyhow::Result<ExitCode> {
-    // Words for people where there is no file.
-    drop(open_file(db)?);
-    Ok(match tokens::revoke(&open_beside(db)?, which, clock::now())? {
+    Ok(match tokens::revoke(&open(db)?, which, clock::now())? {
         Some(name) => {
             eprintln!("token {name:?} is revoked");
             ExitCode::SUCCESS

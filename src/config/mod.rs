@@ -182,10 +182,11 @@ impl Config {
         Ok(config)
     }
 
-    /// For a look into a file: on a free port of loopback, unless the command line says which.
+    /// For a look into a file: on a free port of loopback, unless the command line says which. No delivery is taken, so
+    /// that credentials mean nothing here.
     pub fn to_open(self, file: PathBuf) -> Result<Self, ConfigError> {
         let listen = self.flags.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let config = Self { db: file, listen, ..self };
+        let config = Self { db: file, listen, credentials: Vec::new(), ..self };
         if !config.on_loopback() {
             return Err(ConfigError(format!(
                 "listening on {listen} would show the file to the network: `chatfold open` listens on loopback only"

@@ -14,7 +14,7 @@ pub struct Frame {
     pub app: Option<String>,
     /// All apps that may be looked at.
     pub apps: Vec<String>,
-    /// A token was presented: one may sign out.
+    /// The reader has signed in, and may sign out.
     pub signed_in: bool,
     /// The newest log position that is shown.
     pub seq: Option<String>,

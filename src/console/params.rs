@@ -76,11 +76,12 @@ fn read(kind: &Type, given: &[&str]) -> Value {
 
 /// A form's field of date and time names no zone: the console means UTC, and says so.
 fn instant(text: &str) -> String {
+    let has_time = text.as_bytes().get(10) == Some(&b'T');
+    // `None` where a letter lies across that place: no time, which the API refuses.
+    let names_no_zone = |rest: &str| !rest.ends_with('Z') && !rest.contains(['+', '-']);
     match text.len() {
-        16 if text.as_bytes()[10] == b'T' => format!("{text}:00Z"),
-        19.. if text.as_bytes()[10] == b'T' && !text.ends_with('Z') && !text[19..].contains(['+', '-']) => {
-            format!("{text}Z")
-        }
+        16 if has_time => format!("{text}:00Z"),
+        19.. if has_time && text.get(19..).is_some_and(names_no_zone) => format!("{text}Z"),
         _ => text.to_owned(),
     }
 }
@@ -109,5 +110,16 @@ mod tests {
             assert_eq!(instant(text), text);
         }
         assert_eq!(instant("2026-01-05T09:30:00.250"), "2026-01-05T09:30:00.250Z");
+    }
+
+    #[test]
+    fn a_letter_cut_in_two_is_no_time() {
+        assert_eq!(instant("2026-01-05T09:30:0é"), "2026-01-05T09:30:0é");
+        assert_eq!(instant("2026-01-05T09:30:0é+01:00"), "2026-01-05T09:30:0é+01:00");
+        let whole = "2026-01-05T09:30:00.250+01:00";
+        for (at, length) in (0..whole.len()).flat_map(|at| (0..3).map(move |length| (at, length))) {
+            let text = format!("{}😀{}", &whole[..at], whole.get(at + length..).unwrap_or_default());
+            assert!(instant(&text).starts_with(&text), "{text}");
+        }
     }
 }

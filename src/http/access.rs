@@ -1,41 +1,43 @@
-//! Who may ask. With tokens in the file: whoever has one, from anywhere. Where no secret is asked for: this machine
-//! only, and nothing that came through a proxy or a web page.
+//! Who may read.
 //!
-//! A proxy or tunnel in front makes loopback the internet, and a page in the operator's browser can reach loopback too
-//! (by a name that resolves to it, or by a form), so the address alone proves nothing.
+//! With a token in the file, or with webhook credentials configured, every reader needs a token, on this machine too.
+//! Without either, readers on this machine are answered, and nobody else is. A loopback address alone proves nothing: a
+//! proxy or a tunnel on this machine makes loopback the internet, and a web page in the browser of somebody here reaches
+//! loopback too. So a request that shows a sign of either is refused.
 
 use super::tokens::Access;
 use super::{Shared, problem};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse};
 
 const MAX_HEADER: usize = 512;
-const NO_TOKENS: &str = "`chatfold token create` makes one, and then asks everybody for it";
+const MAKE_A_TOKEN: &str = "`chatfold token create` makes a token, and then every reader needs one";
 
-/// What whoever reads may see, or the refusal.
+/// What a reader may see, or the refusal.
 pub(super) fn of_reader(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
     if !shared.tokens.are_needed() {
-        local_only(request, shared.config.on_loopback(), NO_TOKENS)?;
+        local_only(request, MAKE_A_TOKEN)?;
         return Ok(shared.tokens.local());
     }
     bearer(request.headers()).and_then(|token| shared.tokens.check(token)).ok_or_else(unauthorized)
 }
 
-/// For pages that hold no data: with tokens in the file whoever comes, for that is where a token is typed.
+/// For pages that hold no data. Where a token is needed everybody gets them, because a token is typed there.
 pub(super) fn of_page(request: &HttpRequest, shared: &Shared) -> Result<(), HttpResponse> {
     match shared.tokens.are_needed() {
         true => Ok(()),
-        false => local_only(request, shared.config.on_loopback(), NO_TOKENS),
+        false => local_only(request, MAKE_A_TOKEN),
     }
 }
 
 /// The same for every cause.
 pub(super) fn unauthorized() -> HttpResponse {
     let status = StatusCode::UNAUTHORIZED;
+    let detail = "a valid access token is needed (Authorization: Bearer …); `chatfold token create` makes one";
     problem::builder(status)
         .insert_header((WWW_AUTHENTICATE, "Bearer realm=\"chatfold\""))
-        .body(problem::text(status, "a valid access token is needed: Authorization: Bearer …"))
+        .body(problem::text(status, detail))
 }
 
 /// The token of exactly one short `Bearer` header.
@@ -49,36 +51,65 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer ").then_some(token)
 }
 
-/// The rule for routes that ask for no secret. `missing` names the secret that would open them.
-pub(super) fn local_only(request: &HttpRequest, on_loopback: bool, missing: &str) -> Result<(), HttpResponse> {
-    let refuse = |why: &str| Err(problem::of(StatusCode::FORBIDDEN, &format!("{why}; {missing}")));
-    if !on_loopback {
-        return refuse("this server listens beyond loopback, so that this route needs a secret");
+/// The rule for routes that ask for no secret. `way_out` tells how to ask for one.
+pub(super) fn local_only(request: &HttpRequest, way_out: &str) -> Result<(), HttpResponse> {
+    match sign_of_elsewhere(request) {
+        None => Ok(()),
+        Some(why) => Err(problem::of(StatusCode::FORBIDDEN, &format!("{why}; {way_out}"))),
     }
-    if let Some(header) = forwarded(request.headers()) {
-        return refuse(&format!(
+}
+
+/// Why a request may come from beyond this machine.
+fn sign_of_elsewhere(request: &HttpRequest) -> Option<String> {
+    let headers = request.headers();
+    if !request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+        return Some("without a secret this route answers requests from this machine only".into());
+    }
+    if let Some(header) = added_by_a_proxy(headers) {
+        return Some(format!(
             "the request carries {header}, so it came through a proxy, and without a secret this route answers local requests only"
         ));
     }
+    // nginx speaks HTTP/1.0 to its upstream and adds no header, unless it is told otherwise.
+    if request.version() < Version::HTTP_11 {
+        return Some("without a secret this route answers HTTP/1.1 and newer only: proxies speak what is older".into());
+    }
     if !host_is_local(request) {
-        return refuse("without a secret this route answers to the Host localhost, 127.0.0.1 or [::1] only");
+        return Some("without a secret this route answers to the Host localhost, 127.0.0.1 or [::1] only".into());
     }
-    if !origin_is_local(request.headers()) {
-        return refuse("without a secret this route answers no web page of another origin");
+    if !headers.get_all(ORIGIN).all(|origin| host_of(origin).is_some_and(is_local)) {
+        return Some("without a secret this route answers no web page of another origin".into());
     }
-    Ok(())
+    is_asked_by_another_site(headers)
+        .then(|| "without a secret this route answers no request that a browser makes for another site".into())
 }
 
-/// The name of a header that only proxies add.
-fn forwarded(headers: &HeaderMap) -> Option<&'static str> {
-    headers.keys().find_map(|name| match name.as_str() {
-        "forwarded" => Some("Forwarded"),
-        "via" => Some("Via"),
-        name if name.starts_with("x-forwarded") => Some("X-Forwarded-*"),
-        _ => None,
+/// A header that proxies add and clients do not.
+fn added_by_a_proxy(headers: &HeaderMap) -> Option<&str> {
+    const NAMES: [&str; 5] = ["forwarded", "via", "cdn-loop", "x-remote-addr", "x-scheme"];
+    const STARTS: [&str; 8] =
+        ["x-forward", "x-original-", "x-envoy-", "x-amzn-", "x-azure-", "x-appengine-", "cf-", "tailscale-"];
+    headers.keys().map(|name| name.as_str()).find(|name| {
+        // X-Real-IP, X-Client-IP, True-Client-IP, Fastly-Client-IP and others.
+        let tells_an_address = name.ends_with("-ip");
+        tells_an_address || NAMES.contains(name) || STARTS.iter().any(|start| name.starts_with(start))
     })
 }
 
+/// Whether a browser asks on behalf of a page of another site or port: for an image, a frame, a script. A link that is
+/// followed is no such request, because only the reader sees the answer.
+fn is_asked_by_another_site(headers: &HeaderMap) -> bool {
+    let told = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let follows_a_link = (told("sec-fetch-mode"), told("sec-fetch-dest")) == (Some("navigate"), Some("document"));
+    match told("sec-fetch-site") {
+        None | Some("same-origin" | "none") => false,
+        // Another port of this machine. The rule for `Origin` decides about requests by script.
+        Some("same-site") if headers.contains_key(ORIGIN) => false,
+        Some(_) => !follows_a_link,
+    }
+}
+
+/// Whether every host that the request names is this machine.
 pub(super) fn host_is_local(request: &HttpRequest) -> bool {
     // A request line with a whole URL names a host too.
     let in_line = request.uri().authority().is_none_or(|authority| is_local(authority.as_str()));
@@ -87,24 +118,19 @@ pub(super) fn host_is_local(request: &HttpRequest) -> bool {
     in_line && more.is_none() && host.and_then(|it| it.to_str().ok()).is_some_and(is_local)
 }
 
-/// For forms: what a browser says of where it comes from is where it goes to.
+/// For forms: a browser tells the origin of the page that sent the form, which must be our own.
 pub(super) fn own_origin(request: &HttpRequest) -> Result<(), HttpResponse> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let own = |origin: &actix_web::http::header::HeaderValue| {
-        let from = origin.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, host)| host);
-        from.is_some_and(|from| from.eq_ignore_ascii_case(host))
-    };
+    let own = |origin: &HeaderValue| host_of(origin).is_some_and(|from| from.eq_ignore_ascii_case(host));
     match request.headers().get_all(ORIGIN).all(own) {
         true => Ok(()),
         false => Err(problem::of(StatusCode::FORBIDDEN, "the form was sent by a page of another origin")),
     }
 }
 
-fn origin_is_local(headers: &HeaderMap) -> bool {
-    headers.get_all(ORIGIN).all(|origin| {
-        let host = origin.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, host)| host);
-        host.is_some_and(is_local)
-    })
+/// Host and port of an origin.
+fn host_of(origin: &HeaderValue) -> Option<&str> {
+    origin.to_str().ok()?.split_once("://").map(|(_, host)| host)
 }
 
 /// `localhost`, `127.0.0.1` or `[::1]`, with any port.
@@ -157,26 +183,43 @@ mod tests {
         }
     }
 
+    const PEER: &str = "127.0.0.1:50000";
+
+    fn allowed_from(peer: &str, version: Version, headers: &[(&'static str, &'static str)]) -> bool {
+        let request = TestRequest::post().peer_addr(peer.parse().unwrap()).version(version);
+        let request = headers.iter().fold(request, |request, header| request.append_header(*header));
+        local_only(&request.to_http_request(), "configure it").is_ok()
+    }
+
     #[test]
     fn the_rule() {
-        let allowed = |headers: &[(&'static str, &'static str)]| {
-            let request = headers.iter().fold(TestRequest::post(), |request, header| request.append_header(*header));
-            local_only(&request.to_http_request(), true, "configure it").is_ok()
-        };
+        let allowed = |headers: &[(&'static str, &'static str)]| allowed_from(PEER, Version::HTTP_11, headers);
         assert!(allowed(&[("Host", "localhost:80")]));
         assert!(allowed(&[("Host", "localhost:80"), ("Origin", "http://[::1]:3000")]));
         assert!(!allowed(&[]), "no Host");
         assert!(!allowed(&[("Host", "localhost"), ("Host", "localhost")]), "two Hosts");
         assert!(!allowed(&[("Host", "evil.example")]));
-        for header in ["Forwarded", "Via", "X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Anything"] {
+        for header in ["Forwarded", "Via", "X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Anything", "X-Real-IP"]
+        {
             assert!(!allowed(&[("Host", "localhost"), (header, "x")]), "{header}");
         }
         for origin in ["null", "https://evil.example", "http://localhost.evil.example", ""] {
             assert!(!allowed(&[("Host", "localhost"), ("Origin", origin)]), "{origin}");
         }
         let request = TestRequest::post().uri("http://evil.example/graphql").append_header(("Host", "localhost"));
-        assert!(local_only(&request.to_http_request(), true, "").is_err(), "a whole URL in the request line");
-        let request = TestRequest::post().append_header(("Host", "localhost")).to_http_request();
-        assert!(local_only(&request, false, "").is_err(), "not on loopback");
+        let request = request.peer_addr(PEER.parse().unwrap());
+        assert!(local_only(&request.to_http_request(), "").is_err(), "a whole URL in the request line");
+    }
+
+    #[test]
+    fn only_peers_of_this_machine_that_speak_http_1_1_are_local() {
+        let allowed = |peer, version| allowed_from(peer, version, &[("Host", "localhost")]);
+        for peer in ["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(allowed(peer, Version::HTTP_11) && allowed(peer, Version::HTTP_2), "{peer}");
+            assert!(!allowed(peer, Version::HTTP_10) && !allowed(peer, Version::HTTP_09), "{peer}");
+        }
+        for peer in ["192.168.1.5:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1", "0.0.0.0:1"] {
+            assert!(!allowed(peer, Version::HTTP_11), "{peer}");
+        }
     }
 }

@@ -1,13 +1,15 @@
-//! `GET /` and below: the console's pages over HTTP, for whoever has a token in a cookie, or is on this machine.
+//! `GET /` and below: the console's pages over HTTP.
 //!
-//! The cookie is `SameSite=Strict` and opens nothing but pages to read; the API takes tokens in a header only, so no page
-//! of another origin can ask it on a reader's behalf.
+//! Where a token is needed, a reader signs in with one and gets a session in a cookie. The cookie is `SameSite=Strict` and
+//! opens nothing but pages to read. The API takes tokens in a header only, so no page of another origin can ask it on a
+//! reader's behalf.
 
 use super::changes::{KEEP_ALIVE, Waker, send};
 use super::seats::Seat;
 use super::shown::Shown;
 use super::tokens::Access;
 use super::{Shared, access, body, either, problem};
+use crate::clock;
 use crate::console::{self, Params, Rendered};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::guard::GuardContext;
@@ -21,7 +23,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-const COOKIE: &str = "chatfold_token";
+const COOKIE: &str = "chatfold_session";
+/// A browser takes a cookie of this name from the host itself only, and over TLS only.
+const COOKIE_OVER_TLS: &str = "__Host-chatfold_session";
 /// Longest form that is read.
 const FORM: usize = 4 << 10;
 /// Between two signs to an open page that there is news.
@@ -30,13 +34,14 @@ const NEWS: Duration = Duration::from_secs(1);
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What a reader of pages may see: by the token of the cookie, else as for everybody.
+/// What a reader of pages may see: by the session of the cookie, else as for everybody.
 fn access_of(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
     if !shared.tokens.are_needed() {
         return access::of_reader(request, shared);
     }
-    let cookie = request.cookie(COOKIE).and_then(|cookie| shared.tokens.check(cookie.value()));
-    cookie.map_or_else(|| access::of_reader(request, shared), Ok)
+    let cookie = request.cookie(cookie_name(request));
+    let session = cookie.and_then(|cookie| shared.sessions.find(cookie.value(), clock::now()));
+    session.and_then(|session| shared.tokens.of_session(session)).map_or_else(|| access::of_reader(request, shared), Ok)
 }
 
 /// Whether there is a page at the path. A browser is told by a page that there is none.
@@ -75,7 +80,7 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
 /// The page, and the log position it shows.
 async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64, Rendered) {
     let params = Params::parse(request.query_string());
-    let signed_in = request.cookie(COOKIE).is_some();
+    let signed_in = access.is_signed_in();
     let Some(page) = console::page(request.path()) else {
         return (0, console::nowhere(params, signed_in));
     };
@@ -112,9 +117,13 @@ fn see_other(href: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((LOCATION, href)).insert_header((CACHE_CONTROL, "no-store")).finish()
 }
 
-/// The style sheet, the script, the icon: the same for everybody.
-pub(super) async fn asset(name: web::Path<String>) -> HttpResponse {
-    let (kind, text) = match name.as_str() {
+/// The style sheet, the script, the icon: the same for every reader, and part of the form that asks for a token.
+pub(super) async fn asset(request: HttpRequest, name: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
+    either(access::of_page(&request, &shared).map(|()| own_file(&name)))
+}
+
+fn own_file(name: &str) -> HttpResponse {
+    let (kind, text) = match name {
         "console.css" => ("text/css; charset=utf-8", console::STYLE),
         "console.js" => ("text/javascript; charset=utf-8", console::SCRIPT),
         "icon.svg" => ("image/svg+xml", console::ICON),
@@ -146,7 +155,7 @@ pub(super) async fn sign_in_form(request: HttpRequest, shared: web::Data<Shared>
     html(console::sign_in(params, false))
 }
 
-/// Takes the token, and keeps it in a cookie that script cannot read.
+/// Takes a token, and begins a session in a cookie that script cannot read.
 pub(super) async fn sign_in(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -161,42 +170,57 @@ async fn signed_in(
     payload: &mut web::Payload,
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
+    access::of_page(request, shared)?;
     access::own_origin(request)?;
     let mut share = shared.graphql_budget.share();
     let form = body::read(request.headers(), payload, FORM, &mut share).await?;
     let form = Params::parse(&String::from_utf8_lossy(&form));
     let token = form.get("token").unwrap_or_default().trim();
-    if shared.tokens.check(token).is_none() {
+    let Some(token) = shared.tokens.check(token).and_then(|access| access.token()) else {
         return Ok(html(console::sign_in(form.with("token", None), true)));
-    }
+    };
+    let name = shared.sessions.begin(token, clock::now()).map_err(|error| {
+        tracing::error!(%error, "no session was begun");
+        problem::unavailable("nobody can sign in now: try again")
+    })?;
+    end_session(request, shared);
     let mut response = see_other(next(form.get("next")));
-    set_cookie(&mut response, &cookie(request, token));
+    set_cookie(&mut response, &cookie(request, &name));
     Ok(response)
 }
 
-/// Forgets the token.
-pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let response = match access::own_origin(&request) {
-        Ok(()) => {
-            let mut gone = cookie(&request, "");
-            gone.make_removal();
-            let mut response = see_other("/sign-in");
-            set_cookie(&mut response, &gone);
-            response
-        }
-        Err(refusal) => refusal,
-    };
+/// Ends the session.
+pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+    let may = access::of_page(&request, &shared).and_then(|()| access::own_origin(&request));
+    let response = either(may.map(|()| {
+        end_session(&request, &shared);
+        let mut gone = cookie(&request, "");
+        gone.make_removal();
+        let mut response = see_other("/sign-in");
+        set_cookie(&mut response, &gone);
+        response
+    }));
     body::closing(response, payload)
 }
 
-/// Beyond this machine a token is sent over TLS only.
-fn cookie<'a>(request: &HttpRequest, token: &'a str) -> Cookie<'a> {
-    Cookie::build(COOKIE, token)
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .secure(!access::host_is_local(request))
-        .finish()
+fn end_session(request: &HttpRequest, shared: &Shared) {
+    if let Some(cookie) = request.cookie(cookie_name(request)) {
+        shared.sessions.end(cookie.value());
+    }
+}
+
+fn cookie<'a>(request: &HttpRequest, session: &'a str) -> Cookie<'a> {
+    let name = cookie_name(request);
+    let secure = name == COOKIE_OVER_TLS;
+    Cookie::build(name, session).path("/").http_only(true).same_site(SameSite::Strict).secure(secure).finish()
+}
+
+/// Beyond this machine a session goes over TLS only. A proxy that tells of TLS is believed: the cookie is then bound more
+/// tightly, never less.
+fn cookie_name(request: &HttpRequest) -> &'static str {
+    let proto = request.headers().get("x-forwarded-proto");
+    let over_tls = proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    if over_tls || !access::host_is_local(request) { COOKIE_OVER_TLS } else { COOKIE }
 }
 
 fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {

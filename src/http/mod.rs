@@ -17,6 +17,7 @@ mod problem;
 mod rebuilds;
 mod seats;
 mod server;
+mod sessions;
 mod shown;
 mod tokens;
 mod turns;
@@ -40,6 +41,7 @@ use body::Budget;
 use graphiql::Graphiql;
 use metrics::Metrics;
 use seats::Seats;
+use sessions::Sessions;
 use shown::Pages;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -81,6 +83,8 @@ struct Shared {
     documents: Documents,
     graphiql: Graphiql,
     tokens: Tokens,
+    /// Of those who have signed in to the console.
+    sessions: Sessions,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
     /// Apart from the deliveries', which questions must not displace.
@@ -115,6 +119,7 @@ impl Shared {
             Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,
             None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
         };
+        tokens.stand_behind_credentials(!config.credentials.is_empty());
         let turns = Turns::new(config.graphql.pool);
         let Before { documents, graphiql } = before;
         Ok(Self {
@@ -130,6 +135,7 @@ impl Shared {
             documents,
             graphiql,
             tokens,
+            sessions: Sessions::default(),
             failed,
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
@@ -145,6 +151,7 @@ impl Shared {
     }
 
     fn replace_credentials(&self, new: Credentials) {
+        self.tokens.stand_behind_credentials(!new.is_empty());
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 

@@ -56,6 +56,7 @@ async fn look(config: Config, before: Before, listener: TcpListener) -> anyhow::
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
     tracing::info!("listening on http://{address}, file {}, which is only read", file.display());
+    tell_who_reads(&shared);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
@@ -73,6 +74,24 @@ async fn look(config: Config, before: Before, listener: TcpListener) -> anyhow::
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
     server.abort();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what nobody expects: that everybody may read, or that nobody can.
+fn tell_who_reads(shared: &Shared) {
+    if !shared.tokens.are_needed() {
+        tracing::warn!(
+            "reading is open to everybody who reaches this port, other users of this machine too; {}",
+            match shared.writer {
+                Some(_) => "`chatfold token create` makes a token, and then every reader needs one",
+                None => "stop this once you have looked",
+            }
+        );
+    } else if shared.tokens.are_none() {
+        tracing::warn!(
+            "nobody can read yet: with webhook credentials every reader needs a token, and the file has none; \
+             `chatfold token create` makes one"
+        );
+    }
 }
 
 fn start(shared: &web::Data<Shared>, listener: TcpListener) -> std::io::Result<Server> {
@@ -114,6 +133,7 @@ async fn run(config: Config, before: Before, listener: TcpListener) -> anyhow::R
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
     tracing::info!("listening on http://{address}, file {}", file.display());
+    tell_who_reads(&shared);
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let code = loop {
@@ -157,6 +177,7 @@ fn reload(shared: &Shared) {
             let credentials = Credentials::new(&new.credentials);
             tracing::info!(credentials = credentials.len(), "read the webhook credentials again");
             shared.replace_credentials(credentials);
+            tell_who_reads(shared);
         }
         Err(error) => {
             tracing::error!(%error, "the new configuration is not used, the old credentials stay");

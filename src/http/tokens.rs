@@ -3,6 +3,7 @@
 //! They are looked up in memory. Before each look the file is asked whether anything in it has changed, which costs
 //! microseconds; only then are they read again. So a token made or revoked by another process counts at once.
 
+use super::sessions::Session;
 use crate::clock;
 use crate::graphql::Caller;
 use crate::ids::{Time, TokenScope};
@@ -12,6 +13,7 @@ use crate::store::sqlite::{Connection, open_reader};
 use crate::token;
 use crate::writer::Writer;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
@@ -24,6 +26,8 @@ pub(super) struct Tokens {
     known: Arc<Mutex<Known>>,
     /// Notes their use. `None`: the file is only looked into, by who has it and could read it without us.
     writer: Option<Writer>,
+    /// Webhook credentials are configured, so that a token is needed before there is any.
+    behind_credentials: Arc<AtomicBool>,
 }
 
 struct Known {
@@ -37,8 +41,10 @@ struct Known {
 #[derive(Clone)]
 pub(super) struct Access {
     tokens: Tokens,
-    /// The token presented; `None`: there was none in the file, and the reader is on this machine.
+    /// The token presented; `None`: no token was needed, and the reader is on this machine.
     token: Option<i64>,
+    /// The session of the console that the token began.
+    session: Option<Arc<Session>>,
     scope: TokenScope,
     apps: Option<Vec<String>>,
 }
@@ -46,18 +52,28 @@ pub(super) struct Access {
 impl Tokens {
     pub fn open(path: &Path, writer: Writer) -> Result<Self, StoreError> {
         let known = Known { conn: open_reader(path)?, version: None, all: Arc::default() };
-        Ok(Self { known: Arc::new(Mutex::new(known)), writer: Some(writer) })
+        Ok(Self { known: Arc::new(Mutex::new(known)), writer: Some(writer), behind_credentials: Arc::default() })
     }
 
     /// None is asked for: whoever may reach the server has the file.
     pub fn unasked(path: &Path) -> Result<Self, StoreError> {
         let known = Known { conn: open_reader(path)?, version: None, all: Arc::default() };
-        Ok(Self { known: Arc::new(Mutex::new(known)), writer: None })
+        Ok(Self { known: Arc::new(Mutex::new(known)), writer: None, behind_credentials: Arc::default() })
     }
 
-    /// Whether a token is needed: there are some, or it cannot be told.
+    /// Tells whether webhook credentials are configured.
+    pub fn stand_behind_credentials(&self, configured: bool) {
+        self.behind_credentials.store(configured, Ordering::Release);
+    }
+
+    /// Whether a token is needed: the file has one or cannot be read, or webhook credentials are configured.
     pub fn are_needed(&self) -> bool {
-        self.now().is_none_or(|all| !all.is_empty())
+        self.behind_credentials.load(Ordering::Acquire) || !self.are_none()
+    }
+
+    /// Whether the file has no token.
+    pub fn are_none(&self) -> bool {
+        self.now().is_some_and(|all| all.is_empty())
     }
 
     /// What this token opens; `None` for whatever is no valid token of this file.
@@ -71,14 +87,26 @@ impl Tokens {
         }
         let now = clock::now();
         let token = all.get(hit as usize).filter(|token| token.is_valid(now))?;
-        self.used(token, now);
-        let (scope, apps) = (token.scope, token.apps.clone());
-        Some(Access { tokens: self.clone(), token: Some(token.id), scope, apps })
+        Some(self.access(token, None, now))
     }
 
-    /// What whoever is on this machine may see while there are no tokens.
+    /// What a session opens: the same as the token that began it.
+    pub fn of_session(&self, session: Arc<Session>) -> Option<Access> {
+        let all = self.now()?;
+        let now = clock::now();
+        let token = all.iter().find(|token| token.id == session.token && token.is_valid(now))?;
+        Some(self.access(token, Some(session), now))
+    }
+
+    fn access(&self, token: &Token, session: Option<Arc<Session>>, now: Time) -> Access {
+        self.used(token, now);
+        let (scope, apps) = (token.scope, token.apps.clone());
+        Access { tokens: self.clone(), token: Some(token.id), session, scope, apps }
+    }
+
+    /// What readers on this machine may see while nobody needs a token.
     pub fn local(&self) -> Access {
-        Access { tokens: self.clone(), token: None, scope: TokenScope::Admin, apps: None }
+        Access { tokens: self.clone(), token: None, session: None, scope: TokenScope::Admin, apps: None }
     }
 
     /// The tokens of this moment; `None` where they cannot be read, and then nobody reads anything.
@@ -120,18 +148,22 @@ impl Known {
 }
 
 impl Access {
-    /// Whether it still holds: its token is neither revoked nor over; without one, there still are none.
+    /// Whether it still holds: neither its session nor its token has ended; without a token, still none is needed.
     pub fn is_still_valid(&self) -> bool {
-        let Some(all) = self.tokens.now() else { return false };
-        match self.token {
-            Some(id) => all.iter().any(|token| token.id == id && token.is_valid(clock::now())),
-            None => all.is_empty(),
-        }
+        let now = clock::now();
+        let Some(id) = self.token else { return !self.tokens.are_needed() };
+        let token_holds = |all: Arc<Vec<Token>>| all.iter().any(|token| token.id == id && token.is_valid(now));
+        self.session.as_ref().is_none_or(|session| session.is_open(now)) && self.tokens.now().is_some_and(token_holds)
     }
 
     /// Id of the token it is of; `None` where none was needed.
     pub fn token(&self) -> Option<i64> {
         self.token
+    }
+
+    /// Whether its reader has signed in to the console.
+    pub fn is_signed_in(&self) -> bool {
+        self.session.is_some()
     }
 
     /// Whether it is about the whole file.

@@ -17,6 +17,8 @@ try {
   await page.waitForURL(`${base}/groups`);
   assert.match(await page.textContent('main'), /Night bus drivers/);
   const [cookie] = await page.context().cookies();
+  assert.equal(cookie.name, 'chatfold_session');
+  assert.ok(!cookie.value.includes(token) && !token.includes(cookie.value), 'a session, not the token');
   assert.deepEqual([cookie.httpOnly, cookie.sameSite, await page.evaluate(() => document.cookie)], [true, 'Strict', '']);
   for (const where of ['/', '/groups', '/users', '/conversations', '/calls', '/events', '/search?q=Mira', `/groups?appId=${theirs}`]) {
     await page.goto(base + where);
@@ -26,6 +28,9 @@ try {
   await page.click('text=Sign out');
   await page.goto(`${base}/groups`);
   assert.match(page.url(), /\/sign-in/);
+  await page.context().addCookies([cookie]);
+  await page.goto(`${base}/groups`);
+  assert.match(page.url(), /\/sign-in/, 'signed out, whoever kept the cookie');
 } finally {
   await browser.close();
 }

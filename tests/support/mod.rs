@@ -4,6 +4,7 @@
 pub mod faulty;
 pub mod feed;
 pub mod load;
+pub mod pages;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -194,41 +195,12 @@ impl TestServer {
 
     /// Any method, with ureq.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .proxy(None)
-            .timeout_global(Some(Duration::from_secs(20)))
-            .build();
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let agent = ureq::Agent::new_with_config(config);
-        let mut response = match body.is_empty() {
-            true => agent.run(request.body(()).unwrap()).unwrap(),
-            false => agent.run(request.body(body).unwrap()).unwrap(),
-        };
-        Answer {
-            status: response.status().as_u16(),
-            headers: response
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-                .collect(),
-            body: response.body_mut().read_to_string().unwrap(),
-        }
+        request(self.address, method, path, headers, body)
     }
 
     /// Bytes as they are, for what a client library would not send; the answer up to the end of the connection.
     pub fn raw(&self, bytes: impl AsRef<[u8]>) -> Answer {
-        let mut socket = TcpStream::connect(self.address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        socket.write_all(bytes.as_ref()).unwrap();
-        let mut text = Vec::new();
-        // A reset after the answer is as good as an end.
-        let _ = socket.read_to_end(&mut text);
-        Answer::parse(&String::from_utf8(text).unwrap())
+        raw(self.address, bytes)
     }
 }
 
@@ -237,6 +209,45 @@ impl Drop for TestServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks whatever listens there: a server, or a proxy in front of one.
+pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        .proxy(None)
+        .timeout_global(Some(Duration::from_secs(20)))
+        .build();
+    let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let agent = ureq::Agent::new_with_config(config);
+    let mut response = match body.is_empty() {
+        true => agent.run(request.body(()).unwrap()).unwrap(),
+        false => agent.run(request.body(body).unwrap()).unwrap(),
+    };
+    Answer {
+        status: response.status().as_u16(),
+        headers: response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect(),
+        body: response.body_mut().read_to_string().unwrap(),
+    }
+}
+
+/// Sends bytes as they are; the answer up to the end of the connection.
+pub fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.write_all(bytes.as_ref()).unwrap();
+    let mut text = Vec::new();
+    // A reset after the answer is as good as an end.
+    let _ = socket.read_to_end(&mut text);
+    Answer::parse(&String::from_utf8(text).unwrap())
 }
 
 fn command(dir: &TempDir, args: &[&str], listen: &str) -> Command {
