@@ -1,5 +1,6 @@
 //! What reducers say: rows as plain data, no SQL. There is one verb, `put`.
 
+use crate::edits::Version;
 use crate::ids::{ReceiverType, Scope, State, Time};
 use crate::merge::{Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
@@ -54,11 +55,14 @@ row!(
         sender_uid: String = Newest, receiver_type: String = Newest, receiver_id: String = Newest,
         category: String = Newest, r#type: String = Newest, tags: String = Newest, muid: String = Newest,
         parent_id: String = Newest, quoted_id: String = Newest, sent_at: Time = Newest,
-        edited_at: Time = Newest, edited_by: String = Newest, deleted_at: Time = Newest, deleted_by: String = Newest,
+        deleted_at: Time = Newest, deleted_by: String = Newest,
         pinned_at: Time = Newest, pinned_by: String = Newest,
         /// JSON array of uids; belongs to the text.
         mentions: String = Newest,
         delivered_to_all_at: Time = Least, read_by_all_at: Time = Least,
+        /// The digest of the text before all edits: it tells whether the earliest edit changed the text, also once the
+        /// message is deleted and its text gone.
+        first_text: String = Newest,
     }
 );
 row!(
@@ -90,13 +94,11 @@ pub struct MembershipChange {
     pub joined_at: Option<Time>,
 }
 
-/// One text of a message after an edit.
+/// A text of a message, told as an edit. Whether it is one shows among all texts told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageEdit {
     pub message_id: String,
-    pub edited_at: Time,
-    pub text: Option<String>,
-    pub edited_by: Option<String>,
+    pub version: Version,
 }
 
 /// A conversation heard of: its row is made where there is none.

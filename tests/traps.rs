@@ -229,3 +229,33 @@ fn group_member_removed_is_a_kick_where_it_reads_like_one() {
     assert_eq!(harness.ask("SELECT state, changed_by FROM memberships"), "kicked|boss");
     assert_eq!(harness.post(&event("group_member_removed", r#"{"guid":"g"}"#), NOON).outcome.as_str(), "rejected");
 }
+
+#[test]
+fn time_of_zero_clears_nothing() {
+    for zero in ["0", "\"0\"", "0.0", "-0", "-7"] {
+        let harness = Harness::new();
+        harness.post(&sent("\"7\"", "a"), NOON);
+        let edit = message("7", &format!(r#","data":{{"text":"b"}},"editedAt":{},"editedBy":"ann""#, SECOND + 5));
+        harness.post(&event("message_edited", &format!(r#"{{"message":{edit}}}"#)), NOON);
+        let pinned = message("7", &format!(r#","pinnedAt":{},"pinnedBy":"ann""#, SECOND + 6));
+        harness.post(&event("message_pinned", &format!(r#"{{"message":{pinned}}}"#)), NOON);
+        let later = format!(r#"{{"id":7,"editedAt":{zero},"deletedAt":{zero},"pinnedAt":{zero},"sentAt":{zero}}}"#);
+        let verdict = format!(r#"{{"message":{later},"moderation":[{{"rule":{{"id":"r","blockedAt":{}}}}}]}}"#, SECOND + 90);
+        harness.post(&event("moderation_manual_approved", &verdict), NOON);
+        let again = format!(r#"{{"id":7,"editedAt":{zero},"sentAt":{zero},"data":{{"k":1}}}}"#);
+        harness.post(&event("message_edited", &format!(r#"{{"message":{again}}}"#)), NOON);
+        let known = "SELECT text, sent_at / 1000 - 1767614400, edited_at / 1000 - 1767614400, edited_by, pinned_at / 1000 - 1767614400, deleted FROM messages";
+        assert_eq!(harness.ask(known), "b|0|5|ann|6|0", "{zero}");
+        let group = |more: &str| event("group_updated", &format!(r#"{{"group":{{"guid":"g"{more}}}}}"#));
+        harness.post(&group(&format!(r#","createdAt":{SECOND},"updatedAt":{SECOND}"#)), NOON);
+        let user = |more: &str| format!(r#"{{"uid":"ann","lastActiveAt":{more}}}"#);
+        let member = |at: i64, who: &str| {
+            let group = format!(r#"{{"guid":"g","createdAt":{zero},"updatedAt":{at}}}"#);
+            event("group_member_joined", &format!(r#"{{"group":{group},"members":{{"ann":{who}}}}}"#))
+        };
+        harness.post(&member(SECOND + 20, &user(&SECOND.to_string())), NOON);
+        harness.post(&member(SECOND + 30, &user(zero)), NOON);
+        assert_eq!(harness.ask("SELECT created_at / 1000 - 1767614400 FROM groups"), "0", "{zero}");
+        assert_eq!(harness.ask("SELECT last_active_at / 1000 - 1767614400 FROM users WHERE uid = 'ann'"), "0", "{zero}");
+    }
+}

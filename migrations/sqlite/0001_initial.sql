@@ -182,7 +182,7 @@ CREATE TABLE messages (
     parent_id           TEXT,
     quoted_id           TEXT,
     sent_at             INTEGER,
-    edited_at           INTEGER,
+    edited_at           INTEGER,                       -- of the last edit, as `message_edits` has it
     edited_by           TEXT,
     deleted_at          INTEGER,
     deleted_by          TEXT,
@@ -193,6 +193,7 @@ CREATE TABLE messages (
     read_by_all_at      INTEGER,
     attachments         TEXT,                          -- JSON array
     mentions            TEXT,                          -- JSON array of uids
+    first_text          TEXT,                          -- SHA-256 (base64) of the text before all edits
     blocked             INTEGER NOT NULL CHECK (blocked IN (0, 1)), -- disapproved by moderation
     chat                INTEGER NOT NULL CHECK (chat IN (0, 1)),    -- category known, neither action nor call
     listed              INTEGER NOT NULL CHECK (listed IN (0, 1)),  -- chat, not deleted, not blocked, sent time known
@@ -217,10 +218,28 @@ CREATE TABLE message_edits (
     app_id     TEXT NOT NULL,
     message_id TEXT NOT NULL,
     edited_at  INTEGER NOT NULL,
+    rank       INTEGER NOT NULL,                       -- edits of one time: their order is that of rank, fact_at, seq
+    fact_at    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
     digest     BLOB NOT NULL,                          -- SHA-256 of the text
     text       TEXT,                                   -- null once the message is deleted
     edited_by  TEXT,
-    PRIMARY KEY (app_id, message_id, edited_at, digest)
+    PRIMARY KEY (app_id, message_id, edited_at, rank, fact_at, seq, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message_additions (
+    -- What was told as an edit and left the text as it was: a machine added a link preview, a transcript or a vote. A row
+    -- moves to message_edits when another text turns out to lie before it.
+    app_id     TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    edited_at  INTEGER NOT NULL,
+    rank       INTEGER NOT NULL,
+    fact_at    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    digest     BLOB NOT NULL,
+    text       TEXT,
+    edited_by  TEXT,
+    PRIMARY KEY (app_id, message_id, edited_at, rank, fact_at, seq, digest)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE message_tags (

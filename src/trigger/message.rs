@@ -109,18 +109,14 @@ struct Edited(Acted);
 
 pub fn edited(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
     let mut acted = acted(data)?;
-    if acted.message.row.edited_by.is_none() {
-        acted.message.row.edited_by = acted.actor.clone().map(Some);
-    }
-    if acted.message.row.edited_at.flatten().is_none() {
-        acted.message.row.edited_at = acted.action_at().map(Some);
-    }
+    acted.message.edited_by = acted.message.edited_by.take().or_else(|| acted.actor.clone());
+    acted.message.edited_at = acted.message.edited_at.or_else(|| acted.action_at());
     Ok(Box::new(Edited(acted)))
 }
 
 impl Payload for Edited {
     fn occurred_at(&self) -> Option<Time> {
-        self.0.message.row.edited_at.flatten()
+        self.0.message.edited_at
     }
 
     fn refs(&self) -> Vec<Ref> {

@@ -69,7 +69,7 @@ fn messages_tell_all_about_themselves() {
          UPDATE messages SET attachments = '[{{\"name\":\"n\",\"size\":5,\"mimeType\":\"m\",\"url\":\"u\"}}]' WHERE message_id = '1';
          INSERT INTO reactions VALUES ('app', '1', 'x', 'a', 1, 1, ''), ('app', '1', 'x', 'b', 1, 1, ''), ('app', '1', 'y', 'b', 0, 1, '');
          INSERT INTO receipts VALUES ('app', '1', 'b', {T0}, NULL);
-         INSERT INTO message_edits VALUES ('app', '1', {T0}, x'00', 'was', 'a');
+         INSERT INTO message_edits VALUES ('app', '1', {T0}, 3, {T0}, 1, x'00', 'was', 'a');
          INSERT INTO read_markers VALUES ('app', 'group_g', 'a', 1, 2, '2', {T0});
          INSERT INTO moderation (app_id, message_id, status, registers) VALUES ('app', '1', 'approved', x'')"
     ));

@@ -98,13 +98,13 @@ lists! {
             let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
             Ok(Receipt { uid: row.get("uid")?, delivered_at: time("delivered_at")?, read_at: time("read_at")? })
         };
-    /// Edits of a message, oldest first; without their texts once it is deleted.
+    /// Edits of a message, oldest first and within a second as the log has them; without their texts once it is deleted.
     EditsOf -> Edit: "
         SELECT e.message_id AS key, iif(m.deleted, NULL, e.text) AS text, e.edited_at, e.edited_by
         FROM json_each(:keys) k
         CROSS JOIN message_edits e ON e.app_id = :app AND e.message_id = k.value
         LEFT JOIN messages m ON m.app_id = :app AND m.message_id = e.message_id
-        ORDER BY e.message_id, e.edited_at, e.digest",
+        ORDER BY e.message_id, e.edited_at, e.rank, e.fact_at, e.seq, e.digest",
         |row| Ok(Edit { text: row.get("text")?, edited_at: Time(row.get("edited_at")?), edited_by: row.get("edited_by")? });
     /// Who replied to a message, by uid.
     RepliersOf -> String: "
