@@ -261,18 +261,21 @@ CREATE TABLE mentions (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE reactions (
-    -- A person's reaction to a message; present = 0 once it was taken back.
+    -- A person's reaction to a message; present = 0 once it was taken back. One row a spelling: an emoji with and without
+    -- the variation selector U+FE0F is one reaction, and one person counts once in it.
     app_id     TEXT NOT NULL,
     message_id TEXT NOT NULL,
-    reaction   TEXT NOT NULL,
+    emoji      TEXT NOT NULL,                          -- the reaction without U+FE0F
     uid        TEXT NOT NULL,
+    reaction   TEXT NOT NULL,                          -- as told
     present    INTEGER NOT NULL CHECK (present IN (0, 1)),
     reacted_at INTEGER,                                -- earliest of those present
+    first_at   INTEGER NOT NULL,                       -- earliest told, present or not: an emoji is shown as first told
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
-    PRIMARY KEY (app_id, message_id, reaction, uid)
+    PRIMARY KEY (app_id, message_id, emoji, uid, reaction)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reactions_by_time ON reactions (app_id, reacted_at, present) WHERE present;
-CREATE INDEX reactions_present ON reactions (app_id, message_id, reaction, uid) WHERE present;
+CREATE INDEX reactions_present ON reactions (app_id, message_id, emoji, uid) WHERE present;
 
 CREATE TABLE receipts (
     -- Earliest delivery and read times told for one message and reader.

@@ -7,6 +7,7 @@ use super::words::{DELETED, OF_FACTS, OF_MESSAGES, OF_VERDICTS, TOMBSTONE};
 use crate::change::{self, Change, Moderation, Reaction};
 use crate::edits::{Version, digest, judge, read_digest};
 use crate::ids::Time;
+use crate::reactions::{Ends, Facts, emoji};
 use crate::merge::{Fact, Row, Rule, Telling, Value, rank};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -15,6 +16,15 @@ use std::collections::BTreeMap;
 const FIRST_TEXT: usize = change::Message::COLUMNS.len() - 1;
 const RECEIPT: &[&str] = &["delivered_at", "read_at"];
 const RECEIPT_RULES: &[Rule] = &[Rule::Least, Rule::Least];
+
+/// Since when the person's emoji is there, in whatever spelling.
+fn present_since(known: &BTreeMap<(String, String), Facts>, told: &Reaction) -> Option<i64> {
+    let told_emoji = emoji(&told.reaction);
+    let same = known.iter().filter(|((reaction, uid), _)| *uid == told.uid && emoji(reaction) == told_emoji);
+    let spellings: Vec<&Facts> = same.map(|(_, facts)| facts).collect();
+    let ends: Ends<'_> = spellings.iter().copied().collect();
+    spellings.iter().filter_map(|facts| facts.present_since(&ends)).min()
+}
 
 fn edit_of(at: i64) -> String {
     format!("edit of {}", Time(at))
@@ -143,10 +153,10 @@ impl Replay<'_> {
 
     fn reaction(&mut self, reaction: &Reaction, effects: &mut Vec<Effect>) {
         let State::Message(message) = &mut self.state else { return };
-        let facts = message.reactions.entry((reaction.reaction.clone(), reaction.uid.clone())).or_default();
-        let before = facts.present_since();
-        facts.add(reaction);
-        let after = facts.present_since();
+        let known = &mut message.reactions;
+        let before = present_since(known, reaction);
+        known.entry((reaction.reaction.clone(), reaction.uid.clone())).or_default().add(reaction);
+        let after = present_since(known, reaction);
         let id = reaction.id.as_ref().map_or_else(|| "no id".to_owned(), |id| format!("id {id}"));
         let rule = match (reaction.added, before, after) {
             (true, _, None) => format!("{id} was taken back already: a removal counts whatever arrives first (4.4)"),

@@ -222,13 +222,13 @@ impl Message {
         self.count(ctx, EditsCount).await
     }
 
-    /// The reactions to it, at most 200.
+    /// The reactions to it, at most 200. An emoji with and without the variation selector U+FE0F is one.
     async fn reactions(&self, ctx: &Context<'_>) -> Result<Vec<ReactionGroup>> {
         let id = self.row.message_id.clone();
         self.parts(ctx, ReactionsOf, move |app, row| ReactionGroup::new(app, id.clone(), row)).await
     }
 
-    /// How many reactions it has: every person's every one.
+    /// How many reactions it has: every person's every emoji.
     async fn reactions_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, ReactionsCount).await
     }

@@ -106,7 +106,7 @@ pub struct ReactionGroup {
 /// One reaction to a message, and whom it is from.
 #[Object]
 impl ReactionGroup {
-    /// The reaction, such as an emoji.
+    /// The reaction, such as an emoji: as first told, with or without the variation selector U+FE0F.
     async fn reaction(&self) -> &str {
         &self.row.reaction
     }
@@ -118,7 +118,7 @@ impl ReactionGroup {
 
     /// Who reacted so, by uid; at most 200.
     async fn users(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
-        let key = ReactorsOf { message_id: self.message_id.clone(), reaction: self.row.reaction.clone() };
+        let key = ReactorsOf { message_id: self.message_id.clone(), emoji: self.row.emoji.clone() };
         let uids = ctx.load(&self.app, key).await?.unwrap_or_default();
         User::all(ctx, &self.app, uids).await
     }

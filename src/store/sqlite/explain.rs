@@ -58,7 +58,7 @@ const MESSAGE_TABLES: &[(&str, &str)] = &[
         "message_additions",
         "SELECT edited_at, text, edited_by FROM message_additions WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, rank, fact_at, seq, digest",
     ),
-    ("reactions", "SELECT * FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY reaction, uid"),
+    ("reactions", "SELECT reaction, uid, present, reacted_at FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY emoji, uid, reaction"),
     ("receipts", "SELECT * FROM receipts WHERE app_id = ?1 AND message_id = ?2 ORDER BY uid"),
     ("moderation", "SELECT * FROM moderation WHERE app_id = ?1 AND message_id = ?2"),
 ];

@@ -194,9 +194,9 @@ const PARTS: &[Part] = &[
     Part { table: "mentions", hashed: &["uid", "message_no", "message_id"], key: 3, left_out: &[] },
     Part {
         table: "reactions",
-        hashed: &["message_id", "reaction", "uid", "present", "reacted_at"],
-        key: 3,
-        left_out: &["facts"],
+        hashed: &["message_id", "emoji", "uid", "reaction", "present", "reacted_at"],
+        key: 4,
+        left_out: &["first_at", "facts"],
     },
     Part { table: "receipts", hashed: &["message_id", "uid", "delivered_at", "read_at"], key: 2, left_out: &[] },
     Part {
