@@ -1,7 +1,7 @@
 //! What reducers say: rows as plain data, no SQL. There is one verb, `put`.
 
 use crate::edits::Version;
-use crate::ids::{ReceiverType, Scope, State, Time};
+use crate::ids::{ReceiverType, Scope, State, Time, TimeSource};
 use crate::merge::{Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
 use std::collections::BTreeMap;
@@ -109,13 +109,21 @@ pub struct Conversation {
     pub receiver: String,
 }
 
-/// A receipt of one message by one reader; the earliest times stay.
+/// A time and how it is known. Of several the least counts: what was told before what was dated otherwise, then the
+/// earliest. So servers that heard the same in another order agree as soon as a time is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dated {
+    pub from: TimeSource,
+    pub at: Time,
+}
+
+/// A receipt of one message by one reader.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receipt {
     pub message_id: String,
     pub uid: String,
-    pub delivered_at: Option<Time>,
-    pub read_at: Option<Time>,
+    pub delivered: Option<Dated>,
+    pub read: Option<Dated>,
 }
 
 /// Everything in the conversation up to this message is read.
@@ -124,7 +132,8 @@ pub struct ReadMarker {
     pub conversation_id: String,
     pub uid: String,
     pub message_id: String,
-    pub at: Time,
+    /// Only where it is told.
+    pub at: Option<Time>,
 }
 
 /// A reaction added or taken back.

@@ -230,6 +230,68 @@ fn group_member_removed_is_a_kick_where_it_reads_like_one() {
     assert_eq!(harness.post(&event("group_member_removed", r#"{"guid":"g"}"#), NOON).outcome.as_str(), "rejected");
 }
 
+/// A receipt of message 7 by bob in group g; `at` is its timestamp as JSON.
+fn receipt(kind: &str, at: &str, device: u8) -> String {
+    let timestamp = if at.is_empty() { String::new() } else { format!(r#","timestamp":{at}"#) };
+    event(
+        &format!("message_{kind}"),
+        &format!(
+            r#"{{"receiver":"g","receiverType":"group","sender":"bob","messageSender":"ann","device":{device},"body":{{"messageId":"7"{timestamp}}}}}"#
+        ),
+    )
+}
+
+#[test]
+fn receipt_without_a_time_is_dated_by_its_arrival_and_marked() {
+    let harness = Harness::new();
+    harness.post(&receipt("read_receipt", "", 1), NOON + 5_400);
+    harness.post(&receipt("delivery_receipt", &(SECOND + 2).to_string(), 1), NOON + 9_000);
+    let read = "SELECT read_at - 1767614400000, read_at_from, delivered_at - 1767614400000, delivered_at_from FROM receipts";
+    assert_eq!(harness.ask(read), "5000|arrival|2000|told");
+    assert_eq!(harness.ask("SELECT message_id, at FROM read_markers"), "7|null", "a marker knows of told times only");
+    harness.explain_all("a receipt without a time");
+}
+
+#[test]
+fn told_read_time_beats_a_time_of_arrival_in_either_order() {
+    let untimed = receipt("read_receipt", "", 1);
+    let told = [receipt("read_receipt", &(SECOND + 60).to_string(), 1), receipt("read_receipt", &(SECOND + 80).to_string(), 1)];
+    for order in [[&untimed, &told[0], &told[1]], [&told[1], &told[0], &untimed], [&told[0], &untimed, &told[1]]] {
+        let harness = Harness::new();
+        for body in order {
+            harness.post(body, NOON + 4_000);
+        }
+        let receipts = "SELECT read_at / 1000 - 1767614400, read_at_from FROM receipts";
+        assert_eq!(harness.ask(receipts), "60|told", "{order:?}");
+        assert_eq!(harness.ask("SELECT at / 1000 - 1767614400 FROM read_markers"), "60", "{order:?}");
+        harness.explain_all("told and untold receipts");
+    }
+}
+
+#[test]
+fn receipt_timed_zero_or_below_tells_no_time() {
+    for zero in ["0", "\"0\"", "0.0", "-5", "-0", "null"] {
+        let harness = Harness::new();
+        harness.post(&receipt("read_receipt", zero, 1), NOON + 5_000);
+        assert_eq!(harness.ask("SELECT read_at - 1767614400000, read_at_from FROM receipts"), "5000|arrival", "{zero}");
+    }
+}
+
+#[test]
+fn aggregate_receipt_without_a_time_tells_none() {
+    let harness = Harness::new();
+    let aggregate = |time: &str| {
+        let data = format!(
+            r#"{{"receiver":"g","receiverType":"group","sender":"app_system","messageSender":"ann","body":{{"action":"readByAll","messageId":"7"{time}}}}}"#
+        );
+        event("message_read_by_all", &data)
+    };
+    harness.post(&aggregate(""), NOON + 1_000);
+    assert_eq!(harness.ask("SELECT read_by_all_at FROM messages"), "null");
+    harness.post(&aggregate(&format!(r#","timestamp":{}"#, SECOND + 50)), NOON + 60_000);
+    assert_eq!(harness.ask("SELECT read_by_all_at / 1000 - 1767614400 FROM messages"), "50");
+}
+
 #[test]
 fn time_of_zero_clears_nothing() {
     for zero in ["0", "\"0\"", "0.0", "-0", "-7"] {

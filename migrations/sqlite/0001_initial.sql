@@ -278,12 +278,15 @@ CREATE INDEX reactions_by_time ON reactions (app_id, reacted_at, present) WHERE 
 CREATE INDEX reactions_present ON reactions (app_id, message_id, emoji, uid) WHERE present;
 
 CREATE TABLE receipts (
-    -- Earliest delivery and read times told for one message and reader.
-    app_id       TEXT NOT NULL,
-    message_id   TEXT NOT NULL,
-    uid          TEXT NOT NULL,
-    delivered_at INTEGER,
-    read_at      INTEGER,
+    -- Earliest delivery and read times of one message and reader. Where none was told they are those of the arrival, which
+    -- `..._from` says.
+    app_id            TEXT NOT NULL,
+    message_id        TEXT NOT NULL,
+    uid               TEXT NOT NULL,
+    delivered_at      INTEGER,
+    delivered_at_from TEXT CHECK (delivered_at_from IN ('told', 'arrival', 'feed')),
+    read_at           INTEGER,
+    read_at_from      TEXT CHECK (read_at_from IN ('told', 'arrival', 'feed')),
     PRIMARY KEY (app_id, message_id, uid)
 ) STRICT, WITHOUT ROWID;
 
@@ -295,7 +298,7 @@ CREATE TABLE read_markers (
     numeric         INTEGER NOT NULL CHECK (numeric IN (0, 1)),
     message_no      INTEGER NOT NULL,
     message_id      TEXT NOT NULL,
-    at              INTEGER NOT NULL,                  -- earliest read time of that message
+    at              INTEGER,                           -- earliest read time told of that message; null: none was told
     PRIMARY KEY (app_id, conversation_id, uid, numeric)
 ) STRICT, WITHOUT ROWID;
 

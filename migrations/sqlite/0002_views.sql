@@ -200,13 +200,15 @@ CREATE VIEW v_reactions AS
     GROUP BY r.app_id, r.message_id, r.emoji, r.uid;
 
 CREATE VIEW v_receipts AS
-    -- Earliest delivery and read time of a message and reader.
+    -- Earliest delivery and read time of a message and reader, and how each is known.
     SELECT
         app_id,
         message_id,
         uid,
         strftime('%Y-%m-%dT%H:%M:%fZ', delivered_at / 1000.0, 'unixepoch') AS delivered_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', read_at / 1000.0, 'unixepoch') AS read_at
+        delivered_at_from,
+        strftime('%Y-%m-%dT%H:%M:%fZ', read_at / 1000.0, 'unixepoch') AS read_at,
+        read_at_from
     FROM receipts;
 
 CREATE VIEW v_read_markers AS

@@ -4,7 +4,7 @@ use super::Effect;
 use super::replay::{Replay, merge};
 use super::state::State;
 use super::words::{DELETED, OF_FACTS, OF_MESSAGES, OF_VERDICTS, TOMBSTONE};
-use crate::change::{self, Change, Moderation, Reaction};
+use crate::change::{self, Change, Moderation, Reaction, Receipt};
 use crate::edits::{Version, digest, judge, read_digest};
 use crate::ids::Time;
 use crate::reactions::{Ends, Facts, emoji};
@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 
 /// Place of `first_text` among the registers of a message.
 const FIRST_TEXT: usize = change::Message::COLUMNS.len() - 1;
-const RECEIPT: &[&str] = &["delivered_at", "read_at"];
-const RECEIPT_RULES: &[Rule] = &[Rule::Least, Rule::Least];
 
 /// Since when the person's emoji is there, in whatever spelling.
 fn present_since(known: &BTreeMap<(String, String), Facts>, told: &Reaction) -> Option<i64> {
@@ -39,15 +37,7 @@ impl Replay<'_> {
             }
             Change::MessageEdit(edit) if edit.message_id == id => self.edit(fact, edit.version, effects),
             Change::Reaction(reaction) if reaction.message_id == id => self.reaction(&reaction, effects),
-            Change::Receipt(receipt) if receipt.message_id == id => {
-                let State::Message(message) = &mut self.state else { return false };
-                let told = [receipt.delivered_at, receipt.read_at].into_iter().enumerate();
-                let fields = told.filter_map(|(field, at)| Some((field, Value::Int(at?.0)))).collect();
-                let telling = Telling { stamp: fact.stamp(rank::FACT), fields, named: BTreeMap::new() };
-                let prefix = format!("receipt of {} ", receipt.uid);
-                let row = message.receipts.entry(receipt.uid).or_insert_with(|| Row::new(2));
-                merge(row, RECEIPT, RECEIPT_RULES, telling, (&prefix, OF_FACTS, &self.past), effects);
-            }
+            Change::Receipt(receipt) if receipt.message_id == id => self.receipt(&receipt, effects),
             Change::Moderation { message_id, telling } if message_id == id => {
                 let State::Message(message) = &mut self.state else { return false };
                 message.row.get_or_insert_with(|| Row::new(change::Message::COLUMNS.len()));
@@ -148,6 +138,36 @@ impl Replay<'_> {
                     effect.rule = "no edit: the text before it is the same, so a machine added something (4.4)".into();
                 }
             }
+        }
+    }
+
+    fn receipt(&mut self, told: &Receipt, effects: &mut Vec<Effect>) {
+        let State::Message(message) = &mut self.state else { return };
+        let known = message.receipts.entry(told.uid.clone()).or_default();
+        let columns = [("delivered_at", told.delivered), ("read_at", told.read)];
+        for (known, (column, told_at)) in known.iter_mut().zip(columns) {
+            let Some(dated) = told_at else { continue };
+            let before = known.replace(known.map_or(dated, |known| known.min(dated)));
+            let won = *known != before;
+            let rule = match before {
+                None => "nothing known before".to_owned(),
+                Some(other) if other.from != dated.from => {
+                    let side = if won { "this one" } else { "the other" };
+                    format!("a time that is told counts before one of an arrival or a replay: {side}, not {}", other.at)
+                }
+                Some(other) if won => format!("the earliest told counts: {} was known before", other.at),
+                Some(other) => format!("the earliest told counts: {} is known", other.at),
+            };
+            effects.push(Effect {
+                register: format!("receipt of {} {column}", told.uid),
+                value: dated.at.rfc3339().into(),
+                before: before.map(|known| known.at.rfc3339()).into(),
+                won,
+                same: before == Some(dated),
+                rule,
+                against: None,
+                replaced_by: None,
+            });
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the tables hold about one entity: read from them, or made anew from deliveries, and compared.
 
 use crate::blocks;
+use crate::change::Dated;
 use crate::edits::Version;
 use crate::ids::{Scope, State as Place, Time, TimeSource};
 use crate::lifecycle::Lifecycle;
@@ -31,7 +32,7 @@ pub struct Message {
     /// By reaction and uid.
     pub reactions: BTreeMap<(String, String), reactions::Facts>,
     /// By uid: earliest delivery and read time.
-    pub receipts: BTreeMap<String, Row>,
+    pub receipts: BTreeMap<String, [Option<Dated>; 2]>,
 }
 
 /// A person, as far as snapshots, presence and blocks tell.

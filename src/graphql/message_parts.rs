@@ -1,6 +1,7 @@
 //! What hangs on a message.
 
 use super::context::Ask;
+use super::enums::TimeSource;
 use super::error::Result;
 use super::scalars::{BigInt, DateTime, int};
 use super::user::User;
@@ -144,14 +145,24 @@ impl Receipt {
         User::get(ctx, &self.app, &self.row.uid).await
     }
 
-    /// When the reader got it.
+    /// When the reader got it: the earliest time told, else when the receipt arrived.
     async fn delivered_at(&self) -> Option<DateTime> {
         self.row.delivered_at.map(DateTime)
     }
 
-    /// When the reader read it.
+    /// How that time is known.
+    async fn delivered_at_from(&self) -> Option<TimeSource> {
+        self.row.delivered_at_from.map(Into::into)
+    }
+
+    /// When the reader read it: the earliest time told, else when the receipt arrived.
     async fn read_at(&self) -> Option<DateTime> {
         self.row.read_at.map(DateTime)
+    }
+
+    /// How that time is known.
+    async fn read_at_from(&self) -> Option<TimeSource> {
+        self.row.read_at_from.map(Into::into)
     }
 }
 

@@ -68,7 +68,7 @@ fn messages_tell_all_about_themselves() {
          UPDATE messages SET parent_id = '1', quoted_id = '1', mentions = '[\"a\"]', pinned_at = {T0} WHERE message_id = '2';
          UPDATE messages SET attachments = '[{{\"name\":\"n\",\"size\":5,\"mimeType\":\"m\",\"url\":\"u\"}}]' WHERE message_id = '1';
          INSERT INTO reactions VALUES ('app', '1', 'x', 'a', 'x', 1, 1, 1, ''), ('app', '1', 'x', 'b', 'x', 1, 1, 1, ''), ('app', '1', 'y', 'b', 'y', 0, 1, 1, '');
-         INSERT INTO receipts VALUES ('app', '1', 'b', {T0}, NULL);
+         INSERT INTO receipts VALUES ('app', '1', 'b', {T0}, 'told', NULL, NULL);
          INSERT INTO message_edits VALUES ('app', '1', {T0}, 3, {T0}, 1, x'00', 'was', 'a');
          INSERT INTO read_markers VALUES ('app', 'group_g', 'a', 1, 2, '2', {T0});
          INSERT INTO moderation (app_id, message_id, status, registers) VALUES ('app', '1', 'approved', x'')"

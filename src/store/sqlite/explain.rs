@@ -1,10 +1,9 @@
 //! Reads for `chatfold explain`: what the tables hold about one entity, and the events that may have shaped it.
 
 use super::log::{Logged, logged};
-use super::{edit, group, membership, message, presence, user};
+use super::{edit, group, membership, message, presence, receipt, user};
 use crate::explain::{Call, Entity, Group, Membership, Message, Outline, State, User};
 use crate::ids::{Outcome, Scope, State as Place, Time, TimeSource};
-use crate::merge::{Row as Registers, Value};
 use crate::sessions::CallFact;
 use crate::standing::{Roster, Standing};
 use crate::store::StoreError;
@@ -34,7 +33,9 @@ const COUNT_ABOUT: &str = "
     SELECT count(*) FROM (SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 LIMIT ?4)";
 const LOG: &str = "SELECT * FROM events WHERE app_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 const REACTIONS: &str = "SELECT reaction, uid, facts FROM reactions WHERE app_id = ?1 AND message_id = ?2";
-const RECEIPTS: &str = "SELECT uid, delivered_at, read_at FROM receipts WHERE app_id = ?1 AND message_id = ?2";
+const RECEIPTS: &str = "
+    SELECT uid, delivered_at, delivered_at_from, read_at, read_at_from FROM receipts
+    WHERE app_id = ?1 AND message_id = ?2";
 const BLOCKS: &str =
     "SELECT blocker_uid, blocked_uid, facts FROM blocks WHERE app_id = ?1 AND (blocker_uid = ?2 OR blocked_uid = ?2)";
 const LISTS: &str = "SELECT seq, at, created FROM rosters WHERE app_id = ?1 AND guid = ?2 ORDER BY seq";
@@ -222,12 +223,7 @@ pub fn stored(conn: &Connection, app_id: &str, entity: &Entity) -> Result<State,
 
 fn stored_message(conn: &Connection, app_id: &str, id: &str) -> Result<Message, StoreError> {
     let (row, deleted) = message::stored(conn, app_id, id)?.unzip();
-    let receipt = |row: &Row<'_>| {
-        let value = |ms: Option<i64>| ms.map_or(Value::Null, Value::Int);
-        let mut registers = Registers::new(2);
-        registers.values = vec![value(row.get(1)?), value(row.get(2)?)];
-        Ok((row.get::<_, String>(0)?, registers))
-    };
+    let receipt = |row: &Row<'_>| Ok((row.get(0)?, [receipt::dated(row, 1)?, receipt::dated(row, 3)?]));
     Ok(Message {
         row,
         deleted: deleted.unwrap_or_default(),

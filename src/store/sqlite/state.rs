@@ -198,7 +198,19 @@ const PARTS: &[Part] = &[
         key: 4,
         left_out: &["first_at", "facts"],
     },
-    Part { table: "receipts", hashed: &["message_id", "uid", "delivered_at", "read_at"], key: 2, left_out: &[] },
+    Part {
+        table: "receipts",
+        hashed: &[
+            "message_id",
+            "uid",
+            told!("delivered_at" by "delivered_at_from"),
+            told!("read_at" by "read_at_from"),
+            "delivered_at IS NOT NULL",
+            "read_at IS NOT NULL",
+        ],
+        key: 2,
+        left_out: &["delivered_at", "delivered_at_from", "read_at", "read_at_from"],
+    },
     Part {
         table: "read_markers",
         hashed: &["conversation_id", "uid", "numeric", "message_no", "message_id", "at"],

@@ -1,7 +1,7 @@
 //! What hangs on a message: reactions, receipts, edits, replies, moderation.
 
 use super::{Conn, Lookup, PLAIN_LIST, Sql, gather, json, rows};
-use crate::ids::Time;
+use crate::ids::{Time, TimeSource};
 
 /// Declares a question about messages whose answer is a list of at most [`PLAIN_LIST`].
 macro_rules! lists {
@@ -67,7 +67,9 @@ pub struct ReactionGroup {
 pub struct Receipt {
     pub uid: String,
     pub delivered_at: Option<Time>,
+    pub delivered_at_from: Option<TimeSource>,
     pub read_at: Option<Time>,
+    pub read_at_from: Option<TimeSource>,
 }
 
 /// A row of `message_edits`.
@@ -93,7 +95,7 @@ lists! {
         |row| Ok(ReactionGroup { emoji: row.get("emoji")?, reaction: row.get("reaction")?, count: row.get("n")? });
     /// Receipts of a message, by reader. The last one read is found first, so that no more are read.
     ReceiptsOf -> Receipt: "
-        SELECT r.message_id AS key, r.uid, r.delivered_at, r.read_at
+        SELECT r.message_id AS key, r.uid, r.delivered_at, r.delivered_at_from, r.read_at, r.read_at_from
         FROM json_each(:keys) k
         CROSS JOIN receipts r ON r.app_id = :app AND r.message_id = k.value
         WHERE r.uid <= coalesce(
@@ -101,7 +103,16 @@ lists! {
         ORDER BY r.message_id, r.uid",
         |row| {
             let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
-            Ok(Receipt { uid: row.get("uid")?, delivered_at: time("delivered_at")?, read_at: time("read_at")? })
+            let from = |name: &str| {
+                Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(name)?.and_then(|word| TimeSource::from_word(&word)))
+            };
+            Ok(Receipt {
+                uid: row.get("uid")?,
+                delivered_at: time("delivered_at")?,
+                delivered_at_from: from("delivered_at_from")?,
+                read_at: time("read_at")?,
+                read_at_from: from("read_at_from")?,
+            })
         };
     /// Edits of a message, oldest first and within a second as the log has them; without their texts once it is deleted.
     EditsOf -> Edit: "
