@@ -2,7 +2,7 @@
 
 use crate::edits::Version;
 use crate::ids::{ReceiverType, Scope, State, Time, TimeSource};
-use crate::merge::{Rule, Stamp, Telling, Value};
+use crate::merge::{Fact, Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
 use std::collections::BTreeMap;
 
@@ -55,8 +55,8 @@ row!(
         sender_uid: String = Newest, receiver_type: String = Newest, receiver_id: String = Newest,
         category: String = Newest, r#type: String = Newest, tags: String = Newest, muid: String = Newest,
         parent_id: String = Newest, quoted_id: String = Newest, sent_at: Time = Newest,
-        deleted_at: Time = Newest, deleted_by: String = Newest,
-        pinned_at: Time = Newest, pinned_by: String = Newest,
+        deleted_at: Time = Newest, deleted_at_from: TimeSource = Newest, deleted_by: String = Newest,
+        pinned_at: Time = Newest, pinned_at_from: TimeSource = Newest, pinned_by: String = Newest,
         /// JSON array of uids; belongs to the text.
         mentions: String = Newest,
         delivered_to_all_at: Time = Least, read_by_all_at: Time = Least,
@@ -115,6 +115,18 @@ pub struct Conversation {
 pub struct Dated {
     pub from: TimeSource,
     pub at: Time,
+}
+
+impl Dated {
+    /// As a payload tells it.
+    pub fn told(at: Time) -> Self {
+        Self { from: TimeSource::Told, at }
+    }
+
+    /// As old as the fact.
+    pub fn of(fact: &Fact) -> Self {
+        Self { from: fact.occurred_from, at: fact.occurred_at }
+    }
 }
 
 /// A receipt of one message by one reader.
@@ -262,6 +274,12 @@ impl From<i64> for Value {
 impl From<Time> for Value {
     fn from(time: Time) -> Self {
         Self::Int(time.0)
+    }
+}
+
+impl From<TimeSource> for Value {
+    fn from(source: TimeSource) -> Self {
+        Self::Text(source.as_str().to_owned())
     }
 }
 

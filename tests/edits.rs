@@ -76,10 +76,7 @@ fn heard(bodies: &[String]) -> Harness {
 fn permutations(count: usize) -> Vec<Vec<usize>> {
     let Some(last) = count.checked_sub(1) else { return vec![Vec::new()] };
     let shorter = permutations(last);
-    shorter
-        .iter()
-        .flat_map(|order| (0..=last).map(|at| [&order[..at], &[last], &order[at..]].concat()))
-        .collect()
+    shorter.iter().flat_map(|order| (0..=last).map(|at| [&order[..at], &[last], &order[at..]].concat())).collect()
 }
 
 /// Every order of arrival gives these edits and this row.
@@ -134,15 +131,26 @@ fn edit_without_a_text_is_no_edit() {
     for bodies in [[poll.clone(), voted.clone()], [voted, poll]] {
         let harness = heard(&bodies);
         assert_eq!(harness.ask(EDITS), "");
-        assert_eq!(harness.ask("SELECT data, edited_at, edited_by FROM messages"), r#"{"customData":{"votes":1}}|null|null"#);
+        assert_eq!(
+            harness.ask("SELECT data, edited_at, edited_by FROM messages"),
+            r#"{"customData":{"votes":1}}|null|null"#
+        );
     }
 }
 
 #[test]
 fn machine_in_the_second_of_a_person_does_not_take_the_edit() {
     for bodies in [
-        [sent("a"), edited(5, "ann", "b"), edited(5, "app_system", "b").replace(r#""text":"b""#, r#""text":"b","k":1"#)],
-        [edited(5, "app_system", "b").replace(r#""text":"b""#, r#""text":"b","k":1"#), edited(5, "ann", "b"), sent("a")],
+        [
+            sent("a"),
+            edited(5, "ann", "b"),
+            edited(5, "app_system", "b").replace(r#""text":"b""#, r#""text":"b","k":1"#),
+        ],
+        [
+            edited(5, "app_system", "b").replace(r#""text":"b""#, r#""text":"b","k":1"#),
+            edited(5, "ann", "b"),
+            sent("a"),
+        ],
     ] {
         let harness = heard(&bodies);
         assert_eq!(harness.ask(EDITS), "5|b|ann");
@@ -154,8 +162,7 @@ fn machine_in_the_second_of_a_person_does_not_take_the_edit() {
 fn edits_of_one_second_are_listed_as_the_log_has_them() {
     // Enough of them that an order by anything else would show.
     let texts = ["d", "b", "c", "a", "e"];
-    let bodies: Vec<String> =
-        std::iter::once(sent("0")).chain(texts.map(|text| edited(5, "ann", text))).collect();
+    let bodies: Vec<String> = std::iter::once(sent("0")).chain(texts.map(|text| edited(5, "ann", text))).collect();
     let harness = heard(&bodies);
     let told = ask(&harness, r#"{message(messageId:"7"){text edits{text} editsCount}}"#);
     let listed: Vec<&str> =
@@ -167,9 +174,18 @@ fn edits_of_one_second_are_listed_as_the_log_has_them() {
 
 #[test]
 fn last_edit_listed_is_the_text_shown_though_an_echo_comes_later() {
-    let harness = heard(&[sent("0"), edited(5, "ann", "z"), edited(5, "ann", "b"), echo("message_sent", 5, "ann", "z")]);
+    let harness =
+        heard(&[sent("0"), edited(5, "ann", "z"), edited(5, "ann", "b"), echo("message_sent", 5, "ann", "z")]);
     let told = ask(&harness, r#"{message(messageId:"7"){text edits{text}}}"#);
     assert_eq!(told["message"], json!({"text": "b", "edits": [{"text": "z"}, {"text": "b"}]}));
+}
+
+#[test]
+fn text_first_sent_is_told_though_its_edit_time_is_zero() {
+    let unedited = event("message_sent", &message("a", r#","editedAt":0"#));
+    let harness = heard(&[unedited, edited(5, "ann", "b")]);
+    let told = ask(&harness, r#"{message(messageId:"7"){originalText edits{text}}}"#);
+    assert_eq!(told["message"], json!({"originalText": "a", "edits": [{"text": "b"}]}));
 }
 
 #[test]
@@ -179,20 +195,55 @@ fn deletion_hides_texts_and_changes_no_edit() {
 }
 
 #[test]
-fn field_inputs_of_machines_are_no_edits() {
-    let system = |at: i64, more: &str| {
-        edited(at, "app_system", "look: https://reef.example/log/17")
-            .replace(r#"17""#, &format!(r#"17","metadata":{{"@injected":{{"extensions":{{{more}}}}}}}"#))
+fn link_preview_and_legacy_reactions_are_no_edits() {
+    let preview = include_str!("../fixtures/triggers/message_edited.link_preview.json");
+    let reactions = include_str!("../fixtures/triggers/message_edited.legacy_reactions.json");
+    let changed = |text: &str, trigger: &str, at: Option<i64>| {
+        let mut body: Value = serde_json::from_str(preview).unwrap();
+        body["trigger"] = trigger.into();
+        let message = body["data"]["message"].as_object_mut().unwrap();
+        message["data"]["text"] = text.into();
+        message["data"].as_object_mut().unwrap().remove("metadata");
+        match at {
+            Some(at) => (message["editedAt"], message["editedBy"]) = (at.into(), "m-ines".into()),
+            None => message.retain(|name, _| !name.starts_with("edited")),
+        }
+        body.to_string()
     };
-    let preview = system(3, r#""link-preview":{"links":[{"title":"Log 17"}]}"#);
-    let reactions = system(30, r#""reactions":{"👍":{"wen":{"name":"Wen Li"}},"😊":[]}"#);
-    let bodies = [sent("look: https://reef.example/log/17"), preview, reactions];
-    in_every_order(&bodies, "", "null|null|look: https://reef.example/log/17");
-    let told = ask(&heard(&bodies), r#"{message(messageId:"7"){editedAt editedBy{uid} edits{text} reactions{reaction} metadata}}"#);
-    let message = &told["message"];
-    assert_eq!((&message["editedAt"], &message["editedBy"]), (&Value::Null, &Value::Null));
-    assert_eq!((&message["edits"], &message["reactions"]), (&json!([]), &json!([])));
-    assert_eq!(message["metadata"]["@injected"]["extensions"]["reactions"]["😊"], json!([]));
+    let first = "Dive log is up: https://reef.example/log/17";
+    let sent = changed(first, "message_sent", None);
+    let query = r#"{message(messageId:"7001"){text editedAt editedBy{uid} edits{text} reactions{reaction} metadata}}"#;
+    for order in permutations(3) {
+        let bodies = [&sent, preview, reactions];
+        let harness = Harness::new();
+        order.iter().for_each(|at| {
+            harness.post(bodies[*at], NOON);
+        });
+        let told = &ask(&harness, query)["message"];
+        assert_eq!((&told["editedAt"], &told["editedBy"]), (&Value::Null, &Value::Null), "{order:?}");
+        assert_eq!((&told["edits"], &told["reactions"]), (&json!([]), &json!([])), "{order:?}");
+        assert_eq!(told["text"], first);
+        let extensions = &told["metadata"]["@injected"]["extensions"];
+        assert_eq!(extensions["reactions"]["😊"], json!([]), "{order:?}");
+        assert_eq!(extensions["link-preview"]["links"][0]["title"], "Log 17");
+    }
+    // Between the two a person takes the link away and puts it back: the second machine then finds what she wrote.
+    let (away, back) =
+        (changed("No", "message_edited", Some(1_795_000_020)), changed(first, "message_edited", Some(1_795_000_030)));
+    for order in permutations(5).into_iter().step_by(7) {
+        let bodies = [&sent, preview, &away, &back, reactions];
+        let harness = Harness::new();
+        order.iter().for_each(|at| {
+            harness.post(bodies[*at], NOON);
+        });
+        let edits = harness.ask("SELECT text, edited_by FROM message_edits");
+        assert_eq!(edits, format!("No|m-ines\n{first}|m-ines"), "{order:?}");
+        assert_eq!(
+            harness.ask("SELECT edited_at / 1000 - 1795000000, edited_by FROM messages"),
+            "30|m-ines",
+            "{order:?}"
+        );
+    }
 }
 
 /// What is told of message 7: by whom, when, as which text, in which shape.
@@ -229,9 +280,7 @@ fn model(heard: &[Said]) -> String {
     let mut told: Vec<(i64, &str, &str)> = heard
         .iter()
         .filter_map(|said| match said {
-            Said::Edit { at, by, text, .. } => {
-                Some((*at, TEXTS[usize::from(text % 3)], PEOPLE[usize::from(by % 3)]))
-            }
+            Said::Edit { at, by, text, .. } => Some((*at, TEXTS[usize::from(text % 3)], PEOPLE[usize::from(by % 3)])),
             _ => None,
         })
         .collect();
@@ -253,7 +302,8 @@ fn story() -> impl Strategy<Value = (Vec<Said>, Vec<usize>)> {
     let edit = (any::<u8>(), any::<u8>(), any::<u8>());
     (prop::collection::vec(edit, 1..9), any::<bool>(), any::<bool>()).prop_flat_map(|(edits, base, ends)| {
         let edits = (10i64..).step_by(10).zip(edits).map(|(at, (by, text, shape))| Said::Edit { at, by, text, shape });
-        let said: Vec<Said> = base.then_some(Said::Base).into_iter().chain(ends.then_some(Said::Deleted)).chain(edits).collect();
+        let said: Vec<Said> =
+            base.then_some(Said::Base).into_iter().chain(ends.then_some(Said::Deleted)).chain(edits).collect();
         let order: Vec<usize> = (0..said.len()).chain(0..said.len() / 2).collect();
         (Just(said), Just(order).prop_shuffle())
     })

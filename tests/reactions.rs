@@ -51,7 +51,8 @@ fn heard(bodies: &[&str]) -> Harness {
 fn person_who_reacts_in_two_spellings_counts_once() {
     let (one, two) = (reaction("added", Some(1), "wen", PLAIN, 10), reaction("added", Some(2), "wen", STYLED, 20));
     let back = reaction("removed", Some(1), "wen", PLAIN, 10);
-    let one_group = json!({"reactionsCount": 1, "reactions": [{"reaction": PLAIN, "count": 1, "users": [{"uid": "wen"}]}]});
+    let one_group =
+        json!({"reactionsCount": 1, "reactions": [{"reaction": PLAIN, "count": 1, "users": [{"uid": "wen"}]}]});
     for bodies in [vec![&*one, &two], vec![&two, &one], vec![&one, &two, &back], vec![&back, &two, &one]] {
         let harness = heard(&bodies);
         assert_eq!(groups(&harness), one_group, "{bodies:?}");

@@ -246,7 +246,8 @@ fn receipt_without_a_time_is_dated_by_its_arrival_and_marked() {
     let harness = Harness::new();
     harness.post(&receipt("read_receipt", "", 1), NOON + 5_400);
     harness.post(&receipt("delivery_receipt", &(SECOND + 2).to_string(), 1), NOON + 9_000);
-    let read = "SELECT read_at - 1767614400000, read_at_from, delivered_at - 1767614400000, delivered_at_from FROM receipts";
+    let read =
+        "SELECT read_at - 1767614400000, read_at_from, delivered_at - 1767614400000, delivered_at_from FROM receipts";
     assert_eq!(harness.ask(read), "5000|arrival|2000|told");
     assert_eq!(harness.ask("SELECT message_id, at FROM read_markers"), "7|null", "a marker knows of told times only");
     harness.explain_all("a receipt without a time");
@@ -255,7 +256,10 @@ fn receipt_without_a_time_is_dated_by_its_arrival_and_marked() {
 #[test]
 fn told_read_time_beats_a_time_of_arrival_in_either_order() {
     let untimed = receipt("read_receipt", "", 1);
-    let told = [receipt("read_receipt", &(SECOND + 60).to_string(), 1), receipt("read_receipt", &(SECOND + 80).to_string(), 1)];
+    let told = [
+        receipt("read_receipt", &(SECOND + 60).to_string(), 1),
+        receipt("read_receipt", &(SECOND + 80).to_string(), 1),
+    ];
     for order in [[&untimed, &told[0], &told[1]], [&told[1], &told[0], &untimed], [&told[0], &untimed, &told[1]]] {
         let harness = Harness::new();
         for body in order {
@@ -302,7 +306,8 @@ fn time_of_zero_clears_nothing() {
         let pinned = message("7", &format!(r#","pinnedAt":{},"pinnedBy":"ann""#, SECOND + 6));
         harness.post(&event("message_pinned", &format!(r#"{{"message":{pinned}}}"#)), NOON);
         let later = format!(r#"{{"id":7,"editedAt":{zero},"deletedAt":{zero},"pinnedAt":{zero},"sentAt":{zero}}}"#);
-        let verdict = format!(r#"{{"message":{later},"moderation":[{{"rule":{{"id":"r","blockedAt":{}}}}}]}}"#, SECOND + 90);
+        let verdict =
+            format!(r#"{{"message":{later},"moderation":[{{"rule":{{"id":"r","blockedAt":{}}}}}]}}"#, SECOND + 90);
         harness.post(&event("moderation_manual_approved", &verdict), NOON);
         let again = format!(r#"{{"id":7,"editedAt":{zero},"sentAt":{zero},"data":{{"k":1}}}}"#);
         harness.post(&event("message_edited", &format!(r#"{{"message":{again}}}"#)), NOON);
@@ -318,6 +323,24 @@ fn time_of_zero_clears_nothing() {
         harness.post(&member(SECOND + 20, &user(&SECOND.to_string())), NOON);
         harness.post(&member(SECOND + 30, &user(zero)), NOON);
         assert_eq!(harness.ask("SELECT created_at / 1000 - 1767614400 FROM groups"), "0", "{zero}");
-        assert_eq!(harness.ask("SELECT last_active_at / 1000 - 1767614400 FROM users WHERE uid = 'ann'"), "0", "{zero}");
+        assert_eq!(
+            harness.ask("SELECT last_active_at / 1000 - 1767614400 FROM users WHERE uid = 'ann'"),
+            "0",
+            "{zero}"
+        );
     }
+}
+
+#[test]
+fn deletion_and_pin_without_a_time_are_marked() {
+    let harness = Harness::new();
+    harness.post(&sent("\"7\"", "a"), NOON);
+    harness.post(&event("message_pinned", &format!(r#"{{"message":{}}}"#, message("\"7\"", ""))), NOON + 4_000);
+    harness.post(&event("message_deleted", r#"{"message":{"id":"7"}}"#), NOON + 5_000);
+    let known = "SELECT pinned_at / 1000 - 1767614400, pinned_at_from, deleted_at / 1000 - 1767614400, deleted_at_from FROM messages";
+    assert_eq!(harness.ask(known), "4|arrival|5|arrival");
+    let told = format!(r#"{{"message":{{"id":"7","pinnedAt":{0},"deletedAt":{0}}}}}"#, SECOND + 9);
+    harness.post(&event("message_deleted", &told), NOON + 9_000);
+    assert_eq!(harness.ask(known), "9|told|9|told");
+    harness.explain_all("marks of deletions and pins");
 }

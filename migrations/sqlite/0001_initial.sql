@@ -185,9 +185,11 @@ CREATE TABLE messages (
     edited_at           INTEGER,                       -- of the last edit, as `message_edits` has it
     edited_by           TEXT,
     deleted_at          INTEGER,
+    deleted_at_from     TEXT CHECK (deleted_at_from IN ('told', 'arrival', 'feed')),
     deleted_by          TEXT,
     deleted             INTEGER NOT NULL CHECK (deleted IN (0, 1)),
     pinned_at           INTEGER,
+    pinned_at_from      TEXT CHECK (pinned_at_from IN ('told', 'arrival', 'feed')),
     pinned_by           TEXT,
     delivered_to_all_at INTEGER,
     read_by_all_at      INTEGER,

@@ -151,6 +151,7 @@ CREATE VIEW v_messages AS
         strftime('%Y-%m-%dT%H:%M:%fZ', m.edited_at / 1000.0, 'unixepoch') AS edited_at,
         m.edited_by,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.pinned_at / 1000.0, 'unixepoch') AS pinned_at,
+        m.pinned_at_from,
         m.pinned_by,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.delivered_to_all_at / 1000.0, 'unixepoch') AS delivered_to_all_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.read_by_all_at / 1000.0, 'unixepoch') AS read_by_all_at

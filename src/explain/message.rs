@@ -3,12 +3,12 @@
 use super::Effect;
 use super::replay::{Replay, merge};
 use super::state::State;
-use super::words::{DELETED, OF_FACTS, OF_MESSAGES, OF_VERDICTS, TOMBSTONE};
+use super::words::{DELETED, OF_MESSAGES, OF_VERDICTS, TOMBSTONE};
 use crate::change::{self, Change, Moderation, Reaction, Receipt};
 use crate::edits::{Version, digest, judge, read_digest};
 use crate::ids::Time;
+use crate::merge::{Fact, Row, Telling};
 use crate::reactions::{Ends, Facts, emoji};
-use crate::merge::{Fact, Row, Rule, Telling, Value, rank};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 

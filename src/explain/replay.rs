@@ -35,7 +35,15 @@ impl<'a> Replay<'a> {
             Entity::User(_) => State::User(User::default()),
             Entity::Call(_) => State::Call(Call::default()),
         };
-        Self { entity, state, deliveries: Vec::new(), past: Past::new(), silent: Vec::new(), deleted_by: None, versions: Vec::new() }
+        Self {
+            entity,
+            state,
+            deliveries: Vec::new(),
+            past: Past::new(),
+            silent: Vec::new(),
+            deleted_by: None,
+            versions: Vec::new(),
+        }
     }
 
     /// Takes the next event of the log.

@@ -3,7 +3,7 @@
 use super::message_part::{MessagePart, Role};
 use super::parts::Object;
 use super::{Payload, Ref, Rejection, call, missing};
-use crate::change::{Changes, Message};
+use crate::change::{Changes, Dated, Message};
 use crate::ids::Time;
 use crate::merge::{Fact, rank};
 
@@ -58,7 +58,7 @@ impl Payload for Sent {
             echoed.put(fact, Role::Copy, out);
             if self.deletes && echoed.deleted_at().is_none() {
                 let undated = fact.copy(Some(Time(0)), rank::DELETED_COPY);
-                echoed.put_deletion(fact.occurred_at, self.message_sender(), undated, out);
+                echoed.put_deletion(Dated::of(fact), self.message_sender(), undated, out);
             }
         }
     }
@@ -151,7 +151,7 @@ impl Payload for Deleted {
         self.0.put_action(fact, out);
         let message = &self.0.message;
         message.put(fact, Role::Copy, out);
-        let at = message.deleted_at().unwrap_or(fact.occurred_at);
+        let at = message.deleted_at().map_or_else(|| Dated::of(fact), Dated::told);
         let by = message.deleted_by().or_else(|| self.0.actor.clone());
         message.put_deletion(at, by, fact.stamp(rank::DELETED), out);
     }
@@ -197,9 +197,8 @@ impl Payload for Pinned {
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
         self.0.put(fact, Role::Copy, out);
-        let row =
-            Message { pinned_at: Some(Some(self.0.pinned_at().unwrap_or(fact.occurred_at))), ..Message::default() };
-        out.put_message(&self.0.id, Message { pinned_by: self.0.pinned_by(), ..row }, fact.stamp(rank::FACT));
+        let dated = self.0.pinned_at().map_or_else(|| Dated::of(fact), Dated::told);
+        out.put_message(&self.0.id, self.0.pin(dated), fact.stamp(rank::FACT));
     }
 }
 
@@ -222,7 +221,8 @@ impl Payload for Unpinned {
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
         self.0.put(fact, Role::Copy, out);
-        let row = Message { pinned_at: Some(None), pinned_by: Some(None), ..Message::default() };
+        let row =
+            Message { pinned_at: Some(None), pinned_at_from: Some(None), pinned_by: Some(None), ..Message::default() };
         out.put_message(&self.0.id, row, fact.stamp(rank::FACT));
     }
 }

@@ -1,8 +1,8 @@
 //! A message as a payload shows it: the fact itself, or a snapshot inside another fact.
 
 use super::parts::{EntityPart, Object, UserPart, users};
+use crate::change::{Change, Changes, Conversation, Dated, Message, MessageEdit, Moderation, Told};
 use crate::edits::{Version, digest, write_digest};
-use crate::change::{Change, Changes, Conversation, Message, MessageEdit, Moderation, Told};
 use crate::ids::{ReceiverType, Time};
 use crate::json;
 use crate::merge::{Fact, Stamp, Telling, Value, rank};
@@ -115,8 +115,14 @@ impl MessagePart {
         self.pinned_at
     }
 
-    pub fn pinned_by(&self) -> Told<String> {
-        self.pinned_by.clone().map(Some)
+    /// Its pin, of this time.
+    pub fn pin(&self, dated: Dated) -> Message {
+        Message {
+            pinned_at: Some(Some(dated.at)),
+            pinned_at_from: Some(Some(dated.from)),
+            pinned_by: self.pinned_by.clone().map(Some),
+            ..Message::default()
+        }
     }
 
     pub fn without_pin(self) -> Self {
@@ -166,15 +172,11 @@ impl MessagePart {
         self.put_edit(fact, role, out);
         self.put_verdict(fact, out);
         if let Some(at) = self.pinned_at {
-            let row = Message {
-                pinned_at: Some(Some(at)),
-                pinned_by: self.pinned_by.clone().map(Some),
-                ..Message::default()
-            };
+            let row = self.pin(Dated::told(at));
             out.put_message(&self.id, row, Stamp { rank: rank::COPY, ..fact.copy(Some(at), rank::COPY) });
         }
         if let Some(at) = self.deleted_at {
-            self.put_deletion(at, self.deleted_by(), fact.copy(Some(at), rank::DELETED_COPY), out);
+            self.put_deletion(Dated::told(at), self.deleted_by(), fact.copy(Some(at), rank::DELETED_COPY), out);
         }
         let stub = fact.copy(None, rank::COPY);
         for id in self.row.parent_id.iter().chain(&self.row.quoted_id).flatten() {
@@ -186,8 +188,13 @@ impl MessagePart {
     }
 
     /// Marks it deleted, for good.
-    pub fn put_deletion(&self, at: Time, by: Option<String>, stamp: Stamp, out: &mut Changes) {
-        let row = Message { deleted_at: Some(Some(at)), deleted_by: by.clone().map(Some), ..Message::default() };
+    pub fn put_deletion(&self, dated: Dated, by: Option<String>, stamp: Stamp, out: &mut Changes) {
+        let row = Message {
+            deleted_at: Some(Some(dated.at)),
+            deleted_at_from: Some(Some(dated.from)),
+            deleted_by: by.clone().map(Some),
+            ..Message::default()
+        };
         out.put(Change::Message { message_id: self.id.clone(), telling: row.telling(stamp), deleted: true });
         if let Some(by) = by {
             out.put_user(&by, Stamp { rank: rank::COPY, ..stamp });

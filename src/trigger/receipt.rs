@@ -135,7 +135,7 @@ impl Payload for Receipt {
         // Whatever the message itself tells is better known.
         out.put_message(&self.message_id, self.message(), fact.copy(Some(Time(0)), rank::COPY));
         let Some(uid) = self.reader.clone() else { return };
-        let dated = Dated { from: fact.occurred_from, at: fact.occurred_at };
+        let dated = Dated::of(fact);
         out.put(Change::Receipt(Row {
             message_id: self.message_id.clone(),
             uid: uid.clone(),

@@ -10,8 +10,14 @@ use rusqlite::{Connection, OptionalExtension, Row};
 macro_rules! both {
     ($columns:literal, $which:literal, $after:literal) => {
         concat!(
-            "SELECT ", $columns, ", 1 AS is_edit FROM message_edits WHERE app_id = ?1 AND message_id = ?2", $which,
-            " UNION ALL SELECT ", $columns, ", 0 FROM message_additions WHERE app_id = ?1 AND message_id = ?2", $which,
+            "SELECT ",
+            $columns,
+            ", 1 AS is_edit FROM message_edits WHERE app_id = ?1 AND message_id = ?2",
+            $which,
+            " UNION ALL SELECT ",
+            $columns,
+            ", 0 FROM message_additions WHERE app_id = ?1 AND message_id = ?2",
+            $which,
             $after
         )
     };

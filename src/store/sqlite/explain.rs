@@ -53,13 +53,16 @@ const MESSAGE_TABLES: &[(&str, &str)] = &[
     ("messages", "SELECT * FROM messages WHERE app_id = ?1 AND message_id = ?2"),
     (
         "message_edits",
-        "SELECT edited_at, text, edited_by FROM message_edits WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, rank, fact_at, seq, digest",
+        "SELECT message_id, edited_at, text, edited_by FROM message_edits WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, rank, fact_at, seq, digest",
     ),
     (
         "message_additions",
-        "SELECT edited_at, text, edited_by FROM message_additions WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, rank, fact_at, seq, digest",
+        "SELECT message_id, edited_at, text, edited_by FROM message_additions WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, rank, fact_at, seq, digest",
     ),
-    ("reactions", "SELECT reaction, uid, present, reacted_at FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY emoji, uid, reaction"),
+    (
+        "reactions",
+        "SELECT message_id, reaction, uid, present, reacted_at FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY emoji, uid, reaction",
+    ),
     ("receipts", "SELECT * FROM receipts WHERE app_id = ?1 AND message_id = ?2 ORDER BY uid"),
     ("moderation", "SELECT * FROM moderation WHERE app_id = ?1 AND message_id = ?2"),
 ];
@@ -100,7 +103,8 @@ const CALL_TABLES: &[(&str, &str)] = &[
     ),
 ];
 /// Bookkeeping, and what the question says already.
-const HIDDEN: &[&str] = &["app_id", "registers", "facts", "lifecycle", "digest", "first_text", "message_no", "session_key"];
+const HIDDEN: &[&str] =
+    &["app_id", "registers", "facts", "lifecycle", "digest", "first_text", "message_no", "session_key"];
 
 /// Everything read from now on is of one snapshot.
 pub fn snapshot(conn: &Connection) -> Result<(), StoreError> {

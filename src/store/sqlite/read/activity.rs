@@ -114,8 +114,7 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
         if row.get(3)? {
             let (at, spelling): (i64, String) = (row.get(0)?, row.get(1)?);
             found.days[day(at)].reactions += 1;
-            let (first_at, first, count) =
-                reactions.entry(row.get(2)?).or_insert_with(|| (at, spelling.clone(), 0));
+            let (first_at, first, count) = reactions.entry(row.get(2)?).or_insert_with(|| (at, spelling.clone(), 0));
             *count += 1;
             if (at, &spelling) < (*first_at, &*first) {
                 *first = spelling;
