@@ -78,7 +78,7 @@ fn messages_tell_all_about_themselves() {
         &api,
         "{message(messageId:\"1\"){text data sender{uid} receiverType receiverGroup{guid} conversation{conversationId readMarkers{user{uid} messageId} readMarkersCount
             unreadCount(uid:\"a\") unreadCountExact(uid:\"a\") lastMessage{messageId}}
-            attachments{name size mimeType url} attachmentsCount reactions{reaction count users{uid}} reactionsCount receipts{user{uid} deliveredAt readAt} receiptsCount
+            attachments{name size mimeType url} attachmentsCount reactions{reaction count users{uid}} reactionsCount receipts{user{uid} deliveredAt deliveredAtFrom readAt readAtFrom} receiptsCount
             edits{text editedBy{uid}} editsCount replies{nodes{messageId parent{messageId} quoted{messageId} mentions{uid} pinnedAt}} repliesCount
             threadParticipants{uid} threadParticipantsCount moderation{status reviewed rule}}}",
     );
