@@ -170,17 +170,20 @@ CREATE TABLE messages (
     parent_id           TEXT,
     quoted_id           TEXT,
     sent_at             INTEGER,
-    edited_at           INTEGER,
+    edited_at           INTEGER,                       -- of the last edit, as `message_edits` has it
     edited_by           TEXT,
     deleted_at          INTEGER,
+    deleted_at_from     TEXT CHECK (deleted_at_from IN ('told', 'arrival', 'feed')),
     deleted_by          TEXT,
     deleted             INTEGER NOT NULL CHECK (deleted IN (0, 1)),
     pinned_at           INTEGER,
+    pinned_at_from      TEXT CHECK (pinned_at_from IN ('told', 'arrival', 'feed')),
     pinned_by           TEXT,
     delivered_to_all_at INTEGER,
     read_by_all_at      INTEGER,
     attachments         TEXT,                          -- JSON array
     mentions            TEXT,                          -- JSON array of uids
+    first_text          TEXT,                          -- SHA-256 (base64) of the text before all edits
     blocked             INTEGER NOT NULL CHECK (blocked IN (0, 1)), -- disapproved by moderation
     chat                INTEGER NOT NULL CHECK (chat IN (0, 1)),    -- category known, neither action nor call
     listed              INTEGER NOT NULL CHECK (listed IN (0, 1)),  -- chat, not deleted, not blocked, sent time known
@@ -201,10 +204,27 @@ CREATE TABLE message_edits (
     app_id     TEXT NOT NULL,
     message_id TEXT NOT NULL,
     edited_at  INTEGER NOT NULL,
+    rank       INTEGER NOT NULL,                       -- edits of one time: their order is that of rank, fact_at, seq
+    fact_at    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
     digest     BLOB NOT NULL,                          -- SHA-256 of the text
     text       TEXT,                                   -- null once the message is deleted
     edited_by  TEXT,
-    PRIMARY KEY (app_id, message_id, edited_at, digest)
+    PRIMARY KEY (app_id, message_id, edited_at, rank, fact_at, seq, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE message_additions (
+    -- What was told as an edit and left the text as it was: a machine added a link preview, a transcript or a vote. A row
+    -- moves to message_edits when another text turns out to lie before it.
+    app_id     TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    edited_at  INTEGER NOT NULL,
+    rank       INTEGER NOT NULL,
+    fact_at    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    digest     BLOB NOT NULL,
+    text       TEXT,
+    edited_by  TEXT,
+    PRIMARY KEY (app_id, message_id, edited_at, rank, fact_at, seq, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE message_tags (
     -- Which messages carry a tag: an index over messages.tags.
@@ -223,25 +243,31 @@ CREATE TABLE mentions (
     PRIMARY KEY (app_id, uid, message_no, message_id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE reactions (
-    -- A person's reaction to a message; present = 0 once it was taken back.
+    -- A person's reaction to a message; present = 0 once it was taken back. One row a spelling: an emoji with and without
+    -- the variation selector U+FE0F is one reaction, and one person counts once in it.
     app_id     TEXT NOT NULL,
     message_id TEXT NOT NULL,
-    reaction   TEXT NOT NULL,
+    emoji      TEXT NOT NULL,                          -- the reaction without U+FE0F
     uid        TEXT NOT NULL,
+    reaction   TEXT NOT NULL,                          -- as told
     present    INTEGER NOT NULL CHECK (present IN (0, 1)),
     reacted_at INTEGER,                                -- earliest of those present
+    first_at   INTEGER NOT NULL,                       -- earliest told, present or not: an emoji is shown as first told
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
-    PRIMARY KEY (app_id, message_id, reaction, uid)
+    PRIMARY KEY (app_id, message_id, emoji, uid, reaction)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reactions_by_time ON reactions (app_id, reacted_at, present) WHERE present;
-CREATE INDEX reactions_present ON reactions (app_id, message_id, reaction, uid) WHERE present;
+CREATE INDEX reactions_present ON reactions (app_id, message_id, emoji, uid) WHERE present;
 CREATE TABLE receipts (
-    -- Earliest delivery and read times told for one message and reader.
-    app_id       TEXT NOT NULL,
-    message_id   TEXT NOT NULL,
-    uid          TEXT NOT NULL,
-    delivered_at INTEGER,
-    read_at      INTEGER,
+    -- Earliest delivery and read times of one message and reader. Where none was told they are those of the arrival, which
+    -- `..._from` says.
+    app_id            TEXT NOT NULL,
+    message_id        TEXT NOT NULL,
+    uid               TEXT NOT NULL,
+    delivered_at      INTEGER,
+    delivered_at_from TEXT CHECK (delivered_at_from IN ('told', 'arrival', 'feed')),
+    read_at           INTEGER,
+    read_at_from      TEXT CHECK (read_at_from IN ('told', 'arrival', 'feed')),
     PRIMARY KEY (app_id, message_id, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE read_markers (
@@ -252,7 +278,7 @@ CREATE TABLE read_markers (
     numeric         INTEGER NOT NULL CHECK (numeric IN (0, 1)),
     message_no      INTEGER NOT NULL,
     message_id      TEXT NOT NULL,
-    at              INTEGER NOT NULL,                  -- earliest read time of that message
+    at              INTEGER,                           -- earliest read time told of that message; null: none was told
     PRIMARY KEY (app_id, conversation_id, uid, numeric)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE presence (
@@ -565,6 +591,7 @@ CREATE VIEW v_messages AS
         strftime('%Y-%m-%dT%H:%M:%fZ', m.edited_at / 1000.0, 'unixepoch') AS edited_at,
         m.edited_by,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.pinned_at / 1000.0, 'unixepoch') AS pinned_at,
+        m.pinned_at_from,
         m.pinned_by,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.delivered_to_all_at / 1000.0, 'unixepoch') AS delivered_to_all_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.read_by_all_at / 1000.0, 'unixepoch') AS read_by_all_at
@@ -595,22 +622,29 @@ CREATE VIEW v_mentions AS
         message_id
     FROM mentions;
 CREATE VIEW v_reactions AS
-    -- Reactions that are still there.
+    -- Reactions that are still there: one row a person and emoji, which is shown as first told.
     SELECT
-        app_id,
-        message_id,
-        reaction,
-        uid,
-        strftime('%Y-%m-%dT%H:%M:%fZ', reacted_at / 1000.0, 'unixepoch') AS reacted_at
-    FROM reactions WHERE present;
+        r.app_id,
+        r.message_id,
+        (
+            SELECT x.reaction FROM reactions AS x
+            WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji
+            ORDER BY x.first_at, x.reaction LIMIT 1
+        ) AS reaction,
+        r.uid,
+        strftime('%Y-%m-%dT%H:%M:%fZ', min(r.reacted_at) / 1000.0, 'unixepoch') AS reacted_at
+    FROM reactions AS r WHERE r.present
+    GROUP BY r.app_id, r.message_id, r.emoji, r.uid;
 CREATE VIEW v_receipts AS
-    -- Earliest delivery and read time of a message and reader.
+    -- Earliest delivery and read time of a message and reader, and how each is known.
     SELECT
         app_id,
         message_id,
         uid,
         strftime('%Y-%m-%dT%H:%M:%fZ', delivered_at / 1000.0, 'unixepoch') AS delivered_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', read_at / 1000.0, 'unixepoch') AS read_at
+        delivered_at_from,
+        strftime('%Y-%m-%dT%H:%M:%fZ', read_at / 1000.0, 'unixepoch') AS read_at,
+        read_at_from
     FROM receipts;
 CREATE VIEW v_read_markers AS
     -- How far each person has read each conversation.

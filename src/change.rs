@@ -1,7 +1,8 @@
 //! What reducers say: rows as plain data, no SQL. There is one verb, `put`.
 
-use crate::ids::{ReceiverType, Scope, State, Time};
-use crate::merge::{Rule, Stamp, Telling, Value};
+use crate::edits::Version;
+use crate::ids::{ReceiverType, Scope, State, Time, TimeSource};
+use crate::merge::{Fact, Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
 use std::collections::BTreeMap;
 
@@ -54,11 +55,14 @@ row!(
         sender_uid: String = Newest, receiver_type: String = Newest, receiver_id: String = Newest,
         category: String = Newest, r#type: String = Newest, tags: String = Newest, muid: String = Newest,
         parent_id: String = Newest, quoted_id: String = Newest, sent_at: Time = Newest,
-        edited_at: Time = Newest, edited_by: String = Newest, deleted_at: Time = Newest, deleted_by: String = Newest,
-        pinned_at: Time = Newest, pinned_by: String = Newest,
+        deleted_at: Time = Newest, deleted_at_from: TimeSource = Newest, deleted_by: String = Newest,
+        pinned_at: Time = Newest, pinned_at_from: TimeSource = Newest, pinned_by: String = Newest,
         /// JSON array of uids; belongs to the text.
         mentions: String = Newest,
         delivered_to_all_at: Time = Least, read_by_all_at: Time = Least,
+        /// The digest of the text before all edits: it tells whether the earliest edit changed the text, also once the
+        /// message is deleted and its text gone.
+        first_text: String = Newest,
     }
 );
 row!(
@@ -90,13 +94,11 @@ pub struct MembershipChange {
     pub joined_at: Option<Time>,
 }
 
-/// One text of a message after an edit.
+/// A text of a message, told as an edit. Whether it is one shows among all texts told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageEdit {
     pub message_id: String,
-    pub edited_at: Time,
-    pub text: Option<String>,
-    pub edited_by: Option<String>,
+    pub version: Version,
 }
 
 /// A conversation heard of: its row is made where there is none.
@@ -107,13 +109,33 @@ pub struct Conversation {
     pub receiver: String,
 }
 
-/// A receipt of one message by one reader; the earliest times stay.
+/// A time and how it is known. Of several the least counts: what was told before what was dated otherwise, then the
+/// earliest. So servers that heard the same in another order agree as soon as a time is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dated {
+    pub from: TimeSource,
+    pub at: Time,
+}
+
+impl Dated {
+    /// As a payload tells it.
+    pub fn told(at: Time) -> Self {
+        Self { from: TimeSource::Told, at }
+    }
+
+    /// As old as the fact.
+    pub fn of(fact: &Fact) -> Self {
+        Self { from: fact.occurred_from, at: fact.occurred_at }
+    }
+}
+
+/// A receipt of one message by one reader.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receipt {
     pub message_id: String,
     pub uid: String,
-    pub delivered_at: Option<Time>,
-    pub read_at: Option<Time>,
+    pub delivered: Option<Dated>,
+    pub read: Option<Dated>,
 }
 
 /// Everything in the conversation up to this message is read.
@@ -122,7 +144,8 @@ pub struct ReadMarker {
     pub conversation_id: String,
     pub uid: String,
     pub message_id: String,
-    pub at: Time,
+    /// Only where it is told.
+    pub at: Option<Time>,
 }
 
 /// A reaction added or taken back.
@@ -251,6 +274,12 @@ impl From<i64> for Value {
 impl From<Time> for Value {
     fn from(time: Time) -> Self {
         Self::Int(time.0)
+    }
+}
+
+impl From<TimeSource> for Value {
+    fn from(source: TimeSource) -> Self {
+        Self::Text(source.as_str().to_owned())
     }
 }
 

@@ -36,6 +36,7 @@ pub mod merge;
 pub mod standing;
 pub mod sessions;
 pub mod lifecycle;
+pub mod edits;
 pub mod reactions;
 pub mod blocks;
 pub mod store;

@@ -4,7 +4,13 @@ use crate::change::Reaction;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All that was told about one person's one reaction to one message. Sets only: no order of arrival matters.
+/// The emoji of a reaction, which may be told with and without the variation selector U+FE0F.
+pub fn emoji(reaction: &str) -> String {
+    reaction.replace('\u{fe0f}', "")
+}
+
+/// All that was told about one person's one reaction to one message, in one spelling. Sets only: no order of arrival
+/// matters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// When each id was added.
@@ -14,19 +20,45 @@ pub struct Facts {
     nameless: BTreeSet<i64>,
     /// Everything not later was taken back by a removal without an id.
     ended_until: Option<i64>,
+    /// The earliest time told, of whatever became of it.
+    first: Option<i64>,
+}
+
+/// What took a person's emoji back, whatever the spelling.
+#[derive(Debug, Default)]
+pub struct Ends<'a> {
+    ids: BTreeSet<&'a str>,
+    until: Option<i64>,
+}
+
+impl<'a> FromIterator<&'a Facts> for Ends<'a> {
+    fn from_iter<T: IntoIterator<Item = &'a Facts>>(spellings: T) -> Self {
+        let mut ends = Self::default();
+        for facts in spellings {
+            ends.ids.extend(facts.ended.iter().map(String::as_str));
+            ends.until = ends.until.max(facts.ended_until);
+        }
+        ends
+    }
 }
 
 impl Facts {
     /// When the earliest of those present was added.
-    pub fn present_since(&self) -> Option<i64> {
-        let lives = |at: &&i64| self.ended_until.is_none_or(|until| **at > until);
-        let named = self.added.iter().filter(|(id, _)| !self.ended.contains(*id)).map(|(_, at)| at);
+    pub fn present_since(&self, ends: &Ends<'_>) -> Option<i64> {
+        let lives = |at: &&i64| ends.until.is_none_or(|until| **at > until);
+        let named = self.added.iter().filter(|(id, _)| !ends.ids.contains(id.as_str())).map(|(_, at)| at);
         named.chain(&self.nameless).filter(lives).min().copied()
+    }
+
+    /// The earliest time told.
+    pub fn first(&self) -> Option<i64> {
+        self.first
     }
 
     /// Takes one more fact.
     pub fn add(&mut self, reaction: &Reaction) {
         let at = reaction.at.0;
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
         match (&reaction.id, reaction.added) {
             (Some(id), true) => {
                 self.added.entry(id.clone()).and_modify(|known| *known = at.min(*known)).or_insert(at);

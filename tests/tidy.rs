@@ -54,6 +54,7 @@ fn reducers_read_nothing() {
         "src/standing/",
         "src/sessions/",
         "src/lifecycle.rs",
+        "src/edits.rs",
         "src/reactions.rs",
         "src/blocks.rs",
         "src/merge.rs",

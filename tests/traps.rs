@@ -229,3 +229,118 @@ fn group_member_removed_is_a_kick_where_it_reads_like_one() {
     assert_eq!(harness.ask("SELECT state, changed_by FROM memberships"), "kicked|boss");
     assert_eq!(harness.post(&event("group_member_removed", r#"{"guid":"g"}"#), NOON).outcome.as_str(), "rejected");
 }
+
+/// A receipt of message 7 by bob in group g; `at` is its timestamp as JSON.
+fn receipt(kind: &str, at: &str, device: u8) -> String {
+    let timestamp = if at.is_empty() { String::new() } else { format!(r#","timestamp":{at}"#) };
+    event(
+        &format!("message_{kind}"),
+        &format!(
+            r#"{{"receiver":"g","receiverType":"group","sender":"bob","messageSender":"ann","device":{device},"body":{{"messageId":"7"{timestamp}}}}}"#
+        ),
+    )
+}
+
+#[test]
+fn receipt_without_a_time_is_dated_by_its_arrival_and_marked() {
+    let harness = Harness::new();
+    harness.post(&receipt("read_receipt", "", 1), NOON + 5_400);
+    harness.post(&receipt("delivery_receipt", &(SECOND + 2).to_string(), 1), NOON + 9_000);
+    let read =
+        "SELECT read_at - 1767614400000, read_at_from, delivered_at - 1767614400000, delivered_at_from FROM receipts";
+    assert_eq!(harness.ask(read), "5000|arrival|2000|told");
+    assert_eq!(harness.ask("SELECT message_id, at FROM read_markers"), "7|null", "a marker knows of told times only");
+    harness.explain_all("a receipt without a time");
+}
+
+#[test]
+fn told_read_time_beats_a_time_of_arrival_in_either_order() {
+    let untimed = receipt("read_receipt", "", 1);
+    let told = [
+        receipt("read_receipt", &(SECOND + 60).to_string(), 1),
+        receipt("read_receipt", &(SECOND + 80).to_string(), 1),
+    ];
+    for order in [[&untimed, &told[0], &told[1]], [&told[1], &told[0], &untimed], [&told[0], &untimed, &told[1]]] {
+        let harness = Harness::new();
+        for body in order {
+            harness.post(body, NOON + 4_000);
+        }
+        let receipts = "SELECT read_at / 1000 - 1767614400, read_at_from FROM receipts";
+        assert_eq!(harness.ask(receipts), "60|told", "{order:?}");
+        assert_eq!(harness.ask("SELECT at / 1000 - 1767614400 FROM read_markers"), "60", "{order:?}");
+        harness.explain_all("told and untold receipts");
+    }
+}
+
+#[test]
+fn receipt_timed_zero_or_below_tells_no_time() {
+    for zero in ["0", "\"0\"", "0.0", "-5", "-0", "null"] {
+        let harness = Harness::new();
+        harness.post(&receipt("read_receipt", zero, 1), NOON + 5_000);
+        assert_eq!(harness.ask("SELECT read_at - 1767614400000, read_at_from FROM receipts"), "5000|arrival", "{zero}");
+    }
+}
+
+#[test]
+fn aggregate_receipt_without_a_time_tells_none() {
+    let harness = Harness::new();
+    let aggregate = |time: &str| {
+        let data = format!(
+            r#"{{"receiver":"g","receiverType":"group","sender":"app_system","messageSender":"ann","body":{{"action":"readByAll","messageId":"7"{time}}}}}"#
+        );
+        event("message_read_by_all", &data)
+    };
+    harness.post(&aggregate(""), NOON + 1_000);
+    assert_eq!(harness.ask("SELECT read_by_all_at FROM messages"), "null");
+    harness.post(&aggregate(&format!(r#","timestamp":{}"#, SECOND + 50)), NOON + 60_000);
+    assert_eq!(harness.ask("SELECT read_by_all_at / 1000 - 1767614400 FROM messages"), "50");
+}
+
+#[test]
+fn time_of_zero_clears_nothing() {
+    for zero in ["0", "\"0\"", "0.0", "-0", "-7"] {
+        let harness = Harness::new();
+        harness.post(&sent("\"7\"", "a"), NOON);
+        let edit = message("7", &format!(r#","data":{{"text":"b"}},"editedAt":{},"editedBy":"ann""#, SECOND + 5));
+        harness.post(&event("message_edited", &format!(r#"{{"message":{edit}}}"#)), NOON);
+        let pinned = message("7", &format!(r#","pinnedAt":{},"pinnedBy":"ann""#, SECOND + 6));
+        harness.post(&event("message_pinned", &format!(r#"{{"message":{pinned}}}"#)), NOON);
+        let later = format!(r#"{{"id":7,"editedAt":{zero},"deletedAt":{zero},"pinnedAt":{zero},"sentAt":{zero}}}"#);
+        let verdict =
+            format!(r#"{{"message":{later},"moderation":[{{"rule":{{"id":"r","blockedAt":{}}}}}]}}"#, SECOND + 90);
+        harness.post(&event("moderation_manual_approved", &verdict), NOON);
+        let again = format!(r#"{{"id":7,"editedAt":{zero},"sentAt":{zero},"data":{{"k":1}}}}"#);
+        harness.post(&event("message_edited", &format!(r#"{{"message":{again}}}"#)), NOON);
+        let known = "SELECT text, sent_at / 1000 - 1767614400, edited_at / 1000 - 1767614400, edited_by, pinned_at / 1000 - 1767614400, deleted FROM messages";
+        assert_eq!(harness.ask(known), "b|0|5|ann|6|0", "{zero}");
+        let group = |more: &str| event("group_updated", &format!(r#"{{"group":{{"guid":"g"{more}}}}}"#));
+        harness.post(&group(&format!(r#","createdAt":{SECOND},"updatedAt":{SECOND}"#)), NOON);
+        let user = |more: &str| format!(r#"{{"uid":"ann","lastActiveAt":{more}}}"#);
+        let member = |at: i64, who: &str| {
+            let group = format!(r#"{{"guid":"g","createdAt":{zero},"updatedAt":{at}}}"#);
+            event("group_member_joined", &format!(r#"{{"group":{group},"members":{{"ann":{who}}}}}"#))
+        };
+        harness.post(&member(SECOND + 20, &user(&SECOND.to_string())), NOON);
+        harness.post(&member(SECOND + 30, &user(zero)), NOON);
+        assert_eq!(harness.ask("SELECT created_at / 1000 - 1767614400 FROM groups"), "0", "{zero}");
+        assert_eq!(
+            harness.ask("SELECT last_active_at / 1000 - 1767614400 FROM users WHERE uid = 'ann'"),
+            "0",
+            "{zero}"
+        );
+    }
+}
+
+#[test]
+fn deletion_and_pin_without_a_time_are_marked() {
+    let harness = Harness::new();
+    harness.post(&sent("\"7\"", "a"), NOON);
+    harness.post(&event("message_pinned", &format!(r#"{{"message":{}}}"#, message("\"7\"", ""))), NOON + 4_000);
+    harness.post(&event("message_deleted", r#"{"message":{"id":"7"}}"#), NOON + 5_000);
+    let known = "SELECT pinned_at / 1000 - 1767614400, pinned_at_from, deleted_at / 1000 - 1767614400, deleted_at_from FROM messages";
+    assert_eq!(harness.ask(known), "4|arrival|5|arrival");
+    let told = format!(r#"{{"message":{{"id":"7","pinnedAt":{0},"deletedAt":{0}}}}}"#, SECOND + 9);
+    harness.post(&event("message_deleted", &told), NOON + 9_000);
+    assert_eq!(harness.ask(known), "9|told|9|told");
+    harness.explain_all("marks of deletions and pins");
+}

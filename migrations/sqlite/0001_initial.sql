@@ -182,17 +182,20 @@ CREATE TABLE messages (
     parent_id           TEXT,
     quoted_id           TEXT,
     sent_at             INTEGER,
-    edited_at           INTEGER,
+    edited_at           INTEGER,                       -- of the last edit, as `message_edits` has it
     edited_by           TEXT,
     deleted_at          INTEGER,
+    deleted_at_from     TEXT CHECK (deleted_at_from IN ('told', 'arrival', 'feed')),
     deleted_by          TEXT,
     deleted             INTEGER NOT NULL CHECK (deleted IN (0, 1)),
     pinned_at           INTEGER,
+    pinned_at_from      TEXT CHECK (pinned_at_from IN ('told', 'arrival', 'feed')),
     pinned_by           TEXT,
     delivered_to_all_at INTEGER,
     read_by_all_at      INTEGER,
     attachments         TEXT,                          -- JSON array
     mentions            TEXT,                          -- JSON array of uids
+    first_text          TEXT,                          -- SHA-256 (base64) of the text before all edits
     blocked             INTEGER NOT NULL CHECK (blocked IN (0, 1)), -- disapproved by moderation
     chat                INTEGER NOT NULL CHECK (chat IN (0, 1)),    -- category known, neither action nor call
     listed              INTEGER NOT NULL CHECK (listed IN (0, 1)),  -- chat, not deleted, not blocked, sent time known
@@ -217,10 +220,28 @@ CREATE TABLE message_edits (
     app_id     TEXT NOT NULL,
     message_id TEXT NOT NULL,
     edited_at  INTEGER NOT NULL,
+    rank       INTEGER NOT NULL,                       -- edits of one time: their order is that of rank, fact_at, seq
+    fact_at    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
     digest     BLOB NOT NULL,                          -- SHA-256 of the text
     text       TEXT,                                   -- null once the message is deleted
     edited_by  TEXT,
-    PRIMARY KEY (app_id, message_id, edited_at, digest)
+    PRIMARY KEY (app_id, message_id, edited_at, rank, fact_at, seq, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message_additions (
+    -- What was told as an edit and left the text as it was: a machine added a link preview, a transcript or a vote. A row
+    -- moves to message_edits when another text turns out to lie before it.
+    app_id     TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    edited_at  INTEGER NOT NULL,
+    rank       INTEGER NOT NULL,
+    fact_at    INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    digest     BLOB NOT NULL,
+    text       TEXT,
+    edited_by  TEXT,
+    PRIMARY KEY (app_id, message_id, edited_at, rank, fact_at, seq, digest)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE message_tags (
@@ -242,26 +263,32 @@ CREATE TABLE mentions (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE reactions (
-    -- A person's reaction to a message; present = 0 once it was taken back.
+    -- A person's reaction to a message; present = 0 once it was taken back. One row a spelling: an emoji with and without
+    -- the variation selector U+FE0F is one reaction, and one person counts once in it.
     app_id     TEXT NOT NULL,
     message_id TEXT NOT NULL,
-    reaction   TEXT NOT NULL,
+    emoji      TEXT NOT NULL,                          -- the reaction without U+FE0F
     uid        TEXT NOT NULL,
+    reaction   TEXT NOT NULL,                          -- as told
     present    INTEGER NOT NULL CHECK (present IN (0, 1)),
     reacted_at INTEGER,                                -- earliest of those present
+    first_at   INTEGER NOT NULL,                       -- earliest told, present or not: an emoji is shown as first told
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
-    PRIMARY KEY (app_id, message_id, reaction, uid)
+    PRIMARY KEY (app_id, message_id, emoji, uid, reaction)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reactions_by_time ON reactions (app_id, reacted_at, present) WHERE present;
-CREATE INDEX reactions_present ON reactions (app_id, message_id, reaction, uid) WHERE present;
+CREATE INDEX reactions_present ON reactions (app_id, message_id, emoji, uid) WHERE present;
 
 CREATE TABLE receipts (
-    -- Earliest delivery and read times told for one message and reader.
-    app_id       TEXT NOT NULL,
-    message_id   TEXT NOT NULL,
-    uid          TEXT NOT NULL,
-    delivered_at INTEGER,
-    read_at      INTEGER,
+    -- Earliest delivery and read times of one message and reader. Where none was told they are those of the arrival, which
+    -- `..._from` says.
+    app_id            TEXT NOT NULL,
+    message_id        TEXT NOT NULL,
+    uid               TEXT NOT NULL,
+    delivered_at      INTEGER,
+    delivered_at_from TEXT CHECK (delivered_at_from IN ('told', 'arrival', 'feed')),
+    read_at           INTEGER,
+    read_at_from      TEXT CHECK (read_at_from IN ('told', 'arrival', 'feed')),
     PRIMARY KEY (app_id, message_id, uid)
 ) STRICT, WITHOUT ROWID;
 
@@ -273,7 +300,7 @@ CREATE TABLE read_markers (
     numeric         INTEGER NOT NULL CHECK (numeric IN (0, 1)),
     message_no      INTEGER NOT NULL,
     message_id      TEXT NOT NULL,
-    at              INTEGER NOT NULL,                  -- earliest read time of that message
+    at              INTEGER,                           -- earliest read time told of that message; null: none was told
     PRIMARY KEY (app_id, conversation_id, uid, numeric)
 ) STRICT, WITHOUT ROWID;
 

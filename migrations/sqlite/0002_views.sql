@@ -151,6 +151,7 @@ CREATE VIEW v_messages AS
         strftime('%Y-%m-%dT%H:%M:%fZ', m.edited_at / 1000.0, 'unixepoch') AS edited_at,
         m.edited_by,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.pinned_at / 1000.0, 'unixepoch') AS pinned_at,
+        m.pinned_at_from,
         m.pinned_by,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.delivered_to_all_at / 1000.0, 'unixepoch') AS delivered_to_all_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', m.read_by_all_at / 1000.0, 'unixepoch') AS read_by_all_at
@@ -185,23 +186,30 @@ CREATE VIEW v_mentions AS
     FROM mentions;
 
 CREATE VIEW v_reactions AS
-    -- Reactions that are still there.
+    -- Reactions that are still there: one row a person and emoji, which is shown as first told.
     SELECT
-        app_id,
-        message_id,
-        reaction,
-        uid,
-        strftime('%Y-%m-%dT%H:%M:%fZ', reacted_at / 1000.0, 'unixepoch') AS reacted_at
-    FROM reactions WHERE present;
+        r.app_id,
+        r.message_id,
+        (
+            SELECT x.reaction FROM reactions AS x
+            WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji
+            ORDER BY x.first_at, x.reaction LIMIT 1
+        ) AS reaction,
+        r.uid,
+        strftime('%Y-%m-%dT%H:%M:%fZ', min(r.reacted_at) / 1000.0, 'unixepoch') AS reacted_at
+    FROM reactions AS r WHERE r.present
+    GROUP BY r.app_id, r.message_id, r.emoji, r.uid;
 
 CREATE VIEW v_receipts AS
-    -- Earliest delivery and read time of a message and reader.
+    -- Earliest delivery and read time of a message and reader, and how each is known.
     SELECT
         app_id,
         message_id,
         uid,
         strftime('%Y-%m-%dT%H:%M:%fZ', delivered_at / 1000.0, 'unixepoch') AS delivered_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', read_at / 1000.0, 'unixepoch') AS read_at
+        delivered_at_from,
+        strftime('%Y-%m-%dT%H:%M:%fZ', read_at / 1000.0, 'unixepoch') AS read_at,
+        read_at_from
     FROM receipts;
 
 CREATE VIEW v_read_markers AS

@@ -118,7 +118,9 @@ pub struct Reaction {
 pub struct Receipt {
     pub user: Person,
     pub delivered_at: Option<String>,
+    pub delivered_at_from: Option<String>,
     pub read_at: Option<String>,
+    pub read_at_from: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@ use super::state::{Call, Group, Membership, Message, State, User};
 use super::words::{self, Past, Ranks};
 use super::{Delivery, Effect, Entity, value};
 use crate::change::{Change, Changes};
+use crate::edits::Version;
 use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::{Fact, Register, Row, Rule, Telling, Value};
@@ -21,6 +22,8 @@ pub(super) struct Replay<'a> {
     pub silent: Vec<String>,
     /// Log position of the deletion that ended a message.
     pub deleted_by: Option<i64>,
+    /// What was told as an edit of a message, each with the log positions of the deliveries that told it.
+    pub versions: Vec<(Version, Vec<i64>)>,
 }
 
 impl<'a> Replay<'a> {
@@ -32,7 +35,15 @@ impl<'a> Replay<'a> {
             Entity::User(_) => State::User(User::default()),
             Entity::Call(_) => State::Call(Call::default()),
         };
-        Self { entity, state, deliveries: Vec::new(), past: Past::new(), silent: Vec::new(), deleted_by: None }
+        Self {
+            entity,
+            state,
+            deliveries: Vec::new(),
+            past: Past::new(),
+            silent: Vec::new(),
+            deleted_by: None,
+            versions: Vec::new(),
+        }
     }
 
     /// Takes the next event of the log.
@@ -80,7 +91,8 @@ impl<'a> Replay<'a> {
             State::Membership(_) => self.stand(),
             State::Call(_) => self.place(),
             State::Group(group) => super::group::forget_copied_owner(group),
-            State::Message(_) | State::User(_) => {}
+            State::Message(_) => self.judge_edits(),
+            State::User(_) => {}
         }
         self.replaced();
     }

@@ -1,6 +1,8 @@
 //! What the tables hold about one entity: read from them, or made anew from deliveries, and compared.
 
 use crate::blocks;
+use crate::change::Dated;
+use crate::edits::Version;
 use crate::ids::{Scope, State as Place, Time, TimeSource};
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Row, Value};
@@ -25,12 +27,12 @@ pub struct Message {
     pub row: Option<Row>,
     pub deleted: bool,
     pub verdict: Option<Row>,
-    /// By time and digest of the text; the text goes when the message is deleted.
-    pub edits: BTreeMap<(i64, [u8; 32]), Option<String>>,
+    /// What was told as an edit, in order, and whether it is one; the texts go when the message is deleted.
+    pub edits: Vec<(Version, bool)>,
     /// By reaction and uid.
     pub reactions: BTreeMap<(String, String), reactions::Facts>,
     /// By uid: earliest delivery and read time.
-    pub receipts: BTreeMap<String, Row>,
+    pub receipts: BTreeMap<String, [Option<Dated>; 2]>,
 }
 
 /// A person, as far as snapshots, presence and blocks tell.
@@ -109,7 +111,8 @@ impl State {
             row.keys.iter().flatten().map(|key| key.seq).chain(row.named.values().map(|(_, key)| key.seq))
         });
         let own: Vec<i64> = match self {
-            Self::Message(_) | Self::User(_) => Vec::new(),
+            Self::Message(message) => message.edits.iter().map(|(version, _)| version.key.seq).collect(),
+            Self::User(_) => Vec::new(),
             Self::Group(group) => group.lifecycle.deleted.iter().map(|deletion| deletion.seq).collect(),
             Self::Membership(it) => {
                 it.changes.iter().map(|change| change.seq).chain(it.rosters.iter().map(|(seq, _)| *seq)).collect()

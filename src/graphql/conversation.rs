@@ -202,8 +202,8 @@ impl ReadMarker {
         &self.row.message_id
     }
 
-    /// When it was first read.
+    /// When it was first read; null where no receipt told a time.
     async fn at(&self) -> Option<DateTime> {
-        Some(DateTime(self.row.at))
+        self.row.at.map(DateTime)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::context::Ask;
 use super::conversation::Conversation;
-use super::enums::ReceiverType;
+use super::enums::{ReceiverType, TimeSource};
 use super::error::Result;
 use super::group::Group;
 use super::json::stored;
@@ -192,19 +192,24 @@ impl Message {
         self.row.sent_at.map(DateTime)
     }
 
-    /// When it was last edited.
+    /// When its text was last edited. What a machine adds, such as a link preview or a vote, is no edit.
     async fn edited_at(&self) -> Option<DateTime> {
         self.row.edited_at.map(DateTime)
     }
 
-    /// Who edited it last.
+    /// Who edited its text last.
     async fn edited_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.edited_by.as_deref()).await
     }
 
-    /// When it was deleted.
+    /// When it was deleted: as told, else when that was heard.
     async fn deleted_at(&self) -> Option<DateTime> {
         self.row.deleted_at.map(DateTime)
+    }
+
+    /// How that time is known.
+    async fn deleted_at_from(&self) -> Option<TimeSource> {
+        self.row.deleted_at_from.map(Into::into)
     }
 
     /// Who deleted it.
@@ -212,7 +217,7 @@ impl Message {
         User::maybe(ctx, &self.app, self.row.deleted_by.as_deref()).await
     }
 
-    /// What it said after each edit, oldest first; at most 200.
+    /// What it said after each edit that changed the text, oldest first; at most 200.
     async fn edits(&self, ctx: &Context<'_>) -> Result<Vec<MessageEdit>> {
         self.parts(ctx, EditsOf, MessageEdit::new).await
     }
@@ -222,13 +227,13 @@ impl Message {
         self.count(ctx, EditsCount).await
     }
 
-    /// The reactions to it, at most 200.
+    /// The reactions to it, at most 200. An emoji with and without the variation selector U+FE0F is one.
     async fn reactions(&self, ctx: &Context<'_>) -> Result<Vec<ReactionGroup>> {
         let id = self.row.message_id.clone();
         self.parts(ctx, ReactionsOf, move |app, row| ReactionGroup::new(app, id.clone(), row)).await
     }
 
-    /// How many reactions it has: every person's every one.
+    /// How many reactions it has: every person's every emoji.
     async fn reactions_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, ReactionsCount).await
     }
@@ -270,9 +275,14 @@ impl Message {
         found.map(|row| row.map(Moderation::new)).transpose()
     }
 
-    /// When it was pinned; null while it is not.
+    /// When it was pinned: as told, else when that was heard; null while it is not.
     async fn pinned_at(&self) -> Option<DateTime> {
         self.row.pinned_at.map(DateTime)
+    }
+
+    /// How that time is known.
+    async fn pinned_at_from(&self) -> Option<TimeSource> {
+        self.row.pinned_at_from.map(Into::into)
     }
 
     /// Who pinned it.

@@ -1,6 +1,7 @@
 //! What hangs on a message.
 
 use super::context::Ask;
+use super::enums::TimeSource;
 use super::error::Result;
 use super::scalars::{BigInt, DateTime, int};
 use super::user::User;
@@ -106,7 +107,7 @@ pub struct ReactionGroup {
 /// One reaction to a message, and whom it is from.
 #[Object]
 impl ReactionGroup {
-    /// The reaction, such as an emoji.
+    /// The reaction, such as an emoji: as first told, with or without the variation selector U+FE0F.
     async fn reaction(&self) -> &str {
         &self.row.reaction
     }
@@ -118,7 +119,7 @@ impl ReactionGroup {
 
     /// Who reacted so, by uid; at most 200.
     async fn users(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
-        let key = ReactorsOf { message_id: self.message_id.clone(), reaction: self.row.reaction.clone() };
+        let key = ReactorsOf { message_id: self.message_id.clone(), emoji: self.row.emoji.clone() };
         let uids = ctx.load(&self.app, key).await?.unwrap_or_default();
         User::all(ctx, &self.app, uids).await
     }
@@ -144,14 +145,24 @@ impl Receipt {
         User::get(ctx, &self.app, &self.row.uid).await
     }
 
-    /// When the reader got it.
+    /// When the reader got it: the earliest time told, else when the receipt arrived.
     async fn delivered_at(&self) -> Option<DateTime> {
         self.row.delivered_at.map(DateTime)
     }
 
-    /// When the reader read it.
+    /// How that time is known.
+    async fn delivered_at_from(&self) -> Option<TimeSource> {
+        self.row.delivered_at_from.map(Into::into)
+    }
+
+    /// When the reader read it: the earliest time told, else when the receipt arrived.
     async fn read_at(&self) -> Option<DateTime> {
         self.row.read_at.map(DateTime)
+    }
+
+    /// How that time is known.
+    async fn read_at_from(&self) -> Option<TimeSource> {
+        self.row.read_at_from.map(Into::into)
     }
 }
 

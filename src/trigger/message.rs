@@ -3,7 +3,7 @@
 use super::message_part::{MessagePart, Role};
 use super::parts::Object;
 use super::{Payload, Ref, Rejection, call, missing};
-use crate::change::{Changes, Message};
+use crate::change::{Changes, Dated, Message};
 use crate::ids::Time;
 use crate::merge::{Fact, rank};
 
@@ -58,7 +58,7 @@ impl Payload for Sent {
             echoed.put(fact, Role::Copy, out);
             if self.deletes && echoed.deleted_at().is_none() {
                 let undated = fact.copy(Some(Time(0)), rank::DELETED_COPY);
-                echoed.put_deletion(fact.occurred_at, self.message_sender(), undated, out);
+                echoed.put_deletion(Dated::of(fact), self.message_sender(), undated, out);
             }
         }
     }
@@ -109,18 +109,14 @@ struct Edited(Acted);
 
 pub fn edited(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
     let mut acted = acted(data)?;
-    if acted.message.row.edited_by.is_none() {
-        acted.message.row.edited_by = acted.actor.clone().map(Some);
-    }
-    if acted.message.row.edited_at.flatten().is_none() {
-        acted.message.row.edited_at = acted.action_at().map(Some);
-    }
+    acted.message.edited_by = acted.message.edited_by.take().or_else(|| acted.actor.clone());
+    acted.message.edited_at = acted.message.edited_at.or_else(|| acted.action_at());
     Ok(Box::new(Edited(acted)))
 }
 
 impl Payload for Edited {
     fn occurred_at(&self) -> Option<Time> {
-        self.0.message.row.edited_at.flatten()
+        self.0.message.edited_at
     }
 
     fn refs(&self) -> Vec<Ref> {
@@ -155,7 +151,7 @@ impl Payload for Deleted {
         self.0.put_action(fact, out);
         let message = &self.0.message;
         message.put(fact, Role::Copy, out);
-        let at = message.deleted_at().unwrap_or(fact.occurred_at);
+        let at = message.deleted_at().map_or_else(|| Dated::of(fact), Dated::told);
         let by = message.deleted_by().or_else(|| self.0.actor.clone());
         message.put_deletion(at, by, fact.stamp(rank::DELETED), out);
     }
@@ -201,9 +197,8 @@ impl Payload for Pinned {
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
         self.0.put(fact, Role::Copy, out);
-        let row =
-            Message { pinned_at: Some(Some(self.0.pinned_at().unwrap_or(fact.occurred_at))), ..Message::default() };
-        out.put_message(&self.0.id, Message { pinned_by: self.0.pinned_by(), ..row }, fact.stamp(rank::FACT));
+        let dated = self.0.pinned_at().map_or_else(|| Dated::of(fact), Dated::told);
+        out.put_message(&self.0.id, self.0.pin(dated), fact.stamp(rank::FACT));
     }
 }
 
@@ -226,7 +221,8 @@ impl Payload for Unpinned {
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
         self.0.put(fact, Role::Copy, out);
-        let row = Message { pinned_at: Some(None), pinned_by: Some(None), ..Message::default() };
+        let row =
+            Message { pinned_at: Some(None), pinned_at_from: Some(None), pinned_by: Some(None), ..Message::default() };
         out.put_message(&self.0.id, row, fact.stamp(rank::FACT));
     }
 }

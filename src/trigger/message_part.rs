@@ -1,7 +1,8 @@
 //! A message as a payload shows it: the fact itself, or a snapshot inside another fact.
 
 use super::parts::{EntityPart, Object, UserPart, users};
-use crate::change::{Change, Changes, Conversation, Message, MessageEdit, Moderation, Told};
+use crate::change::{Change, Changes, Conversation, Dated, Message, MessageEdit, Moderation, Told};
+use crate::edits::{Version, digest, write_digest};
 use crate::ids::{ReceiverType, Time};
 use crate::json;
 use crate::merge::{Fact, Stamp, Telling, Value, rank};
@@ -14,6 +15,8 @@ pub struct MessagePart {
     /// Members of `data`, as JSON; null clears.
     data: BTreeMap<String, Value>,
     text: Told<String>,
+    pub edited_at: Option<Time>,
+    pub edited_by: Option<String>,
     own_verdict: Option<String>,
     own_rule: Option<String>,
     pinned_at: Option<Time>,
@@ -73,13 +76,13 @@ impl MessagePart {
                 parent_id: object.told_id("parentId").filter(|parent| parent.as_deref() != Some("0")),
                 quoted_id: quoted_id.map(Some),
                 sent_at: object.time("sentAt"),
-                edited_at: object.time("editedAt"),
-                edited_by: object.told_id("editedBy"),
                 mentions: mentioned.as_ref().map(|users| Some(uids(users))),
                 ..Message::default()
             },
             data: data.as_ref().map(|data| members(data, text.is_some())).unwrap_or_default(),
             text,
+            edited_at: object.time("editedAt").flatten(),
+            edited_by: object.id("editedBy"),
             own_verdict: moderation.as_ref().and_then(|verdict| verdict.text("status").flatten()),
             own_rule: moderation.as_ref().and_then(|verdict| verdict.object("rule")?.id("id")),
             pinned_at: object.time("pinnedAt").flatten(),
@@ -97,7 +100,7 @@ impl MessagePart {
 
     /// Its own time: of two snapshots the later edited is the newer.
     pub fn own_at(&self) -> Option<Time> {
-        self.row.edited_at.flatten().or(self.row.sent_at.flatten())
+        self.edited_at.or(self.row.sent_at.flatten())
     }
 
     pub fn deleted_at(&self) -> Option<Time> {
@@ -112,8 +115,14 @@ impl MessagePart {
         self.pinned_at
     }
 
-    pub fn pinned_by(&self) -> Told<String> {
-        self.pinned_by.clone().map(Some)
+    /// Its pin, of this time.
+    pub fn pin(&self, dated: Dated) -> Message {
+        Message {
+            pinned_at: Some(Some(dated.at)),
+            pinned_at_from: Some(Some(dated.from)),
+            pinned_by: self.pinned_by.clone().map(Some),
+            ..Message::default()
+        }
     }
 
     pub fn without_pin(self) -> Self {
@@ -143,30 +152,31 @@ impl MessagePart {
         if !self.is_chat() {
             return;
         }
-        let copy = if self.row.edited_at.flatten().is_some() { rank::EDITED_COPY } else { rank::COPY };
+        let copy = if self.edited_at.is_some() { rank::EDITED_COPY } else { rank::COPY };
         let stamp = match role {
             Role::Fact(rank) => fact.stamp(rank),
             // A snapshot that does not say how old it is replaces nothing.
             Role::Copy | Role::Quoted => fact.copy(self.own_at().or(Some(Time(0))), copy),
         };
-        let mut telling = Telling { named: self.data.clone(), ..self.row.clone().telling(stamp) };
+        // An edit without a time is no edit that can be listed, but its text is not the one first sent either.
+        let is_first = self.edited_at.is_none() && role != Role::Fact(rank::EDITED);
+        let first_text =
+            self.text.as_ref().filter(|_| is_first).map(|text| Some(write_digest(&digest(text.as_deref()))));
+        let row = Message { first_text, ..self.row.clone() };
+        let mut telling = Telling { named: self.data.clone(), ..row.telling(stamp) };
         if role == Role::Quoted {
             telling.named.remove("mentions");
             telling.fields.retain(|(field, _)| Message::COLUMNS[*field] != "mentions");
         }
         out.put(Change::Message { message_id: self.id.clone(), telling, deleted: false });
-        self.put_edit(out);
+        self.put_edit(fact, role, out);
         self.put_verdict(fact, out);
         if let Some(at) = self.pinned_at {
-            let row = Message {
-                pinned_at: Some(Some(at)),
-                pinned_by: self.pinned_by.clone().map(Some),
-                ..Message::default()
-            };
+            let row = self.pin(Dated::told(at));
             out.put_message(&self.id, row, Stamp { rank: rank::COPY, ..fact.copy(Some(at), rank::COPY) });
         }
         if let Some(at) = self.deleted_at {
-            self.put_deletion(at, self.deleted_by(), fact.copy(Some(at), rank::DELETED_COPY), out);
+            self.put_deletion(Dated::told(at), self.deleted_by(), fact.copy(Some(at), rank::DELETED_COPY), out);
         }
         let stub = fact.copy(None, rank::COPY);
         for id in self.row.parent_id.iter().chain(&self.row.quoted_id).flatten() {
@@ -178,8 +188,13 @@ impl MessagePart {
     }
 
     /// Marks it deleted, for good.
-    pub fn put_deletion(&self, at: Time, by: Option<String>, stamp: Stamp, out: &mut Changes) {
-        let row = Message { deleted_at: Some(Some(at)), deleted_by: by.clone().map(Some), ..Message::default() };
+    pub fn put_deletion(&self, dated: Dated, by: Option<String>, stamp: Stamp, out: &mut Changes) {
+        let row = Message {
+            deleted_at: Some(Some(dated.at)),
+            deleted_at_from: Some(Some(dated.from)),
+            deleted_by: by.clone().map(Some),
+            ..Message::default()
+        };
         out.put(Change::Message { message_id: self.id.clone(), telling: row.telling(stamp), deleted: true });
         if let Some(by) = by {
             out.put_user(&by, Stamp { rank: rank::COPY, ..stamp });
@@ -193,7 +208,7 @@ impl MessagePart {
             person.put(fact, out);
         }
         let sender = self.row.sender_uid.iter().flatten().next();
-        for uid in sender.into_iter().chain(self.row.edited_by.iter().flatten()).chain(&self.pinned_by) {
+        for uid in sender.into_iter().chain(&self.edited_by).chain(&self.pinned_by) {
             out.put_user(uid, stub);
         }
         let Some((receiver_type, receiver)) = self.receiver() else { return };
@@ -210,16 +225,17 @@ impl MessagePart {
         }
     }
 
-    /// One edit is (message, `editedAt`, text), whatever shape or echo told it.
-    fn put_edit(&self, out: &mut Changes) {
-        if let (Some(edited_at), Some(Some(text))) = (self.row.edited_at.flatten(), &self.text) {
-            out.put(Change::MessageEdit(MessageEdit {
-                message_id: self.id.clone(),
-                edited_at,
-                text: Some(text.clone()),
-                edited_by: self.row.edited_by.clone().flatten(),
-            }));
-        }
+    /// One edit is (message, `editedAt`, text), whatever shape or echo told it. An edit that tells no text left it.
+    fn put_edit(&self, fact: &Fact, role: Role, out: &mut Changes) {
+        let (Some(edited_at), Some(text)) = (self.edited_at, &self.text) else { return };
+        let rank = if role == Role::Fact(rank::EDITED) { rank::EDITED } else { rank::EDITED_COPY };
+        let version = Version {
+            key: fact.copy(Some(edited_at), rank).key(None),
+            digest: digest(text.as_deref()),
+            text: text.clone(),
+            by: self.edited_by.clone(),
+        };
+        out.put(Change::MessageEdit(MessageEdit { message_id: self.id.clone(), version }));
     }
 
     fn put_verdict(&self, fact: &Fact, out: &mut Changes) {

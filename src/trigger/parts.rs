@@ -75,10 +75,10 @@ impl<'a> Object<'a> {
         self.told(key, "an id", as_id)
     }
 
-    /// A time, in milliseconds whatever unit it came in.
+    /// A time, in milliseconds whatever unit it came in. 0 is how some clients write "never": it tells nothing, and
+    /// clears nothing.
     pub fn time(&self, key: &str) -> Told<Time> {
-        // 0 is how some clients write "never".
-        self.told(key, "a unix time", as_time).map(|told| told.filter(|time| time.0 > 0))
+        self.told(key, "a unix time", as_time).filter(|told| told.is_none_or(|time| time.0 > 0))
     }
 
     pub fn int(&self, key: &str) -> Told<i64> {

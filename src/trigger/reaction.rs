@@ -5,6 +5,7 @@ use super::{Payload, Ref, Rejection, missing};
 use crate::change::{Change, Changes, Message, Reaction as Row};
 use crate::ids::Time;
 use crate::merge::{Fact, rank};
+use crate::reactions::emoji;
 
 #[derive(Debug)]
 struct Reaction {
@@ -49,7 +50,7 @@ impl Payload for Reaction {
     fn refs(&self) -> Vec<Ref> {
         vec![
             Ref::about("message", &self.message_id),
-            Ref::sets_of("reaction", &[&self.message_id, &self.uid, &self.reaction]),
+            Ref::sets_of("reaction", &[&self.message_id, &self.uid, &emoji(&self.reaction)]),
         ]
     }
 

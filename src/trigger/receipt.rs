@@ -2,7 +2,7 @@
 
 use super::parts::{Object, UserPart};
 use super::{Payload, Ref, Rejection, missing};
-use crate::change::{Change, Changes, Conversation, Message, ReadMarker, Receipt as Row};
+use crate::change::{Change, Changes, Conversation, Dated, Message, ReadMarker, Receipt as Row};
 use crate::ids::{ReceiverType, Time, conversation_id};
 use crate::merge::{Fact, rank};
 
@@ -93,15 +93,15 @@ impl Receipt {
     }
 
     /// What a receipt tells of a message that may never have been heard of.
-    fn message(&self, at: Time) -> Message {
+    fn message(&self) -> Message {
         let conversation = self.conversation();
         let told = conversation.as_ref().filter(|_| self.author.is_some());
         Message {
             sender_uid: self.author.clone().map(Some),
             receiver_type: told.map(|it| Some(it.receiver_type.as_str().to_owned())),
             receiver_id: told.map(|it| Some(it.receiver.clone())),
-            delivered_to_all_at: (self.what == What::DeliveredToAll).then_some(Some(at)),
-            read_by_all_at: (self.what == What::ReadByAll).then_some(Some(at)),
+            delivered_to_all_at: self.at.filter(|_| self.what == What::DeliveredToAll).map(Some),
+            read_by_all_at: self.at.filter(|_| self.what == What::ReadByAll).map(Some),
             ..Message::default()
         }
     }
@@ -118,7 +118,7 @@ impl Payload for Receipt {
     }
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
-        let (stub, at) = (fact.copy(None, rank::COPY), fact.occurred_at);
+        let stub = fact.copy(None, rank::COPY);
         for uid in self.reader.iter().chain(&self.author) {
             out.put_user(uid, stub);
         }
@@ -133,18 +133,20 @@ impl Payload for Receipt {
             out.put(Change::Conversation(conversation.clone()));
         }
         // Whatever the message itself tells is better known.
-        out.put_message(&self.message_id, self.message(at), fact.copy(Some(Time(0)), rank::COPY));
+        out.put_message(&self.message_id, self.message(), fact.copy(Some(Time(0)), rank::COPY));
         let Some(uid) = self.reader.clone() else { return };
+        let dated = Dated::of(fact);
         out.put(Change::Receipt(Row {
             message_id: self.message_id.clone(),
             uid: uid.clone(),
-            delivered_at: (self.what == What::Delivered).then_some(at),
-            read_at: (self.what == What::Read).then_some(at),
+            delivered: (self.what == What::Delivered).then_some(dated),
+            read: (self.what == What::Read).then_some(dated),
         }));
         // A read receipt is a high-water mark: clients send one for the newest message of what was opened.
         if let (What::Read, Some(it)) = (self.what, conversation) {
             let conversation_id = conversation_id(&it.sender, it.receiver_type, &it.receiver);
-            out.put(Change::ReadMarker(ReadMarker { conversation_id, uid, message_id: self.message_id.clone(), at }));
+            let message_id = self.message_id.clone();
+            out.put(Change::ReadMarker(ReadMarker { conversation_id, uid, message_id, at: self.at }));
         }
     }
 }

@@ -67,9 +67,9 @@ fn messages_tell_all_about_themselves() {
         "INSERT INTO conversations VALUES ('app', 'group_g', 'group', 'g', NULL, NULL, 3, '3', {T0});
          UPDATE messages SET parent_id = '1', quoted_id = '1', mentions = '[\"a\"]', pinned_at = {T0} WHERE message_id = '2';
          UPDATE messages SET attachments = '[{{\"name\":\"n\",\"size\":5,\"mimeType\":\"m\",\"url\":\"u\"}}]' WHERE message_id = '1';
-         INSERT INTO reactions VALUES ('app', '1', 'x', 'a', 1, 1, ''), ('app', '1', 'x', 'b', 1, 1, ''), ('app', '1', 'y', 'b', 0, 1, '');
-         INSERT INTO receipts VALUES ('app', '1', 'b', {T0}, NULL);
-         INSERT INTO message_edits VALUES ('app', '1', {T0}, x'00', 'was', 'a');
+         INSERT INTO reactions VALUES ('app', '1', 'x', 'a', 'x', 1, 1, 1, ''), ('app', '1', 'x', 'b', 'x', 1, 1, 1, ''), ('app', '1', 'y', 'b', 'y', 0, 1, 1, '');
+         INSERT INTO receipts VALUES ('app', '1', 'b', {T0}, 'told', NULL, NULL);
+         INSERT INTO message_edits VALUES ('app', '1', {T0}, 3, {T0}, 1, x'00', 'was', 'a');
          INSERT INTO read_markers VALUES ('app', 'group_g', 'a', 1, 2, '2', {T0});
          INSERT INTO moderation (app_id, message_id, status, registers) VALUES ('app', '1', 'approved', x'')"
     ));
@@ -78,7 +78,7 @@ fn messages_tell_all_about_themselves() {
         &api,
         "{message(messageId:\"1\"){text data sender{uid} receiverType receiverGroup{guid} conversation{conversationId readMarkers{user{uid} messageId} readMarkersCount
             unreadCount(uid:\"a\") unreadCountExact(uid:\"a\") lastMessage{messageId}}
-            attachments{name size mimeType url} attachmentsCount reactions{reaction count users{uid}} reactionsCount receipts{user{uid} deliveredAt readAt} receiptsCount
+            attachments{name size mimeType url} attachmentsCount reactions{reaction count users{uid}} reactionsCount receipts{user{uid} deliveredAt deliveredAtFrom readAt readAtFrom} receiptsCount
             edits{text editedBy{uid}} editsCount replies{nodes{messageId parent{messageId} quoted{messageId} mentions{uid} pinnedAt}} repliesCount
             threadParticipants{uid} threadParticipantsCount moderation{status reviewed rule}}}",
     );

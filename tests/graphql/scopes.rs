@@ -27,7 +27,7 @@ fn file() -> File {
         "UPDATE messages SET text = '{MARK}', data = '{json}', metadata = '{json}', attachments = '{attachments}';
          UPDATE users SET metadata = '{json}'; UPDATE groups SET metadata = '{json}';
          INSERT INTO event_refs VALUES ('app', 'message', '1', 1);
-         INSERT INTO message_edits VALUES ('app', '1', 9, x'00', '{MARK}', NULL);
+         INSERT INTO message_edits VALUES ('app', '1', 9, 3, 9, 1, x'00', '{MARK}', NULL);
          INSERT INTO moderation (app_id, message_id, status, failed_at, failure, registers) VALUES ('app', '1', 'approved', 9, '{MARK}', x'');
          INSERT INTO call_sessions (app_id, session_key, kind, anchor, session_id, order_at, news_at) VALUES ('app', 's:1', 'call', 9, '1', 9, 9);
          INSERT INTO recordings VALUES ('app', 's:1', 'call', 9, 9, '{MARK}', 1);

@@ -1,10 +1,9 @@
 //! Reads for `chatfold explain`: what the tables hold about one entity, and the events that may have shaped it.
 
 use super::log::{Logged, logged};
-use super::{group, membership, message, presence, user};
+use super::{edit, group, membership, message, presence, receipt, user};
 use crate::explain::{Call, Entity, Group, Membership, Message, Outline, State, User};
 use crate::ids::{Outcome, Scope, State as Place, Time, TimeSource};
-use crate::merge::{Row as Registers, Value};
 use crate::sessions::CallFact;
 use crate::standing::{Roster, Standing};
 use crate::store::StoreError;
@@ -33,9 +32,10 @@ const EVENTS: &str = "
 const COUNT_ABOUT: &str = "
     SELECT count(*) FROM (SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 LIMIT ?4)";
 const LOG: &str = "SELECT * FROM events WHERE app_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-const EDITS: &str = "SELECT edited_at, digest, text FROM message_edits WHERE app_id = ?1 AND message_id = ?2";
 const REACTIONS: &str = "SELECT reaction, uid, facts FROM reactions WHERE app_id = ?1 AND message_id = ?2";
-const RECEIPTS: &str = "SELECT uid, delivered_at, read_at FROM receipts WHERE app_id = ?1 AND message_id = ?2";
+const RECEIPTS: &str = "
+    SELECT uid, delivered_at, delivered_at_from, read_at, read_at_from FROM receipts
+    WHERE app_id = ?1 AND message_id = ?2";
 const BLOCKS: &str =
     "SELECT blocker_uid, blocked_uid, facts FROM blocks WHERE app_id = ?1 AND (blocker_uid = ?2 OR blocked_uid = ?2)";
 const LISTS: &str = "SELECT seq, at, created FROM rosters WHERE app_id = ?1 AND guid = ?2 ORDER BY seq";
@@ -51,8 +51,18 @@ const INSTANCES: &str = "
 /// What is shown of each kind of entity: the first table holds its row. `?1` is the app, then come its ids.
 const MESSAGE_TABLES: &[(&str, &str)] = &[
     ("messages", "SELECT * FROM messages WHERE app_id = ?1 AND message_id = ?2"),
-    ("message_edits", "SELECT * FROM message_edits WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, digest"),
-    ("reactions", "SELECT * FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY reaction, uid"),
+    (
+        "message_edits",
+        "SELECT message_id, edited_at, text, edited_by FROM message_edits WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, rank, fact_at, seq, digest",
+    ),
+    (
+        "message_additions",
+        "SELECT message_id, edited_at, text, edited_by FROM message_additions WHERE app_id = ?1 AND message_id = ?2 ORDER BY edited_at, rank, fact_at, seq, digest",
+    ),
+    (
+        "reactions",
+        "SELECT message_id, reaction, uid, present, reacted_at FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY emoji, uid, reaction",
+    ),
     ("receipts", "SELECT * FROM receipts WHERE app_id = ?1 AND message_id = ?2 ORDER BY uid"),
     ("moderation", "SELECT * FROM moderation WHERE app_id = ?1 AND message_id = ?2"),
 ];
@@ -93,7 +103,8 @@ const CALL_TABLES: &[(&str, &str)] = &[
     ),
 ];
 /// Bookkeeping, and what the question says already.
-const HIDDEN: &[&str] = &["app_id", "registers", "facts", "lifecycle", "digest", "message_no", "session_key"];
+const HIDDEN: &[&str] =
+    &["app_id", "registers", "facts", "lifecycle", "digest", "first_text", "message_no", "session_key"];
 
 /// Everything read from now on is of one snapshot.
 pub fn snapshot(conn: &Connection) -> Result<(), StoreError> {
@@ -216,18 +227,12 @@ pub fn stored(conn: &Connection, app_id: &str, entity: &Entity) -> Result<State,
 
 fn stored_message(conn: &Connection, app_id: &str, id: &str) -> Result<Message, StoreError> {
     let (row, deleted) = message::stored(conn, app_id, id)?.unzip();
-    let edit = |row: &Row<'_>| Ok(((row.get(0)?, row.get(1)?), row.get(2)?));
-    let receipt = |row: &Row<'_>| {
-        let value = |ms: Option<i64>| ms.map_or(Value::Null, Value::Int);
-        let mut registers = Registers::new(2);
-        registers.values = vec![value(row.get(1)?), value(row.get(2)?)];
-        Ok((row.get::<_, String>(0)?, registers))
-    };
+    let receipt = |row: &Row<'_>| Ok((row.get(0)?, [receipt::dated(row, 1)?, receipt::dated(row, 3)?]));
     Ok(Message {
         row,
         deleted: deleted.unwrap_or_default(),
         verdict: message::stored_verdict(conn, app_id, id)?,
-        edits: all(conn, EDITS, &[app_id, id], edit)?.into_iter().collect(),
+        edits: edit::stored(conn, app_id, id)?,
         reactions: parsed(conn, REACTIONS, app_id, id)?,
         receipts: all(conn, RECEIPTS, &[app_id, id], receipt)?.into_iter().collect(),
     })

@@ -236,6 +236,7 @@ pub const PROJECTION: &[&str] = &[
     "app_numbers",
     "messages",
     "message_edits",
+    "message_additions",
     "message_tags",
     "mentions",
     "reactions",

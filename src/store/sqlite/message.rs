@@ -1,15 +1,15 @@
 //! `messages` with its edits, tags, mentions and verdict, and the `conversations` they count in.
 
+use super::edit;
 use super::rows::{At, Table, named_json, read_named};
 use super::search;
-use crate::change::{Conversation, Message, MessageEdit, Moderation};
+use crate::change::{Conversation, Message, Moderation};
 use crate::ids::{ReceiverType, conversation_id, id_order};
 use crate::json::{Document, Json};
 use crate::merge::{Row, Telling, Value};
 use crate::store::StoreError;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension};
-use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
@@ -24,15 +24,16 @@ static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
         "parent_id",
         "quoted_id",
         "sent_at",
-        "edited_at",
-        "edited_by",
         "deleted_at",
+        "deleted_at_from",
         "deleted_by",
         "pinned_at",
+        "pinned_at_from",
         "pinned_by",
         "mentions",
         "delivered_to_all_at",
         "read_by_all_at",
+        "first_text",
     ];
     let extras = [
         "data",
@@ -45,6 +46,8 @@ static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
         "attachments",
         "chat",
         "listed",
+        "edited_at",
+        "edited_by",
     ];
     Table::new("messages", &["app_id", "message_id"], &fields, &extras)
 });
@@ -52,12 +55,6 @@ static MODERATION: LazyLock<Table> =
     LazyLock::new(|| Table::new("moderation", &["app_id", "message_id"], Moderation::COLUMNS, &[]));
 
 const EXISTS: &str = "SELECT 1 FROM messages WHERE app_id = ?1 AND message_id = ?2";
-const EDIT: &str = "
-    INSERT INTO message_edits (app_id, message_id, edited_at, digest, text, edited_by)
-    SELECT ?1, ?2, ?3, ?4, CASE WHEN deleted THEN NULL ELSE ?5 END, ?6 FROM messages WHERE app_id = ?1 AND message_id = ?2
-    ON CONFLICT (app_id, message_id, edited_at, digest) DO UPDATE SET
-        edited_by = CASE WHEN excluded.edited_by IS NULL OR excluded.edited_by < edited_by THEN edited_by ELSE excluded.edited_by END";
-const BLANK_EDITS: &str = "UPDATE message_edits SET text = NULL WHERE app_id = ?1 AND message_id = ?2";
 const CONVERSATION: &str = "
     INSERT INTO conversations (app_id, conversation_id, type, guid, low_uid, high_uid) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT DO NOTHING";
@@ -80,6 +77,8 @@ struct Merged {
     row: Row,
     deleted: bool,
     blocked: bool,
+    /// Time and editor of the last edit, as `edit` wrote them.
+    edited: [SqlValue; 2],
     new: bool,
 }
 
@@ -150,6 +149,7 @@ impl Merged {
         let metadata = member("metadata").map(|text| if text == "[]" { "{}" } else { text });
         let listing = self.listing();
         let sql = |text: Option<String>| text.map_or(SqlValue::Null, SqlValue::Text);
+        let [edited_at, edited_by] = self.edited.clone();
         vec![
             sql(data),
             SqlValue::Integer(self.deleted.into()),
@@ -161,6 +161,8 @@ impl Merged {
             sql(attachments(member("attachments"), member("url"))),
             SqlValue::Integer(self.chat().into()),
             SqlValue::Integer(listing.listed.into()),
+            edited_at,
+            edited_by,
         ]
     }
 }
@@ -190,13 +192,17 @@ pub(super) fn stored_verdict(conn: &Connection, app_id: &str, message_id: &str) 
 
 fn load(conn: &Connection, app_id: &str, message_id: &str) -> Result<Merged, StoreError> {
     let Some((mut row, extras)) = MESSAGES.load(conn, &[&app_id, &message_id])? else {
-        return Ok(Merged { row: Row::new(Message::COLUMNS.len()), deleted: false, blocked: false, new: true });
+        let edited = [SqlValue::Null, SqlValue::Null];
+        return Ok(Merged { row: Row::new(Message::COLUMNS.len()), deleted: false, blocked: false, edited, new: true });
     };
     let flag = |at: usize| matches!(extras.get(at), Some(SqlValue::Integer(1)));
     if let Some(SqlValue::Text(data)) = extras.first() {
         read_named(Some(data), &mut row.named);
     }
-    Ok(Merged { row, deleted: flag(1), blocked: flag(2), new: false })
+    let mut last = extras.iter().rev().cloned();
+    let (edited_by, edited_at) = (last.next(), last.next());
+    let edited = [edited_at, edited_by].map(|value| value.unwrap_or(SqlValue::Null));
+    Ok(Merged { row, deleted: flag(1), blocked: flag(2), edited, new: false })
 }
 
 pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool) -> Result<(), StoreError> {
@@ -206,11 +212,12 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
     }
     let mut message = load(at.conn, at.app_id, message_id)?;
     let before = (message.seen(), field(&message.row, "tags"), field(&message.row, "mentions"));
+    let (first_text, is_new) = (field(&message.row, "first_text"), message.new);
     let mut changed = message.row.merge(Message::RULES, telling) || message.new;
     if deleted && !message.deleted {
         message.deleted = true;
         changed = true;
-        at.conn.prepare_cached(BLANK_EDITS)?.execute((at.app_id, message_id))?;
+        edit::blank(at, message_id)?;
     }
     if !changed {
         return Ok(());
@@ -220,6 +227,9 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
         message.row.named.clear();
     }
     write(at, message_id, &message, &before.0)?;
+    if !is_new && field(&message.row, "first_text") != first_text {
+        edit::put_first_text(at, message_id)?;
+    }
     let no = id_order(message_id);
     let (tags, mentions) = (field(&message.row, "tags"), field(&message.row, "mentions"));
     index(at, [TAG, UNTAG], &before.1, &tags, no, message_id)?;
@@ -280,19 +290,6 @@ fn texts(list: &Value) -> Vec<String> {
     document
         .map(|document| document.root().elements().filter_map(Json::text).map(String::from).collect())
         .unwrap_or_default()
-}
-
-pub(super) fn put_edit(at: &At<'_>, edit: &MessageEdit) -> Result<(), StoreError> {
-    let digest: [u8; 32] = Sha256::digest(edit.text.as_deref().unwrap_or("")).into();
-    at.conn.prepare_cached(EDIT)?.execute((
-        at.app_id,
-        &edit.message_id,
-        edit.edited_at.0,
-        digest,
-        &edit.text,
-        &edit.edited_by,
-    ))?;
-    Ok(())
 }
 
 pub(super) fn put_conversation(at: &At<'_>, conversation: &Conversation) -> Result<(), StoreError> {

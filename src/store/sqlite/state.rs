@@ -62,6 +62,9 @@ macro_rules! told {
     };
 }
 
+const EDIT: &[&str] = &["message_id", "edited_at", "digest", "text", "edited_by"];
+const EDIT_PLACE: &[&str] = &["rank", "fact_at", "seq"];
+
 const PARTS: &[Part] = &[
     Part { table: "event_refs", hashed: &["kind", "key"], key: 2, left_out: &["seq"] },
     Part { table: "apps", hashed: &["region", "events_count"], key: 0, left_out: &["first_seen_at", "last_event_at"] },
@@ -162,10 +165,11 @@ const PARTS: &[Part] = &[
             "sent_at",
             "edited_at",
             "edited_by",
-            "deleted_at",
+            told!("deleted_at" by "deleted_at_from"),
             "deleted_by",
             "deleted",
-            "pinned_at",
+            told!("pinned_at" by "pinned_at_from"),
+            "pinned_at IS NOT NULL",
             "pinned_by",
             "delivered_to_all_at",
             "read_by_all_at",
@@ -176,23 +180,31 @@ const PARTS: &[Part] = &[
             "listed",
         ],
         key: 1,
-        left_out: &["registers"],
+        left_out: &["deleted_at", "deleted_at_from", "pinned_at", "pinned_at_from", "first_text", "registers"],
     },
-    Part {
-        table: "message_edits",
-        hashed: &["message_id", "edited_at", "digest", "text", "edited_by"],
-        key: 3,
-        left_out: &[],
-    },
+    Part { table: "message_edits", hashed: EDIT, key: 3, left_out: EDIT_PLACE },
+    Part { table: "message_additions", hashed: EDIT, key: 3, left_out: EDIT_PLACE },
     Part { table: "message_tags", hashed: &["tag", "message_no", "message_id"], key: 3, left_out: &[] },
     Part { table: "mentions", hashed: &["uid", "message_no", "message_id"], key: 3, left_out: &[] },
     Part {
         table: "reactions",
-        hashed: &["message_id", "reaction", "uid", "present", "reacted_at"],
-        key: 3,
-        left_out: &["facts"],
+        hashed: &["message_id", "emoji", "uid", "reaction", "present", "reacted_at"],
+        key: 4,
+        left_out: &["first_at", "facts"],
     },
-    Part { table: "receipts", hashed: &["message_id", "uid", "delivered_at", "read_at"], key: 2, left_out: &[] },
+    Part {
+        table: "receipts",
+        hashed: &[
+            "message_id",
+            "uid",
+            told!("delivered_at" by "delivered_at_from"),
+            told!("read_at" by "read_at_from"),
+            "delivered_at IS NOT NULL",
+            "read_at IS NOT NULL",
+        ],
+        key: 2,
+        left_out: &["delivered_at", "delivered_at_from", "read_at", "read_at_from"],
+    },
     Part {
         table: "read_markers",
         hashed: &["conversation_id", "uid", "numeric", "message_no", "message_id", "at"],

@@ -52,8 +52,12 @@ macro_rules! messages {
 
 const MESSAGES: &str = messages!("");
 const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND ");
+/// A person's emoji counts once, when its first spelling was given.
 const REACTIONS: &str = "
-    SELECT r.reacted_at, r.reaction, coalesce(:conversation IS NULL OR EXISTS (
+    SELECT r.reacted_at, r.reaction, r.emoji, NOT EXISTS (
+        SELECT 1 FROM reactions x
+        WHERE x.app_id = :app AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
+            AND (+x.reacted_at, x.reaction) < (r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
         SELECT 1 FROM messages m
         WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation), 0)
     FROM reactions r
@@ -97,7 +101,8 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
     for (day, senders) in found.days.iter_mut().zip(senders) {
         day.senders = senders.len() as i64;
     }
-    let mut reactions: BTreeMap<String, i64> = BTreeMap::new();
+    // By emoji: its first spelling in this span, and how often.
+    let mut reactions: BTreeMap<String, (i64, String, i64)> = BTreeMap::new();
     let mut statement = prepare(conn, REACTIONS, params)?;
     let mut rows = statement.raw_query();
     for looked_at in 0.. {
@@ -106,12 +111,17 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
             found.exact = false;
             break;
         }
-        if row.get(2)? {
-            found.days[day(row.get(0)?)].reactions += 1;
-            *reactions.entry(row.get(1)?).or_default() += 1;
+        if row.get(3)? {
+            let (at, spelling): (i64, String) = (row.get(0)?, row.get(1)?);
+            found.days[day(at)].reactions += 1;
+            let (first_at, first, count) = reactions.entry(row.get(2)?).or_insert_with(|| (at, spelling.clone(), 0));
+            *count += 1;
+            if (at, &spelling) < (*first_at, &*first) {
+                *first = spelling;
+            }
         }
     }
-    found.reactions = most_first(reactions);
+    found.reactions = most_first(reactions.into_values().map(|(_, reaction, count)| (reaction, count)));
     found.blocked = most_first(blocked);
     Ok(found)
 }

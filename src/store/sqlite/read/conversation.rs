@@ -101,7 +101,7 @@ impl List for Conversations {
 pub struct ReadMarker {
     pub uid: String,
     pub message_id: String,
-    pub at: Time,
+    pub at: Option<Time>,
 }
 
 /// The read markers of a conversation, by its id.
@@ -123,8 +123,11 @@ impl Lookup for MarkersOf {
         let ids = json(keys.iter().map(|key| &key.0));
         let most = PLAIN_LIST as i64;
         let found = rows(conn, MARKERS, &[(":app", &app), (":keys", &ids), (":most", &most)], |row| {
-            let marker =
-                ReadMarker { uid: row.get("uid")?, message_id: row.get("message_id")?, at: Time(row.get("at")?) };
+            let marker = ReadMarker {
+                uid: row.get("uid")?,
+                message_id: row.get("message_id")?,
+                at: row.get::<_, Option<i64>>("at")?.map(Time),
+            };
             Ok((Self(row.get("conversation_id")?), marker))
         })?;
         Ok(gather(keys, found))

@@ -2,6 +2,7 @@
 
 use super::{Conn, Lookup, Sql, json, rows};
 use crate::json::{Document, Json};
+use crate::trigger::as_time;
 use std::collections::HashMap;
 
 /// The text first sent of a message that is not deleted.
@@ -48,7 +49,9 @@ fn first_text(body: String, id: &str) -> Option<String> {
     let word =
         |value: Json<'_>| value.text().map(|text| text.into_owned()).or_else(|| value.number().map(str::to_owned));
     let is_echo = told("category").and_then(word).is_some_and(|category| matches!(&*category, "action" | "call"));
-    if told("id").and_then(word)? != id || told("editedAt").is_some() || is_echo {
+    // 0 is how some clients write "never".
+    let is_edited = told("editedAt").and_then(as_time).is_some_and(|at| at.0 > 0);
+    if told("id").and_then(word)? != id || is_edited || is_echo {
         return None;
     }
     message.get("data")?.get("text")?.text().map(|text| text.into_owned())

@@ -1,7 +1,7 @@
 //! Messages, by id.
 
 use super::{Conn, Lookup, Sql, json, rows};
-use crate::ids::Time;
+use crate::ids::{Time, TimeSource};
 use rusqlite::Row;
 
 /// A row of `messages`.
@@ -25,8 +25,10 @@ pub struct Message {
     pub edited_at: Option<Time>,
     pub edited_by: Option<String>,
     pub deleted_at: Option<Time>,
+    pub deleted_at_from: Option<TimeSource>,
     pub deleted_by: Option<String>,
     pub pinned_at: Option<Time>,
+    pub pinned_at_from: Option<TimeSource>,
     pub pinned_by: Option<String>,
     pub delivered_to_all_at: Option<Time>,
     pub read_by_all_at: Option<Time>,
@@ -43,7 +45,8 @@ const BY_ID: &str = "
     SELECT message_id, conversation_id, sender_uid, receiver_type, receiver_id, category, type,
            iif(deleted, NULL, text) AS text, iif(deleted, NULL, data) AS data, iif(deleted, NULL, metadata) AS metadata,
            iif(deleted, NULL, attachments) AS attachments, tags, muid, parent_id, quoted_id, sent_at, edited_at,
-           edited_by, deleted_at, deleted_by, pinned_at, pinned_by, delivered_to_all_at, read_by_all_at, mentions
+           edited_by, deleted_at, deleted_at_from, deleted_by, pinned_at, pinned_at_from, pinned_by,
+           delivered_to_all_at, read_by_all_at, mentions
     FROM messages
     WHERE app_id = :app AND message_id IN (SELECT value FROM json_each(:keys))";
 
@@ -61,6 +64,9 @@ impl Lookup for MessageKey {
 
 fn message(row: &Row<'_>) -> Sql<Message> {
     let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
+    let from = |name: &str| {
+        Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(name)?.and_then(|word| TimeSource::from_word(&word)))
+    };
     Ok(Message {
         message_id: row.get("message_id")?,
         conversation_id: row.get("conversation_id")?,
@@ -80,8 +86,10 @@ fn message(row: &Row<'_>) -> Sql<Message> {
         edited_at: time("edited_at")?,
         edited_by: row.get("edited_by")?,
         deleted_at: time("deleted_at")?,
+        deleted_at_from: from("deleted_at_from")?,
         deleted_by: row.get("deleted_by")?,
         pinned_at: time("pinned_at")?,
+        pinned_at_from: from("pinned_at_from")?,
         pinned_by: row.get("pinned_by")?,
         delivered_to_all_at: time("delivered_to_all_at")?,
         read_by_all_at: time("read_by_all_at")?,

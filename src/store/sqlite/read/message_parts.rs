@@ -1,7 +1,7 @@
 //! What hangs on a message: reactions, receipts, edits, replies, moderation.
 
 use super::{Conn, Lookup, PLAIN_LIST, Sql, gather, json, rows};
-use crate::ids::Time;
+use crate::ids::{Time, TimeSource};
 
 /// Declares a question about messages whose answer is a list of at most [`PLAIN_LIST`].
 macro_rules! lists {
@@ -53,9 +53,11 @@ macro_rules! readers {
     };
 }
 
-/// One reaction and how many persons it is from.
+/// One emoji and how many persons it is from.
 #[derive(Debug, Clone)]
 pub struct ReactionGroup {
+    pub emoji: String,
+    /// The emoji as first told, with or without U+FE0F.
     pub reaction: String,
     pub count: i64,
 }
@@ -65,7 +67,9 @@ pub struct ReactionGroup {
 pub struct Receipt {
     pub uid: String,
     pub delivered_at: Option<Time>,
+    pub delivered_at_from: Option<TimeSource>,
     pub read_at: Option<Time>,
+    pub read_at_from: Option<TimeSource>,
 }
 
 /// A row of `message_edits`.
@@ -77,18 +81,21 @@ pub struct Edit {
 }
 
 lists! {
-    /// The reactions present on a message.
+    /// The reactions present on a message, by emoji.
     ReactionsOf -> ReactionGroup: "
-        SELECT k.value AS key, r.reaction, count(*) AS n
+        SELECT k.value AS key, r.emoji, count(DISTINCT r.uid) AS n,
+               (SELECT x.reaction FROM reactions x
+                WHERE x.app_id = :app AND x.message_id = k.value AND x.emoji = r.emoji
+                ORDER BY x.first_at, x.reaction LIMIT 1) AS reaction
         FROM json_each(:keys) k
         CROSS JOIN reactions r ON r.app_id = :app AND r.message_id = k.value
         WHERE r.present
-        GROUP BY k.value, r.reaction
-        ORDER BY k.value, r.reaction",
-        |row| Ok(ReactionGroup { reaction: row.get("reaction")?, count: row.get("n")? });
+        GROUP BY k.value, r.emoji
+        ORDER BY k.value, r.emoji",
+        |row| Ok(ReactionGroup { emoji: row.get("emoji")?, reaction: row.get("reaction")?, count: row.get("n")? });
     /// Receipts of a message, by reader. The last one read is found first, so that no more are read.
     ReceiptsOf -> Receipt: "
-        SELECT r.message_id AS key, r.uid, r.delivered_at, r.read_at
+        SELECT r.message_id AS key, r.uid, r.delivered_at, r.delivered_at_from, r.read_at, r.read_at_from
         FROM json_each(:keys) k
         CROSS JOIN receipts r ON r.app_id = :app AND r.message_id = k.value
         WHERE r.uid <= coalesce(
@@ -96,15 +103,24 @@ lists! {
         ORDER BY r.message_id, r.uid",
         |row| {
             let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
-            Ok(Receipt { uid: row.get("uid")?, delivered_at: time("delivered_at")?, read_at: time("read_at")? })
+            let from = |name: &str| {
+                Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(name)?.and_then(|word| TimeSource::from_word(&word)))
+            };
+            Ok(Receipt {
+                uid: row.get("uid")?,
+                delivered_at: time("delivered_at")?,
+                delivered_at_from: from("delivered_at_from")?,
+                read_at: time("read_at")?,
+                read_at_from: from("read_at_from")?,
+            })
         };
-    /// Edits of a message, oldest first; without their texts once it is deleted.
+    /// Edits of a message, oldest first and within a second as the log has them; without their texts once it is deleted.
     EditsOf -> Edit: "
         SELECT e.message_id AS key, iif(m.deleted, NULL, e.text) AS text, e.edited_at, e.edited_by
         FROM json_each(:keys) k
         CROSS JOIN message_edits e ON e.app_id = :app AND e.message_id = k.value
         LEFT JOIN messages m ON m.app_id = :app AND m.message_id = e.message_id
-        ORDER BY e.message_id, e.edited_at, e.digest",
+        ORDER BY e.message_id, e.edited_at, e.rank, e.fact_at, e.seq, e.digest",
         |row| Ok(Edit { text: row.get("text")?, edited_at: Time(row.get("edited_at")?), edited_by: row.get("edited_by")? });
     /// Who replied to a message, by uid.
     RepliersOf -> String: "
@@ -125,8 +141,9 @@ lists! {
 }
 
 counts! {
-    /// How many reactions are present on a message: persons × reactions.
-    ReactionsCount: "SELECT count(*) FROM reactions WHERE app_id = :app AND message_id = k.value AND present";
+    /// How many reactions are present on a message: persons × emoji.
+    ReactionsCount: "SELECT count(*) FROM (
+        SELECT DISTINCT emoji, uid FROM reactions WHERE app_id = :app AND message_id = k.value AND present)";
     /// How many readers a message has receipts of.
     ReceiptsCount: "SELECT count(*) FROM receipts WHERE app_id = :app AND message_id = k.value";
     /// How often a message was edited.
@@ -147,30 +164,30 @@ counts! {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReactorsOf {
     pub message_id: String,
-    pub reaction: String,
+    pub emoji: String,
 }
 
 const REACTORS: &str = "
-    SELECT r.message_id, r.reaction, r.uid
+    SELECT DISTINCT r.message_id, r.emoji, r.uid
     FROM json_each(:keys) k
     CROSS JOIN reactions r
-        ON r.app_id = :app AND r.message_id = json_extract(k.value, '$[0]') AND r.reaction = json_extract(k.value, '$[1]')
+        ON r.app_id = :app AND r.message_id = json_extract(k.value, '$[0]') AND r.emoji = json_extract(k.value, '$[1]')
     WHERE r.present AND r.uid <= coalesce((
-        SELECT uid FROM reactions
-        WHERE app_id = :app AND message_id = json_extract(k.value, '$[0]') AND reaction = json_extract(k.value, '$[1]')
+        SELECT DISTINCT uid FROM reactions
+        WHERE app_id = :app AND message_id = json_extract(k.value, '$[0]') AND emoji = json_extract(k.value, '$[1]')
           AND present
         ORDER BY uid LIMIT 1 OFFSET :last), x'')
-    ORDER BY r.message_id, r.reaction, r.uid";
+    ORDER BY r.message_id, r.emoji, r.uid";
 
 impl Lookup for ReactorsOf {
     type Found = Vec<String>;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<String>)>> {
-        let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.message_id.as_str(), key.reaction.as_str()]).collect();
+        let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.message_id.as_str(), key.emoji.as_str()]).collect();
         let pairs = serde_json::json!(pairs).to_string();
         let last = PLAIN_LIST as i64 - 1;
         let found = rows(conn, REACTORS, &[(":app", &app), (":keys", &pairs), (":last", &last)], |row| {
-            Ok((Self { message_id: row.get("message_id")?, reaction: row.get("reaction")? }, row.get("uid")?))
+            Ok((Self { message_id: row.get("message_id")?, emoji: row.get("emoji")? }, row.get("uid")?))
         })?;
         Ok(gather(keys, found))
     }

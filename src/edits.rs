@@ -1,0 +1,119 @@
+//! Which of the texts told of a message are edits (contract 4.4): pure functions, whatever the order of arrival.
+//!
+//! The vendor also tells as an edit that a machine added something: a link preview, a transcript, a vote. The text is
+//! then the text before. Every text told is kept, because a text that arrives late may lie between two equal ones.
+
+use crate::merge::Key;
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of a text.
+pub type Digest = [u8; 32];
+
+/// The vendor's own user, in whose name its machines edit.
+const SYSTEM: &str = "app_system";
+
+/// No text reads like an empty text.
+pub fn digest(text: Option<&str>) -> Digest {
+    Sha256::digest(text.unwrap_or("")).into()
+}
+
+/// The digest as a register holds it.
+pub fn write_digest(digest: &Digest) -> String {
+    STANDARD_NO_PAD.encode(digest)
+}
+
+/// Reads what [`write_digest`] wrote.
+pub fn read_digest(text: &str) -> Option<Digest> {
+    STANDARD_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
+/// A text that a message had from a time on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The greatest key of all facts that tell this text at this time: the last version has the key of the text shown.
+    pub key: Key,
+    pub digest: Digest,
+    pub text: Option<String>,
+    /// Who edited: the first in the log who is named, and a person rather than the vendor's own user.
+    pub by: Option<String>,
+}
+
+impl Version {
+    /// Takes another telling of the same text and time, later in the log.
+    pub fn merge(&mut self, other: Self) {
+        self.key = self.key.max(other.key);
+        self.text = self.text.take().or(other.text);
+        if self.by.as_deref().is_none_or(|by| by == SYSTEM) {
+            self.by = other.by.or(self.by.take());
+        }
+    }
+
+    /// Among the versions of a message.
+    pub fn place(&self) -> (Key, Digest) {
+        (self.key, self.digest)
+    }
+}
+
+/// Puts versions in order and tells of each whether it is an edit: whether it differs from the text before it.
+/// `before` is the text before all of them.
+pub fn judge(before: Digest, mut versions: Vec<Version>) -> Vec<(Version, bool)> {
+    versions.sort_by_key(Version::place);
+    let mut before = before;
+    let judge = |version: Version| {
+        let differs = version.digest != std::mem::replace(&mut before, version.digest);
+        (version, differs)
+    };
+    versions.into_iter().map(judge).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(at: i64, seq: i64, text: &str, by: Option<&str>) -> Version {
+        let key = Key { at, rank: 3, fact_at: at, seq };
+        Version { key, digest: digest(Some(text)), text: Some(text.into()), by: by.map(str::to_owned) }
+    }
+
+    fn edits(before: &str, versions: &[(i64, i64, &str)]) -> Vec<String> {
+        let versions = versions.iter().map(|(at, seq, text)| version(*at, *seq, text, None)).collect();
+        let judged = judge(digest(Some(before)), versions);
+        judged.into_iter().filter(|(_, is_edit)| *is_edit).filter_map(|(version, _)| version.text).collect()
+    }
+
+    #[test]
+    fn a_text_equal_to_the_one_before_it_in_time_is_no_edit() {
+        assert!(edits("a", &[(5, 1, "a"), (9, 2, "a")]).is_empty());
+        assert_eq!(edits("a", &[(9, 1, "a"), (5, 2, "b")]), ["b", "a"]);
+        assert_eq!(edits("", &[(5, 1, "a")]), ["a"], "nothing is known before");
+    }
+
+    #[test]
+    fn versions_of_one_second_go_by_the_log() {
+        assert_eq!(edits("a", &[(5, 8, "b"), (5, 7, "c")]), ["c", "b"]);
+        assert_eq!(edits("a", &[(5, 8, "b"), (5, 7, "a")]), ["b"]);
+    }
+
+    #[test]
+    fn the_editor_is_the_first_named_and_a_person_if_any() {
+        let by = |tellers: &[Option<&str>]| {
+            let mut all = (1..).zip(tellers).map(|(seq, by)| version(5, seq, "a", *by));
+            let mut first = all.next().unwrap();
+            all.for_each(|other| first.merge(other));
+            first.by
+        };
+        assert_eq!(by(&[None, Some("ann"), Some("bob")]).as_deref(), Some("ann"));
+        assert_eq!(by(&[Some(SYSTEM), None, Some("ann")]).as_deref(), Some("ann"));
+        assert_eq!(by(&[Some("ann"), Some(SYSTEM)]).as_deref(), Some("ann"));
+        assert_eq!(by(&[Some(SYSTEM), None]).as_deref(), Some(SYSTEM));
+    }
+
+    #[test]
+    fn digests_read_back() {
+        let known = digest(Some("a"));
+        assert_eq!(read_digest(&write_digest(&known)), Some(known));
+        assert_eq!(digest(None), digest(Some("")));
+        assert_eq!(read_digest("?"), None);
+    }
+}
