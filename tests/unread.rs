@@ -330,7 +330,7 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
           user(uid:\"agent\"){messages{nodes{messageId}}}
           conversation(conversationId:\"agent_user_ann\"){messagesCount lastMessage{messageId} unreadCount(uid:\"ann\")
               messages{totalCount}}
-          activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){days{messagesCount}}}",
+          app(appId:\"app\"){activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){days{messagesCount}}}}",
     );
     assert_eq!(ids(&answer["message"]["replies"]), ["4"]);
     assert_eq!(answer["message"]["repliesCount"], 1);
@@ -340,7 +340,7 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
         "messagesCount": 2, "lastMessage": { "messageId": "4" }, "unreadCount": 0, "messages": { "totalCount": 2 },
     });
     assert_eq!(answer["conversation"], conversation);
-    assert_eq!(answer["activity"]["days"], json!([{ "messagesCount": 2 }]));
+    assert_eq!(answer["app"]["activity"]["days"], json!([{ "messagesCount": 2 }]));
     let all = Unread { thread_replies: true, custom: true };
     assert_eq!(unread(&harness, all, "agent_user_ann", "ann"), Some(1), "the answer alone");
     assert_eq!(harness.ask("SELECT message_id FROM v_messages ORDER BY message_id"), "1\n4");
@@ -395,5 +395,5 @@ fn a_conversation_of_steps_alone_is_in_no_list() {
     let answer =
         ask(&harness, "{conversation(conversationId:\"agent_user_ann\"){messagesCount lastMessage{messageId}}}");
     assert_eq!(answer["conversation"], json!({ "messagesCount": 0, "lastMessage": null }));
-    assert_eq!(harness.explain_all("a step"), 3, "the step and two people");
+    assert_eq!(harness.explain_all("a step"), 4, "the step, what it replies to, and two people");
 }
