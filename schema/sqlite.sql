@@ -139,13 +139,14 @@ CREATE TABLE conversations (
     low_uid           TEXT,                            -- of a 1:1: the two people, in ascending order
     high_uid          TEXT,
     messages_count    INTEGER NOT NULL DEFAULT 0,      -- chat that is not deleted and not blocked
-    last_message_id   TEXT,
+    last_message_id   TEXT,                            -- the newest of them; a custom message may say that it is none
     last_message_at   INTEGER,
+    active_at         INTEGER,                         -- where lists place it: last_message_at, else the time of the newest chat; null: lists leave it out
     PRIMARY KEY (app_id, conversation_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX conversations_by_activity ON conversations (app_id, last_message_at, conversation_id) WHERE last_message_at IS NOT NULL;
-CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, last_message_at, conversation_id) WHERE low_uid IS NOT NULL;
-CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, last_message_at, conversation_id) WHERE high_uid IS NOT NULL;
+CREATE INDEX conversations_by_activity ON conversations (app_id, active_at, conversation_id) WHERE active_at IS NOT NULL;
+CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, active_at, conversation_id) WHERE low_uid IS NOT NULL;
+CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, active_at, conversation_id) WHERE high_uid IS NOT NULL;
 CREATE TABLE app_numbers (
     -- A number for each app with messages, in the order of the log: `message_search` tells apps apart by it.
     app_id TEXT NOT NULL PRIMARY KEY,
@@ -185,8 +186,11 @@ CREATE TABLE messages (
     mentions            TEXT,                          -- JSON array of uids
     first_text          TEXT,                          -- SHA-256 (base64) of the text before all edits
     blocked             INTEGER NOT NULL CHECK (blocked IN (0, 1)), -- disapproved by moderation
-    chat                INTEGER NOT NULL CHECK (chat IN (0, 1)),    -- category known, neither action nor call
+    chat                INTEGER NOT NULL CHECK (chat IN (0, 1)),    -- category known; no action, no call, no step
     listed              INTEGER NOT NULL CHECK (listed IN (0, 1)),  -- chat, not deleted, not blocked, sent time known
+    step                INTEGER NOT NULL DEFAULT 0 CHECK (step IN (0, 1)),               -- an agent's use of a tool
+    may_be_last         INTEGER NOT NULL DEFAULT 1 CHECK (may_be_last IN (0, 1)),        -- 0: a custom message with updateConversation false
+    uncounted           INTEGER NOT NULL DEFAULT 0 CHECK (uncounted BETWEEN 0 AND 7),    -- why unread leaves it out, added up: 1 thread reply, 2 custom message that does not ask to be counted, 4 no chat
     registers           BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX messages_key ON messages (app_id, message_id);
@@ -194,8 +198,12 @@ CREATE INDEX messages_by_time ON messages (app_id, sent_at, message_no, message_
 CREATE INDEX messages_by_conversation ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE chat;
 CREATE INDEX messages_by_sender ON messages (app_id, sender_uid, sent_at, message_no, message_id) WHERE chat;
 CREATE INDEX messages_by_parent ON messages (app_id, parent_id, sent_at, message_no, message_id) WHERE chat AND parent_id IS NOT NULL;
-CREATE INDEX messages_listed ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE listed;
-CREATE INDEX messages_unread ON messages (app_id, conversation_id, message_no, sender_uid) WHERE listed;
+CREATE INDEX messages_steps_by_time ON messages (app_id, sent_at, message_no, message_id) WHERE step;
+CREATE INDEX messages_steps_by_conversation ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE step;
+CREATE INDEX messages_steps_by_sender ON messages (app_id, sender_uid, sent_at, message_no, message_id) WHERE step;
+CREATE INDEX messages_steps_by_parent ON messages (app_id, parent_id, sent_at, message_no, message_id) WHERE step AND parent_id IS NOT NULL;
+CREATE INDEX messages_listed ON messages (app_id, conversation_id, sent_at, message_no, message_id, may_be_last, listed) WHERE listed;
+CREATE INDEX messages_unread ON messages (app_id, conversation_id, uncounted, message_no, message_id, sender_uid, listed) WHERE listed;
 CREATE INDEX messages_by_author ON messages (app_id, conversation_id, sender_uid, sent_at) WHERE listed;
 CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid, sent_at) WHERE listed AND parent_id IS NOT NULL;
 CREATE VIRTUAL TABLE message_search USING fts5(text, content='', contentless_delete=1, tokenize='unicode61');
@@ -554,7 +562,7 @@ CREATE VIEW v_rosters AS
         seq
     FROM rosters;
 CREATE VIEW v_conversations AS
-    -- Conversations with chat in them.
+    -- Conversations with chat that is not deleted and not blocked, and the last message of each.
     SELECT
         app_id,
         conversation_id,
@@ -565,7 +573,7 @@ CREATE VIEW v_conversations AS
         messages_count,
         last_message_id,
         strftime('%Y-%m-%dT%H:%M:%fZ', last_message_at / 1000.0, 'unixepoch') AS last_message_at
-    FROM conversations WHERE last_message_at IS NOT NULL;
+    FROM conversations WHERE active_at IS NOT NULL;
 CREATE VIEW v_messages AS
     -- Chat that is not deleted and not blocked.
     SELECT
@@ -608,19 +616,23 @@ CREATE VIEW v_message_edits AS
         edited_by
     FROM message_edits;
 CREATE VIEW v_message_tags AS
-    -- Tags of messages.
+    -- Tags of messages. An agent's steps are left out.
     SELECT
-        app_id,
-        tag,
-        message_id
-    FROM message_tags;
+        t.app_id,
+        t.tag,
+        t.message_id
+    FROM message_tags AS t
+    LEFT JOIN messages AS m ON m.app_id = t.app_id AND m.message_id = t.message_id
+    WHERE NOT coalesce(m.step, 0);
 CREATE VIEW v_mentions AS
-    -- Who is mentioned where.
+    -- Who is mentioned where. An agent's steps are left out.
     SELECT
-        app_id,
-        uid,
-        message_id
-    FROM mentions;
+        n.app_id,
+        n.uid,
+        n.message_id
+    FROM mentions AS n
+    LEFT JOIN messages AS m ON m.app_id = n.app_id AND m.message_id = n.message_id
+    WHERE NOT coalesce(m.step, 0);
 CREATE VIEW v_reactions AS
     -- Reactions that are still there: one row a person and emoji, which is shown as first told.
     SELECT

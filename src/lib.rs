@@ -33,6 +33,7 @@ pub mod fold;
 pub mod trigger;
 pub mod change;
 pub mod merge;
+pub mod chat;
 pub mod standing;
 pub mod sessions;
 pub mod lifecycle;

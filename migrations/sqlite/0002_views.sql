@@ -113,7 +113,7 @@ CREATE VIEW v_rosters AS
     FROM rosters;
 
 CREATE VIEW v_conversations AS
-    -- Conversations with chat in them.
+    -- Conversations with chat that is not deleted and not blocked, and the last message of each.
     SELECT
         app_id,
         conversation_id,
@@ -124,7 +124,7 @@ CREATE VIEW v_conversations AS
         messages_count,
         last_message_id,
         strftime('%Y-%m-%dT%H:%M:%fZ', last_message_at / 1000.0, 'unixepoch') AS last_message_at
-    FROM conversations WHERE last_message_at IS NOT NULL;
+    FROM conversations WHERE active_at IS NOT NULL;
 
 CREATE VIEW v_messages AS
     -- Chat that is not deleted and not blocked.
@@ -170,20 +170,24 @@ CREATE VIEW v_message_edits AS
     FROM message_edits;
 
 CREATE VIEW v_message_tags AS
-    -- Tags of messages.
+    -- Tags of messages. An agent's steps are left out.
     SELECT
-        app_id,
-        tag,
-        message_id
-    FROM message_tags;
+        t.app_id,
+        t.tag,
+        t.message_id
+    FROM message_tags AS t
+    LEFT JOIN messages AS m ON m.app_id = t.app_id AND m.message_id = t.message_id
+    WHERE NOT coalesce(m.step, 0);
 
 CREATE VIEW v_mentions AS
-    -- Who is mentioned where.
+    -- Who is mentioned where. An agent's steps are left out.
     SELECT
-        app_id,
-        uid,
-        message_id
-    FROM mentions;
+        n.app_id,
+        n.uid,
+        n.message_id
+    FROM mentions AS n
+    LEFT JOIN messages AS m ON m.app_id = n.app_id AND m.message_id = n.message_id
+    WHERE NOT coalesce(m.step, 0);
 
 CREATE VIEW v_reactions AS
     -- Reactions that are still there: one row a person and emoji, which is shown as first told.

@@ -1,6 +1,6 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
-use super::{ConfigError, GraphqlFlags, LogFormat, Secret};
+use super::{ConfigError, GraphqlFlags, LogFormat, Secret, UnreadFlags};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub(super) struct File {
     pub graphiql_dir: Option<PathBuf>,
     #[serde(default)]
     pub graphql: GraphqlFlags,
+    #[serde(default)]
+    pub unread: UnreadFlags,
 }
 
 /// One `[[webhook_credentials]]`.

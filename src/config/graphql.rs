@@ -107,6 +107,7 @@ pub(super) fn limits(set: &GraphqlFlags, timeout: Duration) -> Limits {
         subscribers: size(set.graphql_subscribers, plain.subscribers),
         sockets_per_token: size(set.graphql_sockets_per_token, plain.sockets_per_token),
         operations: size(set.graphql_operations, plain.operations),
+        unread: plain.unread,
     }
 }
 

@@ -6,9 +6,11 @@
 mod credentials;
 mod file;
 mod graphql;
+mod unread;
 
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use graphql::GraphqlFlags;
+pub use unread::UnreadFlags;
 
 use crate::graphql::Limits;
 use clap::{Args, ValueEnum};
@@ -82,12 +84,14 @@ pub struct Flags {
     pub graphiql_dir: Option<PathBuf>,
     #[command(flatten)]
     pub graphql: GraphqlFlags,
+    #[command(flatten)]
+    pub unread: UnreadFlags,
 }
 
 /// Help for the settings that are no flags.
 pub const ENVIRONMENT_HELP: &str = "\
 Every setting is also a key of the configuration file (--body-limit is body_limit,
---graphql-depth is depth in its table [graphql]).
+--graphql-depth is depth in its table [graphql], --unread-custom is custom in [unread]).
 Webhook credentials are no flags, because `ps` shows flags to everybody:
   CHATFOLD_WEBHOOK_USERNAME, CHATFOLD_WEBHOOK_PASSWORD or CHATFOLD_WEBHOOK_PASSWORD_FILE,
   or in the file webhook_username and webhook_password (or webhook_password_file),
@@ -113,7 +117,7 @@ pub struct Config {
     pub default_app: Option<String>,
     /// HTTP worker threads.
     pub workers: usize,
-    /// What a GraphQL request may cost.
+    /// What a GraphQL request may cost, and what it counts as unread.
     pub graphql: Limits,
     /// The file that lists the only documents answered.
     pub allow_list: Option<PathBuf>,
@@ -165,7 +169,7 @@ impl Config {
             )?,
             default_app: flags.default_app.clone().or(file.default_app),
             workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
-            graphql: graphql::limits(&graphql, timeout),
+            graphql: Limits { unread: flags.unread.over(&file.unread), ..graphql::limits(&graphql, timeout) },
             allow_list: graphql.graphql_allow_list,
             graphiql_dir: flags.graphiql_dir.clone().or(file.graphiql_dir),
             cors_origins: graphql::origins(flags.cors_origins.clone().or(file.cors_origins))?,

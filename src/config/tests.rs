@@ -101,6 +101,8 @@ fn the_example_says_the_defaults() {
     let file = file::parse(include_str!("../../chatfold.toml.example")).unwrap();
     let told = format!("{:?}", file.graphql);
     assert_eq!(told.matches("None").count(), 1, "all but the allow list have a default to tell: {told}");
+    let told = format!("{:?}", file.unread);
+    assert!(!told.contains("None"), "all have a default to tell: {told}");
     let shown = |config: Config| format!("{:?}", Config { flags: Flags::default(), ..config });
     assert_eq!(shown(example), shown(plain));
 }
@@ -114,6 +116,21 @@ fn limits_are_settings_with_bounds() {
     let flags =
         Flags { graphql: GraphqlFlags { graphql_depth: Some(7), ..GraphqlFlags::default() }, ..Flags::default() };
     assert_eq!(resolve("[graphql]\ndepth = 5", &[], flags).unwrap().graphql.depth, 7);
+}
+
+#[test]
+fn what_counts_as_unread_is_a_setting() {
+    let unread = |toml: &str, flags| resolve(toml, &[], flags).map(|config| config.graphql.unread);
+    let plain = unread("", Flags::default()).unwrap();
+    assert!(!plain.thread_replies && !plain.custom);
+    let told = unread("[unread]\nthread_replies = true\ncustom = true", Flags::default()).unwrap();
+    assert!(told.thread_replies && told.custom);
+    let flags =
+        Flags { unread: UnreadFlags { unread_custom: Some(false), ..UnreadFlags::default() }, ..Flags::default() };
+    let over = unread("[unread]\nthread_replies = true\ncustom = true", flags).unwrap();
+    assert!(over.thread_replies && !over.custom, "flags win");
+    assert!(unread("[unread]\ncustom = 1", Flags::default()).is_err());
+    assert!(unread("[unread]\nreplies = true", Flags::default()).unwrap_err().0.contains("replies"));
 }
 
 #[test]

@@ -75,6 +75,7 @@ pub fn limits(of_api: &Limits) -> Limits {
         pool: 4,
         rows: 1_000_000,
         timeout: of_api.timeout,
+        unread: of_api.unread,
         answer_bytes: of_api.answer_bytes.max(16 << 20),
         ..Limits::default()
     }

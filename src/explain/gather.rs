@@ -1,8 +1,9 @@
 //! From the file to the answer: which events, replayed, compared with what the tables hold.
 
 use super::replay::Replay;
-use super::state::{State, source};
+use super::state::{Message, State, source};
 use super::{Delivery, Entity, EntityError, Explanation, value};
+use crate::chat::Known;
 use crate::ids::Time;
 use crate::json::{Document, Json};
 use crate::store::StoreError;
@@ -200,6 +201,9 @@ fn about_answer(
         State::Message(message) if message.row.as_ref().is_some_and(|row| row.keys[CATEGORY].is_none()) => {
             notes.push("Its category is not known yet: it is in no list and reachable by its id only (4.4).".into());
         }
+        State::Message(message) if is_step(message) => notes.push(
+            "It is a step of an agent, no chat: reachable by its id, and in lists that ask for steps (4.4).".into(),
+        ),
         State::Call(call) if call.instances.len() > 1 => {
             notes.push(format!("The session id was used for {} instances.", call.instances.len()));
         }
@@ -214,8 +218,14 @@ fn about_answer(
     Ok(())
 }
 
-/// Place of `category` among the registers of a message.
+/// Places among the registers of a message.
 const CATEGORY: usize = 3;
+const KIND: usize = 4;
+
+fn is_step(message: &Message) -> bool {
+    let text = |place: usize| message.row.as_ref().and_then(|row| row.values[place].text());
+    Known { category: text(CATEGORY), kind: text(KIND), ..Known::default() }.is_step()
+}
 
 /// Whether a delivery that could not be read names the entity by its ids.
 pub(super) fn names(body: &str, entity: &Entity) -> bool {
@@ -246,7 +256,7 @@ fn holds(json: Json<'_>, keys: &[&str], id: &str, depth: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Message;
+    use crate::change;
 
     #[test]
     fn a_dead_letter_speaks_of_whom_it_names() {
@@ -257,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_category_has_its_place() {
-        assert_eq!(Message::COLUMNS[CATEGORY], "category");
+    fn category_and_type_have_their_places() {
+        assert_eq!([CATEGORY, KIND].map(|place| change::Message::COLUMNS[place]), ["category", "r#type"]);
     }
 }

@@ -9,6 +9,8 @@ const FLAGS: &[&str] = &[
     "blocked",
     "chat",
     "listed",
+    "step",
+    "may_be_last",
     "current",
     "present",
     "open",

@@ -3,6 +3,7 @@
 use super::error::{Code, Result};
 use super::limits::Limits;
 use super::loaders::Loaders;
+use crate::chat::Unread;
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::{Conn, Lookup, Snapshot, Sql, app};
 use async_graphql::Context;
@@ -41,14 +42,24 @@ pub struct Asking {
     pub(super) cost: AtomicUsize,
     /// The state hash that was computed last, by any request of this process.
     pub(super) computed: Computed,
+    /// What counts as unread.
+    pub(super) unread: Unread,
     /// The app meant where no field names one; looked up once.
     unnamed: OnceLock<Option<Arc<str>>>,
 }
 
 impl Asking {
     pub(super) fn new(snapshot: Snapshot, caller: Caller, computed: Computed) -> Self {
-        let (page, cost) = (Limits::default().page, AtomicUsize::new(0));
-        Self { snapshot, loaders: Loaders::default(), caller, page, cost, computed, unnamed: OnceLock::new() }
+        Self {
+            snapshot,
+            loaders: Loaders::default(),
+            caller,
+            page: Limits::default().page,
+            cost: AtomicUsize::new(0),
+            computed,
+            unread: Unread::default(),
+            unnamed: OnceLock::new(),
+        }
     }
 
     /// The app a root field is about: named, or the only one it can mean.

@@ -62,7 +62,8 @@ impl Conversation {
         User::all(ctx, &self.app, uids).await
     }
 
-    /// The newest message that is not deleted and not blocked.
+    /// The newest message that is not deleted and not blocked. A custom message with `updateConversation` false is left
+    /// out.
     async fn last_message(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
         Message::maybe(ctx, &self.app, self.row.last_message_id.as_deref()).await
     }
@@ -126,14 +127,23 @@ impl Conversation {
         Ok(int(count.unwrap_or_default()))
     }
 
-    /// How many messages of others a person has not read here; counting stops at 1,000.
-    async fn unread_count(&self, ctx: &Context<'_>, #[graphql(desc = "Whose.")] uid: String) -> Result<i32> {
-        Ok(int(self.unread(ctx, uid).await?.min(UNREAD_MOST)))
+    /// How many messages of others a person has not read here, as CometChat's own clients count: without replies in
+    /// threads, and custom messages only where their metadata have `incrementUnreadCount` true. The settings `[unread]`
+    /// can count these too. Counting stops at 1,000. Null for whoever is known not to be in the group, and for others
+    /// than the two of a one to one.
+    async fn unread_count(&self, ctx: &Context<'_>, #[graphql(desc = "Whose.")] uid: String) -> Option<Result<i32>> {
+        let count = self.unread(ctx, uid).await.transpose()?;
+        Some(count.map(|count| int(count.min(UNREAD_MOST))))
     }
 
-    /// Whether `unreadCount` is the whole count.
-    async fn unread_count_exact(&self, ctx: &Context<'_>, #[graphql(desc = "Whose.")] uid: String) -> Result<bool> {
-        Ok(self.unread(ctx, uid).await? <= UNREAD_MOST)
+    /// Whether `unreadCount` is the whole count; null where that is null.
+    async fn unread_count_exact(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose.")] uid: String,
+    ) -> Option<Result<bool>> {
+        let count = self.unread(ctx, uid).await.transpose()?;
+        Some(count.map(|count| count <= UNREAD_MOST))
     }
 }
 
@@ -178,9 +188,14 @@ impl Conversation {
         Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
     }
 
-    async fn unread(&self, ctx: &Context<'_>, uid: String) -> Result<i64> {
-        let key = UnreadOf { conversation_id: self.row.conversation_id.clone(), uid };
-        Ok(ctx.load(&self.app, key).await?.unwrap_or_default())
+    async fn unread(&self, ctx: &Context<'_>, uid: String) -> Result<Option<i64>> {
+        let row = &self.row;
+        let is_party = |party: &Option<String>| party.as_ref() == Some(&uid);
+        if row.kind == ids::ReceiverType::User && !is_party(&row.low_uid) && !is_party(&row.high_uid) {
+            return Ok(None);
+        }
+        let (conversation_id, guid) = (row.conversation_id.clone(), row.guid.clone());
+        ctx.load(&self.app, UnreadOf { conversation_id, uid, guid, unread: ctx.asking().unread }).await
     }
 }
 

@@ -90,7 +90,8 @@ pub struct MessageFilter {
     /// With `mentionsUid`: those after which that person has said nothing in the conversation, or in the thread for a
     /// reply; false: those that person has answered.
     pub unanswered: Option<bool>,
-    /// Those by others that this person has not read, in the conversation asked for, else in those the person is in.
+    /// Those by others that this person has not read, in the conversation asked for, else in those the person is in: what
+    /// `unreadCount` counts, and nothing where that is null.
     pub unread_by: Option<String>,
     /// Those of these categories, such as `message` or `custom`.
     pub categories: Option<Vec<String>>,
@@ -121,6 +122,9 @@ pub struct MessageFilter {
     /// Those blocked by moderation too.
     #[graphql(default_with = "Some(false)")]
     pub include_blocked: Option<bool>,
+    /// An agent's steps too: the tools that were called, and what came back.
+    #[graphql(default_with = "Some(false)")]
+    pub include_steps: Option<bool>,
 }
 
 /// What custom data have at their top level.

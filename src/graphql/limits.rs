@@ -2,12 +2,13 @@
 
 use super::error::Code;
 use super::page::MOST;
+use crate::chat::Unread;
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, ServerError};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The limits of a request. All are settings.
+/// The limits of a request, and what it counts as unread. All are settings.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Bytes of the document.
@@ -46,6 +47,8 @@ pub struct Limits {
     pub sockets_per_token: usize,
     /// Operations at once on one websocket.
     pub operations: usize,
+    /// What `unreadCount` and `unreadBy` count.
+    pub unread: Unread,
 }
 
 impl Default for Limits {
@@ -69,6 +72,7 @@ impl Default for Limits {
             subscribers: 1_000,
             sockets_per_token: 100,
             operations: 20,
+            unread: Unread::default(),
         }
     }
 }

@@ -40,6 +40,7 @@ impl Message {
             search,
             unanswered: filter.unanswered,
             unread_by: filter.unread_by,
+            unread: ctx.asking().unread,
             categories: filter.categories,
             types: filter.types,
             has_attachments: filter.has_attachments,
@@ -50,6 +51,7 @@ impl Message {
             high: if contradicts { Some(i64::MIN) } else { time(filter.sent_before) },
             deleted: include(filter.include_deleted),
             blocked: include(filter.include_blocked),
+            steps: include(filter.include_steps),
             oldest_first: false,
         };
         Page::read(ctx, Arc::clone(app), list, paging).map(MessageConnection)

@@ -255,7 +255,7 @@ impl Inner {
             most: self.limits.complexity,
         };
         let mut asking = Asking::new(snapshot, caller, Arc::clone(&self.computed));
-        asking.page = self.limits.page;
+        (asking.page, asking.unread) = (self.limits.page, self.limits.unread);
         Ok((Arc::new(asking), shown))
     }
 

@@ -75,7 +75,7 @@ pub(super) fn full() -> File {
     for (id, conversation, at) in [("group_g1", "group", 9), ("group_g2", "group", 9), ("a_user_b", "user", 7)] {
         let (low, high) = if conversation == "user" { ("'a'", "'b'") } else { ("NULL", "NULL") };
         file.sql(&format!(
-            "INSERT INTO conversations VALUES ('app', '{id}', '{conversation}', NULL, {low}, {high}, 1, NULL, {at})"
+            "INSERT INTO conversations VALUES ('app', '{id}', '{conversation}', NULL, {low}, {high}, 1, NULL, {at}, {at})"
         ));
     }
     for (id, conversation, sender, second) in [

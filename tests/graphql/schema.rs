@@ -27,6 +27,7 @@ fn the_contract_is_in_the_schema() {
         "blockedBy(",
         "memberUid: String",
         "includeBlocked: Boolean = false",
+        "includeSteps: Boolean = false",
         "totalCountExact: Boolean!",
         "orderBy: GroupOrder",
         "nodes(",

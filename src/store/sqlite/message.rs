@@ -1,15 +1,17 @@
 //! `messages` with its edits, tags, mentions and verdict, and the `conversations` they count in.
 
+use super::conversation::{self, Listing};
 use super::edit;
 use super::rows::{At, Table, named_json, read_named};
 use super::search;
 use crate::change::{Conversation, Message, Moderation};
+use crate::chat::Known;
 use crate::ids::{ReceiverType, conversation_id, id_order};
 use crate::json::{Document, Json};
 use crate::merge::{Row, Telling, Value};
 use crate::store::StoreError;
+use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, OptionalExtension};
 use std::sync::LazyLock;
 
 static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
@@ -48,23 +50,19 @@ static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
         "listed",
         "edited_at",
         "edited_by",
+        "step",
+        "may_be_last",
+        "uncounted",
     ];
     Table::new("messages", &["app_id", "message_id"], &fields, &extras)
 });
 static MODERATION: LazyLock<Table> =
     LazyLock::new(|| Table::new("moderation", &["app_id", "message_id"], Moderation::COLUMNS, &[]));
 
+/// Places of `edited_at` and `edited_by` among the extras.
+const EDITED: [usize; 2] = [10, 11];
+
 const EXISTS: &str = "SELECT 1 FROM messages WHERE app_id = ?1 AND message_id = ?2";
-const CONVERSATION: &str = "
-    INSERT INTO conversations (app_id, conversation_id, type, guid, low_uid, high_uid) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT DO NOTHING";
-const COUNT: &str =
-    "UPDATE conversations SET messages_count = messages_count + ?3 WHERE app_id = ?1 AND conversation_id = ?2";
-const LAST: &str = "
-    SELECT message_id, sent_at FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND listed
-    ORDER BY sent_at DESC, message_no DESC, message_id DESC LIMIT 1";
-const WRITE_LAST: &str =
-    "UPDATE conversations SET last_message_id = ?3, last_message_at = ?4 WHERE app_id = ?1 AND conversation_id = ?2";
 const TAG: &str =
     "INSERT INTO message_tags (app_id, tag, message_no, message_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 const UNTAG: &str = "DELETE FROM message_tags WHERE app_id = ?1 AND tag = ?2 AND message_no = ?3 AND message_id = ?4";
@@ -82,23 +80,15 @@ struct Merged {
     new: bool,
 }
 
-/// What lists and counts see of a message.
-#[derive(PartialEq)]
-struct Listing {
-    conversation_id: Option<String>,
-    listed: bool,
-    sent_at: Option<i64>,
-}
-
 /// What lists, counts and the full-text index see of a message.
 struct Seen {
     listing: Listing,
     searched: Option<String>,
 }
 
-fn field(row: &Row, column: &str) -> Value {
+fn field<'a>(row: &'a Row, column: &str) -> &'a Value {
     let at = Message::COLUMNS.iter().position(|name| name.trim_start_matches("r#") == column);
-    at.map_or(Value::Null, |at| row.values[at].clone())
+    at.map_or(&Value::Null, |at| &row.values[at])
 }
 
 impl Merged {
@@ -113,20 +103,32 @@ impl Merged {
         self.conversation().map(|it| conversation_id(&it.sender, it.receiver_type, &it.receiver))
     }
 
-    fn chat(&self) -> bool {
-        field(&self.row, "category").text().is_some_and(|category| !matches!(category, "action" | "call"))
+    /// What decides which lists and counts hold it.
+    fn known(&self) -> Known<'_> {
+        Known {
+            category: field(&self.row, "category").text(),
+            kind: field(&self.row, "type").text(),
+            is_reply: field(&self.row, "parent_id").text().is_some(),
+            metadata: self.member("metadata"),
+            update_conversation: self.member("updateConversation"),
+        }
+    }
+
+    /// A member of `data`, as JSON.
+    fn member(&self, name: &str) -> Option<&str> {
+        self.row.named.get(name).and_then(|(value, _)| value.text())
     }
 
     /// What the message says, if that is text.
     fn text(&self) -> Option<String> {
-        let json = self.row.named.get("text")?.0.text()?;
-        Document::parse(json.as_bytes().to_vec()).ok()?.root().text().map(String::from)
+        Document::parse(self.member("text")?.as_bytes().to_vec()).ok()?.root().text().map(String::from)
     }
 
-    /// What the full-text index has of the message.
+    /// What the full-text index has of the message. Steps are in it for those who ask for them.
     fn searched(&self) -> Option<String> {
-        let listable = self.chat() && !self.deleted && field(&self.row, "sent_at").int().is_some();
-        if listable { self.text() } else { None }
+        let known = self.known();
+        let is_sent = !self.deleted && field(&self.row, "sent_at").int().is_some();
+        if is_sent && (known.is_chat() || known.is_step()) { self.text() } else { None }
     }
 
     fn seen(&self) -> Seen {
@@ -134,10 +136,11 @@ impl Merged {
     }
 
     fn listing(&self) -> Listing {
-        let sent_at = field(&self.row, "sent_at").int();
+        let (known, sent_at) = (self.known(), field(&self.row, "sent_at").int());
         Listing {
             conversation_id: self.conversation_id(),
-            listed: self.chat() && !self.deleted && !self.blocked && sent_at.is_some(),
+            listed: known.is_chat() && !self.deleted && !self.blocked && sent_at.is_some(),
+            may_be_last: known.may_be_last(),
             sent_at,
         }
     }
@@ -145,9 +148,8 @@ impl Merged {
     /// The columns derived, in the order of the table's extras.
     fn extras(&self, message_id: &str) -> Vec<SqlValue> {
         let data = named_json(&self.row.named);
-        let member = |name: &str| self.row.named.get(name).and_then(|(value, _)| value.text());
-        let metadata = member("metadata").map(|text| if text == "[]" { "{}" } else { text });
-        let listing = self.listing();
+        let metadata = self.member("metadata").map(|text| if text == "[]" { "{}" } else { text });
+        let (known, listing) = (self.known(), self.listing());
         let sql = |text: Option<String>| text.map_or(SqlValue::Null, SqlValue::Text);
         let [edited_at, edited_by] = self.edited.clone();
         vec![
@@ -158,11 +160,14 @@ impl Merged {
             sql(listing.conversation_id),
             sql(self.text()),
             sql(metadata.map(str::to_owned)),
-            sql(attachments(member("attachments"), member("url"))),
-            SqlValue::Integer(self.chat().into()),
+            sql(attachments(self.member("attachments"), self.member("url"))),
+            SqlValue::Integer(known.is_chat().into()),
             SqlValue::Integer(listing.listed.into()),
             edited_at,
             edited_by,
+            SqlValue::Integer(known.is_step().into()),
+            SqlValue::Integer(listing.may_be_last.into()),
+            SqlValue::Integer(known.uncounted()),
         ]
     }
 }
@@ -199,9 +204,7 @@ fn load(conn: &Connection, app_id: &str, message_id: &str) -> Result<Merged, Sto
     if let Some(SqlValue::Text(data)) = extras.first() {
         read_named(Some(data), &mut row.named);
     }
-    let mut last = extras.iter().rev().cloned();
-    let (edited_by, edited_at) = (last.next(), last.next());
-    let edited = [edited_at, edited_by].map(|value| value.unwrap_or(SqlValue::Null));
+    let edited = EDITED.map(|at| extras.get(at).cloned().unwrap_or(SqlValue::Null));
     Ok(Merged { row, deleted: flag(1), blocked: flag(2), edited, new: false })
 }
 
@@ -211,8 +214,8 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
         return Ok(());
     }
     let mut message = load(at.conn, at.app_id, message_id)?;
-    let before = (message.seen(), field(&message.row, "tags"), field(&message.row, "mentions"));
-    let (first_text, is_new) = (field(&message.row, "first_text"), message.new);
+    let before = (message.seen(), field(&message.row, "tags").clone(), field(&message.row, "mentions").clone());
+    let (first_text, is_new) = (field(&message.row, "first_text").clone(), message.new);
     let mut changed = message.row.merge(Message::RULES, telling) || message.new;
     if deleted && !message.deleted {
         message.deleted = true;
@@ -227,13 +230,13 @@ pub(super) fn put(at: &At<'_>, message_id: &str, telling: Telling, deleted: bool
         message.row.named.clear();
     }
     write(at, message_id, &message, &before.0)?;
-    if !is_new && field(&message.row, "first_text") != first_text {
+    if !is_new && *field(&message.row, "first_text") != first_text {
         edit::put_first_text(at, message_id)?;
     }
     let no = id_order(message_id);
     let (tags, mentions) = (field(&message.row, "tags"), field(&message.row, "mentions"));
-    index(at, [TAG, UNTAG], &before.1, &tags, no, message_id)?;
-    index(at, [MENTION, UNMENTION], &before.2, &mentions, no, message_id)
+    index(at, [TAG, UNTAG], &before.1, tags, no, message_id)?;
+    index(at, [MENTION, UNMENTION], &before.2, mentions, no, message_id)
 }
 
 /// Writes the row, and moves the counts of its conversation and the full-text index by what became of it.
@@ -249,19 +252,7 @@ fn write(at: &At<'_>, message_id: &str, message: &Merged, before: &Seen) -> Resu
     if after == *before {
         return Ok(());
     }
-    for (listing, change) in [(before, -1), (&after, 1)] {
-        let Some(conversation_id) = listing.conversation_id.as_deref().filter(|_| listing.listed) else { continue };
-        if let Some(conversation) = message.conversation() {
-            put_conversation(at, &conversation)?;
-        }
-        at.conn.prepare_cached(COUNT)?.execute((at.app_id, conversation_id, change))?;
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let last: Option<(String, i64)> =
-            at.conn.prepare_cached(LAST)?.query_row((at.app_id, conversation_id), read).optional()?;
-        let (id, sent_at) = last.unzip();
-        at.conn.prepare_cached(WRITE_LAST)?.execute((at.app_id, conversation_id, id, sent_at))?;
-    }
-    Ok(())
+    conversation::follow(at, message_id, message.conversation().as_ref(), before, &after)
 }
 
 /// Keeps one row a text of a JSON list.
@@ -290,17 +281,6 @@ fn texts(list: &Value) -> Vec<String> {
     document
         .map(|document| document.root().elements().filter_map(Json::text).map(String::from).collect())
         .unwrap_or_default()
-}
-
-pub(super) fn put_conversation(at: &At<'_>, conversation: &Conversation) -> Result<(), StoreError> {
-    let Conversation { sender, receiver_type, receiver } = conversation;
-    let id = conversation_id(sender, *receiver_type, receiver);
-    let group = (*receiver_type == ReceiverType::Group).then_some(receiver);
-    let (low, high) = if sender <= receiver { (sender, receiver) } else { (receiver, sender) };
-    let pair = group.is_none();
-    let row = (at.app_id, id, receiver_type.as_str(), group, pair.then_some(low), pair.then_some(high));
-    at.conn.prepare_cached(CONVERSATION)?.execute(row)?;
-    Ok(())
 }
 
 /// Merges a verdict; the message is hidden while it is disapproved.

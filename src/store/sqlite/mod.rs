@@ -2,6 +2,7 @@
 
 mod block;
 mod call;
+mod conversation;
 mod edit;
 mod functions;
 mod group;

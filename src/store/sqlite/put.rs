@@ -1,7 +1,7 @@
 //! The store's one verb: each change goes to the file of its table.
 
 use super::rows::At;
-use super::{block, call, edit, group, membership, message, presence, reaction, receipt, user};
+use super::{block, call, conversation, edit, group, membership, message, presence, reaction, receipt, user};
 use crate::change::Change;
 use crate::merge::Fact;
 use crate::store::StoreError;
@@ -24,7 +24,7 @@ pub fn put(conn: &Connection, app_id: &str, fact: &Fact, change: Change) -> Resu
         Change::Membership(change) => membership::put(&at, &change),
         Change::Message { message_id, telling, deleted } => message::put(&at, &message_id, telling, deleted),
         Change::MessageEdit(it) => edit::put(&at, &it.message_id, it.version),
-        Change::Conversation(conversation) => message::put_conversation(&at, &conversation),
+        Change::Conversation(conversation) => conversation::put(&at, &conversation),
         Change::Receipt(receipt) => receipt::put(&at, &receipt),
         Change::ReadMarker(marker) => receipt::put_marker(&at, &marker),
         Change::Reaction(reaction) => reaction::put(&at, &reaction),

@@ -31,10 +31,11 @@ const SWEPT: i64 = 100;
 /// Differences told in words.
 const TOLD: usize = 5;
 
-/// Chat whose time is known and that is not deleted can be listed; what moderation blocked is found by who asks for it.
+/// Chat whose time is known and that is not deleted can be listed. Messages that moderation blocked, and the steps of
+/// agents, are found by who asks for them.
 macro_rules! text {
     () => {
-        "iif(chat AND NOT deleted AND sent_at IS NOT NULL, text, NULL)"
+        "iif((chat OR step) AND NOT deleted AND sent_at IS NOT NULL, text, NULL)"
     };
 }
 
@@ -162,8 +163,8 @@ pub(super) fn fill_next(
     was: HashMap<i64, String>,
 ) -> Result<(), StoreError> {
     let place = |name: &str| layout.columns.iter().position(|column| column == name);
-    let (Some(chat), Some(deleted), Some(sent_at), Some(text)) =
-        (place("chat"), place("deleted"), place("sent_at"), place("text"))
+    let (Some(chat), Some(step), Some(deleted), Some(sent_at), Some(text)) =
+        (place("chat"), place("step"), place("deleted"), place("sent_at"), place("text"))
     else {
         return Ok(());
     };
@@ -171,8 +172,8 @@ pub(super) fn fill_next(
     let mut indexed: BTreeMap<i64, (Option<String>, Option<String>)> =
         was.into_iter().map(|(rowid, was)| (rowid, (Some(was), None))).collect();
     for row in rows {
-        let listable =
-            row[chat] == Value::Integer(1) && row[deleted] == Value::Integer(0) && row[sent_at] != Value::Null;
+        let is = |place: usize| row[place] == Value::Integer(1);
+        let listable = (is(chat) || is(step)) && !is(deleted) && row[sent_at] != Value::Null;
         if let (true, Value::Text(text)) = (listable, &row[text])
             && let Some(rowid) = next_rowid(conn, key.iter().map(|place| &row[*place]))?
         {

@@ -2,6 +2,7 @@
 
 use super::list::{Scan, merge, run, scan};
 use super::{Conn, Found, List, Lookup, PLAIN_LIST, Range, Sql, gather, json, rows};
+use crate::chat::Unread;
 use crate::ids::{ReceiverType, Time};
 
 /// A row of `conversations`.
@@ -45,7 +46,7 @@ impl Lookup for ConversationKey {
     }
 }
 
-/// Conversations by their last message, newest first; all, or those of a person.
+/// Conversations with chat that lists show, by their last message, newest first; all, or those of a person.
 #[derive(Debug, Clone)]
 pub struct Conversations {
     pub app: String,
@@ -56,20 +57,20 @@ pub struct Conversations {
 /// Writes one walk by activity.
 macro_rules! by_activity {
     ($from:literal) => {
-        scan!("it", by ["c.last_message_at", "c.conversation_id"] from ":k1, :k2",
+        scan!("it", by ["c.active_at", "c.conversation_id"] from ":k1, :k2",
             matching "(:types IS NULL OR c.type IN (SELECT value FROM json_each(:types)))", of $from)
     };
 }
 
-const ALL: Scan = by_activity!("conversations c WHERE c.app_id = :app AND c.last_message_at IS NOT NULL");
+const ALL: Scan = by_activity!("conversations c WHERE c.app_id = :app AND c.active_at IS NOT NULL");
 const LOW: Scan =
-    by_activity!("conversations c WHERE c.app_id = :app AND c.low_uid = :uid AND c.last_message_at IS NOT NULL");
+    by_activity!("conversations c WHERE c.app_id = :app AND c.low_uid = :uid AND c.active_at IS NOT NULL");
 const HIGH: Scan =
-    by_activity!("conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND c.last_message_at IS NOT NULL");
+    by_activity!("conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND c.active_at IS NOT NULL");
 const GROUPS: Scan = by_activity!(
     "memberships m
      CROSS JOIN conversations c ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid
-     WHERE m.app_id = :app AND m.uid = :uid AND m.current AND c.last_message_at IS NOT NULL"
+     WHERE m.app_id = :app AND m.uid = :uid AND m.current AND c.active_at IS NOT NULL"
 );
 
 impl List for Conversations {
@@ -152,49 +153,91 @@ impl Lookup for MarkersCount {
     }
 }
 
-/// What a person has not read in a conversation; counted up to one more than is shown.
+/// Whether a person may be in a group: is in it, or was not heard of in a group whose members are not all known.
+macro_rules! may_be_in {
+    ($guid:literal, $uid:literal) => {
+        concat!(
+            "coalesce(
+                 (SELECT x.current FROM memberships x WHERE x.app_id = :app AND x.guid = ",
+            $guid,
+            " AND x.uid = ",
+            $uid,
+            "),
+                 (SELECT g.members_known_since IS NULL FROM groups g WHERE g.app_id = :app AND g.guid = ",
+            $guid,
+            "),
+                 1)"
+        )
+    };
+}
+pub(super) use may_be_in;
+
+/// What a person has not read in a conversation; counted up to one more than is shown. No answer where the person is
+/// known not to be in the group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnreadOf {
     pub conversation_id: String,
     pub uid: String,
+    /// Of a group's conversation.
+    pub guid: Option<String>,
+    /// What counts.
+    pub unread: Unread,
 }
 
 /// Where counting unread messages stops.
 pub const UNREAD_MOST: i64 = 1_000;
 
+/// Writes the count of what stands behind the marker of one kind of id. The index begins with all that is compared, so
+/// that no message is looked at but those that count and the person's own.
+macro_rules! unread {
+    ($behind:literal) => {
+        concat!(
+            "(SELECT count(*) FROM (
+                SELECT 1 FROM messages m
+                WHERE m.app_id = :app AND m.conversation_id = a.conversation_id AND m.listed
+                  AND m.uncounted IN (SELECT value FROM json_each(a.counted))
+                  AND ",
+            $behind,
+            " AND m.sender_uid IS NOT a.uid
+                LIMIT 1001))"
+        )
+    };
+}
+
 /// A marker counts for ids of its own kind only: numbers, or texts, which all share the greatest number.
-const UNREAD: &str = "
-    SELECT json_extract(k.value, '$[0]') AS conversation_id, json_extract(k.value, '$[1]') AS uid,
-        (SELECT count(*) FROM (
-            SELECT 1 FROM messages m
-            WHERE m.app_id = :app AND m.conversation_id = json_extract(k.value, '$[0]') AND m.listed
-              AND m.message_no > coalesce((
-                  SELECT r.message_no FROM read_markers r
-                  WHERE r.app_id = :app AND r.conversation_id = json_extract(k.value, '$[0]')
-                    AND r.uid = json_extract(k.value, '$[1]') AND r.numeric = 1), -1)
-              AND m.message_no < 9223372036854775807
-              AND (m.sender_uid IS NULL OR m.sender_uid <> json_extract(k.value, '$[1]'))
-            LIMIT 1001))
-        + (SELECT count(*) FROM (
-            SELECT 1 FROM messages m
-            WHERE m.app_id = :app AND m.conversation_id = json_extract(k.value, '$[0]') AND m.listed
-              AND m.message_no = 9223372036854775807
-              AND m.message_id > coalesce((
-                  SELECT r.message_id FROM read_markers r
-                  WHERE r.app_id = :app AND r.conversation_id = json_extract(k.value, '$[0]')
-                    AND r.uid = json_extract(k.value, '$[1]') AND r.numeric = 0), '')
-              AND (m.sender_uid IS NULL OR m.sender_uid <> json_extract(k.value, '$[1]'))
-            LIMIT 1001)) AS n
-    FROM json_each(:keys) k";
+const UNREAD: &str = concat!(
+    "WITH asked AS MATERIALIZED (
+        SELECT key AS place, json_extract(value, '$[0]') AS conversation_id, json_extract(value, '$[1]') AS uid,
+            json_extract(value, '$[2]') AS guid, json_extract(value, '$[3]') AS counted
+        FROM json_each(:keys))
+    SELECT a.place, ",
+    unread!(
+        "m.message_no > coalesce((
+             SELECT r.message_no FROM read_markers r
+             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.uid = a.uid AND r.numeric = 1), -1)
+         AND m.message_no < 9223372036854775807"
+    ),
+    " + ",
+    unread!(
+        "m.message_no = 9223372036854775807 AND m.message_id > coalesce((
+             SELECT r.message_id FROM read_markers r
+             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.uid = a.uid AND r.numeric = 0), '')"
+    ),
+    " AS n FROM asked a WHERE a.guid IS NULL OR ",
+    may_be_in!("a.guid", "a.uid")
+);
 
 impl Lookup for UnreadOf {
     type Found = i64;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
-        let keys: Vec<[&str; 2]> = keys.iter().map(|key| [key.conversation_id.as_str(), key.uid.as_str()]).collect();
-        let keys = serde_json::json!(keys).to_string();
-        rows(conn, UNREAD, &[(":app", &app), (":keys", &keys)], |row| {
-            Ok((Self { conversation_id: row.get("conversation_id")?, uid: row.get("uid")? }, row.get("n")?))
+        let asked: Vec<_> = keys
+            .iter()
+            .map(|key| serde_json::json!([key.conversation_id, key.uid, key.guid, key.unread.counted()]))
+            .collect();
+        let asked = serde_json::Value::from(asked).to_string();
+        rows(conn, UNREAD, &[(":app", &app), (":keys", &asked)], |row| {
+            Ok((keys[row.get::<_, u32>("place")? as usize].clone(), row.get("n")?))
         })
     }
 }

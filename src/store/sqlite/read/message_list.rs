@@ -1,10 +1,12 @@
 //! Lists of messages: one index drives, the other conditions are applied to what it yields.
 
-use super::list::{EXAMINED, Key, Part, Scan, run_until, scan, sorted};
+use super::list::{EXAMINED, Key, Part, Scan, merge, run_until, scan, sorted};
 use super::search::Search;
 use super::{Conn, Found, List, Range, Sql, json, message_search, prepare};
+use crate::chat::Unread;
 
-/// Chat whose time is known, by (sent_at, message_no, message_id); by message_no alone where it is searched for.
+/// Chat whose time is known, by (sent_at, message_no, message_id); by message_no alone where it is searched for. The
+/// steps of agents are listed beside it where they are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
     pub app: String,
@@ -16,8 +18,10 @@ pub struct Messages {
     pub search: Option<Search>,
     /// Of those that mention a person: whether that person has said nothing since.
     pub unanswered: Option<bool>,
-    /// Who has not read it.
+    /// Who has not read it, as `unreadCount` counts.
     pub unread_by: Option<String>,
+    /// What counts as unread.
+    pub unread: Unread,
     pub categories: Option<Vec<String>>,
     pub types: Option<Vec<String>>,
     pub has_attachments: Option<bool>,
@@ -32,13 +36,14 @@ pub struct Messages {
     pub high: Option<i64>,
     pub deleted: bool,
     pub blocked: bool,
+    pub steps: bool,
     pub oldest_first: bool,
 }
 
 /// What a message must satisfy, as far as asked.
 macro_rules! matching {
     () => {
-        "((:deleted OR NOT m.deleted) AND (:blocked OR NOT m.blocked)
+        concat!("((:deleted OR NOT m.deleted) AND (:blocked OR NOT m.blocked)
          AND (:sender IS NULL OR coalesce(m.sender_uid = :sender, 0))
          AND (:parent IS NULL OR coalesce(m.parent_id = :parent, 0))
          AND (:categories IS NULL OR m.category IN (SELECT value FROM json_each(:categories)))
@@ -72,17 +77,18 @@ macro_rules! matching {
                  AND x.sender_uid = :mention AND x.listed
                  AND (x.sent_at, x.message_no, x.message_id) > (m.sent_at, m.message_no, m.message_id)) END)
          AND (:unread IS NULL OR (
-             coalesce(m.sender_uid <> :unread, 1)
-             AND (:conversation IS NOT NULL OR CASE m.receiver_type
-                 WHEN 'user' THEN m.receiver_id = :unread
-                 ELSE EXISTS (
+             m.uncounted IN (SELECT value FROM json_each(:counted))
+             AND m.sender_uid IS NOT :unread
+             AND CASE WHEN m.receiver_type = 'user' THEN m.receiver_id = :unread
+                 WHEN :conversation IS NULL THEN EXISTS (
                      SELECT 1 FROM memberships x WHERE x.app_id = :app AND x.uid = :unread AND x.guid = m.receiver_id
-                     AND x.current) END)
+                     AND x.current)
+                 ELSE ", $crate::store::sqlite::read::conversation::may_be_in!("m.receiver_id", ":unread"), " END
              AND NOT EXISTS (
                  SELECT 1 FROM read_markers x
                  WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.uid = :unread
                  AND x.numeric = (m.message_no < 9223372036854775807)
-                 AND (x.message_no, x.message_id) >= (m.message_no, m.message_id)))))"
+                 AND (x.message_no, x.message_id) >= (m.message_no, m.message_id)))))")
     };
 }
 pub(super) use matching;
@@ -105,18 +111,25 @@ const CONVERSATION: Scan =
 const SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
 const PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
 const TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.chat");
+// Steps have indexes of their own, so that lists of chat cost the same however many there are.
+const STEPS_OF_CONVERSATION: Scan =
+    by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.step");
+const STEPS_OF_SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.step");
+const STEPS_OF_PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.step");
+const STEPS_BY_TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.step");
 // These indexes are not by time, and drive only where they yield little.
 const MENTION: Scan = by_time!(sorted of
     "mentions x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
-     WHERE x.app_id = :app AND x.uid = :mention AND m.chat"
+     WHERE x.app_id = :app AND x.uid = :mention AND (m.chat OR (:steps AND m.step))"
 );
 const TAG: Scan = by_time!(sorted of
     "message_tags x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
-     WHERE x.app_id = :app AND x.tag = :tag AND m.chat"
+     WHERE x.app_id = :app AND x.tag = :tag AND (m.chat OR (:steps AND m.step))"
 );
 const MODERATION: Scan = by_time!(sorted of
     "moderation x CROSS JOIN messages m ON m.app_id = x.app_id AND m.message_id = x.message_id
-     WHERE x.app_id = :app AND x.status IN (SELECT value FROM json_each(:statuses)) AND m.chat"
+     WHERE x.app_id = :app AND x.status IN (SELECT value FROM json_each(:statuses))
+         AND (m.chat OR (:steps AND m.step))"
 );
 
 const MENTION_SIZE: &str =
@@ -148,6 +161,7 @@ impl List for Messages {
         let (key, value) = self.metadata.as_ref().map(|(key, value)| (key, value.as_ref())).unzip();
         let low = self.low.unwrap_or(i64::MIN);
         let high = self.high.unwrap_or(i64::MAX);
+        let counted = self.unread.counted();
         let limit = EXAMINED as i64 + 1;
         let expression = self.search.as_ref().map(|search| search.expression.as_str());
         let params: super::Params<'_> = &[
@@ -160,6 +174,8 @@ impl List for Messages {
             (":search", &expression),
             (":unanswered", &self.unanswered),
             (":unread", &self.unread_by),
+            (":counted", &counted),
+            (":steps", &self.steps),
             (":categories", &categories),
             (":types", &types),
             (":attachments", &self.has_attachments),
@@ -183,27 +199,34 @@ impl List for Messages {
         let is_beyond = |key: &Key| {
             if range.falling { key[0].int() < low } else { key[0].int() >= high }
         };
-        run_until(conn, self.driver(conn, params)?, params, range, is_beyond)
+        let (driver, steps) = self.drivers(conn, params)?;
+        let found = run_until(conn, driver, params, range, is_beyond)?;
+        match steps.filter(|_| self.steps) {
+            Some(steps) => Ok(merge(vec![found, run_until(conn, steps, params, range, is_beyond)?], range)),
+            None => Ok(found),
+        }
     }
 }
 
 impl Messages {
-    fn driver(&self, conn: &Conn, params: super::Params<'_>) -> Sql<&'static Scan> {
+    /// What drives, and what yields the steps beside it, unless the same walk yields both.
+    fn drivers(&self, conn: &Conn, params: super::Params<'_>) -> Sql<(&'static Scan, Option<&'static Scan>)> {
         let is_small = |size: &str| is_small(conn, size, params);
         Ok(if self.conversation.is_some() {
-            if self.deleted || self.blocked { &CONVERSATION } else { &LISTED }
+            let chat = if self.deleted || self.blocked { &CONVERSATION } else { &LISTED };
+            (chat, Some(&STEPS_OF_CONVERSATION))
         } else if self.sender.is_some() {
-            &SENDER
+            (&SENDER, Some(&STEPS_OF_SENDER))
         } else if self.parent.is_some() {
-            &PARENT
+            (&PARENT, Some(&STEPS_OF_PARENT))
         } else if self.mention.is_some() && is_small(MENTION_SIZE)? {
-            &MENTION
+            (&MENTION, None)
         } else if self.tag.is_some() && is_small(TAG_SIZE)? {
-            &TAG
+            (&TAG, None)
         } else if self.statuses.is_some() && is_small(MODERATION_SIZE)? {
-            &MODERATION
+            (&MODERATION, None)
         } else {
-            &TIME
+            (&TIME, Some(&STEPS_BY_TIME))
         })
     }
 }
@@ -239,6 +262,10 @@ mod tests {
             (&SENDER, "messages_by_sender"),
             (&PARENT, "messages_by_parent"),
             (&TIME, "messages_by_time"),
+            (&STEPS_OF_CONVERSATION, "messages_steps_by_conversation"),
+            (&STEPS_OF_SENDER, "messages_steps_by_sender"),
+            (&STEPS_OF_PARENT, "messages_steps_by_parent"),
+            (&STEPS_BY_TIME, "messages_steps_by_time"),
         ] {
             for sql in [scan.rising, scan.falling] {
                 let explain = format!("EXPLAIN QUERY PLAN {sql}");

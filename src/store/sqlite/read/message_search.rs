@@ -2,7 +2,7 @@
 //! rare, the full-text index drives, for it is done with in one page; else the first index that yields by number, or
 //! yields little, and each message is asked whether it matches.
 
-use super::list::{Part, Scan, run, scan, sorted};
+use super::list::{Part, Scan, merge, run, scan, sorted};
 use super::message_list::{Messages, is_small, matching};
 use super::{Conn, Found, Params, Range, Sql, rows};
 use crate::store::sqlite::search::SPAN;
@@ -11,10 +11,11 @@ use rusqlite::types::ToSql;
 /// One number: that of the message.
 pub(super) const KINDS: &str = "i";
 
-/// What is asked beside what is common to all lists: times, for these walks are not by time.
+/// What is asked beside what is common to all lists: times, for these walks are not by time; and steps, which the
+/// full-text index holds, too.
 macro_rules! within {
     () => {
-        concat!("(m.sent_at >= :low AND m.sent_at < :high AND ", matching!(), ")")
+        concat!("((m.chat OR (:steps AND m.step)) AND m.sent_at >= :low AND m.sent_at < :high AND ", matching!(), ")")
     };
 }
 
@@ -59,8 +60,11 @@ macro_rules! walk {
 }
 
 const SEARCH: Scan = Scan { kinds: KINDS, rising: walk!(">", "ASC"), falling: walk!("<", "DESC") };
-const CONVERSATION: Scan =
-    by_number!("m.message_no" of "messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.listed");
+/// The index is by number within each value of `uncounted`.
+const CONVERSATION: Scan = by_number!("m.message_no" of "messages m
+    WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.uncounted = :uncounted AND m.listed");
+/// The values of `uncounted` that listed messages have.
+const UNCOUNTED: [i64; 4] = [0, 1, 2, 3];
 // These two indexes are by time, and drive only where they yield little.
 const SENDER: Scan = by_number!(sorted by "m.message_no" of "messages m
         WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
@@ -94,20 +98,39 @@ pub(super) fn scan(list: &Messages, conn: &Conn, params: Params<'_>, range: Rang
     // Never beyond the rowids of the app.
     let edge = if range.falling { SPAN } else { -1 };
     let from = range.from.map_or(edge, |key| key[0].int().clamp(-1, SPAN));
-    run(conn, driver(list, conn, &all)?, &all, Range { from: Some(&vec![Part::Int(from)]), ..range })
+    let from = vec![Part::Int(from)];
+    let range = Range { from: Some(&from), ..range };
+    match driver(list, conn, &all)? {
+        Driver::One(scan) => run(conn, scan, &all, range),
+        Driver::Conversation => {
+            let parts = UNCOUNTED.map(|uncounted| {
+                let params: Vec<(&str, &dyn ToSql)> = [&all[..], &[(":uncounted", &uncounted)]].concat();
+                run(conn, &CONVERSATION, &params, range)
+            });
+            Ok(merge(parts.into_iter().collect::<Sql<_>>()?, range))
+        }
+    }
 }
 
-fn driver(list: &Messages, conn: &Conn, params: Params<'_>) -> Sql<&'static Scan> {
+/// What drives a search: one walk, or the walks over a conversation.
+enum Driver {
+    One(&'static Scan),
+    Conversation,
+}
+
+fn driver(list: &Messages, conn: &Conn, params: Params<'_>) -> Sql<Driver> {
     let has_prefix = list.search.as_ref().is_some_and(|search| search.has_prefix);
     let alone =
         [&list.conversation, &list.sender, &list.parent, &list.mention, &list.tag].iter().all(|it| it.is_none());
-    Ok(if alone || has_prefix || is_small(conn, SEARCH_SIZE, params)? {
+    // The indexes by conversation, sender and parent hold no steps.
+    let chat_only = !list.steps;
+    Ok(Driver::One(if alone || has_prefix || is_small(conn, SEARCH_SIZE, params)? {
         &SEARCH
-    } else if list.conversation.is_some() && !list.blocked {
-        &CONVERSATION
-    } else if list.sender.is_some() && is_small(conn, SENDER_SIZE, params)? {
+    } else if list.conversation.is_some() && !list.blocked && chat_only {
+        return Ok(Driver::Conversation);
+    } else if chat_only && list.sender.is_some() && is_small(conn, SENDER_SIZE, params)? {
         &SENDER
-    } else if list.parent.is_some() && is_small(conn, PARENT_SIZE, params)? {
+    } else if chat_only && list.parent.is_some() && is_small(conn, PARENT_SIZE, params)? {
         &PARENT
     } else if list.mention.is_some() {
         &MENTION
@@ -115,7 +138,7 @@ fn driver(list: &Messages, conn: &Conn, params: Params<'_>) -> Sql<&'static Scan
         &TAG
     } else {
         &SEARCH
-    })
+    }))
 }
 
 #[cfg(test)]

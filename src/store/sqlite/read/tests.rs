@@ -5,7 +5,7 @@
 use super::activity::{self, Span};
 use super::block::Blocks;
 use super::call::Calls;
-use super::conversation::Conversations;
+use super::conversation::{Conversations, UnreadOf};
 use super::event::Events;
 use super::group::{Groups, Order};
 use super::list::EXAMINED;
@@ -60,7 +60,7 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          INSERT INTO memberships SELECT 'app', 'g', 'u' || i, iif(i <= {STORY}, 'joined', 'left'), NULL, i, 'told', i, 'told', NULL, i <= {STORY} FROM n;
          INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, received_at, trigger, state)
          SELECT 'app', 'g', 'u' || i, i, x'', i, 'told', i, i, 'group_member_joined', 'joined' FROM n;
-         INSERT INTO conversations (app_id, conversation_id, type, low_uid, high_uid, last_message_at)
+         INSERT INTO conversations (app_id, conversation_id, type, low_uid, high_uid, active_at)
          SELECT 'app', 'c' || i, 'user', 'a', 'u' || i, i FROM n;
          INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, receiver_type, receiver_id, category,
              type, text, sent_at, parent_id, attachments, deleted, blocked, chat, listed, registers)
@@ -69,6 +69,9 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
              listed, registers)
          SELECT 'app', 1000000 + i, 1000000 + i, 'group_h', 'a', 'message', i, 0, 0, 1, 1, x'' FROM n UNION ALL
          SELECT 'app', 2000000 + i, 2000000 + i, 'group_i', 'k', 'message', 2000000 + i, 0, 0, 1, 1, x'' FROM n;
+         INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, parent_id, category, sent_at,
+             deleted, blocked, chat, listed, step, uncounted, registers)
+         SELECT 'app', 6000000 + i, 6000000 + i, 'group_s', 's', 's', 'agentic', i, 0, 0, 0, 0, 1, 4, x'' FROM n;
          INSERT INTO mentions SELECT 'app', 'k', 1000000 + i, 1000000 + i FROM n;
          INSERT INTO mentions SELECT 'app', 'm', i, i FROM n;
          INSERT INTO message_tags SELECT 'app', 't', i, i FROM n;
@@ -127,6 +130,10 @@ fn lists() -> Vec<Box<dyn List>> {
         Box::new(Messages { conversation: some("group_g"), deleted: true, blocked: true, ..messages() }),
         Box::new(Messages { conversation: some("group_g"), has_attachments: Some(true), ..messages() }),
         Box::new(Messages { conversation: some("group_g"), unread_by: some("u2"), ..messages() }),
+        Box::new(Messages { steps: true, ..messages() }),
+        Box::new(Messages { conversation: some("group_s"), steps: true, ..messages() }),
+        Box::new(Messages { sender: some("s"), steps: true, ..messages() }),
+        Box::new(Messages { parent: some("s"), steps: true, ..messages() }),
         Box::new(Messages { sender: some("a"), ..messages() }),
         Box::new(Messages { parent: some("0"), ..messages() }),
         Box::new(Messages { parent: some("0"), oldest_first: true, ..messages() }),
@@ -211,6 +218,56 @@ fn a_page_costs_the_same_in_a_file_of_ten_times_the_rows() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Of a conversation in which others said twenty things that count, unread costs the same however much else there is: in
+/// other conversations, read, as replies, or as messages that do not ask to be counted; with numbers and with texts as
+/// ids. So does an inbox of many conversations.
+#[test]
+fn unread_costs_what_is_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let spent = |items: u32| {
+        let conn = file(&dir, items);
+        conn.execute_batch(&format!(
+            "CREATE TEMP TABLE t AS SELECT i, i <= 10 AS counts FROM n;
+             UPDATE messages SET listed = 0;
+             INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, receiver_type, receiver_id,
+                 category, sent_at, deleted, blocked, chat, listed, uncounted, registers)
+             SELECT 'app', 3000000 + i, 3000000 + i, 'group_u', 'a', 'group', 'u', 'message', i, 0, 0, 1, 1, 0, x'' FROM t
+             UNION ALL SELECT 'app', 4000000 + i, 4000000 + i, 'group_u', 'a', 'group', 'u', 'message', i, 0, 0, 1, 1, iif(counts, 0, 1 + i % 3), x'' FROM t
+             UNION ALL SELECT 'app', 'k' || i, 9223372036854775807, 'group_u', 'a', 'group', 'u', 'message', i, 0, 0, 1, 1, 0, x'' FROM t
+             UNION ALL SELECT 'app', 'm' || i, 9223372036854775807, 'group_u', 'a', 'group', 'u', 'message', i, 0, 0, 1, 1, iif(counts, 0, 1 + i % 3), x'' FROM t
+             UNION ALL SELECT 'app', 5000000 + i, 5000000 + i, 'group_v' || i, 'a', 'group', 'v', 'message', i, 0, 0, 1, 1, 0, x'' FROM t;
+             INSERT INTO read_markers VALUES ('app', 'group_u', 'w', 1, 3999999, '3999999', 1),
+                 ('app', 'group_u', 'w', 0, 9223372036854775807, 'l', 1)"
+        ))
+        .unwrap();
+        let key = |conversation: String, guid: &str| UnreadOf {
+            conversation_id: conversation,
+            uid: "w".into(),
+            guid: some(guid),
+            unread: crate::chat::Unread::default(),
+        };
+        let mut steps = Vec::new();
+        for (keys, each) in [
+            (vec![key("group_u".into(), "u")], 20),
+            ((1..=u64::from(STORY)).map(|i| key(format!("group_v{i}"), "v")).collect(), 1),
+        ] {
+            conn.flush_prepared_statement_cache();
+            SPENT.take();
+            let found = UnreadOf::look_up(&conn, "app", &keys).unwrap();
+            assert!(found.len() == keys.len() && found.iter().all(|(_, n)| *n == each), "{found:?}");
+            conn.flush_prepared_statement_cache();
+            let spent = SPENT.take();
+            assert_eq!(spent.len(), 1, "one statement for all: {spent:?}");
+            steps.extend(spent.into_values().map(|(steps, _)| steps));
+        }
+        steps
+    };
+    let (few, many) = (spent(STORY), spent(10 * STORY));
+    for (few, many) in few.into_iter().zip(many) {
+        assert!(many <= few + few / 20, "{few} steps, then {many}");
+    }
 }
 
 #[test]
