@@ -264,7 +264,9 @@ fn a_ringing_call_whose_start_and_end_are_not_ticked_is_one_that_ended() {
     orders.push([3, 0, 5, 1, 4, 2].map(|at| told[at].clone()).to_vec());
     for order in orders {
         let harness = Harness::new();
-        order.iter().for_each(|body| drop(harness.post(body, NOON)));
+        for body in &order {
+            harness.post(body, NOON);
+        }
         let sessions = "SELECT status, initiated_at, started_at, initiator_uid FROM call_sessions";
         assert_eq!(harness.ask(sessions), format!("ended|{NOON}|{}|ann", NOON + 8_000));
         let people = "SELECT group_concat(uid || ' ' || (left_at - joined_at)) FROM call_participants";
@@ -289,7 +291,9 @@ fn a_recording_lasts_equally_long_whatever_is_heard_first() {
             if is_turned {
                 pair.reverse();
             }
-            pair.iter().for_each(|body| drop(harness.post(body, NOON)));
+            for body in &pair {
+                harness.post(body, NOON);
+            }
         }
         harness.truth()
     });
@@ -329,7 +333,9 @@ fn an_app_has_the_region_that_its_newest_told_event_names_in_every_order() {
     let told = [named(1, 1, "us"), named(2, 2, "eu"), in_region(untold, "in"), named(3, 2, "ap")];
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
         let harness = Harness::new();
-        order.iter().for_each(|at| drop(harness.post(&told[*at], NOON)));
+        for at in order {
+            harness.post(&told[at], NOON);
+        }
         assert_eq!(harness.ask("SELECT region FROM apps"), "eu", "{order:?}");
     }
 }

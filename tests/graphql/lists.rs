@@ -230,3 +230,18 @@ fn filters_narrow() {
     }
     assert_eq!(code(&ask(&api, "{groups(filter:{nameContains:\"ab\"}){nodes{guid}}}")), "BAD_INPUT");
 }
+
+#[test]
+fn a_conversation_of_two_people_is_not_that_of_a_group_whose_id_it_seems_to_hold() {
+    let file = File::new();
+    file.app("app").group("app", "7_user_zoe").member("app", "7_user_zoe", "a", "joined");
+    file.sql(&format!(
+        "INSERT INTO conversations VALUES ('app', 'group_7_user_zoe', 'user', NULL, 'group_7', 'zoe', 1, '1', {T0})"
+    ));
+    let answer = data(
+        &file.api(),
+        "{a:conversations(filter:{uid:\"a\"}){nodes{conversationId}} zoe:conversations(filter:{uid:\"zoe\"}){nodes{conversationId}}}",
+    );
+    assert_eq!(all(&answer["a"], "conversationId"), [""; 0]);
+    assert_eq!(all(&answer["zoe"], "conversationId"), ["group_7_user_zoe"]);
+}
