@@ -147,7 +147,8 @@ fn lines_that_tell_when_they_arrived_are_judged_by_that() {
 fn changed(change: &Change) -> Option<(&'static str, String)> {
     let own = |telling: &Telling| {
         let copied = matches!(telling.stamp.rank, rank::COPY | rank::EDITED_COPY | rank::DELETED_COPY);
-        !copied && !(telling.fields.is_empty() && telling.named.is_empty())
+        let is_stub = telling.fields.is_empty() && telling.named.is_empty();
+        !(copied || is_stub)
     };
     Some(match change {
         Change::User { uid, telling } if own(telling) => ("user", uid.clone()),
