@@ -35,7 +35,8 @@ CREATE TABLE event_refs (
 CREATE TABLE apps (
     -- CometChat apps heard of. Nothing ever crosses from one to another.
     app_id        TEXT NOT NULL PRIMARY KEY,
-    region        TEXT,
+    region        TEXT,                                -- of the newest event that tells one and when it happened
+    region_at     INTEGER NOT NULL,                    -- when that was; 0: no event told both
     first_seen_at INTEGER NOT NULL,
     last_event_at INTEGER NOT NULL,
     events_count  INTEGER NOT NULL
@@ -51,7 +52,7 @@ CREATE TABLE users (
     status_message TEXT,
     tags           TEXT,                               -- JSON array
     metadata       TEXT,                               -- JSON
-    last_active_at INTEGER,
+    last_active_at INTEGER,                            -- newest heard; only grows
     registers      BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX users_key ON users (app_id, uid);
@@ -295,7 +296,7 @@ CREATE TABLE presence (
     uid          TEXT NOT NULL,
     online       INTEGER,
     changed_at   INTEGER,                              -- newest event that flipped it
-    last_seen_at INTEGER,                              -- newest event at all
+    last_seen_at INTEGER,                              -- newest event at all; a day after it nobody counts as online
     offline_at   INTEGER,                              -- newest offline; closes older connections
     registers    BLOB NOT NULL,
     PRIMARY KEY (app_id, uid)
@@ -340,7 +341,7 @@ CREATE TABLE call_sessions (
     app_id           TEXT NOT NULL,
     session_key      TEXT NOT NULL,
     kind             TEXT NOT NULL CHECK (kind IN ('call', 'meeting')),
-    anchor           INTEGER NOT NULL,                 -- what tells instances apart: the start told, else the initiation
+    anchor           INTEGER NOT NULL,                 -- what tells instances apart: the start told, else the earliest participant, else the initiation
     session_id       TEXT,
     type             TEXT,                             -- audio, video
     status           TEXT CHECK (status IN ('initiated', 'ongoing', 'ended', 'cancelled', 'rejected', 'unanswered', 'busy')),
@@ -381,7 +382,7 @@ CREATE TABLE recordings (
     anchor           INTEGER NOT NULL,
     started_at       INTEGER NOT NULL,                 -- 0: not told
     url              TEXT NOT NULL,                    -- '': not told
-    duration_seconds REAL,
+    duration_seconds REAL,                             -- to the millisecond
     PRIMARY KEY (app_id, session_key, kind, anchor, started_at, url)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE transcripts (
@@ -668,7 +669,8 @@ CREATE VIEW v_read_markers AS
         strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS at
     FROM read_markers;
 CREATE VIEW v_presence AS
-    -- Who is online.
+    -- Whether people are online. Left out: those told online of whom nothing was heard for 24 hours, whose offline may
+    -- have been lost; the table keeps them.
     SELECT
         p.app_id,
         p.uid,
@@ -677,7 +679,8 @@ CREATE VIEW v_presence AS
         strftime('%Y-%m-%dT%H:%M:%fZ', p.changed_at / 1000.0, 'unixepoch') AS changed_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', p.last_seen_at / 1000.0, 'unixepoch') AS last_seen_at
     FROM presence AS p
-    LEFT JOIN users AS u ON u.app_id = p.app_id AND u.uid = p.uid;
+    LEFT JOIN users AS u ON u.app_id = p.app_id AND u.uid = p.uid
+    WHERE p.online IS NOT 1 OR p.last_seen_at >= (CAST(strftime('%s', 'now') AS INTEGER) - 24 * 60 * 60) * 1000;
 CREATE VIEW v_connections AS
     -- Connections that are open.
     SELECT

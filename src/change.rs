@@ -34,7 +34,7 @@ row!(
     /// A person, as a snapshot describes them.
     User {
         name: String = Newest, avatar: String = Newest, link: String = Newest, role: String = Newest,
-        status_message: String = Newest, tags: String = Newest, metadata: String = Newest, last_active_at: Time = Newest,
+        status_message: String = Newest, tags: String = Newest, metadata: String = Newest, last_active_at: Time = Greatest,
     }
 );
 row!(

@@ -24,7 +24,7 @@ pub struct Verdict {
 /// Folds an event that is in the log. An event that the tables cannot take, or over which a reducer panics, is a dead
 /// letter and leaves nothing behind.
 pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
-    log::count_for_app(conn, &envelope.app_id, envelope.region.as_deref(), fact.received_at)?;
+    log::count_for_app(conn, &envelope.app_id, envelope.region.as_deref(), fact)?;
     let told = Verdict { outcome: envelope.outcome, reason: envelope.reason.clone() };
     let Some(payload) = &envelope.payload else { return Ok(told) };
     let applied = envelope.outcome == Outcome::Applied;

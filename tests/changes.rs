@@ -220,3 +220,29 @@ fn a_subscriber_sees_the_apps_of_its_token_only_and_nothing_once_it_is_revoked()
     assert_eq!(server.run(&["token", "revoke", "a"]).0, 0);
     assert_eq!(client.closed(), 4403, "open sockets end too");
 }
+
+#[test]
+fn a_group_is_not_taken_for_a_conversation_whose_id_looks_like_its_own() {
+    let server = TestServer::start();
+    let private = message(1, "zoe").replace("\"u1\"", "\"group_7\"").replace("\"group\"", "\"user\"");
+    for body in [private, message(2, "7_user_zoe")] {
+        assert_eq!(server.deliver(body).status, 200);
+    }
+    let mut events = Events::follow(&server, "/changes?afterSeq=0&guid=7_user_zoe", "");
+    assert_eq!(events.next().0, 2, "the first is one to one");
+}
+
+#[test]
+fn the_feed_names_the_instance_that_a_session_id_gives() {
+    let server = TestServer::start();
+    let started = |trigger: &str| {
+        format!(r#"{{"trigger":"{trigger}","appId":"a","data":{{"sessionId":"s","created_at":1767614400000}}}}"#)
+    };
+    for trigger in ["call_started", "meeting_started"] {
+        assert_eq!(server.deliver(started(trigger)).status, 200);
+    }
+    let body = json!({"query": "{callSession(sessionId:\"s\"){id}}"}).to_string();
+    let shown = server.post("/graphql", &[support::JSON], body).json();
+    let (_, data) = Events::follow(&server, "/changes?afterSeq=0", "").next();
+    assert_eq!(data["nodes"][0], shown["data"]["callSession"]["id"], "{shown}");
+}

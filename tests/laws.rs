@@ -2,7 +2,10 @@
 
 mod harness;
 
-use chatfold::ids::Outcome;
+use chatfold::change::{Change, Changes};
+use chatfold::envelope::Envelope;
+use chatfold::ids::{Outcome, Time, TimeSource};
+use chatfold::merge::{Fact, Telling, rank};
 use chatfold::trigger::{Meaning, TRIGGERS};
 use harness::{Harness, NOON, assert_same, fixtures};
 
@@ -138,4 +141,59 @@ fn lines_that_tell_when_they_arrived_are_judged_by_that() {
         harness.ask("SELECT at, at_from FROM membership_changes WHERE uid = 'n'"),
         format!("{}|arrival", NOON + 7_000)
     );
+}
+
+/// What a change says itself, not by a copy of an entity: the kind and key of that entity.
+fn changed(change: &Change) -> Option<(&'static str, String)> {
+    let own = |telling: &Telling| {
+        let copied = matches!(telling.stamp.rank, rank::COPY | rank::EDITED_COPY | rank::DELETED_COPY);
+        let is_stub = telling.fields.is_empty() && telling.named.is_empty();
+        !(copied || is_stub)
+    };
+    Some(match change {
+        Change::User { uid, telling } if own(telling) => ("user", uid.clone()),
+        Change::Presence { uid, .. } | Change::Connection { uid, .. } => ("user", uid.clone()),
+        Change::Block { blocker, .. } => ("user", blocker.clone()),
+        Change::Group { guid, telling } if own(telling) => ("group", guid.clone()),
+        Change::Creation { guid, .. } | Change::Deletion { guid, .. } => ("group", guid.clone()),
+        Change::Membership(change) => ("membership", format!("{}/{}", change.guid, change.uid)),
+        Change::Message { message_id, telling, deleted } if *deleted || own(telling) => ("message", message_id.clone()),
+        Change::MessageEdit(edit) => ("message", edit.message_id.clone()),
+        Change::Receipt(receipt) => ("message", receipt.message_id.clone()),
+        Change::Reaction(reaction) => ("message", reaction.message_id.clone()),
+        Change::Moderation { message_id, .. } => ("message", message_id.clone()),
+        Change::Call { session_key, .. } => ("call", session_key.clone()),
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_entity_that_an_event_itself_changes_is_among_its_entities() {
+    let mut bodies = fixtures();
+    for story in std::fs::read_dir("fixtures/stories").unwrap() {
+        bodies.extend(harness::read_dir(&story.unwrap().path().display().to_string()));
+    }
+    let mut kinds = std::collections::BTreeSet::new();
+    for (name, body) in bodies {
+        let Some(payload) = Envelope::parse(body.as_bytes()).ok().and_then(|envelope| envelope.payload) else {
+            continue;
+        };
+        let fact = Fact {
+            seq: 1,
+            trigger: String::new(),
+            received_at: Time(NOON),
+            occurred_at: payload.occurred_at().unwrap_or(Time(NOON)),
+            occurred_from: TimeSource::Told,
+            floor: None,
+            fingerprint: [0; 32],
+        };
+        let mut changes = Changes::default();
+        payload.reduce(&fact, &mut changes);
+        let refs = payload.refs();
+        for (kind, key) in changes.into_iter().filter_map(|change| changed(&change)) {
+            kinds.insert(kind);
+            assert!(refs.iter().any(|it| it.kind == kind && it.key == key), "{name}: {kind} {key} is not in {refs:?}");
+        }
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["call", "group", "membership", "message", "user"]);
 }

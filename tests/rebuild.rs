@@ -108,10 +108,14 @@ fn wrong_tables_are_made_right() {
 fn a_dead_letter_is_tried_again() {
     let dir = folder(0);
     let state = ask(dir.path(), "SELECT count(*) || '' FROM messages");
+    let counts = "SELECT group_concat(trigger || outcome || n, ' ') FROM
+        (SELECT * FROM event_counts WHERE outcome <> 'duplicate' ORDER BY minute, trigger, outcome)";
+    let counted = ask(dir.path(), counts);
     // As if the edition before had not understood messages.
     sql(
         dir.path(),
         "UPDATE events SET outcome = 'rejected', reason = 'fold failed: not understood' WHERE trigger = 'message_sent';
+         UPDATE event_counts SET outcome = 'rejected' WHERE trigger = 'message_sent' AND outcome = 'applied';
          DELETE FROM messages; UPDATE settings SET value = '0' WHERE name = 'fold_version'",
     );
     let (_, out, _) =
@@ -121,6 +125,7 @@ fn a_dead_letter_is_tried_again() {
     assert!(rebuilt["retried"].as_u64().unwrap() > 5, "{rebuilt}");
     assert_eq!(ask(dir.path(), "SELECT count(*) || '' FROM messages"), state);
     assert_eq!(ask(dir.path(), "SELECT value FROM settings WHERE name = 'fold_version'"), "1");
+    assert_eq!(ask(dir.path(), counts), counted, "counts by outcome follow");
     let (_, out, _) =
         chatfold(&["events", "--db", db(dir.path()), "--outcome", "rejected", "--json", "--limit", "1000"]);
     assert!(!out.contains("fold failed"), "{out}");

@@ -38,7 +38,8 @@ CREATE TABLE event_refs (
 CREATE TABLE apps (
     -- CometChat apps heard of. Nothing ever crosses from one to another.
     app_id        TEXT NOT NULL PRIMARY KEY,
-    region        TEXT,
+    region        TEXT,                                -- of the newest event that tells one and when it happened
+    region_at     INTEGER NOT NULL,                    -- when that was; 0: no event told both
     first_seen_at INTEGER NOT NULL,
     last_event_at INTEGER NOT NULL,
     events_count  INTEGER NOT NULL
@@ -55,7 +56,7 @@ CREATE TABLE users (
     status_message TEXT,
     tags           TEXT,                               -- JSON array
     metadata       TEXT,                               -- JSON
-    last_active_at INTEGER,
+    last_active_at INTEGER,                            -- newest heard; only grows
     registers      BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX users_key ON users (app_id, uid);
@@ -320,7 +321,7 @@ CREATE TABLE presence (
     uid          TEXT NOT NULL,
     online       INTEGER,
     changed_at   INTEGER,                              -- newest event that flipped it
-    last_seen_at INTEGER,                              -- newest event at all
+    last_seen_at INTEGER,                              -- newest event at all; a day after it nobody counts as online
     offline_at   INTEGER,                              -- newest offline; closes older connections
     registers    BLOB NOT NULL,
     PRIMARY KEY (app_id, uid)
@@ -369,7 +370,7 @@ CREATE TABLE call_sessions (
     app_id           TEXT NOT NULL,
     session_key      TEXT NOT NULL,
     kind             TEXT NOT NULL CHECK (kind IN ('call', 'meeting')),
-    anchor           INTEGER NOT NULL,                 -- what tells instances apart: the start told, else the initiation
+    anchor           INTEGER NOT NULL,                 -- what tells instances apart: the start told, else the earliest participant, else the initiation
     session_id       TEXT,
     type             TEXT,                             -- audio, video
     status           TEXT CHECK (status IN ('initiated', 'ongoing', 'ended', 'cancelled', 'rejected', 'unanswered', 'busy')),
@@ -412,7 +413,7 @@ CREATE TABLE recordings (
     anchor           INTEGER NOT NULL,
     started_at       INTEGER NOT NULL,                 -- 0: not told
     url              TEXT NOT NULL,                    -- '': not told
-    duration_seconds REAL,
+    duration_seconds REAL,                             -- to the millisecond
     PRIMARY KEY (app_id, session_key, kind, anchor, started_at, url)
 ) STRICT, WITHOUT ROWID;
 

@@ -227,7 +227,8 @@ CREATE VIEW v_read_markers AS
     FROM read_markers;
 
 CREATE VIEW v_presence AS
-    -- Who is online.
+    -- Whether people are online. Left out: those told online of whom nothing was heard for 24 hours, whose offline may
+    -- have been lost; the table keeps them.
     SELECT
         p.app_id,
         p.uid,
@@ -236,7 +237,8 @@ CREATE VIEW v_presence AS
         strftime('%Y-%m-%dT%H:%M:%fZ', p.changed_at / 1000.0, 'unixepoch') AS changed_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', p.last_seen_at / 1000.0, 'unixepoch') AS last_seen_at
     FROM presence AS p
-    LEFT JOIN users AS u ON u.app_id = p.app_id AND u.uid = p.uid;
+    LEFT JOIN users AS u ON u.app_id = p.app_id AND u.uid = p.uid
+    WHERE p.online IS NOT 1 OR p.last_seen_at >= (CAST(strftime('%s', 'now') AS INTEGER) - 24 * 60 * 60) * 1000;
 
 CREATE VIEW v_connections AS
     -- Connections that are open.

@@ -26,7 +26,7 @@ impl Replay<'_> {
         call.instances = found.iter().map(|(instance, _)| Outline::from(instance)).collect();
         let mut effects = Vec::new();
         for (instance, placed) in &found {
-            let name = name(instance);
+            let name = name(instance, placed);
             for (seq, why) in placed {
                 let told = call.facts.iter().find(|fact| fact.seq == *seq).map(said).unwrap_or_default();
                 effects.push((
@@ -51,27 +51,27 @@ impl Replay<'_> {
 }
 
 /// What an instance is called.
-fn name(instance: &Instance) -> String {
+fn name(instance: &Instance, placed: &[(i64, Why)]) -> String {
     let kind = instance.kind.as_str();
-    match instance.anchor.0 {
-        0 => format!("the {kind} whose start nobody told"),
-        _ => format!("the {kind} of {}", instance.anchor),
-    }
+    let is_startless = placed.iter().any(|(_, why)| *why == Why::Startless);
+    let unknown = if is_startless { ", whose start nobody told" } else { "" };
+    format!("the {kind} of {}{unknown}", instance.anchor)
 }
 
 fn words(why: Why) -> &'static str {
     match why {
         Why::Start => "it tells that start; starts within 5 s of each other are one",
-        Why::Closes => "an end that tells no start closes the newest that is open",
+        Why::Closes => "an end that tells no start closes the newest that is open, or has just ended",
         Why::Answered => "media began within 10 minutes of its initiation, and it had not failed before",
         Why::Unanswered => {
             "no media began within 10 minutes of its initiation before it failed: an instance of its own"
         }
+        Why::Listed => "the end of that lists this stay",
         Why::Holds => "it happened while that lasted",
         Why::Early => "that starts within 10 s after",
         Why::Open => "the newest that was still open",
         Why::Late => "the last before it, ended not long ago",
-        Why::Startless => "no start fits it",
+        Why::Startless => "no told start fits it: what is left belongs together by its time",
     }
 }
 

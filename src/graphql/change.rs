@@ -8,6 +8,7 @@ use super::node_id::{NodeKey, encode};
 use super::scalars::{BigInt, DateTime};
 use crate::envelope::Envelope;
 use crate::ids::Time;
+use crate::store::sqlite::read::call::{self, CallKey};
 use crate::store::sqlite::read::{Conn, Sql, change};
 use crate::trigger::Ref;
 use async_graphql::futures_util::stream::{self, Stream};
@@ -204,10 +205,10 @@ fn matches(conn: &Conn, app: &str, refs: &[Ref], filter: &ChangeFilter) -> Sql<b
             }
             ("receipt", [_, uid]) | ("reaction", [_, uid, _]) => uids.push(uid.clone()),
             ("message", _) => {
-                let (conversation, sender) = change::message(conn, app, &reference.key)?;
-                guids.extend(conversation.iter().filter_map(|id| id.strip_prefix("group_")).map(str::to_owned));
-                uids.extend(sender);
-                conversations.extend(conversation);
+                let place = change::place_of(conn, app, &reference.key)?;
+                guids.extend(place.guid);
+                uids.extend(place.sender_uid);
+                conversations.extend(place.conversation_id);
             }
             _ => {}
         }
@@ -225,8 +226,8 @@ fn nodes(conn: &Conn, app: &str, refs: &[Ref]) -> Sql<Vec<ID>> {
             ("user", _) => NodeKey::User(key),
             ("message", _) => NodeKey::Message(key),
             ("membership", [guid, uid]) => NodeKey::Membership(guid.clone(), uid.clone()),
-            ("call", _) => match change::newest_call(conn, app, &key)? {
-                Some((kind, anchor)) => NodeKey::Call(key, kind, anchor),
+            ("call", _) => match call::newest_of(conn, app, &key)? {
+                Some(CallKey { session_key, kind, anchor }) => NodeKey::Call(session_key, kind, anchor),
                 None => continue,
             },
             _ => continue,

@@ -57,11 +57,11 @@ pub struct UserFilter {
     pub uids: Option<Vec<String>>,
     /// Those of these roles.
     pub roles: Option<Vec<String>>,
-    /// Those who are online, or those who are not.
+    /// Those who are online, or all others. Online is who was last told to be, and was heard of in the last 24 hours.
     pub online: Option<bool>,
     /// Those seen at that time or later.
     pub last_seen_after: Option<DateTime>,
-    /// Those who were online at that time or later: online now, or heard of since.
+    /// Those who were online at that time or later: online now, as `online` has it, or heard of since.
     pub online_after: Option<DateTime>,
     /// Those whose name contains this, in any letter case; at least three characters.
     pub name_contains: Option<String>,

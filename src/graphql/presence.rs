@@ -25,7 +25,8 @@ pub struct ClientSession {
 /// Whether a person is online.
 #[Object]
 impl Presence {
-    /// Whether the person is online now.
+    /// The newest status told. Where `lastSeenAt` is long ago, the offline may have been lost: lists of who is online
+    /// leave out who was not heard of for 24 hours.
     async fn online(&self) -> bool {
         self.row.online
     }

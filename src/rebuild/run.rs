@@ -211,7 +211,7 @@ fn judge(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
         let Some((last, _)) = noted.last() else { return Ok(count) };
         seq = *last;
         for (seq, verdict) in &noted {
-            log::judge(conn, *seq, verdict.outcome, verdict.reason.as_deref())?;
+            log::judge_again(conn, *seq, verdict.outcome, verdict.reason.as_deref())?;
         }
         count += noted.len() as u64;
     }

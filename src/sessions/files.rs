@@ -6,25 +6,21 @@ use std::collections::BTreeMap;
 
 /// One row a recording. One told without its address is the one that began then, if there is exactly one.
 pub(super) fn recordings(told: Vec<RecordingRow>) -> Vec<RecordingRow> {
-    let mut rows: BTreeMap<(Option<Time>, String), Option<f64>> = BTreeMap::new();
+    let mut rows: BTreeMap<(Option<Time>, String), Option<i64>> = BTreeMap::new();
     for recording in told {
         let duration = rows.entry((recording.started_at, recording.url)).or_default();
-        *duration = longer(*duration, recording.duration);
+        *duration = (*duration).max(recording.duration_ms);
     }
     let nameless: Vec<_> = rows.iter().filter(|((_, url), _)| url.is_empty()).map(|((at, _), it)| (*at, *it)).collect();
     for (at, duration) in nameless {
         let mut named: Vec<_> = rows.iter_mut().filter(|((start, url), _)| *start == at && !url.is_empty()).collect();
         if let [(_, known)] = named.as_mut_slice() {
-            **known = longer(**known, duration);
+            **known = (**known).max(duration);
             rows.remove(&(at, String::new()));
         }
     }
-    let row = |((started_at, url), duration)| RecordingRow { started_at, url, duration };
+    let row = |((started_at, url), duration_ms)| RecordingRow { started_at, url, duration_ms };
     rows.into_iter().map(row).collect()
-}
-
-fn longer(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    a.into_iter().chain(b).max_by(f64::total_cmp)
 }
 
 /// One row a transcript; of differing values the greater counts, so that no order of facts matters.
@@ -45,9 +41,9 @@ mod tests {
 
     #[test]
     fn a_recording_told_in_pieces_is_one() {
-        let row = |url: &str, duration| RecordingRow { started_at: Some(Time(5)), url: url.into(), duration };
-        assert_eq!(recordings(vec![row("", Some(2.5)), row("u", None)]), [row("u", Some(2.5))]);
-        assert_eq!(recordings(vec![row("", Some(2.5)), row("u", None), row("v", None)]).len(), 3, "nothing by guess");
+        let row = |url: &str, duration_ms| RecordingRow { started_at: Some(Time(5)), url: url.into(), duration_ms };
+        assert_eq!(recordings(vec![row("", Some(2_500)), row("u", None)]), [row("u", Some(2_500))]);
+        assert_eq!(recordings(vec![row("", Some(2_500)), row("u", None), row("v", None)]).len(), 3, "nothing by guess");
     }
 
     #[test]

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 mod files;
 mod instances;
 mod participants;
+mod placing;
+mod signals;
 
 pub use instances::{sessions, sessions_with_facts};
 
 /// One fact about a session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallFact {
     /// When it happened, ms.
     pub at: i64,
@@ -24,14 +26,14 @@ pub struct CallFact {
 }
 
 /// What the fact tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
 pub enum News {
     Started { kind: Kind, created_at: i64 },
     Ended { kind: Kind, created_at: Option<i64>, ended_at: i64, occupants: Vec<Occupant> },
     Occupant { kind: Kind, occupant: Occupant },
     Signal(Signal),
-    Recording { started_at: Option<i64>, url: String, duration: Option<f64> },
+    Recording { started_at: Option<i64>, url: String, duration_ms: Option<i64> },
     Transcript { id: String, url: Option<String>, started_at: Option<i64>, ended_at: Option<i64> },
 }
 
@@ -89,11 +91,11 @@ pub struct Parties {
 }
 
 /// One call or meeting.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     pub kind: CallKind,
-    /// What tells it from others of its session: the start told, else the initiation, else the first news; 0 for what
-    /// belongs to no start.
+    /// What tells it from others of its session and kind: the start told, else its earliest participant, else (of media
+    /// without participants) its first news, else the initiation.
     pub anchor: Time,
     pub session_id: Option<String>,
     pub r#type: Option<String>,
@@ -125,15 +127,16 @@ pub struct StayRow {
 }
 
 /// A recording.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingRow {
     pub started_at: Option<Time>,
     pub url: String,
-    pub duration: Option<f64>,
+    /// Milliseconds: a whole number is the same however often it is stored and read.
+    pub duration_ms: Option<i64>,
 }
 
 /// A transcript.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TranscriptRow {
     pub id: String,
     pub url: Option<String>,
@@ -146,13 +149,15 @@ pub struct TranscriptRow {
 pub enum Why {
     /// It tells when the instance started.
     Start,
-    /// An end that tells no start closes the newest open instance.
+    /// An end that tells no start closes the newest open instance, or repeats the end of one just closed.
     Closes,
     /// Signalling: the instance started within ten minutes of the initiation.
     Answered,
     /// Signalling that no start answers is an instance of its own.
     Unanswered,
-    /// It happened while the instance lasted.
+    /// The instance's end lists that stay.
+    Listed,
+    /// It happened while the instance lasted, whose end is told.
     Holds,
     /// It starts within 10 s after.
     Early,
@@ -160,9 +165,11 @@ pub enum Why {
     Open,
     /// The last before, ended not long ago.
     Late,
-    /// No start fits.
+    /// No told start fits: what is left makes instances by time.
     Startless,
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

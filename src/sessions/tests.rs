@@ -41,7 +41,7 @@ fn occupant(name: &str, uid: Option<&str>, joined: i64, left: Option<i64>) -> Ca
         left_at: left.map(|at| at * 1000),
         audio_only: None,
     };
-    fact(joined, News::Occupant { kind: Kind::Call, occupant })
+    fact(left.unwrap_or(joined), News::Occupant { kind: Kind::Call, occupant })
 }
 
 /// (start, end, status) of each instance, whatever the order of the facts.
@@ -134,13 +134,86 @@ fn participants_find_the_instance_of_their_time() {
     let who: Vec<Vec<_>> =
         sessions(&facts).iter().map(|one| one.stays.iter().filter_map(|stay| stay.name.clone()).collect()).collect();
     // Ten seconds early, a minute late, inside; 280 is too late for the first and too early for the second.
-    assert_eq!(who, [vec!["d"], vec!["b", "a"], vec!["c"]]);
+    assert_eq!(who, [vec!["b", "a"], vec!["d"], vec!["c"]]);
 }
 
 #[test]
 fn a_recording_alone_is_of_a_meeting_and_of_a_call_where_one_was_signalled() {
-    let recording = || fact(500, News::Recording { started_at: Some(500_000), url: "u".into(), duration: None });
+    let recording = || fact(500, News::Recording { started_at: Some(500_000), url: "u".into(), duration_ms: None });
     assert_eq!(sessions(&[recording()])[0].kind, CallKind::Meeting);
     let with_ring = [signal(90, Some(90), "initiated", "x"), recording()];
     assert!(sessions(&with_ring).iter().all(|one| one.kind == CallKind::Call));
+}
+
+#[test]
+fn a_call_that_only_its_participants_tell_is_one_with_its_signals() {
+    let facts = [
+        signal(90, Some(90), "initiated", "caller"),
+        occupant("a", Some("a"), 98, None),
+        occupant("b", Some("b"), 99, Some(150)),
+        signal(160, Some(90), "ended", "caller"),
+    ];
+    assert_eq!(told(&facts), [(Some(98), None, Some(CallStatus::Ended))]);
+    let instance = &sessions(&facts)[0];
+    assert_eq!((instance.stays.len(), instance.initiator.as_deref()), (2, Some("caller")));
+    let rang_before = [signal(90, Some(90), "initiated", "caller"), occupant("a", Some("a"), 691, None)];
+    assert_eq!(told(&rang_before).len(), 2, "more than ten minutes later");
+}
+
+#[test]
+fn who_an_end_lists_is_in_its_instance_alone() {
+    let stay = |uid: &str, joined: i64| {
+        let News::Occupant { occupant, .. } = occupant(uid, Some(uid), joined, None).news else { unreachable!() };
+        occupant
+    };
+    let mut end = ended(Some(300), 400);
+    if let News::Ended { occupants, .. } = &mut end.news {
+        *occupants = vec![stay("a", 280), stay("b", 297), stay("c", 310)];
+    }
+    let facts = [
+        started(100),
+        started(300),
+        occupant("a", Some("a"), 280, None),
+        occupant("b", Some("b"), 297, None),
+        occupant("c", None, 310, Some(390)),
+        occupant("d", Some("d"), 120, None),
+        end,
+    ];
+    told(&facts);
+    let who: Vec<Vec<_>> =
+        sessions(&facts).iter().map(|one| one.stays.iter().filter_map(|stay| stay.name.clone()).collect()).collect();
+    assert_eq!(who, [vec!["d"], vec!["a", "b", "c"]]);
+}
+
+#[test]
+fn a_session_id_of_which_no_start_is_told_is_used_anew_after_a_day_without_news() {
+    let day = 86_400;
+    let facts = [
+        occupant("a", Some("a"), 100, Some(100 + day)),
+        occupant("b", Some("b"), 100 + 2 * day, None),
+        occupant("c", Some("c"), 101 + 3 * day, None),
+        fact(102 + 4 * day, News::Recording { started_at: None, url: "u".into(), duration_ms: None }),
+    ];
+    let starts = [(Some(100), Some(CallStatus::Ended)), (Some(101 + 3 * day), Some(CallStatus::Ended)), (None, None)];
+    assert_eq!(told(&facts).into_iter().map(|(start, _, status)| (start, status)).collect::<Vec<_>>(), starts);
+    let rings =
+        [signal(100, None, "rejected", "x"), signal(110, None, "busy", "x"), signal(111 + day, None, "busy", "x")];
+    assert_eq!(told(&rings).len(), 2, "signals alone too");
+}
+
+#[test]
+fn a_start_ends_what_had_none_before_it() {
+    let facts = [occupant("a", Some("a"), 100, None), started(400)];
+    let expected = [(Some(100), None, Some(CallStatus::Ended)), (Some(400), None, Some(CallStatus::Ongoing))];
+    assert_eq!(told(&facts), expected);
+}
+
+#[test]
+fn an_end_without_a_start_told_twice_is_one() {
+    assert_eq!(
+        told(&[started(100), ended(None, 200), ended(None, 205)]),
+        [(Some(100), Some(205), Some(CallStatus::Ended))]
+    );
+    assert_eq!(told(&[ended(None, 200), ended(None, 205)]), [(None, Some(205), Some(CallStatus::Ended))]);
+    assert_eq!(told(&[ended(None, 200), ended(None, 300)]).len(), 2, "after a minute another call has ended");
 }

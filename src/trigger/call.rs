@@ -240,7 +240,7 @@ pub fn recording(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
     media(
         data,
         started_at,
-        News::Recording { started_at: started_at.map(|time| time.0), url, duration: data.decimal("duration") },
+        News::Recording { started_at: started_at.map(|time| time.0), url, duration_ms: data.seconds_as_ms("duration") },
     )
 }
 

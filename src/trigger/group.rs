@@ -155,8 +155,11 @@ impl Payload for OwnerTransferred {
 
     fn refs(&self) -> Vec<Ref> {
         let guid = &self.group.guid;
-        let owner = self.group.owner.iter().flatten().map(|uid| Ref::about("user", uid));
-        [Ref::about("group", guid), Ref::sets("owner", guid)].into_iter().chain(owner).collect()
+        let own = [Ref::about("group", guid), Ref::sets("owner", guid)];
+        // Becoming the owner proves a member: a fact about that membership.
+        let owner = self.group.owner.iter().flatten();
+        let owner = owner.flat_map(|uid| [Ref::about("user", uid), Ref::sets_of("membership", &[guid, uid])]);
+        own.into_iter().chain(owner).collect()
     }
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {

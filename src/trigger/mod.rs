@@ -6,6 +6,7 @@
 //! Reducers have no clock, no randomness, no database: they turn one event into [`Changes`] and nothing else.
 
 mod call;
+mod decimal;
 mod group;
 mod membership;
 mod message;

@@ -1,5 +1,6 @@
 //! Pieces that payloads share, read with tolerance: nothing but a missing identity rejects.
 
+use super::decimal::scaled;
 use crate::change::{Change, Changes, Group, Told, User};
 use crate::ids::{ReceiverType, Time};
 use crate::json::{self, Json};
@@ -85,10 +86,9 @@ impl<'a> Object<'a> {
         self.told(key, "a whole number", as_int)
     }
 
-    /// A decimal number, or its text.
-    pub fn decimal(&self, key: &str) -> Option<f64> {
-        self.told(key, "a number", |value| as_number(value)?.parse().ok().filter(|number: &f64| number.is_finite()))
-            .flatten()
+    /// A decimal number of seconds, or its text, in milliseconds; rounded to the nearest, halves up.
+    pub fn seconds_as_ms(&self, key: &str) -> Option<i64> {
+        self.told(key, "a number", |value| Some(scaled(&as_number(value)?, 3)?.0)).flatten()
     }
 
     /// True, false, or their texts.
@@ -167,18 +167,19 @@ fn as_number(value: Json<'_>) -> Option<String> {
 }
 
 fn as_int(value: Json<'_>) -> Option<i64> {
-    let number = as_number(value)?;
-    number.parse().ok().or_else(|| {
-        let float: f64 = number.parse().ok()?;
-        (float.fract() == 0.0 && float.abs() < 9e15).then_some(float as i64)
-    })
+    scaled(&as_number(value)?, 0).and_then(|(number, is_exact)| is_exact.then_some(number))
 }
 
-/// Seconds or milliseconds: from 10^11 on (the year 5138 in seconds, 1973 in milliseconds) it can only be the latter.
+/// From 10^11 on (the year 5138 in seconds, 1973 in milliseconds) a number can only be milliseconds. This is that bound
+/// in milliseconds.
+const SECONDS_BELOW_MS: i64 = 100_000_000_000_000;
+
+/// Seconds or milliseconds, rounded to the nearest millisecond.
 pub fn as_time(value: Json<'_>) -> Option<Time> {
-    let number: f64 = as_number(value)?.parse().ok()?;
-    let ms = if number.abs() < 1e11 { number * 1000.0 } else { number };
-    (ms >= 0.0 && ms <= Time::MAX.0 as f64).then(|| Time(ms.round() as i64))
+    let number = as_number(value)?;
+    let as_seconds = scaled(&number, 3).map(|(ms, _)| ms).filter(|ms| *ms < SECONDS_BELOW_MS);
+    let ms = as_seconds.or_else(|| scaled(&number, 0).map(|(ms, _)| ms))?;
+    (0..=Time::MAX.0).contains(&ms).then_some(Time(ms))
 }
 
 /// A person as an entity describes them.

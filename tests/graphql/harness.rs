@@ -33,7 +33,7 @@ impl File {
     }
 
     pub fn app(&self, app: &str) -> &Self {
-        self.sql(&format!("INSERT INTO apps VALUES ('{app}', 'eu', {T0}, {T0}, 1)"))
+        self.sql(&format!("INSERT INTO apps VALUES ('{app}', 'eu', 0, {T0}, {T0}, 1)"))
     }
 
     pub fn user(&self, app: &str, uid: &str) -> &Self {

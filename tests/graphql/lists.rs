@@ -158,13 +158,17 @@ fn cursors_are_bound_to_their_list() {
 #[test]
 fn filters_narrow() {
     let file = full();
+    let now = chatfold::clock::now().0;
+    file.sql(&format!(
+        "INSERT INTO presence VALUES ('app', 'd', 1, 5, {now}, NULL, x''), ('app', 'a', 0, 5, 90000, 90000, x''),
+             ('app', 'b', 1, 5, {now} - 25 * 3600000, NULL, x'')"
+    ));
     file.sql(
         "UPDATE messages SET deleted = 1, listed = 0 WHERE message_id = '7';
          UPDATE messages SET blocked = 1, listed = 0 WHERE message_id = '8';
          UPDATE messages SET attachments = '[{\"url\":\"u\"}]' WHERE message_id = '9';
          UPDATE groups SET deleted_at = 5 WHERE guid = 'g3';
          UPDATE users SET name = 'A%_b', role = 'boss' WHERE uid = 'c';
-         INSERT INTO presence VALUES ('app', 'd', 1, 5, 6, NULL, x''), ('app', 'a', 0, 5, 90000, 90000, x'');
          UPDATE moderation SET reviewed = 1 WHERE message_id = 'x';
          UPDATE messages SET metadata = '{\"orderId\":7731,\"gift\":true,\"note\":null}' WHERE message_id IN ('9', '7');
          UPDATE messages SET metadata = '{\"orderId\":\"7732\"}' WHERE message_id = 'x';
@@ -173,6 +177,8 @@ fn filters_narrow() {
          INSERT INTO event_refs VALUES ('app', 'message', '9', 2), ('app', 'message', '9', 3), ('app', 'group', '9', 4)",
     );
     let api = file.api();
+    let yesterday = chatfold::ids::Time(now - 24 * 3_600_000).rfc3339();
+    let heard_since = format!("users(filter:{{onlineAfter:\"{yesterday}\"}})");
     for (list, field, expected) in [
         ("messages(filter:{})", "messageId", vec!["9", "x", "1002", "999"]),
         ("messages(filter:{includeDeleted:true})", "messageId", vec!["9", "x", "1002", "999", "7"]),
@@ -192,11 +198,13 @@ fn filters_narrow() {
         ("users(filter:{nameContains:\"a%_\"})", "uid", vec!["c"]),
         ("users(filter:{roles:[\"boss\"]})", "uid", vec!["c"]),
         ("users(filter:{online:true})", "uid", vec!["d"]),
-        ("users(filter:{online:false,uids:[\"a\",\"d\"]})", "uid", vec!["a"]),
-        ("users(filter:{lastSeenAfter:\"1970-01-01T00:00:00Z\"})", "uid", vec!["a", "d"]),
-        ("users(filter:{lastSeenAfter:\"1970-01-01T00:00:30Z\"})", "uid", vec!["a"]),
-        ("users(filter:{onlineAfter:\"1970-01-01T00:00:30Z\"})", "uid", vec!["a", "d"]),
-        ("users(filter:{onlineAfter:\"1970-01-01T00:02:00Z\"})", "uid", vec!["d"]),
+        ("users(filter:{online:true,uids:[\"a\",\"b\",\"d\"]})", "uid", vec!["d"]),
+        ("users(filter:{online:false,uids:[\"a\",\"b\",\"d\"]})", "uid", vec!["a", "b"]),
+        ("users(filter:{lastSeenAfter:\"1970-01-01T00:00:00Z\"})", "uid", vec!["a", "b", "d"]),
+        ("users(filter:{lastSeenAfter:\"1970-01-01T00:02:00Z\"})", "uid", vec!["b", "d"]),
+        ("users(filter:{onlineAfter:\"1970-01-01T00:00:30Z\"})", "uid", vec!["a", "b", "d"]),
+        ("users(filter:{onlineAfter:\"1970-01-01T00:02:00Z\"})", "uid", vec!["b", "d"]),
+        (&heard_since, "uid", vec!["d"]),
         ("users(filter:{onlineAfter:\"1970-01-01T00:00:30Z\",uids:[\"a\",\"c\"]})", "uid", vec!["a"]),
         ("messages(filter:{reviewed:true})", "messageId", vec!["x"]),
         ("messages(filter:{reviewed:false,moderationStatuses:[\"approved\"]})", "messageId", vec!["999"]),
@@ -221,4 +229,19 @@ fn filters_narrow() {
         assert_eq!(all(&answer["list"], field), expected, "{list}");
     }
     assert_eq!(code(&ask(&api, "{groups(filter:{nameContains:\"ab\"}){nodes{guid}}}")), "BAD_INPUT");
+}
+
+#[test]
+fn a_conversation_of_two_people_is_not_that_of_a_group_whose_id_it_seems_to_hold() {
+    let file = File::new();
+    file.app("app").group("app", "7_user_zoe").member("app", "7_user_zoe", "a", "joined");
+    file.sql(&format!(
+        "INSERT INTO conversations VALUES ('app', 'group_7_user_zoe', 'user', NULL, 'group_7', 'zoe', 1, '1', {T0})"
+    ));
+    let answer = data(
+        &file.api(),
+        "{a:conversations(filter:{uid:\"a\"}){nodes{conversationId}} zoe:conversations(filter:{uid:\"zoe\"}){nodes{conversationId}}}",
+    );
+    assert_eq!(all(&answer["a"], "conversationId"), [""; 0]);
+    assert_eq!(all(&answer["zoe"], "conversationId"), ["group_7_user_zoe"]);
 }

@@ -86,7 +86,7 @@ fn write(at: &At<'_>, session_key: &str, instance: &Instance) -> Result<(), Stor
             anchor,
             started_at,
             &recording.url,
-            recording.duration,
+            recording.duration_ms.map(|ms| ms as f64 / 1000.0),
         ))?;
     }
     for transcript in &instance.transcripts {

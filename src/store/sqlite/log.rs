@@ -30,11 +30,14 @@ const APPEND: &str = "
 const REPEAT: &str =
     "UPDATE events SET deliveries = deliveries + 1, last_received_at = max(last_received_at, ?2) WHERE seq = ?1";
 const JUDGE: &str = "UPDATE events SET outcome = ?2, reason = ?3 WHERE seq = ?1";
+const JUDGED: &str = "SELECT app_id, received_at, trigger, outcome FROM events WHERE seq = ?1";
 const REFER: &str = "INSERT INTO event_refs (app_id, kind, key, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 const APP: &str = "
-    INSERT INTO apps (app_id, region, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?3, 1)
+    INSERT INTO apps (app_id, region, region_at, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?4, ?4, 1)
     ON CONFLICT (app_id) DO UPDATE SET
-        region = coalesce(excluded.region, apps.region), first_seen_at = min(apps.first_seen_at, excluded.first_seen_at),
+        region = iif(excluded.region IS NOT NULL AND (apps.region IS NULL
+            OR (excluded.region_at, excluded.region) > (apps.region_at, apps.region)), excluded.region, apps.region),
+        region_at = max(apps.region_at, excluded.region_at), first_seen_at = min(apps.first_seen_at, excluded.first_seen_at),
         last_event_at = max(apps.last_event_at, excluded.last_event_at), events_count = apps.events_count + 1";
 const TOLD_BY: &str = "SELECT 1 FROM event_tellers WHERE app_id = ?1 AND seq = ?2 AND webhook_id = ?3";
 const TELL: &str = "INSERT INTO event_tellers (app_id, seq, webhook_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
@@ -46,6 +49,10 @@ const WRITE_FEED: &str = "
 const COUNT: &str = "
     INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)
     ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + 1, last_at = max(event_counts.last_at, excluded.last_at)";
+const COUNT_LESS: &str =
+    "UPDATE event_counts SET n = n - 1 WHERE app_id = ?1 AND minute = ?2 AND trigger = ?3 AND outcome = ?4";
+const FORGET_COUNT: &str =
+    "DELETE FROM event_counts WHERE app_id = ?1 AND minute = ?2 AND trigger = ?3 AND outcome = ?4 AND n < 1";
 const REFUSE: &str = "INSERT INTO refused (received_at, problem, body) VALUES (?1, ?2, ?3)";
 const REFUSED: &str = "SELECT 1 FROM refused WHERE problem = ?1 AND body = ?2";
 const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
@@ -102,10 +109,25 @@ pub fn repeat(conn: &Connection, seq: i64, received_at: Time) -> Result<(), Stor
     Ok(())
 }
 
-/// Changes what became of an event.
+/// Writes what became of an event that is not counted yet.
 pub fn judge(conn: &Connection, seq: i64, outcome: Outcome, reason: Option<&str>) -> Result<(), StoreError> {
     conn.prepare_cached(JUDGE)?.execute((seq, outcome.as_str(), reason))?;
     Ok(())
+}
+
+/// Changes what became of an event, and its count with it.
+pub fn judge_again(conn: &Connection, seq: i64, outcome: Outcome, reason: Option<&str>) -> Result<(), StoreError> {
+    let event = conn.prepare_cached(JUDGED)?.query_row([seq], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+    });
+    let Some((app_id, received_at, trigger, before)) = event.optional()? else { return Ok(()) };
+    if before != outcome.as_str() {
+        let counted = (&app_id, received_at / 60_000, &trigger, &before);
+        conn.prepare_cached(COUNT_LESS)?.execute(counted)?;
+        conn.prepare_cached(FORGET_COUNT)?.execute(counted)?;
+        count(conn, &app_id, Time(received_at), &trigger, outcome.as_str())?;
+    }
+    judge(conn, seq, outcome, reason)
 }
 
 pub fn refer(conn: &Connection, app_id: &str, reference: &Ref, seq: i64) -> Result<(), StoreError> {
@@ -114,13 +136,11 @@ pub fn refer(conn: &Connection, app_id: &str, reference: &Ref, seq: i64) -> Resu
 }
 
 /// Counts an event for its app.
-pub fn count_for_app(
-    conn: &Connection,
-    app_id: &str,
-    region: Option<&str>,
-    received_at: Time,
-) -> Result<(), StoreError> {
-    conn.prepare_cached(APP)?.execute((app_id, region, received_at.0))?;
+pub fn count_for_app(conn: &Connection, app_id: &str, region: Option<&str>, fact: &Fact) -> Result<(), StoreError> {
+    // Of two regions the one told at the later time is shown. Times that were not told differ between servers.
+    let told = region.is_some() && fact.occurred_from == TimeSource::Told;
+    let region_at = if told { fact.occurred_at.0 } else { 0 };
+    conn.prepare_cached(APP)?.execute((app_id, region, region_at, fact.received_at.0))?;
     Ok(())
 }
 

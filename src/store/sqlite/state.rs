@@ -67,7 +67,12 @@ const EDIT_PLACE: &[&str] = &["rank", "fact_at", "seq"];
 
 const PARTS: &[Part] = &[
     Part { table: "event_refs", hashed: &["kind", "key"], key: 2, left_out: &["seq"] },
-    Part { table: "apps", hashed: &["region", "events_count"], key: 0, left_out: &["first_seen_at", "last_event_at"] },
+    Part {
+        table: "apps",
+        hashed: &["region", "events_count"],
+        key: 0,
+        left_out: &["region_at", "first_seen_at", "last_event_at"],
+    },
     Part {
         table: "users",
         hashed: &["uid", "name", "avatar", "link", "role", "status_message", "tags", "metadata", "last_active_at"],

@@ -98,16 +98,15 @@ impl Lookup for CallKey {
     }
 }
 
-const NEWEST: &str = "
-    SELECT session_key, kind, anchor FROM call_sessions
-    WHERE app_id = :app AND session_key = :key
-    ORDER BY order_at DESC, kind DESC, anchor DESC
-    LIMIT 1";
-
 /// The newest instance of a session id.
 pub fn newest(conn: &Conn, app: &str, session_id: &str) -> Sql<Option<CallKey>> {
-    let key = format!("s:{session_id}");
-    Ok(rows(conn, NEWEST, &[(":app", &app), (":key", &key)], CallKey::read)?.pop())
+    newest_of(conn, app, &format!("s:{session_id}"))
+}
+
+/// The newest instance of a session, by its key.
+pub fn newest_of(conn: &Conn, app: &str, session_key: &str) -> Sql<Option<CallKey>> {
+    let found = NewestOf::look_up(conn, app, &[NewestOf(session_key.to_owned())])?;
+    Ok(found.into_iter().next().map(|(_, key)| key))
 }
 
 /// The newest instance of a session, by its key.

@@ -1,6 +1,6 @@
 //! The log as a feed: applied facts after a position, in its order.
 
-use super::{Conn, Sql, prepare, rows};
+use super::{Conn, Sql, rows};
 use crate::ids::Time;
 
 /// An applied fact, with what was received.
@@ -17,10 +17,8 @@ const AFTER: &str = "
     WHERE app_id = :app AND seq > :after AND outcome = 'applied' ORDER BY seq LIMIT :limit";
 const FIRST: &str = "SELECT min(seq) FROM events";
 const MESSAGE: &str = "
-    SELECT conversation_id, sender_uid FROM messages WHERE app_id = :app AND message_id = :id";
-const NEWEST_CALL: &str = "
-    SELECT kind, anchor FROM call_sessions WHERE app_id = :app AND session_key = :key
-    ORDER BY order_at DESC, kind, anchor DESC LIMIT 1";
+    SELECT conversation_id, sender_uid, iif(receiver_type = 'group', receiver_id, NULL) FROM messages
+    WHERE app_id = :app AND message_id = :id";
 
 /// Position of the oldest event the log has.
 pub fn first(conn: &Conn) -> Sql<Option<i64>> {
@@ -39,15 +37,19 @@ pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64) -> Sql<Vec<Applied>> 
     })
 }
 
-/// The conversation and the sender of a message, as far as known.
-pub fn message(conn: &Conn, app: &str, id: &str) -> Sql<(Option<String>, Option<String>)> {
-    let found = rows(conn, MESSAGE, &[(":app", &app), (":id", &id)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(found.into_iter().next().unwrap_or_default())
+/// Where a message belongs, as far as known.
+#[derive(Debug, Default)]
+pub struct Place {
+    pub conversation_id: Option<String>,
+    pub sender_uid: Option<String>,
+    /// Of a group's message. It cannot be read from the conversation's id: uids may look like parts of it.
+    pub guid: Option<String>,
 }
 
-/// Kind and anchor of the newest instance of a call session.
-pub fn newest_call(conn: &Conn, app: &str, session_key: &str) -> Sql<Option<(String, i64)>> {
-    let mut statement = prepare(conn, NEWEST_CALL, &[(":app", &app), (":key", &session_key)])?;
-    let mut found = statement.raw_query();
-    found.next()?.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
+/// Conversation, sender and group of a message.
+pub fn place_of(conn: &Conn, app: &str, message_id: &str) -> Sql<Place> {
+    let found = rows(conn, MESSAGE, &[(":app", &app), (":id", &message_id)], |row| {
+        Ok(Place { conversation_id: row.get(0)?, sender_uid: row.get(1)?, guid: row.get(2)? })
+    })?;
+    Ok(found.into_iter().next().unwrap_or_default())
 }

@@ -69,7 +69,7 @@ const HIGH: Scan =
     by_activity!("conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND c.active_at IS NOT NULL");
 const GROUPS: Scan = by_activity!(
     "memberships m
-     CROSS JOIN conversations c ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid
+     CROSS JOIN conversations c ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid AND c.type = 'group'
      WHERE m.app_id = :app AND m.uid = :uid AND m.current AND c.active_at IS NOT NULL"
 );
 

@@ -53,7 +53,7 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          SELECT 'app', 't', i, i, 'told', x'', i, iif(i % 2, 'applied', 'ignored'), 0, '{{}}' FROM n;
          INSERT INTO event_refs SELECT 'app', 'group', 'g', i FROM n UNION ALL SELECT 'app', 'user', 'u', i FROM n;
          INSERT INTO users (app_id, uid, name, role, registers) SELECT 'app', 'u' || i, 'Name', 'r', x'' FROM n;
-         INSERT INTO presence (app_id, uid, online, last_seen_at, registers) SELECT 'app', 'u' || i, 1, i, x'' FROM n;
+         INSERT INTO presence (app_id, uid, online, last_seen_at, registers) SELECT 'app', 'u' || i, 1, unixepoch() * 1000, x'' FROM n;
          INSERT INTO groups (app_id, guid, name, type, owner_uid, created_at, registers)
          SELECT 'app', 'g' || i, 'Group ' || i, 'public', 'a', i, x'' FROM n;
          INSERT INTO memberships SELECT 'app', 'g' || i, 'a', 'joined', 'admin', i, 'told', i, 'told', NULL, 1 FROM n;

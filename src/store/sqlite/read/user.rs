@@ -2,6 +2,7 @@
 
 use super::list::{Scan, run, scan};
 use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
+use crate::clock;
 use crate::ids::Time;
 use crate::store::sqlite::functions::folded;
 
@@ -50,6 +51,9 @@ impl Lookup for UserKey {
     }
 }
 
+/// Who was not heard of for so long is in no list of who is online: the offline may have been lost.
+const UNHEARD_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// Users by uid.
 #[derive(Debug, Clone, Default)]
 pub struct Users {
@@ -58,7 +62,7 @@ pub struct Users {
     pub roles: Option<Vec<String>>,
     pub online: Option<bool>,
     pub last_seen_after: Option<i64>,
-    /// Online now, or heard of since.
+    /// In the list of who is online, or heard of since.
     pub online_after: Option<i64>,
     pub name_contains: Option<String>,
 }
@@ -69,12 +73,12 @@ macro_rules! matching {
         "((:roles IS NULL OR u.role IN (SELECT value FROM json_each(:roles)))
          AND (:name IS NULL OR instr(folded(u.name), :name) > 0)
          AND (:online IS NULL OR :online = EXISTS (
-             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.online))
+             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.online AND p.last_seen_at >= :fresh))
          AND (:seen IS NULL OR EXISTS (
              SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.last_seen_at >= :seen))
          AND (:since IS NULL OR EXISTS (
              SELECT 1 FROM presence p
-             WHERE p.app_id = :app AND p.uid = u.uid AND (p.online OR p.last_seen_at >= :since))))"
+             WHERE p.app_id = :app AND p.uid = u.uid AND (p.last_seen_at >= :since OR (p.online AND p.last_seen_at >= :fresh)))))"
     };
 }
 
@@ -105,6 +109,7 @@ impl List for Users {
         let uids = self.uids.as_ref().map(json);
         let roles = self.roles.as_ref().map(json);
         let name = self.name_contains.as_deref().map(folded);
+        let fresh = clock::now().0 - UNHEARD_MS;
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":uids", &uids),
@@ -113,6 +118,7 @@ impl List for Users {
             (":online", &self.online),
             (":seen", &self.last_seen_after),
             (":since", &self.online_after),
+            (":fresh", &fresh),
         ];
         run(conn, scan, params, range)
     }
