@@ -7,8 +7,10 @@ mod access;
 mod auth;
 mod body;
 mod changes;
+mod connections;
 mod console;
 mod cors;
+mod feeds;
 mod graphiql;
 mod graphql;
 mod health;
@@ -37,6 +39,7 @@ use actix_web::{App, Error, HttpResponse, guard, web};
 use anyhow::Context;
 use auth::Credentials;
 use body::Budget;
+use feeds::Feeds;
 use graphiql::Graphiql;
 use metrics::Metrics;
 use seats::Seats;
@@ -93,6 +96,7 @@ struct Shared {
     /// Of subscribers now connected, by websocket or by events.
     seats: Seats,
     turns: Turns,
+    feeds: Feeds,
     /// Pages that open pages asked for again.
     pages: Pages,
     started: Instant,
@@ -106,6 +110,7 @@ impl Shared {
         writer: Option<Writer>,
         seq: watch::Receiver<i64>,
         failed: Arc<AtomicBool>,
+        feeds: Feeds,
     ) -> anyhow::Result<Self> {
         let to = |what: &str| format!("opening {} to {what}", config.db.display());
         let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
@@ -116,6 +121,7 @@ impl Shared {
             None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
         };
         let turns = Turns::new(config.graphql.pool);
+        let pages = Pages::new(config.graphql.timeout);
         let Before { documents, graphiql } = before;
         Ok(Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
@@ -134,7 +140,8 @@ impl Shared {
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
             turns,
-            pages: Pages::default(),
+            feeds,
+            pages,
             started: Instant::now(),
         })
     }

@@ -13,10 +13,13 @@ use crate::token;
 use crate::writer::Writer;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 /// `last_used_at` is no older than this.
 const COARSE_MS: i64 = 60_000;
+/// Between two looks whether a token still holds.
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// The tokens of the file. Cheap to clone.
 #[derive(Clone)]
@@ -126,6 +129,16 @@ impl Access {
         match self.token {
             Some(id) => all.iter().any(|token| token.id == id && token.is_valid(clock::now())),
             None => all.is_empty(),
+        }
+    }
+
+    /// Returns once it holds no more, whatever else happens meanwhile.
+    pub async fn ended(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if !self.is_still_valid() {
+                return;
+            }
         }
     }
 
