@@ -3,7 +3,7 @@
 use crate::ids::{ReceiverType, Scope, State, Time};
 use crate::merge::{Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Outer `None`: the delivery does not say. Inner `None`: it says null, which clears.
 pub type Told<T> = Option<Option<T>>;
@@ -199,8 +199,8 @@ pub enum Change {
 pub struct Changes {
     all: Vec<Change>,
     /// Uids and guids that have a row: a delivery may name a hundred thousand people.
-    users: HashSet<String>,
-    groups: HashSet<String>,
+    users: BTreeSet<String>,
+    groups: BTreeSet<String>,
 }
 
 impl Changes {

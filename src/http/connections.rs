@@ -1,22 +1,30 @@
 //! Connections: how many there are, all of them and those of each address.
 //!
-//! A connection that has said nothing costs its peer nothing, so it gives way: where there are as many as may be, the
-//! oldest silent one is closed for the one that comes. Silent connections are kept before HTTP, where they take little
-//! memory. A proxy in front makes all its clients one address; it connects to say something at once, so it never waits
-//! among the silent.
+//! A connection that has asked nothing costs its peer nothing, so it gives way: where there are as many as may be, the
+//! oldest that has sent no whole head of a request is closed for the one that comes. Those that have sent no byte are kept
+//! before HTTP, where they take little memory. A proxy in front makes all its clients one address; it connects to ask at
+//! once, so it never waits among the silent.
 
 use actix_http::Protocol;
-use actix_web::dev::{Service, ServiceFactory, fn_factory};
+use actix_web::HttpRequest;
+use actix_web::dev::{Extensions, Service, ServiceFactory, fn_factory};
 use actix_web::rt::net::TcpStream;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+
+thread_local! {
+    /// The place of the connection that is just being handed to HTTP.
+    static HANDED: RefCell<Option<Arc<Place>>> = const { RefCell::new(None) };
+}
 
 /// From the connection to its first byte.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -34,7 +42,7 @@ struct Held {
     next: u64,
     all: usize,
     of_address: HashMap<IpAddr, OfAddress>,
-    /// Those that have said nothing yet, the oldest first.
+    /// Those that have asked nothing yet, the oldest first.
     silent: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
 }
 
@@ -50,7 +58,7 @@ impl Connections {
     }
 
     /// A place for a new connection; `None` where there are as many as may be and none of them is silent.
-    fn enter(self: &Arc<Self>, peer: Option<SocketAddr>) -> Option<Place> {
+    fn enter(self: &Arc<Self>, peer: Option<SocketAddr>) -> Option<Arc<Place>> {
         let address = network(peer);
         let mut held = self.held();
         let own = held.of_address.get(&address);
@@ -69,7 +77,8 @@ impl Connections {
         own.silent.insert(id);
         let displaced = Arc::new(Notify::new());
         held.silent.insert(id, (address, Arc::clone(&displaced)));
-        Some(Place { connections: Arc::clone(self), id, address, displaced, is_silent: true })
+        let connections = Arc::clone(self);
+        Some(Arc::new(Place { connections, id, address, displaced, has_asked: AtomicBool::new(false) }))
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -114,29 +123,47 @@ struct Place {
     id: u64,
     address: IpAddr,
     displaced: Arc<Notify>,
-    is_silent: bool,
+    has_asked: AtomicBool,
 }
 
 impl Place {
-    /// It has said something and gives way no more; false where it had to already.
-    fn speak(&mut self) -> bool {
+    /// It has asked something and gives way no more, unless it had to already.
+    fn ask(&self) {
+        if self.has_asked.load(Ordering::Relaxed) {
+            return;
+        }
         let mut held = self.connections.held();
-        let was_silent = held.silent.remove(&self.id).is_some();
+        if held.silent.remove(&self.id).is_none() {
+            return;
+        }
         if let Some(own) = held.of_address.get_mut(&self.address) {
             own.silent.remove(&self.id);
         }
-        // Whoever displaced it has counted it out.
-        self.is_silent = !was_silent;
-        was_silent
+        self.has_asked.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.connections.held();
-        if !self.is_silent || held.silent.remove(&self.id).is_some() {
+        // Whoever displaced it has counted it out.
+        if held.silent.remove(&self.id).is_some() || self.has_asked.load(Ordering::Relaxed) {
             held.leave(self.id, self.address);
         }
+    }
+}
+
+/// Keeps with a connection where it is counted.
+pub(super) fn connected(_: &TcpStream, extensions: &mut Extensions) {
+    if let Some(place) = HANDED.take() {
+        extensions.insert(place);
+    }
+}
+
+/// Notes that the connection of a request has asked something.
+pub(super) fn asked(request: &HttpRequest) {
+    if let Some(place) = request.conn_data::<Arc<Place>>() {
+        place.ask();
     }
 }
 
@@ -180,7 +207,7 @@ impl<S: Service<Spoken, Response = ()> + 'static> Service<TcpStream> for Gate<S>
         let place = self.connections.enter(peer);
         let (http, mut stopping) = (Rc::clone(&self.http), self.stopping.clone());
         Box::pin(async move {
-            let Some(mut place) = place else { return Ok(()) };
+            let Some(place) = place else { return Ok(()) };
             tokio::select! {
                 _ = stream.readable() => {}
                 () = place.displaced.notified() => return Ok(()),
@@ -191,11 +218,14 @@ impl<S: Service<Spoken, Response = ()> + 'static> Service<TcpStream> for Gate<S>
                     return Ok(());
                 }
             }
-            if !place.speak() {
-                return Ok(());
-            }
             poll_fn(|context| http.poll_ready(context)).await?;
-            http.call((stream, Protocol::Http1, peer)).await
+            // Taken by `connected`, which HTTP calls before `call` returns.
+            HANDED.set(Some(Arc::clone(&place)));
+            let served = http.call((stream, Protocol::Http1, peer));
+            tokio::select! {
+                served = served => served,
+                () = place.displaced.notified() => Ok(()),
+            }
         })
     }
 }
@@ -215,12 +245,12 @@ mod tests {
     #[actix_web::test]
     async fn the_oldest_silent_one_gives_way_to_who_comes() {
         let connections = Connections::new(100, 2);
-        let mut first = connections.enter(peer("192.0.2.1")).unwrap();
-        let mut second = connections.enter(peer("192.0.2.1")).unwrap();
-        let mut third = connections.enter(peer("192.0.2.1")).unwrap();
-        assert!(is_displaced(&first).await && !is_displaced(&second).await && !first.speak());
-        assert!(second.speak() && third.speak());
-        assert!(connections.enter(peer("192.0.2.1")).is_none(), "who has spoken stays");
+        let first = connections.enter(peer("192.0.2.1")).unwrap();
+        let second = connections.enter(peer("192.0.2.1")).unwrap();
+        let third = connections.enter(peer("192.0.2.1")).unwrap();
+        assert!(is_displaced(&first).await && !is_displaced(&second).await);
+        [&first, &second, &third].into_iter().for_each(|place| place.ask());
+        assert!(connections.enter(peer("192.0.2.1")).is_none(), "who has asked stays");
         assert!(connections.enter(peer("192.0.2.2")).is_some(), "another address");
         drop(first);
         assert!(connections.enter(peer("192.0.2.1")).is_none(), "who gave way is not counted out twice");
@@ -234,10 +264,11 @@ mod tests {
     async fn many_addresses_have_no_more_places_than_there_are() {
         let connections = Connections::new(2, 2);
         let first = connections.enter(peer("2001:db8::1")).unwrap();
-        let mut second = connections.enter(peer("192.0.2.1")).unwrap();
-        assert!(second.speak());
-        let mut third = connections.enter(peer("192.0.2.2")).unwrap();
-        assert!(is_displaced(&first).await && third.speak());
+        let second = connections.enter(peer("192.0.2.1")).unwrap();
+        second.ask();
+        let third = connections.enter(peer("192.0.2.2")).unwrap();
+        assert!(is_displaced(&first).await);
+        third.ask();
         assert!(connections.enter(peer("192.0.2.3")).is_none());
     }
 

@@ -32,7 +32,7 @@ use crate::config::{Config, ConfigError};
 use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, guard, web};
@@ -178,6 +178,10 @@ fn app(
 > {
     App::new()
         .app_data(shared)
+        .wrap_fn(|request, service| {
+            connections::asked(request.request());
+            service.call(request)
+        })
         .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
         .service(web::resource("/webhooks/cometchat").route(web::post().to(webhook::post)).default_service(web::to(
             |shared: web::Data<Shared>, payload: web::Payload| async move {

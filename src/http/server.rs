@@ -142,6 +142,7 @@ fn start(shared: &web::Data<Shared>, listener: TcpListener) -> std::io::Result<S
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
+            .on_connect_ext(connections::connected)
             .finish(map_config(app(served.clone()), |()| AppConfig::default()));
         connections::before(http, Arc::clone(&connections), served.stopping.subscribe())
     };
