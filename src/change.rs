@@ -4,7 +4,7 @@ use crate::edits::Version;
 use crate::ids::{ReceiverType, Scope, State, Time, TimeSource};
 use crate::merge::{Fact, Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Outer `None`: the delivery does not say. Inner `None`: it says null, which clears.
 pub type Told<T> = Option<Option<T>>;
@@ -219,23 +219,33 @@ pub enum Change {
 
 /// All that one event says, in the order in which it is put.
 #[derive(Debug, Default, PartialEq)]
-pub struct Changes(Vec<Change>);
+pub struct Changes {
+    all: Vec<Change>,
+    /// Uids and guids that have a row: a delivery may name a hundred thousand people.
+    users: BTreeSet<String>,
+    groups: BTreeSet<String>,
+}
 
 impl Changes {
     pub fn put(&mut self, change: Change) {
-        self.0.push(change);
+        match &change {
+            Change::User { uid, .. } => drop(self.users.insert(uid.clone())),
+            Change::Group { guid, .. } => drop(self.groups.insert(guid.clone())),
+            _ => {}
+        }
+        self.all.push(change);
     }
 
     /// A person somebody mentions: a row, whatever else is known. Most are described by the same fact already.
     pub fn put_user(&mut self, uid: &str, stamp: Stamp) {
-        if !self.0.iter().any(|change| matches!(change, Change::User { uid: known, .. } if known == uid)) {
+        if !self.users.contains(uid) {
             self.put(Change::User { uid: uid.to_owned(), telling: User::default().telling(stamp) });
         }
     }
 
     /// A group somebody mentions.
     pub fn put_group(&mut self, guid: &str, stamp: Stamp) {
-        if !self.0.iter().any(|change| matches!(change, Change::Group { guid: known, .. } if known == guid)) {
+        if !self.groups.contains(guid) {
             self.put(Change::Group { guid: guid.to_owned(), telling: Group::default().telling(stamp) });
         }
     }
@@ -251,7 +261,7 @@ impl IntoIterator for Changes {
     type IntoIter = std::vec::IntoIter<Change>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.all.into_iter()
     }
 }
 

@@ -148,6 +148,16 @@ impl Read {
     }
 }
 
+/// What a body says, without what only the log needs; `None` where nothing of it is folded.
+pub fn payload(body: &str) -> Option<Box<dyn Payload>> {
+    let document = Document::parse(body.as_bytes().to_vec()).ok()?;
+    let root = document.root();
+    match trigger::read(&root.get("trigger").and_then(Json::text)?, root.get("data"), &Notes::default()) {
+        Reading::Payload(payload) => Some(payload),
+        Reading::Ignored(_) | Reading::Rejected(_) => None,
+    }
+}
+
 fn fingerprint(document: &Document) -> [u8; 32] {
     let mut hash = Sha256::new();
     if json::canonical(document, NOT_THE_FACT, &mut |bytes| hash.update(bytes)) {

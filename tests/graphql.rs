@@ -3,6 +3,8 @@
 
 #[path = "graphql/activity.rs"]
 mod activity;
+#[path = "graphql/appetite.rs"]
+mod appetite;
 #[path = "graphql/attention.rs"]
 mod attention;
 #[path = "graphql/bounds.rs"]

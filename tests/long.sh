@@ -64,6 +64,17 @@ step disk disk beside trouble
 step hostile hostile wire http intake clock
 step fuzz fuzz lib
 step truth truth order
+if ((${#steps[@]})) && [[ " ${steps[*]} " != *" strangers "* ]]; then
+    summary+=("skipped  strangers: not asked for")
+elif tests/strangers.sh 2>&1 | tee "$log"; then
+    summary+=("passed   strangers")
+else
+    summary+=("FAILED   strangers")
+    failed=1
+fi
+[[ -s $log ]] && while IFS= read -r line; do
+    summary+=("         $line")
+done < <(grep -E '^(ok  |FAIL) ' "$log" || true)
 
 printf '\n== summary, %s s\n' "$SECONDS"
 printf '%s\n' "${summary[@]}"

@@ -52,7 +52,7 @@ fn one_more_subscriber_than_may_be_is_told_to_come_later() {
 
 #[test]
 fn one_token_does_not_take_the_places_of_another() {
-    let server = TestServer::with("[graphql]\nsockets_per_token = 2");
+    let server = TestServer::with("[graphql]\nsubscribers_per_token = 2");
     server.deliver(message(1, "g"));
     let token = |name: &str| server.run(&["token", "create", "--name", name]).1.trim().to_owned();
     let (one, other) = (token("one"), token("other"));

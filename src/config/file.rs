@@ -20,6 +20,8 @@ pub(super) struct File {
     pub bytes_in_flight: Option<u64>,
     pub default_app: Option<String>,
     pub workers: Option<u64>,
+    pub connections: Option<u64>,
+    pub connections_per_address: Option<u64>,
     pub query_timeout_ms: Option<u64>,
     pub log_format: Option<LogFormat>,
     pub log_filter: Option<String>,

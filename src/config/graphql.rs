@@ -72,14 +72,16 @@ settings! {
     graphql_requests: "requests", "CHATFOLD_GRAPHQL_REQUESTS", 1 to 64;
     /// Rows that a request reads, 10000 to 100000000 [default: 300000]
     graphql_rows: "rows", "CHATFOLD_GRAPHQL_ROWS", 10_000 to 100_000_000;
+    /// Bytes that these rows bring into memory, 1048576 to 1073741824 [default: 33554432]
+    graphql_bytes: "bytes", "CHATFOLD_GRAPHQL_BYTES", 1_048_576 to 1_073_741_824;
     /// Bytes of an answer, 65536 to 67108864 [default: 4194304]
     graphql_answer_bytes: "answer_bytes", "CHATFOLD_GRAPHQL_ANSWER_BYTES", 65_536 to 67_108_864;
     /// Longest wait for the log position of Chatfold-Min-Seq in milliseconds, 0 to 10000 [default: 1000]
     graphql_wait_ms: "wait_ms", "CHATFOLD_GRAPHQL_WAIT_MS", 0 to 10_000;
-    /// Subscribers at once, by websocket or by events, 1 to 10000; beyond it 503 [default: 1000]
+    /// Subscribers at once: websockets, each of their subscriptions but the first, event streams, 1 to 10000 [default: 1000]
     graphql_subscribers: "subscribers", "CHATFOLD_GRAPHQL_SUBSCRIBERS", 1 to 10_000;
     /// Of them, those of one token, 1 to 10000 [default: 100]
-    graphql_sockets_per_token: "sockets_per_token", "CHATFOLD_GRAPHQL_SOCKETS_PER_TOKEN", 1 to 10_000;
+    graphql_subscribers_per_token: "subscribers_per_token", "CHATFOLD_GRAPHQL_SUBSCRIBERS_PER_TOKEN", 1 to 10_000;
     /// Operations at once on one websocket, 1 to 1000 [default: 20]
     graphql_operations: "operations", "CHATFOLD_GRAPHQL_OPERATIONS", 1 to 1_000;
 }
@@ -100,12 +102,13 @@ pub(super) fn limits(set: &GraphqlFlags, timeout: Duration) -> Limits {
         timeout,
         pool: set.graphql_requests.map_or(plain.pool, |told| told as u32),
         rows: set.graphql_rows.unwrap_or(plain.rows),
+        bytes: set.graphql_bytes.unwrap_or(plain.bytes),
         answer_bytes: size(set.graphql_answer_bytes, plain.answer_bytes),
         page: size(set.graphql_page, plain.page),
         introspection: set.graphql_introspection.unwrap_or(plain.introspection),
         wait: set.graphql_wait_ms.map_or(plain.wait, Duration::from_millis),
         subscribers: size(set.graphql_subscribers, plain.subscribers),
-        sockets_per_token: size(set.graphql_sockets_per_token, plain.sockets_per_token),
+        subscribers_per_token: size(set.graphql_subscribers_per_token, plain.subscribers_per_token),
         operations: size(set.graphql_operations, plain.operations),
         unread: plain.unread,
     }

@@ -23,6 +23,8 @@ use std::time::Duration;
 const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=32 << 20;
 const BYTES_IN_FLIGHT: RangeInclusive<u64> = 1 << 20..=4 << 30;
 const WORKERS: RangeInclusive<u64> = 1..=64;
+const CONNECTIONS: RangeInclusive<u64> = 100..=100_000;
+const CONNECTIONS_PER_ADDRESS: RangeInclusive<u64> = 10..=100_000;
 /// Of the HTTP library only what is wrong: it tells of each worker.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
 const QUERY_TIMEOUT_MS: RangeInclusive<u64> = 100..=60_000;
@@ -67,6 +69,12 @@ pub struct Flags {
     /// HTTP worker threads, 1 to 64 [default: one a core, at most 4]
     #[arg(long, global = true, value_name = "N", env = "CHATFOLD_WORKERS")]
     pub workers: Option<u64>,
+    /// Connections at once, 100 to 100000 [default: 10000]
+    #[arg(long, global = true, value_name = "N", env = "CHATFOLD_CONNECTIONS")]
+    pub connections: Option<u64>,
+    /// Of them, those of one address; a proxy in front is one address, 10 to 100000 [default: 2500]
+    #[arg(long, global = true, value_name = "N", env = "CHATFOLD_CONNECTIONS_PER_ADDRESS")]
+    pub connections_per_address: Option<u64>,
     /// Longest GraphQL query in milliseconds, 100 to 60000 [default: 2000]
     #[arg(long, global = true, value_name = "MS", env = "CHATFOLD_QUERY_TIMEOUT_MS")]
     pub query_timeout_ms: Option<u64>,
@@ -117,6 +125,10 @@ pub struct Config {
     pub default_app: Option<String>,
     /// HTTP worker threads.
     pub workers: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// Of them, those of one address.
+    pub connections_per_address: usize,
     /// What a GraphQL request may cost, and what it counts as unread.
     pub graphql: Limits,
     /// The file that lists the only documents answered.
@@ -169,6 +181,12 @@ impl Config {
             )?,
             default_app: flags.default_app.clone().or(file.default_app),
             workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
+            connections: within("connections", flags.connections.or(file.connections).unwrap_or(10_000), CONNECTIONS)?,
+            connections_per_address: within(
+                "connections_per_address",
+                flags.connections_per_address.or(file.connections_per_address).unwrap_or(2_500),
+                CONNECTIONS_PER_ADDRESS,
+            )?,
             graphql: Limits { unread: flags.unread.over(&file.unread), ..graphql::limits(&graphql, timeout) },
             allow_list: graphql.graphql_allow_list,
             graphiql_dir: flags.graphiql_dir.clone().or(file.graphiql_dir),

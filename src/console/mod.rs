@@ -74,6 +74,7 @@ pub fn limits(of_api: &Limits) -> Limits {
         page: 200,
         pool: 4,
         rows: 1_000_000,
+        bytes: of_api.bytes,
         timeout: of_api.timeout,
         unread: of_api.unread,
         answer_bytes: of_api.answer_bytes.max(16 << 20),

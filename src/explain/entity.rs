@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One entity. Ids may hold any character, `:` and `/` too.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Entity {
     Group(String),
     Membership { guid: String, uid: String },

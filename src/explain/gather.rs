@@ -147,11 +147,8 @@ pub fn explain(
 fn scan<'a>(conn: &Connection, app_id: &str, entity: &'a Entity) -> Result<Replay<'a>, StoreError> {
     let mut replay = Replay::new(entity);
     let mut after = 0;
-    loop {
-        let chunk = store::log(conn, app_id, after, CHUNK)?;
-        let Some(last) = chunk.last() else { break };
-        after = last.logged.fact.seq;
-        chunk.iter().for_each(|heard| replay.take(heard));
+    while let Some(last) = store::log(conn, app_id, after, CHUNK, |heard| replay.take(heard))? {
+        after = last;
     }
     replay.finish();
     replay.state = replay.state.without_stubs();

@@ -5,7 +5,7 @@ use super::words::{self, Past, Ranks};
 use super::{Delivery, Effect, Entity, value};
 use crate::change::{Change, Changes};
 use crate::edits::Version;
-use crate::envelope::Envelope;
+use crate::envelope;
 use crate::ids::Outcome;
 use crate::merge::{Fact, Register, Row, Rule, Telling, Value};
 use crate::store::sqlite::explain::Heard;
@@ -49,10 +49,9 @@ impl<'a> Replay<'a> {
     /// Takes the next event of the log.
     pub fn take(&mut self, heard: &Heard) {
         let (logged, fact) = (&heard.logged, &heard.logged.fact);
-        let envelope = Envelope::parse(logged.body.as_bytes()).ok();
-        let payload = envelope.as_ref().and_then(|envelope| envelope.payload.as_ref());
+        let payload = envelope::payload(&logged.body);
         let keys = self.entity.refs();
-        let mut about = payload.is_some_and(|payload| {
+        let mut about = payload.as_ref().is_some_and(|payload| {
             payload.refs().iter().any(|it| keys.iter().any(|(kind, key)| it.kind == *kind && it.key == *key))
         });
         let mut effects = Vec::new();

@@ -5,14 +5,18 @@ use super::context::{Ask, Asking};
 use super::error::{Code, Result, bad_input};
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
-use super::scalars::{BigInt, DateTime};
-use crate::envelope::Envelope;
+use super::scalars::{BigInt, DateTime, int};
+use crate::envelope;
 use crate::ids::Time;
 use crate::store::sqlite::read::call::{self, CallKey};
-use crate::store::sqlite::read::{Conn, Sql, change};
+use crate::store::sqlite::read::{Conn, PLAIN_LIST, Sql, change};
 use crate::trigger::Ref;
+use async_graphql::futures_util::future::try_join_all;
 use async_graphql::futures_util::stream::{self, Stream};
 use async_graphql::{Context, ID, InputObject, Object, Subscription};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Facts given at a time.
@@ -34,20 +38,41 @@ pub struct ChangeFilter {
 }
 
 /// Where a subscriber stands. `None` until the first batch.
-#[derive(Debug, Default)]
-pub struct Position(Mutex<Option<i64>>);
+#[derive(Debug)]
+pub struct Position {
+    seq: Mutex<Option<i64>>,
+    /// Facts given at a time.
+    batch: AtomicUsize,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self::at(None)
+    }
+}
 
 impl Position {
     pub fn at(seq: Option<i64>) -> Self {
-        Self(Mutex::new(seq))
+        Self { seq: Mutex::new(seq), batch: AtomicUsize::new(BATCH) }
     }
 
     pub fn get(&self) -> Option<i64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.seq.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, seq: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seq);
+        *self.seq.lock().unwrap_or_else(PoisonError::into_inner) = Some(seq);
+    }
+
+    /// Stands where it stood, and takes one fact next: together they were too much for one request.
+    pub(super) fn again_alone(&self, before: Option<i64>) {
+        *self.seq.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        self.batch.store(1, Ordering::Relaxed);
+    }
+
+    /// Takes many at a time from now on.
+    pub(super) fn together(&self) {
+        self.batch.store(BATCH, Ordering::Relaxed);
     }
 }
 
@@ -58,8 +83,10 @@ pub struct Change {
     pub seq: i64,
     pub trigger: String,
     pub occurred_at: Time,
-    /// Global ids.
+    /// Global ids, at most [`PLAIN_LIST`].
     pub nodes: Vec<ID>,
+    /// How many there are.
+    pub nodes_count: usize,
 }
 
 /// One applied fact.
@@ -85,13 +112,15 @@ impl Change {
         super::event::Event::find(ctx, &self.app, self.seq).await
     }
 
-    /// What it is about, as it is now.
+    /// What it is about, as it is now; at most 200.
     async fn nodes(&self, ctx: &Context<'_>) -> Result<Vec<Node>> {
-        let mut nodes = Vec::with_capacity(self.nodes.len());
-        for id in &self.nodes {
-            nodes.extend(Node::find(ctx, id).await?);
-        }
-        Ok(nodes)
+        let nodes = try_join_all(self.nodes.iter().map(|id| Node::find(ctx, id))).await?;
+        Ok(nodes.into_iter().flatten().collect())
+    }
+
+    /// How many it is about.
+    async fn nodes_count(&self) -> i32 {
+        int(self.nodes_count as i64)
     }
 }
 
@@ -105,6 +134,7 @@ impl Change {
             "trigger": self.trigger,
             "occurredAt": self.occurred_at.rfc3339(),
             "nodes": nodes,
+            "nodesCount": self.nodes_count,
         })
         .to_string()
     }
@@ -156,36 +186,46 @@ pub fn next(
         let what = format!("afterSeq: the log begins behind {begins}, what followed {after} is gone: begin anew");
         return Err(Code::BeforeHistory.error(what));
     }
-    let (changes, seen) = asking.snapshot.read(|conn| read(conn, app, after, newest, filter))?;
+    let batch = position.batch.load(Ordering::Relaxed);
+    let is_enough = |looked_at: i64, found: usize| found == batch || (looked_at > 0 && asking.snapshot.is_half_over());
+    let (changes, seen) = asking.snapshot.read(|conn| read(conn, app, after..newest, filter, is_enough))?;
     position.set(seen);
     Ok(changes)
 }
 
-fn read(conn: &Conn, app: &Arc<str>, after: i64, newest: i64, filter: &ChangeFilter) -> Sql<(Vec<Change>, i64)> {
-    let applied = change::after(conn, app, after, LOOKED_AT)?;
-    // Fewer than asked for: all there are.
-    let mut seen = if (applied.len() as i64) < LOOKED_AT { newest } else { applied.last().map_or(newest, |it| it.seq) };
-    let mut changes = Vec::new();
-    for fact in applied {
-        if changes.len() == BATCH {
+/// The changes of a stretch of the log, and how far they go: what takes long ends early.
+fn read(
+    conn: &Conn,
+    app: &Arc<str>,
+    Range { start: after, end: newest }: Range<i64>,
+    filter: &ChangeFilter,
+    is_enough: impl Fn(i64, usize) -> bool,
+) -> Sql<(Vec<Change>, i64)> {
+    let (mut changes, mut seen, mut looked_at) = (Vec::new(), newest, 0);
+    change::after(conn, app, after, LOOKED_AT, |fact| {
+        if is_enough(looked_at, changes.len()) {
             seen = fact.seq - 1;
-            break;
+            return Ok(false);
+        }
+        looked_at += 1;
+        if looked_at == LOOKED_AT {
+            seen = fact.seq;
         }
         let wanted = filter.triggers.as_ref().is_none_or(|triggers| triggers.contains(&fact.trigger));
-        let Some(refs) = wanted.then(|| refs(&fact.body)) else { continue };
+        let Some(refs) = wanted.then(|| refs(&fact.body)) else { return Ok(true) };
         if matches(conn, app, &refs, filter)? {
-            let nodes = nodes(conn, app, &refs)?;
+            let (nodes, nodes_count) = nodes(conn, app, &refs)?;
             let change::Applied { seq, trigger, occurred_at, .. } = fact;
-            changes.push(Change { app: Arc::clone(app), seq, trigger, occurred_at, nodes });
+            changes.push(Change { app: Arc::clone(app), seq, trigger, occurred_at, nodes, nodes_count });
         }
-    }
+        Ok(true)
+    })?;
     Ok((changes, seen))
 }
 
 /// What the fact speaks of, told again by what was received.
 fn refs(body: &str) -> Vec<Ref> {
-    let envelope = Envelope::parse(body.as_bytes()).ok();
-    envelope.and_then(|envelope| envelope.payload).map(|payload| payload.refs()).unwrap_or_default()
+    envelope::payload(body).map(|payload| payload.refs()).unwrap_or_default()
 }
 
 fn matches(conn: &Conn, app: &str, refs: &[Ref], filter: &ChangeFilter) -> Sql<bool> {
@@ -217,9 +257,17 @@ fn matches(conn: &Conn, app: &str, refs: &[Ref], filter: &ChangeFilter) -> Sql<b
     Ok(has(guid, &guids) && has(uid, &uids) && has(conversation_id, &conversations))
 }
 
-fn nodes(conn: &Conn, app: &str, refs: &[Ref]) -> Sql<Vec<ID>> {
-    let mut ids: Vec<ID> = Vec::new();
+/// The global ids of what is spoken of, the first of them, and how many there are.
+fn nodes(conn: &Conn, app: &str, refs: &[Ref]) -> Sql<(Vec<ID>, usize)> {
+    let mut ids = Vec::new();
+    let mut known: HashSet<(&str, &str)> = HashSet::new();
     for reference in refs {
+        if !matches!(reference.kind, "group" | "user" | "message" | "membership" | "call") {
+            continue;
+        }
+        if !known.insert((reference.kind, &reference.key)) || ids.len() == PLAIN_LIST {
+            continue;
+        }
         let key = reference.key.clone();
         let node = match (reference.kind, reference.parts().as_slice()) {
             ("group", _) => NodeKey::Group(key),
@@ -228,14 +276,14 @@ fn nodes(conn: &Conn, app: &str, refs: &[Ref]) -> Sql<Vec<ID>> {
             ("membership", [guid, uid]) => NodeKey::Membership(guid.clone(), uid.clone()),
             ("call", _) => match call::newest_of(conn, app, &key)? {
                 Some(CallKey { session_key, kind, anchor }) => NodeKey::Call(session_key, kind, anchor),
-                None => continue,
+                None => {
+                    known.remove(&(reference.kind, reference.key.as_str()));
+                    continue;
+                }
             },
             _ => continue,
         };
-        let id = encode(app, &node);
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
+        ids.push(encode(app, &node));
     }
-    Ok(ids)
+    Ok((ids, known.len()))
 }

@@ -1,13 +1,13 @@
 //! What every resolver can reach: the snapshot, the caller, the loaders.
 
-use super::error::{Code, Result};
+use super::error::{Code, Result, describe};
 use super::limits::Limits;
 use super::loaders::Loaders;
 use crate::chat::Unread;
 use crate::ids::TokenScope;
-use crate::store::sqlite::read::{Conn, Lookup, Snapshot, Sql, app};
-use async_graphql::Context;
-use std::sync::atomic::AtomicUsize;
+use crate::store::sqlite::read::{Conn, Lookup, ReadError, Snapshot, Sql, app};
+use async_graphql::{Context, ServerError};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// On whose behalf a request runs.
@@ -38,6 +38,12 @@ pub struct Asking {
     pub(super) caller: Caller,
     /// Longest page.
     pub(super) page: usize,
+    /// Longest answer, in bytes.
+    pub(super) answer_bytes: usize,
+    /// Bytes of the values told so far.
+    told: AtomicUsize,
+    /// Why it ends before its end, with no data at all.
+    ended: OnceLock<(Code, String)>,
     /// What it costs, once that is known.
     pub(super) cost: AtomicUsize,
     /// The state hash that was computed last, by any request of this process.
@@ -50,16 +56,43 @@ pub struct Asking {
 
 impl Asking {
     pub(super) fn new(snapshot: Snapshot, caller: Caller, computed: Computed) -> Self {
+        let Limits { page, answer_bytes, .. } = Limits::default();
         Self {
             snapshot,
             loaders: Loaders::default(),
             caller,
-            page: Limits::default().page,
+            page,
+            answer_bytes,
+            told: AtomicUsize::new(0),
+            ended: OnceLock::new(),
             cost: AtomicUsize::new(0),
             computed,
             unread: Unread::default(),
             unnamed: OnceLock::new(),
         }
+    }
+
+    /// Why the request ends before its end.
+    pub(super) fn ended(&self) -> Option<ServerError> {
+        self.ended.get().map(|(code, message)| code.server_error(message.as_str()))
+    }
+
+    /// Fails once the time is up: resolvers that read nothing take time too.
+    pub(super) fn go_on(&self) -> std::result::Result<(), ServerError> {
+        if self.ended.get().is_none() && self.snapshot.is_late() {
+            let (code, message) = describe(ReadError::Timeout);
+            let _ = self.ended.set((code, message.to_owned()));
+        }
+        self.ended().map_or(Ok(()), Err)
+    }
+
+    /// Counts bytes of the answer as its values are made: a list of large ones is not made whole to be refused then.
+    pub(super) fn tell(&self, bytes: usize) -> std::result::Result<(), ServerError> {
+        let most = self.answer_bytes;
+        if self.told.fetch_add(bytes, Ordering::Relaxed) + bytes > most {
+            let _ = self.ended.set((Code::TooComplex, format!("the answer has more than {most} bytes: ask for less")));
+        }
+        self.go_on()
     }
 
     /// The app a root field is about: named, or the only one it can mean.
@@ -99,6 +132,8 @@ pub trait Ask {
     fn needs(&self, scope: TokenScope) -> Result<()>;
     /// What was said, for whoever may see it: for nullable fields.
     fn said<T>(&self, value: impl FnOnce() -> Option<T>) -> Option<Result<T>>;
+    /// Looks up what was said, for whoever may see it: nothing is read for others.
+    fn load_said<K: Lookup>(&self, app: &Arc<str>, key: K) -> impl Future<Output = Result<Option<K::Found>>> + Send;
     /// Looks up one key.
     fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> impl Future<Output = Result<Option<K::Found>>> + Send;
     /// Looks up some keys; answers in their order.
@@ -134,6 +169,11 @@ impl Ask for Context<'_> {
             Ok(()) => value().map(Ok),
             Err(error) => Some(Err(error)),
         }
+    }
+
+    async fn load_said<K: Lookup>(&self, app: &Arc<str>, key: K) -> Result<Option<K::Found>> {
+        self.needs(TokenScope::Content)?;
+        self.load(app, key).await
     }
 
     async fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> Result<Option<K::Found>> {

@@ -1,8 +1,8 @@
 //! Documents known by their hash: those that clients had kept before (automatic persisted queries), and the list that
 //! alone is allowed, where there is one.
 
+use super::answer::refusal;
 use super::error::Code;
-use super::run::refusal;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};

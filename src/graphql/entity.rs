@@ -8,7 +8,6 @@ use super::node::Node;
 use super::node_id::{NodeKey, encode};
 use super::page::Paging;
 use super::scalars::{BigInt, Json};
-use crate::envelope::Envelope;
 use crate::explain::{Entity as Subject, ExplainError, Explanation};
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::PLAIN_LIST;
@@ -101,27 +100,8 @@ impl Entity {
         shown(found)
     }
 
-    /// Those that what was received names; at most 200.
-    pub fn named_by(app: &Arc<str>, body: &str) -> Vec<Self> {
-        let envelope = Envelope::parse(body.as_bytes()).ok();
-        let refs = envelope.and_then(|it| it.payload).map(|payload| payload.refs()).unwrap_or_default();
-        let mut named: Vec<Subject> = Vec::new();
-        for reference in refs {
-            let key = reference.key.clone();
-            let subject = match (reference.kind, reference.parts().as_slice()) {
-                ("group", _) => Subject::Group(key),
-                ("user", _) => Subject::User(key),
-                ("message", _) => Subject::Message(key),
-                ("membership", [guid, uid]) => Subject::Membership { guid: guid.clone(), uid: uid.clone() },
-                ("call", _) => Subject::Call(key.strip_prefix("s:").unwrap_or(&key).to_owned()),
-                _ => continue,
-            };
-            if !named.contains(&subject) {
-                named.push(subject);
-            }
-        }
-        named.truncate(PLAIN_LIST);
-        named.into_iter().map(|subject| Self { app: Arc::clone(app), subject }).collect()
+    pub fn new(app: &Arc<str>, subject: Subject) -> Self {
+        Self { app: Arc::clone(app), subject }
     }
 }
 

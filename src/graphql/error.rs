@@ -81,7 +81,13 @@ pub fn describe(error: ReadError) -> (Code, &'static str) {
     match error {
         ReadError::Busy => (Code::Busy, "all readers are busy: ask again in a moment"),
         ReadError::Timeout => (Code::Timeout, "the query took too long: ask for less"),
-        ReadError::TooMuch => (Code::TooComplex, "the query reads more rows than it may (graphql.rows): ask for less"),
+        ReadError::TooManyRows => {
+            (Code::TooComplex, "the query reads more rows than it may (graphql.rows): ask for less")
+        }
+        ReadError::TooManyBytes => (
+            Code::TooComplex,
+            "the query reads more bytes than it may (graphql.bytes): ask for fewer items at once, or leave out text, data, metadata, edits and body",
+        ),
         ReadError::Failed => (Code::Internal, "reading failed: the server's log has the cause"),
     }
 }

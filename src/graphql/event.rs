@@ -12,7 +12,7 @@ use super::scalars::{BigInt, DateTime, Json, int};
 use crate::explain::Entity as Subject;
 use crate::ids;
 use crate::store::sqlite::read::PLAIN_LIST;
-use crate::store::sqlite::read::event::{self as row, BodyOf, EventKey, Events};
+use crate::store::sqlite::read::event::{self as row, BodyOf, EventKey, Events, NamedBy};
 use async_graphql::{Context, ID, Object, Value};
 use std::sync::Arc;
 
@@ -106,10 +106,8 @@ impl Event {
     ) -> Result<Vec<Entity>> {
         let first = usize::try_from(first.unwrap_or(200)).ok().filter(|first| *first <= PLAIN_LIST);
         let first = first.ok_or_else(|| bad_input("first", &format!("expected a number from 0 to {PLAIN_LIST}")))?;
-        let body = ctx.load(&self.app, BodyOf(self.row.seq)).await?;
-        let mut named = body.map(|body| Entity::named_by(&self.app, &body)).unwrap_or_default();
-        named.truncate(first);
-        Ok(named)
+        let named = ctx.load(&self.app, NamedBy { seq: self.row.seq, first }).await?.unwrap_or_default();
+        Ok(named.into_iter().map(|subject| Entity::new(&self.app, subject)).collect())
     }
 
     /// Why `body` is null.

@@ -17,7 +17,7 @@ use super::scalars::{DateTime, Json, int};
 use super::user::User;
 use crate::clock;
 use crate::ids::Time;
-use crate::store::sqlite::read::group::{self as row, GroupKey, Groups, Order};
+use crate::store::sqlite::read::group::{self as row, GroupKey, GroupMetadata, Groups, Order};
 use crate::store::sqlite::read::membership::{Members, MembershipKey};
 use crate::store::sqlite::read::membership_change::MembershipChanges;
 use crate::store::sqlite::read::texts;
@@ -78,7 +78,8 @@ impl Group {
 
     /// Custom data, without secrets.
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
-        ctx.said(|| stored(self.row.metadata.as_deref()))
+        let metadata = ctx.load_said(&self.app, GroupMetadata(self.row.guid.clone())).await;
+        metadata.map(|metadata| stored(metadata.as_deref())).transpose()
     }
 
     /// Who owns it.

@@ -33,6 +33,8 @@ pub struct Limits {
     pub pool: u32,
     /// Rows that are read, those that do not fit a filter too.
     pub rows: u64,
+    /// Bytes of texts that these rows bring into memory.
+    pub bytes: u64,
     /// Bytes of the answer.
     pub answer_bytes: usize,
     /// Items of one page.
@@ -44,7 +46,7 @@ pub struct Limits {
     /// Subscribers at once, by websocket or by events.
     pub subscribers: usize,
     /// Of them, those of one token.
-    pub sockets_per_token: usize,
+    pub subscribers_per_token: usize,
     /// Operations at once on one websocket.
     pub operations: usize,
     /// What `unreadCount` and `unreadBy` count.
@@ -65,12 +67,13 @@ impl Default for Limits {
             timeout: Duration::from_secs(2),
             pool: 8,
             rows: 300_000,
+            bytes: 32 << 20,
             answer_bytes: 4 << 20,
             page: MOST,
             introspection: true,
             wait: Duration::from_secs(1),
             subscribers: 1_000,
-            sockets_per_token: 100,
+            subscribers_per_token: 100,
             operations: 20,
             unread: Unread::default(),
         }

@@ -13,7 +13,7 @@ use super::scalars::{DateTime, Json, int};
 use super::user::User;
 use crate::ids;
 use crate::store::sqlite::read::first_text::FirstText;
-use crate::store::sqlite::read::message::{self as row, MessageKey};
+use crate::store::sqlite::read::message::{self as row, AttachmentsOf, DataOf, MessageKey, MetadataOf, TextOf};
 use crate::store::sqlite::read::message_list::{Messages, id_of};
 use crate::store::sqlite::read::message_parts::{
     EditsCount, EditsOf, ModerationOf, ReactionsCount, ReactionsOf, ReadersCount, ReadersOf, ReceiptsCount, ReceiptsOf,
@@ -88,26 +88,26 @@ impl Message {
     }
 
     /// What it says now; null once it is deleted.
-    async fn text(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
-        ctx.said(|| self.row.text.as_deref())
+    async fn text(&self, ctx: &Context<'_>) -> Option<Result<String>> {
+        let text = ctx.load_said(&self.app, TextOf(self.row.message_id.clone())).await;
+        text.map(|text| text.map(|text| text.to_string())).transpose()
     }
 
     /// What it said when it was sent, before any edit; null where that was not heard, and once it is deleted.
     async fn original_text(&self, ctx: &Context<'_>) -> Option<Result<String>> {
-        match ctx.needs(ids::TokenScope::Content) {
-            Ok(()) => ctx.load(&self.app, FirstText(self.row.message_id.clone())).await.transpose(),
-            Err(error) => Some(Err(error)),
-        }
+        ctx.load_said(&self.app, FirstText(self.row.message_id.clone())).await.transpose()
     }
 
     /// Its `data` as CometChat has it, without secrets; null once it is deleted.
     async fn data(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
-        ctx.said(|| stored(self.row.data.as_deref()))
+        let data = ctx.load_said(&self.app, DataOf(self.row.message_id.clone())).await;
+        data.map(|data| stored(data.as_deref())).transpose()
     }
 
     /// Custom data, without secrets; null once it is deleted.
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
-        ctx.said(|| stored(self.row.metadata.as_deref()))
+        let metadata = ctx.load_said(&self.app, MetadataOf(self.row.message_id.clone())).await;
+        metadata.map(|metadata| stored(metadata.as_deref())).transpose()
     }
 
     /// Its tags.
@@ -121,13 +121,15 @@ impl Message {
     }
 
     /// Its attachments, at most 200; none once it is deleted.
-    async fn attachments(&self) -> Vec<Attachment> {
-        attachments(self.row.attachments.as_deref()).into_iter().take(PLAIN_LIST).collect()
+    async fn attachments(&self, ctx: &Context<'_>) -> Result<Vec<Attachment>> {
+        let stored = ctx.load(&self.app, AttachmentsOf(self.row.message_id.clone())).await?;
+        Ok(attachments(stored.as_deref()).into_iter().take(PLAIN_LIST).collect())
     }
 
     /// How many attachments it has.
-    async fn attachments_count(&self) -> i32 {
-        int(attachments(self.row.attachments.as_deref()).len() as i64)
+    async fn attachments_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        let stored = ctx.load(&self.app, AttachmentsOf(self.row.message_id.clone())).await?;
+        Ok(int(attachments(stored.as_deref()).len() as i64))
     }
 
     /// Who is mentioned in its text, at most 200.

@@ -5,6 +5,7 @@
 //! type; doc comments are the descriptions in the schema.
 
 mod activity;
+mod answer;
 mod app;
 mod block;
 mod call;
@@ -14,6 +15,7 @@ mod context;
 mod conversation;
 mod cost;
 mod documents;
+mod drive;
 mod enums;
 mod entity;
 mod error;

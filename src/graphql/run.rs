@@ -1,25 +1,24 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
+use super::answer::{Shown, finish, refusal, text};
 use super::change::{self, ChangeFilter, Position, Subscription};
 use super::context::{Asking, Caller, Computed};
 use super::cost::Cost;
-use super::error::{Code, complete, describe, is_request_error, once_a_field};
+use super::drive::block_on;
+use super::error::{Code, describe};
 use super::limits::{INTROSPECTION_DEPTH, Limits};
 use super::query::Query;
-use crate::fold::FOLD_VERSION;
-use crate::ids::Time;
 use crate::store::StoreError;
+use crate::store::sqlite::read::allowance::{Amount, bytes_read, is_spent};
 use crate::store::sqlite::read::event::{newest, newest_received};
 use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{EmptyMutation, Error, Request, Response, Schema, ServerError, value};
+use async_graphql::{EmptyMutation, Error, Request, Response, Schema, ServerError};
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
 
 type Chatfold = Schema<Query, EmptyMutation, Subscription>;
 
@@ -34,6 +33,7 @@ struct Inner {
     pool: Pool,
     limits: Limits,
     statements: AtomicU64,
+    bytes: AtomicU64,
     computed: Computed,
 }
 
@@ -66,25 +66,36 @@ impl Api {
     fn opened(path: &Path, limits: Limits, computed: Computed) -> Result<Self, StoreError> {
         let pool = open_pool(path, limits.pool)?;
         let schema = schema(&limits);
-        Ok(Self { inner: Arc::new(Inner { schema, pool, limits, statements: AtomicU64::new(0), computed }) })
+        let (statements, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { inner: Arc::new(Inner { schema, pool, limits, statements, bytes, computed }) })
     }
 
     /// The answer to a request, a complete response of GraphQL over HTTP. The order of fields is lost in a value:
     /// a server sends [`Api::execute_text`].
     pub async fn execute(&self, request: Request, caller: Caller) -> serde_json::Value {
-        serde_json::from_str(&self.execute_text(request, caller).await).unwrap_or_default()
+        self.execute_as(request, caller, |answer| serde_json::from_str(&answer).unwrap_or_default()).await
     }
 
     /// The same as JSON text, fields in the order in which they were selected.
     pub async fn execute_text(&self, request: Request, caller: Caller) -> String {
+        self.execute_as(request, caller, |answer| answer).await
+    }
+
+    /// The same, made into something else on the thread that answers: the server's workers take deliveries meanwhile.
+    async fn execute_as<T, F>(&self, request: Request, caller: Caller, make: F) -> T
+    where
+        T: Send + 'static,
+        F: Fn(String) -> T + Clone + Send + 'static,
+    {
         let inner = Arc::clone(&self.inner);
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
-        let answered = tokio::task::spawn_blocking(move || inner.answer(request, caller, gone)).await;
+        let made = make.clone();
+        let answered = tokio::task::spawn_blocking(move || made(inner.answer(request, caller, gone))).await;
         answered.unwrap_or_else(|error| {
             tracing::error!(%error, "a request panicked");
             let error = Code::Internal.server_error("the request failed: the server's log has the cause");
-            text(&Response::from_errors(vec![error]))
+            make(text(&Response::from_errors(vec![error])))
         })
     }
 
@@ -136,7 +147,7 @@ impl Api {
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
         let read = tokio::task::spawn_blocking(move || {
-            let snapshot = Snapshot::open(&inner.pool, inner.limits.timeout, inner.limits.rows, gone).ok()?;
+            let snapshot = inner.snapshot(gone).ok()?;
             snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok()
         });
         read.await.ok().flatten()
@@ -148,9 +159,9 @@ impl Api {
         refusal(Code::Timeout, &message)
     }
 
-    /// The answer to who has too many requests running.
-    pub fn busy(&self) -> String {
-        refusal(Code::Busy, "too many requests of this token are running: ask again in a moment")
+    /// The answer to who has too much running.
+    pub fn busy(&self, why: &str) -> String {
+        refusal(Code::Busy, why)
     }
 
     /// SQL statements run so far, for tests: their number must not grow with the rows.
@@ -158,15 +169,12 @@ impl Api {
     pub fn statements(&self) -> u64 {
         self.inner.statements.load(Ordering::Relaxed)
     }
-}
 
-/// The answer to a request that is not executed.
-pub(super) fn refusal(code: Code, message: &str) -> String {
-    finish(Response::from_errors(vec![code.server_error(message)]), None)
-}
-
-fn text(response: &Response) -> String {
-    serde_json::to_string(response).unwrap_or_default()
+    /// Bytes that rows have brought into memory so far, for tests.
+    #[doc(hidden)]
+    pub fn bytes(&self) -> u64 {
+        self.inner.bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl Inner {
@@ -181,11 +189,15 @@ impl Inner {
                 return refusal(code, message);
             }
         };
-        let before = statements();
+        let before = (statements(), bytes_read());
         let response = block_on(self.schema.execute(request.data(Arc::clone(&asking))), &asking)
             .unwrap_or_else(|error| Response::from_errors(vec![error]));
-        self.statements.fetch_add(statements() - before, Ordering::Relaxed);
+        self.statements.fetch_add(statements() - before.0, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes_read() - before.1, Ordering::Relaxed);
         shown.cost = asking.cost.load(Ordering::Relaxed);
+        if let Some(error) = asking.ended() {
+            return finish(Response::from_errors(vec![error]), Some(shown));
+        }
         let answer = finish(response, Some(shown));
         if answer.len() > self.limits.answer_bytes {
             let most = self.limits.answer_bytes;
@@ -201,19 +213,6 @@ impl Inner {
         let document = request.parsed_query()?;
         self.limits.check(document)
     }
-}
-
-/// What an answer shows.
-#[derive(Clone, Copy)]
-struct Shown {
-    seq: i64,
-    /// Arrival of the newest event, of those apps that the caller may read.
-    received_at: Option<Time>,
-    /// Edition of the fold that made the tables; where it is another than ours they are being made anew.
-    fold_version: i64,
-    /// What the request cost, and the most it may.
-    cost: usize,
-    most: usize,
 }
 
 /// One batch of the change feed.
@@ -243,9 +242,14 @@ impl<T, E> Changes<T, E> {
 }
 
 impl Inner {
+    fn snapshot(&self, gone: Arc<AtomicBool>) -> Result<Snapshot, ReadError> {
+        let amount = Amount { rows: self.limits.rows, bytes: self.limits.bytes };
+        Snapshot::open(&self.pool, self.limits.timeout, amount, gone)
+    }
+
     /// A fresh snapshot for a request, and what its answers show.
     fn asking(&self, caller: Caller, gone: Arc<AtomicBool>) -> Result<(Arc<Asking>, Shown), ReadError> {
-        let snapshot = Snapshot::open(&self.pool, self.limits.timeout, self.limits.rows, gone)?;
+        let snapshot = self.snapshot(gone)?;
         let received_at = snapshot.read(|conn| newest_received(conn, caller.apps.as_deref()))?;
         let shown = Shown {
             seq: snapshot.seq(),
@@ -255,32 +259,62 @@ impl Inner {
             most: self.limits.complexity,
         };
         let mut asking = Asking::new(snapshot, caller, Arc::clone(&self.computed));
-        (asking.page, asking.unread) = (self.limits.page, self.limits.unread);
+        asking.page = self.limits.page;
+        asking.answer_bytes = self.limits.answer_bytes;
+        asking.unread = self.limits.unread;
         Ok((Arc::new(asking), shown))
     }
 
+    /// The next answers of a subscription. Facts that are together too much for one request are answered one by one.
     fn next_changes(
+        &self,
+        request: Request,
+        caller: Caller,
+        position: &Arc<Position>,
+        gone: Arc<AtomicBool>,
+    ) -> Changes<String> {
+        let mut again = Request::new(request.query.clone()).variables(request.variables.clone());
+        again.operation_name.clone_from(&request.operation_name);
+        let before = position.get();
+        position.together();
+        if let Some(changes) = self.changes(request, caller.clone(), position, Arc::clone(&gone), false) {
+            return changes;
+        }
+        position.again_alone(before);
+        self.changes(again, caller, position, gone, true).unwrap_or_else(|| {
+            let (code, message) = describe(ReadError::Failed);
+            Changes { items: Vec::new(), seen: 0, error: Some(refusal(code, message)) }
+        })
+    }
+
+    /// `None` where the answers were too much for one request; never of one alone, which is told what was too much.
+    fn changes(
         &self,
         mut request: Request,
         caller: Caller,
         position: &Arc<Position>,
         gone: Arc<AtomicBool>,
-    ) -> Changes<String> {
+        alone: bool,
+    ) -> Option<Changes<String>> {
         let failed = |error| Changes {
             items: Vec::new(),
             seen: 0,
             error: Some(finish(Response::from_errors(vec![error]), None)),
         };
         if let Err(error) = self.check(&mut request) {
-            return failed(error);
+            return Some(failed(error));
         }
         let (asking, shown) = match self.asking(caller, gone) {
             Ok(opened) => opened,
-            Err(error) => return Changes::not_now(error).unwrap_or_else(failed),
+            Err(error) => return Some(Changes::not_now(error).unwrap_or_else(failed)),
         };
         let request = request.data(Arc::clone(&asking)).data(Arc::clone(position));
         let before = position.get();
         let answers = block_on(self.schema.execute_stream(request).collect::<Vec<_>>(), &asking);
+        let answers = asking.ended().map_or(answers, Err);
+        if !alone && position.get() != before && (answers.is_err() || is_spent()) {
+            return None;
+        }
         let mut changes = Changes { items: Vec::new(), seen: shown.seq, error: None };
         match answers {
             // Nothing was subscribed to: the one answer says why.
@@ -290,7 +324,7 @@ impl Inner {
             Ok(answers) => changes.items = answers.into_iter().map(|answer| finish(answer, Some(shown))).collect(),
             Err(error) => changes.error = Some(finish(Response::from_errors(vec![error]), Some(shown))),
         }
-        changes
+        Some(changes)
     }
 
     fn next_events(
@@ -320,42 +354,6 @@ impl Inner {
     }
 }
 
-/// Errors of an answer; how many more there are is told.
-const ERRORS: usize = 10;
-
-/// Sets what every answer carries, and trims its errors.
-fn finish(mut response: Response, shown: Option<Shown>) -> String {
-    once_a_field(&mut response.errors);
-    let left_out = response.errors.len().saturating_sub(ERRORS);
-    response.errors.truncate(ERRORS);
-    response.errors.iter_mut().for_each(complete);
-    if let Some(shown) = shown {
-        let told = value!({
-            "seq": shown.seq.to_string(),
-            "receivedAt": shown.received_at.map(Time::rfc3339),
-            "foldVersion": shown.fold_version,
-            "rebuilding": shown.fold_version != FOLD_VERSION,
-            "cost": shown.cost,
-            "maxCost": shown.most,
-        });
-        response.extensions.insert("chatfold".to_owned(), told);
-        if left_out > 0 {
-            response.extensions.insert("errorsLeftOut".to_owned(), value!(left_out));
-        }
-    }
-    if !response.errors.iter().any(is_request_error) {
-        return text(&response);
-    }
-    // Nothing was executed, or nothing of it counts: then an answer has no data at all.
-    response.errors.retain(is_request_error);
-    response.errors.iter_mut().for_each(|error| error.path.clear());
-    let mut answer = serde_json::to_value(&response).unwrap_or_default();
-    if let Some(members) = answer.as_object_mut() {
-        members.shift_remove("data");
-    }
-    answer.to_string()
-}
-
 /// Set when the request is dropped before its answer: the client is gone, and reading stops.
 #[derive(Default)]
 struct HangUp(Arc<AtomicBool>);
@@ -363,35 +361,5 @@ struct HangUp(Arc<AtomicBool>);
 impl Drop for HangUp {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Says whether anything became ready while the request was polled.
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Polls until all that is left waits for the loaders, lets them look up, and goes on.
-fn block_on<T>(request: impl Future<Output = T>, asking: &Asking) -> Result<T, ServerError> {
-    let flag = Arc::new(Flag(AtomicBool::new(false)));
-    let waker = Waker::from(Arc::clone(&flag));
-    let mut request = pin!(request);
-    loop {
-        flag.0.store(false, Ordering::Relaxed);
-        if let Poll::Ready(response) = request.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return Ok(response);
-        }
-        if asking.snapshot.is_late() {
-            let (code, message) = describe(ReadError::Timeout);
-            return Err(code.server_error(message));
-        }
-        if !flag.0.load(Ordering::Relaxed) && !asking.loaders.flush(&asking.snapshot) {
-            tracing::error!("a request waits for nothing");
-            return Err(Code::Internal.server_error("the request stopped"));
-        }
     }
 }

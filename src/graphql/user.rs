@@ -17,7 +17,7 @@ use crate::store::sqlite::read::block::Blocks;
 use crate::store::sqlite::read::conversation::Conversations;
 use crate::store::sqlite::read::membership::Memberships;
 use crate::store::sqlite::read::texts;
-use crate::store::sqlite::read::user::{self as row, UserKey, Users};
+use crate::store::sqlite::read::user::{self as row, UserKey, UserMetadata, Users};
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
 
@@ -79,7 +79,8 @@ impl User {
 
     /// Custom data, without secrets.
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
-        ctx.said(|| stored(self.row.metadata.as_deref()))
+        let metadata = ctx.load_said(&self.app, UserMetadata(self.row.uid.clone())).await;
+        metadata.map(|metadata| stored(metadata.as_deref())).transpose()
     }
 
     /// When the person was last active, as CometChat says.

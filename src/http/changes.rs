@@ -1,6 +1,6 @@
 //! The change feed: `GET /changes` as Server-Sent Events, and what both ways of following it share.
 
-use super::seats::Seat;
+use super::seats::{Full, Seat};
 use super::{Shared, access, cors, either, problem};
 use crate::graphql::{ChangeFilter, Code, Position};
 use actix_web::http::StatusCode;
@@ -98,21 +98,25 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
         uid: question.uid,
         conversation_id: question.conversation_id,
     };
-    let seat = Seat::take_for(shared, &access)?;
+    let seat = Seat::take(shared, &access).map_err(Full::problem)?;
     let position = Arc::new(Position::at(last));
     let mut waker = Waker::new(shared);
     waker.mark();
     // What is wrong with the question is answered as a problem, not as an event.
     let caller = access.caller(shared.config.default_app.clone());
     let app_id = question.app_id;
-    let first = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
+    let first = {
+        let _turn = shared.feeds.turn().await;
+        shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await
+    };
     if let Some(ended) = &first.error {
         return Err(problem::of(status(ended.code), &ended.message));
     }
     let (sender, receiver) = mpsc::channel(1);
     let shared = shared.clone();
-    actix_web::rt::spawn(async move {
-        let _seat = seat;
+    let feeds = shared.feeds.clone();
+    let valid = access.clone();
+    let feed = async move {
         let mut batch = first;
         let mut before = last;
         loop {
@@ -130,16 +134,24 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
                 let behind = at < Some(batch.seen);
                 let rested = tokio::time::timeout(KEEP_ALIVE, waker.rest(at > before, behind)).await;
                 match rested {
-                    _ if !access.is_still_valid() => return,
-                    Ok(true) => break,
-                    Ok(false) => return,
+                    Ok(true) if valid.is_still_valid() => break,
+                    Ok(_) => return,
                     Err(_) if send(&sender, ": still here\n\n".to_owned()).await => {}
                     Err(_) => return,
                 }
             }
             before = at;
             waker.mark();
+            let _turn = shared.feeds.turn().await;
             batch = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
+        }
+    };
+    feeds.spawn(async move {
+        let _seat = seat;
+        tokio::select! {
+            () = feed => {}
+            // On a quiet log too, and while the client does not read.
+            () = access.ended() => {}
         }
     });
     Ok(stream(receiver))

@@ -5,7 +5,7 @@
 //! reader's behalf.
 
 use super::changes::{KEEP_ALIVE, Waker, send};
-use super::seats::Seat;
+use super::seats::{Full, Seat};
 use super::shown::Shown;
 use super::tokens::Access;
 use super::{Shared, access, body, either, problem};
@@ -15,7 +15,7 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
 };
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -96,11 +96,22 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
             shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
     }
     let seq = answer["extensions"]["chatfold"]["seq"].as_str().and_then(|seq| seq.parse().ok());
-    (seq.unwrap_or_default(), page.render(params, signed_in, answer))
+    // Off the workers, which take deliveries meanwhile.
+    let rendered = tokio::task::spawn_blocking(move || page.render(params, signed_in, answer)).await;
+    let rendered = rendered.unwrap_or_else(|error| {
+        tracing::error!(%error, "a page panicked");
+        Rendered { status: 500, html: String::new() }
+    });
+    (seq.unwrap_or_default(), rendered)
 }
 
 fn html(Rendered { status, html }: Rendered) -> HttpResponse {
-    answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)).body(html)
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = answer(status);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.insert_header((RETRY_AFTER, "1"));
+    }
+    answer.body(html)
 }
 
 fn answer(status: StatusCode) -> HttpResponseBuilder {
@@ -237,7 +248,7 @@ pub(super) async fn live(request: HttpRequest, shared: web::Data<Shared>) -> Htt
 
 fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpResponse, HttpResponse> {
     let access = access_of(request, shared)?;
-    let seat = Seat::take_for(shared, &access)?;
+    let seat = Seat::take(shared, &access).map_err(Full::problem)?;
     let (sender, receiver) = mpsc::channel(1);
     let shared = shared.clone();
     actix_web::rt::spawn(async move {

@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 /// A body holds variables and a document, whose line breaks and quotes JSON doubles.
 const BODY_BESIDE: usize = 32 << 10;
 const MIN_SEQ: &str = "chatfold-min-seq";
+/// Said where a token has as many requests running as it may.
+pub(super) const TOO_MANY_REQUESTS: &str = "too many requests of this token are running: ask again in a moment";
 const VARIABLES_LIMIT: usize = 32 << 10;
 const VARIABLES_COUNT: usize = 512;
 
@@ -75,7 +77,7 @@ async fn answer(
         Ok(()) => match asked.request(shared) {
             Ok(request) => match shared.turns.take(access.token()).await {
                 Some(_turn) => shared.api.execute_text(request, access.caller(shared.config.default_app.clone())).await,
-                None => shared.api.busy(),
+                None => shared.api.busy(TOO_MANY_REQUESTS),
             },
             Err(refusal) => refusal,
         },

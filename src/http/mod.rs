@@ -7,8 +7,10 @@ mod access;
 mod auth;
 mod body;
 mod changes;
+mod connections;
 mod console;
 mod cors;
+mod feeds;
 mod graphiql;
 mod graphql;
 mod health;
@@ -31,13 +33,14 @@ use crate::config::{Config, ConfigError};
 use crate::graphql::{Api, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, guard, web};
 use anyhow::Context;
 use auth::Credentials;
 use body::Budget;
+use feeds::Feeds;
 use graphiql::Graphiql;
 use metrics::Metrics;
 use seats::Seats;
@@ -97,6 +100,7 @@ struct Shared {
     /// Of subscribers now connected, by websocket or by events.
     seats: Seats,
     turns: Turns,
+    feeds: Feeds,
     /// Pages that open pages asked for again.
     pages: Pages,
     started: Instant,
@@ -110,6 +114,7 @@ impl Shared {
         writer: Option<Writer>,
         seq: watch::Receiver<i64>,
         failed: Arc<AtomicBool>,
+        feeds: Feeds,
     ) -> anyhow::Result<Self> {
         let to = |what: &str| format!("opening {} to {what}", config.db.display());
         let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
@@ -121,6 +126,7 @@ impl Shared {
         };
         tokens.stand_behind_credentials(!config.credentials.is_empty());
         let turns = Turns::new(config.graphql.pool);
+        let pages = Pages::new(config.graphql.timeout);
         let Before { documents, graphiql } = before;
         Ok(Self {
             credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
@@ -140,7 +146,8 @@ impl Shared {
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
             turns,
-            pages: Pages::default(),
+            feeds,
+            pages,
             started: Instant::now(),
         })
     }
@@ -178,6 +185,10 @@ fn app(
 > {
     App::new()
         .app_data(shared)
+        .wrap_fn(|request, service| {
+            connections::asked(request.request());
+            service.call(request)
+        })
         .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
         .service(web::resource("/webhooks/cometchat").route(web::post().to(webhook::post)).default_service(web::to(
             |shared: web::Data<Shared>, payload: web::Payload| async move {

@@ -1,11 +1,17 @@
-//! Places of those who stay: websockets and event streams, all of them together and those of each token.
+//! Places of those who stay: websockets, their subscriptions and event streams; all of them together and those of each
+//! token. Whoever has shown no token yet has no seat.
 
 use super::tokens::Access;
 use super::{Shared, problem};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Websockets that may wait for their first message at once. A browser's sends its token in milliseconds.
+const STRANGERS: usize = 256;
 
 /// How many are taken.
 #[derive(Default)]
@@ -15,11 +21,39 @@ pub(super) struct Seats(Mutex<Taken>);
 struct Taken {
     all: usize,
     of_tokens: HashMap<i64, usize>,
+    next: u64,
+    /// Websockets that have shown no token, the oldest first.
+    strangers: BTreeMap<u64, Arc<Notify>>,
 }
 
 impl Seats {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why there is no seat.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Full {
+    /// All are taken.
+    All,
+    /// Those of the token are.
+    Token,
+}
+
+impl Full {
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::All => "too many subscribers: try again later",
+            Self::Token => "too many subscribers with one token",
+        }
+    }
+
+    pub(super) fn problem(self) -> HttpResponse {
+        match self {
+            Self::All => problem::unavailable(self.why()),
+            Self::Token => problem::of(StatusCode::TOO_MANY_REQUESTS, self.why()),
+        }
     }
 }
 
@@ -30,36 +64,23 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// A place among all.
-    pub(super) fn take(shared: &web::Data<Shared>) -> Result<Self, HttpResponse> {
+    /// A place among all and among those of the token.
+    pub(super) fn take(shared: &web::Data<Shared>, access: &Access) -> Result<Self, Full> {
+        let limits = &shared.config.graphql;
+        let token = access.token();
         let mut taken = shared.seats.taken();
-        if taken.all >= shared.config.graphql.subscribers {
-            return Err(problem::unavailable("too many subscribers: try again later"));
+        if taken.all >= limits.subscribers {
+            return Err(Full::All);
+        }
+        if let Some(token) = token {
+            let count = taken.of_tokens.entry(token).or_default();
+            if *count >= limits.subscribers_per_token {
+                return Err(Full::Token);
+            }
+            *count += 1;
         }
         taken.all += 1;
-        Ok(Self { shared: shared.clone(), token: None })
-    }
-
-    /// Counts it among those of the token, once that is known; says so where the token has as many as it may.
-    pub(super) fn assign(&mut self, access: &Access) -> Result<(), &'static str> {
-        let Some(token) = access.token() else { return Ok(()) };
-        let mut taken = self.shared.seats.taken();
-        let count = taken.of_tokens.entry(token).or_default();
-        if *count >= self.shared.config.graphql.sockets_per_token {
-            return Err("too many subscribers with one token");
-        }
-        *count += 1;
-        self.token = Some(token);
-        Ok(())
-    }
-
-    /// A place among all and among those of the token.
-    pub(super) fn take_for(shared: &web::Data<Shared>, access: &Access) -> Result<Self, HttpResponse> {
-        let mut seat = Self::take(shared)?;
-        match seat.assign(access) {
-            Ok(()) => Ok(seat),
-            Err(why) => Err(problem::of(StatusCode::TOO_MANY_REQUESTS, why)),
-        }
+        Ok(Self { shared: shared.clone(), token })
     }
 }
 
@@ -74,5 +95,64 @@ impl Drop for Seat {
                 taken.of_tokens.remove(&token);
             }
         }
+    }
+}
+
+/// A subscription of a websocket. The first sits in the seat of its socket, each further one takes its own.
+pub(super) struct Subscribing {
+    running: Arc<AtomicUsize>,
+    _seat: Option<Seat>,
+}
+
+impl Subscribing {
+    /// `running` counts those of the socket.
+    pub(super) fn begin(running: &Arc<AtomicUsize>, shared: &web::Data<Shared>, access: &Access) -> Result<Self, Full> {
+        let is_first = running.fetch_add(1, Ordering::Relaxed) == 0;
+        // From here on it is counted out when dropped, also where there is no seat.
+        let mut subscribing = Self { running: Arc::clone(running), _seat: None };
+        if !is_first {
+            subscribing._seat = Some(Seat::take(shared, access)?);
+        }
+        Ok(subscribing)
+    }
+}
+
+impl Drop for Subscribing {
+    fn drop(&mut self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A websocket that has shown no token: one of few, the oldest of whom gives way to who comes.
+pub(super) struct Stranger {
+    shared: web::Data<Shared>,
+    id: u64,
+    displaced: Arc<Notify>,
+}
+
+impl Stranger {
+    pub(super) fn enter(shared: &web::Data<Shared>) -> Self {
+        let mut taken = shared.seats.taken();
+        if taken.strangers.len() >= STRANGERS
+            && let Some((_, oldest)) = taken.strangers.pop_first()
+        {
+            oldest.notify_one();
+        }
+        let id = taken.next;
+        taken.next += 1;
+        let displaced = Arc::new(Notify::new());
+        taken.strangers.insert(id, Arc::clone(&displaced));
+        Self { shared: shared.clone(), id, displaced }
+    }
+
+    /// Told once it has to go.
+    pub(super) fn displaced(&self) -> Arc<Notify> {
+        Arc::clone(&self.displaced)
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.shared.seats.taken().strangers.remove(&self.id);
     }
 }

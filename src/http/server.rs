@@ -1,16 +1,22 @@
 //! The life of the server: lock, file, writer, address, signals, end.
 
 use super::auth::Credentials;
+use super::connections::{self, Connections};
+use super::feeds::{self, Feeds};
 use super::rebuilds::Rebuilds;
 use super::{Before, Shared, app};
 use crate::cli::lock::Lock;
 use crate::config::Config;
 use crate::graphql::Caller;
 use crate::writer::Writer;
-use actix_web::dev::Server;
-use actix_web::{HttpServer, web};
+use actix_http::HttpService;
+use actix_service::map_config;
+use actix_web::dev::{AppConfig, Server};
+use actix_web::web;
 use anyhow::Context;
-use std::net::TcpListener;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +26,11 @@ use tokio::sync::{Notify, watch};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const CONNECTIONS_PER_WORKER: usize = 1024;
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections that wait to be taken: with less, a burst of them makes the next wait a second for its second try.
+const BACKLOG: i32 = 4096;
+/// Descriptors that are no connections: the files, the readers, the threads.
+const OTHER_DESCRIPTORS: u64 = 512;
 #[cfg(target_os = "linux")]
 const SIGXFSZ: i32 = 25;
 const DRAIN_SECONDS: u64 = 3;
@@ -32,25 +42,58 @@ pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     // First of all, so that nothing below meets another server's open file.
     let _lock = Lock::acquire(&config.db)?;
     // Bound before the file is opened: who connects meanwhile waits instead of being turned away.
-    let listener = TcpListener::bind(config.listen)
+    let listener = listen(config.listen)
         .with_context(|| format!("cannot listen on {} (choose another address with --listen)", config.listen))?;
-    actix_web::rt::System::new().block_on(run(config, before, listener))
+    let runtime = feeds::runtime()?;
+    let feeds = Feeds::new(runtime.handle().clone());
+    let code = actix_web::rt::System::new().block_on(run(config, before, listener, feeds));
+    runtime.shutdown_background();
+    code
 }
 
 /// Shows a file to this machine until a signal ends it: its pages and queries. Nothing is written.
 pub fn open(config: Config) -> anyhow::Result<ExitCode> {
     let before = Before::read(&config)?;
-    let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
-    actix_web::rt::System::new().block_on(look(config, before, listener))
+    let listener = listen(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let runtime = feeds::runtime()?;
+    let feeds = Feeds::new(runtime.handle().clone());
+    let code = actix_web::rt::System::new().block_on(look(config, before, listener, feeds));
+    runtime.shutdown_background();
+    code
 }
 
-async fn look(config: Config, before: Before, listener: TcpListener) -> anyhow::Result<ExitCode> {
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A server that starts again right away finds its port still spoken of by connections that have ended.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// As many connections as are allowed, and as the process may have descriptors for.
+fn most_connections(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    if let (Some(_), maximum) = (limit.current, limit.maximum)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, "the limit on open files could not be raised");
+    }
+    let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
+    let most = usize::try_from(files.saturating_sub(OTHER_DESCRIPTORS).max(files / 2)).unwrap_or(wanted);
+    if most < wanted {
+        tracing::warn!("at most {most} connections: the limit on open files is {files}");
+    }
+    most.min(wanted)
+}
+
+async fn look(config: Config, before: Before, listener: TcpListener, feeds: Feeds) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let address = listener.local_addr()?;
     let file = config.db.clone();
     let newest = watch::Sender::new(0);
-    let shared = Shared::open(config, before, None, newest.subscribe(), Arc::default())?;
+    let shared = Shared::open(config, before, None, newest.subscribe(), Arc::default(), feeds)?;
     let shared = web::Data::new(shared);
     let server = start(&shared, listener)?;
     let handle = server.handle();
@@ -94,20 +137,38 @@ fn tell_who_reads(shared: &Shared) {
     }
 }
 
+/// What `HttpServer` would start, with [`connections::before`] in front of HTTP.
 fn start(shared: &web::Data<Shared>, listener: TcpListener) -> std::io::Result<Server> {
-    let served = shared.clone();
-    Ok(HttpServer::new(move || app(served.clone()))
+    let address = listener.local_addr()?;
+    let most = most_connections(shared.config.connections);
+    let connections = Connections::new(most, shared.config.connections_per_address);
+    let builder = Server::build()
         .workers(shared.config.workers)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .max_connections(CONNECTIONS_PER_WORKER)
+        // Each turned away at once where there are too many: a server that does not take them keeps the others waiting.
+        .max_concurrent_connections(2 * most)
         .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+        .disable_signals();
+    let served = shared.clone();
+    let stopping = builder.graceful_shutdown_signal();
+    let factory = move || {
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .local_addr(address)
+            .on_connect_ext(connections::connected)
+            .finish(map_config(app(served.clone()), |()| AppConfig::default()));
+        connections::before(http, Arc::clone(&connections), served.stopping.subscribe())
+    };
+    Ok(builder.listen("chatfold", listener, factory)?.run())
 }
 
-async fn run(config: Config, before: Before, listener: TcpListener) -> anyhow::Result<ExitCode> {
+async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -127,7 +188,7 @@ async fn run(config: Config, before: Before, listener: TcpListener) -> anyhow::R
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let file = config.db.clone();
-    let shared = Shared::open(config, before, Some(writer.clone()), writer.seq(), failed)?;
+    let shared = Shared::open(config, before, Some(writer.clone()), writer.seq(), failed, feeds)?;
     let shared = web::Data::new(shared);
     let server = start(&shared, listener)?;
     let handle = server.handle();

@@ -4,6 +4,7 @@
 use actix_web::web::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Pages kept.
 const KEPT: usize = 200;
@@ -23,32 +24,42 @@ pub(super) struct Shown {
 type Place = Arc<tokio::sync::Mutex<Option<Shown>>>;
 
 /// The pages kept; each is made by one request at a time.
-#[derive(Default)]
-pub(super) struct Pages(Mutex<HashMap<Key, Place>>);
+pub(super) struct Pages {
+    kept: Mutex<HashMap<Key, Place>>,
+    /// As long as anybody waits for a page, those before them in the queue included.
+    patience: Duration,
+}
 
 impl Pages {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { kept: Mutex::default(), patience }
+    }
+
     /// The page that shows at least a position: as it was made for somebody else, or made now. `None` where it is none to
-    /// be kept, such as an error.
+    /// be kept, such as an error, and where it takes too long.
     pub(super) async fn at_least<F>(&self, key: Key, seq: i64, make: F) -> Option<Shown>
     where
         F: Future<Output = Option<Shown>>,
     {
         let place = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             if all.len() >= KEPT && !all.contains_key(&key) {
                 all.clear();
             }
             Arc::clone(all.entry(key).or_default())
         };
-        let mut kept = place.lock().await;
-        match kept.as_ref().filter(|shown| shown.seq >= seq) {
-            Some(shown) => Some(shown.clone()),
-            None => {
-                let made = make.await;
-                *kept = made.clone().filter(|shown| shown.html.len() <= LARGEST);
-                made
+        let shown = async {
+            let mut kept = place.lock().await;
+            match kept.as_ref().filter(|shown| shown.seq >= seq) {
+                Some(shown) => Some(shown.clone()),
+                None => {
+                    let made = make.await;
+                    *kept = made.clone().filter(|shown| shown.html.len() <= LARGEST);
+                    made
+                }
             }
-        }
+        };
+        tokio::time::timeout(self.patience, shown).await.ok().flatten()
     }
 }
 
@@ -57,9 +68,20 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicI64, Ordering};
 
+    /// Whoever comes while a page is being made waits for no longer than whoever made them wait.
+    #[actix_web::test]
+    async fn who_waits_behind_a_slow_page_is_sent_away() {
+        let pages = Pages::new(Duration::from_millis(20));
+        let never = || pages.at_least((None, "/".to_owned()), 1, std::future::pending());
+        let (first, second, third) = tokio::join!(never(), never(), never());
+        assert!(first.is_none() && second.is_none() && third.is_none());
+        let quick = async { Some(Shown { seq: 1, html: Bytes::new() }) };
+        assert!(pages.at_least((None, "/".to_owned()), 1, quick).await.is_some(), "the next one is not kept waiting");
+    }
+
     #[actix_web::test]
     async fn a_large_page_is_answered_and_not_kept() {
-        let pages = Pages::default();
+        let pages = Pages::new(Duration::from_secs(9));
         let ask = |length: usize, seq: i64| {
             let make = async move { Some(Shown { seq, html: Bytes::from(vec![b'x'; length]) }) };
             pages.at_least((None, "/".to_owned()), 0, make)
@@ -71,7 +93,7 @@ mod tests {
 
     #[actix_web::test]
     async fn one_answer_serves_all_who_see_the_same_and_nobody_gets_an_older_one() {
-        let (pages, made) = (Pages::default(), AtomicI64::new(0));
+        let (pages, made) = (Pages::new(Duration::from_secs(9)), AtomicI64::new(0));
         let ask = |token: i64, seq: i64| {
             let made = &made;
             let make = async move {

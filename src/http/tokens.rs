@@ -15,10 +15,13 @@ use crate::writer::Writer;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 /// `last_used_at` is no older than this.
 const COARSE_MS: i64 = 60_000;
+/// Between two looks whether a token still holds.
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// The tokens of the file. Cheap to clone.
 #[derive(Clone)]
@@ -154,6 +157,16 @@ impl Access {
         let Some(id) = self.token else { return !self.tokens.are_needed() };
         let token_holds = |all: Arc<Vec<Token>>| all.iter().any(|token| token.id == id && token.is_valid(now));
         self.session.as_ref().is_none_or(|session| session.is_open(now)) && self.tokens.now().is_some_and(token_holds)
+    }
+
+    /// Returns once it holds no more, whatever else happens meanwhile.
+    pub async fn ended(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if !self.is_still_valid() {
+                return;
+            }
+        }
     }
 
     /// Id of the token it is of; `None` where none was needed.

@@ -2,9 +2,9 @@
 //! holds no connection to the file between two batches.
 
 use super::changes::{KEEP_ALIVE, PATIENCE, Waker};
-use super::graphql::{Ask, wait_for};
-use super::seats::Seat;
-use super::tokens::Access;
+use super::graphql::{Ask, TOO_MANY_REQUESTS, wait_for};
+use super::seats::{Full, Seat, Stranger, Subscribing};
+use super::tokens::{Access, LOOK};
 use super::{Shared, access, either, problem};
 use crate::graphql::{Caller, Position};
 use actix_web::http::StatusCode;
@@ -15,7 +15,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -24,8 +26,6 @@ const PROTOCOL: &str = "graphql-transport-ws";
 const MESSAGE: usize = 64 << 10;
 /// The client says hello within this time.
 const HELLO: Duration = Duration::from_secs(5);
-/// Between two looks whether the token still holds.
-const LOOK: Duration = Duration::from_secs(2);
 const FORBIDDEN: Closing = Closing(4403, "Forbidden");
 
 /// What a client says.
@@ -41,6 +41,15 @@ enum Said {
 
 /// Why a socket is closed, in the protocol's numbers.
 struct Closing(u16, &'static str);
+
+impl From<Full> for Closing {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::All => Self(1013, full.why()),
+            Full::Token => Self(4429, full.why()),
+        }
+    }
+}
 
 /// Upgrades to a websocket.
 pub(super) async fn get(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
@@ -65,13 +74,23 @@ async fn upgrade(
     if !offered.flat_map(|names| names.split(',')).any(|name| name.trim() == PROTOCOL) {
         return Err(problem::of(StatusCode::BAD_REQUEST, "Sec-WebSocket-Protocol: expected graphql-transport-ws"));
     }
-    let seat = Seat::take(&shared)?;
+    let seat = access.as_ref().map(|access| Seat::take(&shared, access)).transpose().map_err(Full::problem)?;
+    let stranger = seat.is_none().then(|| Stranger::enter(&shared));
     let (response, session, stream) = actix_ws::handle_with_protocols(request, payload, &[PROTOCOL])
         .map_err(|error| problem::of(StatusCode::BAD_REQUEST, &format!("no websocket handshake: {error}")))?;
     let stream = stream.max_frame_size(MESSAGE).aggregate_continuations().max_continuation_size(MESSAGE);
     actix_web::rt::spawn(async move {
         let closer = session.clone();
-        let mut socket = Socket { session, shared, seat, access, operations: HashMap::new(), greeted: false };
+        let mut socket = Socket {
+            session,
+            shared,
+            seat,
+            stranger,
+            access,
+            operations: HashMap::new(),
+            subscriptions: Arc::default(),
+            greeted: false,
+        };
         let closing = socket.run(stream).await;
         socket.operations.into_values().for_each(|operation| operation.abort());
         if let Some(Closing(code, why)) = closing {
@@ -86,10 +105,14 @@ async fn upgrade(
 struct Socket {
     session: Session,
     shared: web::Data<Shared>,
-    seat: Seat,
+    /// `None` until a token is shown.
+    seat: Option<Seat>,
+    stranger: Option<Stranger>,
     /// What may be seen; `None` until a token says it.
     access: Option<Access>,
     operations: HashMap<String, JoinHandle<()>>,
+    /// How many of them are subscriptions.
+    subscriptions: Arc<AtomicUsize>,
     greeted: bool,
 }
 
@@ -101,6 +124,7 @@ impl Socket {
         let mut stopping = self.shared.stopping.subscribe();
         let mut ticks = tokio::time::interval_at(opened + HELLO, KEEP_ALIVE);
         let mut looks = tokio::time::interval(LOOK);
+        let displaced = self.stranger.as_ref().map(Stranger::displaced);
         loop {
             let message = tokio::select! {
                 message = stream.recv() => message,
@@ -110,6 +134,9 @@ impl Socket {
                         return Some(FORBIDDEN);
                     }
                     continue;
+                }
+                () = told(displaced.as_deref()), if self.stranger.is_some() => {
+                    return Some(Closing(1013, "too many wait to say who they are: try again later"));
                 }
                 _ = ticks.tick() => {
                     if !self.greeted {
@@ -144,12 +171,15 @@ impl Socket {
         match said {
             Said::ConnectionInit { .. } if self.greeted => Err(Closing(4429, "Too many initialisation requests")),
             Said::ConnectionInit { payload } => {
-                self.access = match payload.as_ref().and_then(token) {
-                    Some(token) if self.shared.tokens.are_needed() => self.shared.tokens.check(token),
-                    _ => self.access.take(),
-                };
+                if let Some(token) = payload.as_ref().and_then(token).filter(|_| self.shared.tokens.are_needed()) {
+                    self.access = self.shared.tokens.check(token);
+                    self.seat = None;
+                }
                 let Some(access) = &self.access else { return Err(FORBIDDEN) };
-                self.seat.assign(access).map_err(|why| Closing(4429, why))?;
+                if self.seat.is_none() {
+                    self.seat = Some(Seat::take(&self.shared, access)?);
+                }
+                self.stranger = None;
                 self.greeted = true;
                 self.say(&json!({ "type": "connection_ack" })).await
             }
@@ -171,9 +201,14 @@ impl Socket {
                     return Err(Closing(4429, "Too many operations on one socket"));
                 }
                 let Some(access) = self.access.clone() else { return Err(FORBIDDEN) };
-                let operation =
-                    Operation { id: id.clone(), session: self.session.clone(), shared: self.shared.clone(), access };
-                self.operations.insert(id, actix_web::rt::spawn(operation.run(payload)));
+                let operation = Operation {
+                    id: id.clone(),
+                    session: self.session.clone(),
+                    shared: self.shared.clone(),
+                    access,
+                    subscriptions: Arc::clone(&self.subscriptions),
+                };
+                self.operations.insert(id, self.shared.feeds.spawn(operation.run(payload)));
                 Ok(())
             }
         }
@@ -193,6 +228,7 @@ struct Operation {
     session: Session,
     shared: web::Data<Shared>,
     access: Access,
+    subscriptions: Arc<AtomicUsize>,
 }
 
 impl Operation {
@@ -231,7 +267,7 @@ impl Operation {
             Ok(false) => {
                 let answer = match self.shared.turns.take(self.access.token()).await {
                     Some(_turn) => self.shared.api.execute_text(request, self.caller()).await,
-                    None => self.shared.api.busy(),
+                    None => self.shared.api.busy(TOO_MANY_REQUESTS),
                 };
                 // Not executed: that ends the operation.
                 if !answer.starts_with("{\"data\"") {
@@ -240,7 +276,10 @@ impl Operation {
                 self.next(&answer).await?;
                 self.complete().await
             }
-            Ok(true) => self.follow(&ask).await,
+            Ok(true) => match Subscribing::begin(&self.subscriptions, &self.shared, &self.access) {
+                Ok(_subscribing) => self.follow(&ask).await,
+                Err(full) => self.fail(errors(&self.shared.api.busy(full.why()))).await,
+            },
         }
     }
 
@@ -252,7 +291,10 @@ impl Operation {
             let request = ask.clone().asked().and_then(|asked| asked.request(&self.shared));
             let (Ok(request), true) = (request, self.access.is_still_valid()) else { return self.complete().await };
             let before = position.get();
-            let batch = self.shared.api.next_changes(request, self.caller(), Arc::clone(&position)).await;
+            let batch = {
+                let _turn = self.shared.feeds.turn().await;
+                self.shared.api.next_changes(request, self.caller(), Arc::clone(&position)).await
+            };
             for answer in &batch.items {
                 self.next(answer).await?;
             }
@@ -280,6 +322,13 @@ impl Operation {
 
     async fn say(&mut self, message: String) -> Option<()> {
         timeout(PATIENCE, self.session.text(message)).await.ok().map(|_| ())
+    }
+}
+
+async fn told(displaced: Option<&Notify>) {
+    match displaced {
+        Some(displaced) => displaced.notified().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads for `chatfold explain`: what the tables hold about one entity, and the events that may have shaped it.
 
 use super::log::{Logged, logged};
+use super::read::allowance;
 use super::{edit, group, membership, message, presence, receipt, user};
 use crate::explain::{Call, Entity, Group, Membership, Message, Outline, State, User};
 use crate::ids::{Outcome, Scope, State as Place, Time, TimeSource};
@@ -172,14 +173,27 @@ pub fn events(conn: &Connection, app_id: &str, seqs: &[i64], mut take: impl FnMu
     Ok(())
 }
 
-/// The events of an app after a log position, oldest first.
-pub fn log(conn: &Connection, app_id: &str, after: i64, limit: usize) -> Result<Vec<Heard>, StoreError> {
+/// The events of an app after a log position, oldest first, one by one. How far they went; `None` where there are none.
+pub fn log(
+    conn: &Connection,
+    app_id: &str,
+    after: i64,
+    limit: usize,
+    mut take: impl FnMut(&Heard),
+) -> Result<Option<i64>, StoreError> {
     let mut statement = conn.prepare_cached(LOG)?;
-    let rows = statement.query_map((app_id, after, limit as i64), heard)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut rows = statement.query((app_id, after, limit as i64))?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let heard = heard(row)?;
+        last = Some(heard.logged.fact.seq);
+        take(&heard);
+    }
+    Ok(last)
 }
 
 fn heard(row: &Row<'_>) -> rusqlite::Result<Heard> {
+    allowance::take(row)?;
     Ok(Heard {
         logged: logged(row)?,
         deliveries: row.get("deliveries")?,
@@ -314,9 +328,9 @@ fn all<T>(
     conn: &Connection,
     sql: &str,
     bound: &[&str],
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map(params_from_iter(bound), read)?;
+    let rows = statement.query_map(params_from_iter(bound), |row| allowance::take(row).and_then(|()| read(row)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -1,6 +1,6 @@
 //! The log as a feed: applied facts after a position, in its order.
 
-use super::{Conn, Sql, rows};
+use super::{Conn, Sql, allowance, prepare, rows};
 use crate::ids::Time;
 
 /// An applied fact, with what was received.
@@ -25,16 +25,23 @@ pub fn first(conn: &Conn) -> Sql<Option<i64>> {
     Ok(rows(conn, FIRST, &[], |row| row.get(0))?.into_iter().next().flatten())
 }
 
-/// The next applied facts of an app.
-pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64) -> Sql<Vec<Applied>> {
-    rows(conn, AFTER, &[(":app", &app), (":after", &seq), (":limit", &limit)], |row| {
-        Ok(Applied {
+/// The next applied facts of an app, until `take` says false: one body at a time is in memory.
+pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64, mut take: impl FnMut(Applied) -> Sql<bool>) -> Sql<()> {
+    let mut statement = prepare(conn, AFTER, &[(":app", &app), (":after", &seq), (":limit", &limit)])?;
+    let mut facts = statement.raw_query();
+    while let Some(row) = facts.next()? {
+        allowance::pass(row)?;
+        let fact = Applied {
             seq: row.get("seq")?,
             trigger: row.get("trigger")?,
             occurred_at: Time(row.get("occurred_at")?),
             body: row.get("body")?,
-        })
-    })
+        };
+        if !take(fact)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Where a message belongs, as far as known.

@@ -2,8 +2,11 @@
 
 use super::list::{Key, Part, Scan, merge, run_until, scan};
 use super::membership::word;
-use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
+use super::{Conn, Found, List, Lookup, Range, Sql, allowance, json, prepare, rows};
+use crate::envelope;
+use crate::explain::Entity;
 use crate::ids::{Outcome, Time, TimeSource};
+use std::collections::HashSet;
 
 /// A row of `events`, without its body.
 #[derive(Debug, Clone)]
@@ -90,6 +93,62 @@ impl Lookup for BodyOf {
             Ok((Self(row.get("seq")?), row.get::<_, String>("body")?.into()))
         })
     }
+}
+
+/// The entities that an event names as its trigger does, the first so many of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NamedBy {
+    pub seq: i64,
+    pub first: usize,
+}
+
+impl Lookup for NamedBy {
+    type Found = Vec<Entity>;
+
+    /// One body at a time is in memory.
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Self::Found)>> {
+        let asked = seqs(keys.iter().map(|key| key.seq));
+        let mut statement = prepare(conn, BODY, &[(":app", &app), (":keys", &asked)])?;
+        let mut bodies = statement.raw_query();
+        let mut found = Vec::with_capacity(keys.len());
+        while let Some(row) = bodies.next()? {
+            allowance::pass(row)?;
+            let seq: i64 = row.get("seq")?;
+            let asked = || keys.iter().filter(|key| key.seq == seq);
+            let most = asked().map(|key| key.first).max().unwrap_or_default();
+            let named = named_by(row.get_ref("body")?.as_str()?, most)?;
+            found.extend(asked().map(|key| (key.clone(), named.iter().take(key.first).cloned().collect())));
+        }
+        Ok(found)
+    }
+}
+
+fn named_by(body: &str, first: usize) -> Sql<Vec<Entity>> {
+    let mut named = Vec::new();
+    let mut known = HashSet::new();
+    if first == 0 {
+        return Ok(named);
+    }
+    let refs = envelope::payload(body).map(|payload| payload.refs()).unwrap_or_default();
+    for reference in refs {
+        allowance::in_time()?;
+        let key = reference.key.clone();
+        let entity = match (reference.kind, reference.parts().as_slice()) {
+            ("group", _) => Entity::Group(key),
+            ("user", _) => Entity::User(key),
+            ("message", _) => Entity::Message(key),
+            ("membership", [guid, uid]) => Entity::Membership { guid: guid.clone(), uid: uid.clone() },
+            ("call", _) => Entity::Call(key.strip_prefix("s:").unwrap_or(&key).to_owned()),
+            _ => continue,
+        };
+        if known.insert(entity.clone()) {
+            named.push(entity);
+            if named.len() == first {
+                break;
+            }
+        }
+    }
+    Ok(named)
 }
 
 fn seqs(keys: impl Iterator<Item = i64>) -> String {

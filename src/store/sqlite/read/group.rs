@@ -1,7 +1,7 @@
 //! Groups.
 
 use super::list::{Part, Scan, run, scan};
-use super::{Conn, Found, Key, List, Lookup, Range, Sql, json, rows};
+use super::{Conn, Found, Key, List, Lookup, Range, Sql, column, json, rows};
 use crate::ids::Time;
 use crate::store::sqlite::functions::folded;
 
@@ -14,7 +14,6 @@ pub struct Group {
     pub description: Option<String>,
     pub icon: Option<String>,
     pub tags: Option<String>,
-    pub metadata: Option<String>,
     pub owner_uid: Option<String>,
     pub created_at: Option<Time>,
     pub updated_at: Option<Time>,
@@ -31,7 +30,7 @@ pub struct Group {
 pub struct GroupKey(pub String);
 
 const BY_GUID: &str = "
-    SELECT guid, name, type, description, icon, tags, metadata, owner_uid, created_at, updated_at, updated_by,
+    SELECT guid, name, type, description, icon, tags, owner_uid, created_at, updated_at, updated_by,
            reported_members_count, members_count, members_known_since, history_since, deleted_at
     FROM groups
     WHERE app_id = :app AND guid IN (SELECT value FROM json_each(:keys))";
@@ -50,7 +49,6 @@ impl Lookup for GroupKey {
                 description: row.get("description")?,
                 icon: row.get("icon")?,
                 tags: row.get("tags")?,
-                metadata: row.get("metadata")?,
                 owner_uid: row.get("owner_uid")?,
                 created_at: time("created_at")?,
                 updated_at: time("updated_at")?,
@@ -65,6 +63,11 @@ impl Lookup for GroupKey {
         })
     }
 }
+
+column!(
+    /// The custom data of a group, by guid.
+    GroupMetadata, guid, "metadata FROM groups WHERE true"
+);
 
 /// What a list of groups is ordered by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Messages, by id.
 
-use super::{Conn, Lookup, Sql, json, rows};
+use super::{Conn, Lookup, Sql, column, json, rows};
 use crate::ids::{Time, TimeSource};
 use rusqlite::Row;
 
-/// A row of `messages`.
+/// A row of `messages`, without what it says: that may be a megabyte, and is looked up where it is asked for.
 #[derive(Debug, Clone)]
 pub struct Message {
     pub message_id: String,
@@ -14,9 +14,6 @@ pub struct Message {
     pub receiver_id: Option<String>,
     pub category: Option<String>,
     pub kind: Option<String>,
-    pub text: Option<String>,
-    pub data: Option<String>,
-    pub metadata: Option<String>,
     pub tags: Option<String>,
     pub muid: Option<String>,
     pub parent_id: Option<String>,
@@ -32,7 +29,6 @@ pub struct Message {
     pub pinned_by: Option<String>,
     pub delivered_to_all_at: Option<Time>,
     pub read_by_all_at: Option<Time>,
-    pub attachments: Option<String>,
     pub mentions: Option<String>,
 }
 
@@ -40,13 +36,10 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageKey(pub String);
 
-/// The content of a deleted message stays away, whatever the row holds.
 const BY_ID: &str = "
-    SELECT message_id, conversation_id, sender_uid, receiver_type, receiver_id, category, type,
-           iif(deleted, NULL, text) AS text, iif(deleted, NULL, data) AS data, iif(deleted, NULL, metadata) AS metadata,
-           iif(deleted, NULL, attachments) AS attachments, tags, muid, parent_id, quoted_id, sent_at, edited_at,
-           edited_by, deleted_at, deleted_at_from, deleted_by, pinned_at, pinned_at_from, pinned_by,
-           delivered_to_all_at, read_by_all_at, mentions
+    SELECT message_id, conversation_id, sender_uid, receiver_type, receiver_id, category, type, tags, muid, parent_id,
+           quoted_id, sent_at, edited_at, edited_by, deleted_at, deleted_at_from, deleted_by, pinned_at, pinned_at_from,
+           pinned_by, delivered_to_all_at, read_by_all_at, mentions
     FROM messages
     WHERE app_id = :app AND message_id IN (SELECT value FROM json_each(:keys))";
 
@@ -75,9 +68,6 @@ fn message(row: &Row<'_>) -> Sql<Message> {
         receiver_id: row.get("receiver_id")?,
         category: row.get("category")?,
         kind: row.get("type")?,
-        text: row.get("text")?,
-        data: row.get("data")?,
-        metadata: row.get("metadata")?,
         tags: row.get("tags")?,
         muid: row.get("muid")?,
         parent_id: row.get("parent_id")?,
@@ -93,7 +83,23 @@ fn message(row: &Row<'_>) -> Sql<Message> {
         pinned_by: row.get("pinned_by")?,
         delivered_to_all_at: time("delivered_to_all_at")?,
         read_by_all_at: time("read_by_all_at")?,
-        attachments: row.get("attachments")?,
         mentions: row.get("mentions")?,
     })
 }
+
+column!(
+    /// What a message says now, by its id.
+    TextOf, message_id, "text FROM messages WHERE NOT deleted"
+);
+column!(
+    /// The `data` of a message, by its id.
+    DataOf, message_id, "data FROM messages WHERE NOT deleted"
+);
+column!(
+    /// The custom data of a message, by its id.
+    MetadataOf, message_id, "metadata FROM messages WHERE NOT deleted"
+);
+column!(
+    /// The attachments of a message, by its id.
+    AttachmentsOf, message_id, "attachments FROM messages WHERE NOT deleted"
+);

@@ -4,6 +4,7 @@
 //! once, as one JSON parameter, and yields what belongs to them. So a page of any size costs the same statements.
 
 pub mod activity;
+pub mod allowance;
 pub mod app;
 pub mod block;
 pub mod call;
@@ -34,6 +35,7 @@ use rusqlite::{CachedStatement, Connection, Row, Rows};
 use std::cell::Cell;
 use std::hash::Hash;
 
+pub use allowance::Amount;
 pub use list::{Found, Key, List, Part, Range};
 pub use snapshot::{ReadError, Snapshot};
 
@@ -56,27 +58,13 @@ pub trait Lookup: Clone + Eq + Hash + Send + Sync + 'static {
 
 thread_local! {
     static STATEMENTS: Cell<u64> = const { Cell::new(0) };
-    /// Rows that may still be read on this thread.
-    static ROWS: Cell<u64> = const { Cell::new(u64::MAX) };
 }
 
-/// A request read as many rows as it may: lists in lists are counted by what is in them, too.
-#[derive(Debug, thiserror::Error)]
-#[error("more rows than a request may read")]
-pub struct TooManyRows;
-
-/// Bounds what is read on this thread from now on: a request runs on one.
-fn allow_rows(most: u64) {
-    ROWS.set(most);
-}
-
-/// The next row, counted.
+/// The next row, counted: lists in lists are counted by what is in them, too.
 fn next<'r, 's>(rows: &'r mut Rows<'s>) -> Sql<Option<&'r Row<'s>>> {
-    match ROWS.get().checked_sub(1) {
-        Some(left) => ROWS.set(left),
-        None => return Err(rusqlite::Error::UserFunctionError(Box::new(TooManyRows))),
-    }
-    rows.next()
+    let row = rows.next()?;
+    row.map_or(Ok(()), allowance::take)?;
+    Ok(row)
 }
 
 /// Statements run on this thread so far: a request runs on one thread, so the difference is what it cost.
@@ -107,6 +95,37 @@ fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<
     }
     Ok(all)
 }
+
+/// Declares the look-up of one column that may be large, by the key of its row. Nothing that is deleted has one, whatever
+/// the row holds.
+macro_rules! column {
+    ($(#[$doc:meta])+ $name:ident, $key:ident, $from:literal) => {
+        $(#[$doc])+
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub struct $name(pub String);
+
+        impl $crate::store::sqlite::read::Lookup for $name {
+            type Found = std::sync::Arc<str>;
+
+            fn look_up(
+                conn: &$crate::store::sqlite::read::Conn,
+                app: &str,
+                keys: &[Self],
+            ) -> $crate::store::sqlite::read::Sql<Vec<(Self, Self::Found)>> {
+                let sql = concat!(
+                    "SELECT ", stringify!($key), ", ", $from,
+                    " AND app_id = :app AND ", stringify!($key), " IN (SELECT value FROM json_each(:keys))"
+                );
+                let keys = $crate::store::sqlite::read::json(keys.iter().map(|key| &key.0));
+                let found = $crate::store::sqlite::read::rows(conn, sql, &[(":app", &app), (":keys", &keys)], |row| {
+                    Ok((Self(row.get(0)?), row.get::<_, Option<String>>(1)?))
+                })?;
+                Ok(found.into_iter().filter_map(|(key, value)| Some((key, value?.into()))).collect())
+            }
+        }
+    };
+}
+use column;
 
 /// Rows of many keys, gathered per key in the order of the keys; at most [`PLAIN_LIST`] each.
 fn gather<K: Clone + Eq + Hash, T>(keys: &[K], found: Vec<(K, T)>) -> Vec<(K, Vec<T>)> {

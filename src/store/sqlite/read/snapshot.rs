@@ -1,6 +1,7 @@
 //! One connection, one read transaction: all that one request sees.
 
-use super::{Conn, Sql, TooManyRows};
+use super::allowance::{self, Amount, Spent};
+use super::{Conn, Sql};
 use crate::store::sqlite::Pool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,9 @@ pub enum ReadError {
     /// The time of the request is up.
     Timeout,
     /// It read as many rows as it may.
-    TooMuch,
+    TooManyRows,
+    /// It read as many bytes as it may.
+    TooManyBytes,
     /// The engine failed; the cause is in the log.
     Failed,
 }
@@ -24,13 +27,13 @@ const STEPS: std::ffi::c_int = 2_000;
 
 /// When to stop reading: the time is up, or nobody waits for the answer any more.
 #[derive(Clone)]
-struct Limit {
+pub(super) struct Limit {
     deadline: Instant,
     gone: Arc<AtomicBool>,
 }
 
 impl Limit {
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.gone.load(Ordering::Relaxed) || Instant::now() >= self.deadline
     }
 }
@@ -39,22 +42,23 @@ impl Limit {
 pub struct Snapshot {
     conn: Mutex<r2d2::PooledConnection<super::super::pool::Manager>>,
     limit: Limit,
+    opened: Instant,
     seq: i64,
     fold_version: i64,
 }
 
 impl Snapshot {
-    /// Takes a connection and fixes what will be seen. Reading stops once `gone` is set, and on this thread after so many
-    /// rows.
-    pub fn open(pool: &Pool, timeout: Duration, rows: u64, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
-        super::allow_rows(rows);
+    /// Takes a connection and fixes what will be seen. Reading stops once `gone` is set, and on this thread after that
+    /// amount.
+    pub fn open(pool: &Pool, timeout: Duration, amount: Amount, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
         let limit = Limit { deadline: Instant::now() + timeout, gone };
         let mut conn = pool.get().map_err(|error| {
             tracing::debug!(%error, "no reader became free");
             ReadError::Busy
         })?;
         let (seq, fold_version) = begin(&mut conn, limit.clone()).map_err(|error| failed(&error, &limit))?;
-        Ok(Self { conn: Mutex::new(conn), limit, seq, fold_version })
+        allowance::allow(amount, limit.clone());
+        Ok(Self { conn: Mutex::new(conn), limit, opened: Instant::now(), seq, fold_version })
     }
 
     /// The newest log position it shows.
@@ -72,6 +76,11 @@ impl Snapshot {
         self.limit.is_over()
     }
 
+    /// Whether half of the time is up: who can go on later stops here.
+    pub fn is_half_over(&self) -> bool {
+        self.opened.elapsed() >= self.limit.deadline.saturating_duration_since(self.opened) / 2
+    }
+
     /// Reads.
     pub fn read<T>(&self, ask: impl FnOnce(&Conn) -> Sql<T>) -> Result<T, ReadError> {
         if self.is_late() {
@@ -84,6 +93,7 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
+        allowance::lift();
         let conn: &mut Conn = self.conn.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Without the handler, which would interrupt the end as well. Where this fails the pool drops the connection.
         let _ = conn.progress_handler(0, None::<fn() -> bool>);
@@ -103,8 +113,14 @@ fn begin(conn: &mut Conn, limit: Limit) -> Sql<(i64, i64)> {
 }
 
 fn failed(error: &rusqlite::Error, limit: &Limit) -> ReadError {
-    if matches!(error, rusqlite::Error::UserFunctionError(why) if why.is::<TooManyRows>()) {
-        return ReadError::TooMuch;
+    if let rusqlite::Error::UserFunctionError(why) = error
+        && let Some(spent) = why.downcast_ref()
+    {
+        return match spent {
+            Spent::Rows => ReadError::TooManyRows,
+            Spent::Bytes => ReadError::TooManyBytes,
+            Spent::Time => ReadError::Timeout,
+        };
     }
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::OperationInterrupted) if limit.is_over() => ReadError::Timeout,

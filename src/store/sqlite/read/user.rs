@@ -1,7 +1,7 @@
 //! People.
 
 use super::list::{Scan, run, scan};
-use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
+use super::{Conn, Found, List, Lookup, Range, Sql, column, json, rows};
 use crate::clock;
 use crate::ids::Time;
 use crate::store::sqlite::functions::folded;
@@ -16,7 +16,6 @@ pub struct User {
     pub role: Option<String>,
     pub status_message: Option<String>,
     pub tags: Option<String>,
-    pub metadata: Option<String>,
     pub last_active_at: Option<Time>,
 }
 
@@ -25,7 +24,7 @@ pub struct User {
 pub struct UserKey(pub String);
 
 const BY_UID: &str = "
-    SELECT uid, name, avatar, link, role, status_message, tags, metadata, last_active_at
+    SELECT uid, name, avatar, link, role, status_message, tags, last_active_at
     FROM users
     WHERE app_id = :app AND uid IN (SELECT value FROM json_each(:keys))";
 
@@ -43,7 +42,6 @@ impl Lookup for UserKey {
                 role: row.get("role")?,
                 status_message: row.get("status_message")?,
                 tags: row.get("tags")?,
-                metadata: row.get("metadata")?,
                 last_active_at: row.get::<_, Option<i64>>("last_active_at")?.map(Time),
             };
             Ok((Self(user.uid.clone()), user))
@@ -53,6 +51,10 @@ impl Lookup for UserKey {
 
 /// Who was not heard of for so long is in no list of who is online: the offline may have been lost.
 const UNHEARD_MS: i64 = 24 * 60 * 60 * 1000;
+column!(
+    /// The custom data of a person, by uid.
+    UserMetadata, uid, "metadata FROM users WHERE true"
+);
 
 /// Users by uid.
 #[derive(Debug, Clone, Default)]

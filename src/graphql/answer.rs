@@ -1,0 +1,65 @@
+//! Answers as they are sent: what each carries beside its data, and its errors trimmed.
+
+use super::error::{Code, complete, is_request_error, once_a_field};
+use crate::fold::FOLD_VERSION;
+use crate::ids::Time;
+use async_graphql::{Response, value};
+
+/// The answer to a request that is not executed.
+pub(super) fn refusal(code: Code, message: &str) -> String {
+    finish(Response::from_errors(vec![code.server_error(message)]), None)
+}
+
+/// The answer as JSON.
+pub(super) fn text(response: &Response) -> String {
+    serde_json::to_string(response).unwrap_or_default()
+}
+
+/// What an answer shows.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    pub seq: i64,
+    /// Arrival of the newest event, of those apps that the caller may read.
+    pub received_at: Option<Time>,
+    /// Edition of the fold that made the tables; where it is another than ours they are being made anew.
+    pub fold_version: i64,
+    /// What the request cost, and the most it may.
+    pub cost: usize,
+    pub most: usize,
+}
+
+/// Errors of an answer; how many more there are is told.
+const ERRORS: usize = 10;
+
+/// Sets what every answer carries, and trims its errors.
+pub(super) fn finish(mut response: Response, shown: Option<Shown>) -> String {
+    once_a_field(&mut response.errors);
+    let left_out = response.errors.len().saturating_sub(ERRORS);
+    response.errors.truncate(ERRORS);
+    response.errors.iter_mut().for_each(complete);
+    if let Some(shown) = shown {
+        let told = value!({
+            "seq": shown.seq.to_string(),
+            "receivedAt": shown.received_at.map(Time::rfc3339),
+            "foldVersion": shown.fold_version,
+            "rebuilding": shown.fold_version != FOLD_VERSION,
+            "cost": shown.cost,
+            "maxCost": shown.most,
+        });
+        response.extensions.insert("chatfold".to_owned(), told);
+        if left_out > 0 {
+            response.extensions.insert("errorsLeftOut".to_owned(), value!(left_out));
+        }
+    }
+    if !response.errors.iter().any(is_request_error) {
+        return text(&response);
+    }
+    // Nothing was executed, or nothing of it counts: then an answer has no data at all.
+    response.errors.retain(is_request_error);
+    response.errors.iter_mut().for_each(|error| error.path.clear());
+    let mut answer = serde_json::to_value(&response).unwrap_or_default();
+    if let Some(members) = answer.as_object_mut() {
+        members.shift_remove("data");
+    }
+    answer.to_string()
+}
