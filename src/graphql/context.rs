@@ -33,6 +33,9 @@ pub(super) type Computed = Arc<Mutex<Option<(i64, String)>>>;
 /// One request.
 pub struct Asking {
     pub(super) snapshot: Snapshot,
+    /// The newest log position of what the caller may read. That of the whole log would tell who may read some apps how
+    /// much the others send.
+    pub(super) newest: i64,
     pub(super) loaders: Loaders,
     pub(super) caller: Caller,
     /// Longest page.
@@ -46,9 +49,9 @@ pub struct Asking {
 }
 
 impl Asking {
-    pub(super) fn new(snapshot: Snapshot, caller: Caller, computed: Computed) -> Self {
+    pub(super) fn new(snapshot: Snapshot, newest: i64, caller: Caller, computed: Computed) -> Self {
         let (page, cost) = (Limits::default().page, AtomicUsize::new(0));
-        Self { snapshot, loaders: Loaders::default(), caller, page, cost, computed, unnamed: OnceLock::new() }
+        Self { snapshot, newest, loaders: Loaders::default(), caller, page, cost, computed, unnamed: OnceLock::new() }
     }
 
     /// The app a root field is about: named, or the only one it can mean.

@@ -30,6 +30,7 @@ const APPEND: &str = "
 const REPEAT: &str =
     "UPDATE events SET deliveries = deliveries + 1, last_received_at = max(last_received_at, ?2) WHERE seq = ?1";
 const JUDGE: &str = "UPDATE events SET outcome = ?2, reason = ?3 WHERE seq = ?1";
+const MARK: &str = "UPDATE events SET has_secret = ?2 WHERE seq = ?1";
 const REFER: &str = "INSERT INTO event_refs (app_id, kind, key, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 const APP: &str = "
     INSERT INTO apps (app_id, region, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?3, 1)
@@ -105,6 +106,12 @@ pub fn repeat(conn: &Connection, seq: i64, received_at: Time) -> Result<(), Stor
 /// Changes what became of an event.
 pub fn judge(conn: &Connection, seq: i64, outcome: Outcome, reason: Option<&str>) -> Result<(), StoreError> {
     conn.prepare_cached(JUDGE)?.execute((seq, outcome.as_str(), reason))?;
+    Ok(())
+}
+
+/// Changes whether an event is said to hold a secret.
+pub fn mark(conn: &Connection, seq: i64, has_secret: bool) -> Result<(), StoreError> {
+    conn.prepare_cached(MARK)?.execute((seq, has_secret))?;
     Ok(())
 }
 
