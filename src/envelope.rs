@@ -58,7 +58,8 @@ impl Envelope {
         if !root.is_object() {
             return Err(NotADelivery("expected a JSON object".into()));
         }
-        let member = |key: &str| root.get(key).and_then(Json::text).map(String::from);
+        let member =
+            |key: &str| root.get(key).and_then(Json::text).map(|text| json::without_secrets(text).into_owned());
         let required = |key: &str| member(key).ok_or_else(|| NotADelivery(format!("{key}: expected text")));
         let (trigger, app_id) = (required("trigger")?, required("appId")?);
         let Read { outcome, reason, payload, told_at, newest, has_secret } =

@@ -257,7 +257,7 @@ fn statements_do_not_grow_with_rows() {
             let before = api.statements();
             let answer = ask(api, page, query, TokenScope::Admin);
             assert!(answer.get("errors").is_none(), "{path}?{query}: {answer}");
-            assert_eq!(page.render(Params::parse(query), false, answer).status, 200);
+            assert_eq!(page.render(Params::parse(query), false, TokenScope::Admin, answer).status, 200);
             api.statements() - before
         });
         assert_eq!(few, many, "{path}?{query}");
@@ -276,7 +276,7 @@ fn a_token_sees_what_its_scope_shows_and_no_complaint() {
         let page = console::page(path).unwrap();
         let answer = ask(&api, page, query, scope);
         assert!(answer.get("errors").is_none(), "{path}?{query}: {answer}");
-        page.render(Params::parse(query), true, answer).html
+        page.render(Params::parse(query), true, scope, answer).html
     };
     let admin = show("/event", "seq=16", TokenScope::Admin);
     assert!(admin.contains("id=\"body\"") && admin.contains("Coffee for sixe"));
@@ -299,7 +299,9 @@ fn a_long_body_is_cut_with_a_way_to_see_all() {
     harness.post(&json!({ "trigger": "group_updated", "appId": "app", "data": data }).to_string(), NOON);
     let api = api(&harness);
     let page = console::page("/event").unwrap();
-    let show = |query: &str| page.render(Params::parse(query), false, ask(&api, page, query, TokenScope::Admin)).html;
+    let show = |query: &str| {
+        page.render(Params::parse(query), false, TokenScope::Admin, ask(&api, page, query, TokenScope::Admin)).html
+    };
     let cut = show("seq=1");
     assert!(cut.contains("whole=true") && !cut.contains("data-copy"), "{}", cut.len());
     let whole = show("seq=1&whole=true");
@@ -319,11 +321,15 @@ fn a_busy_entity_is_left_to_the_page_that_reads_all() {
     let page = console::page("/event").unwrap();
     let answer = ask(&api, page, "seq=7", TokenScope::Admin);
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
-    let shown = page.render(Params::parse("seq=7"), false, answer);
+    let shown = page.render(Params::parse("seq=7"), false, TokenScope::Admin, answer);
     assert!(shown.status == 200 && shown.html.contains("the whole story"), "{}", shown.html);
     let page = console::page("/why").unwrap();
-    let shown =
-        page.render(Params::parse("entity=group:a/b"), false, ask(&api, page, "entity=group:a/b", TokenScope::Admin));
+    let shown = page.render(
+        Params::parse("entity=group:a/b"),
+        false,
+        TokenScope::Admin,
+        ask(&api, page, "entity=group:a/b", TokenScope::Admin),
+    );
     assert!(shown.html.contains("Shown are the newest 200") && shown.html.contains("1,001"));
     for second in 1_001..2_001 {
         let data = json!({ "group": { "guid": "a/b", "name": "Group", "updatedAt": NOON / 1000 + second } });
@@ -331,5 +337,9 @@ fn a_busy_entity_is_left_to_the_page_that_reads_all() {
     }
     let answer = ask(&api, page, "entity=group:a/b", TokenScope::Admin);
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
-    assert!(page.render(Params::parse("entity=group:a/b"), false, answer).html.contains("chatfold explain"));
+    assert!(
+        page.render(Params::parse("entity=group:a/b"), false, TokenScope::Admin, answer)
+            .html
+            .contains("chatfold explain")
+    );
 }

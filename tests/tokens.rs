@@ -202,7 +202,7 @@ fn a_token_of_some_apps_sees_neither_the_metrics_nor_the_hash_of_the_file() {
         deliver(&server, app);
     }
     let bound = create(&server, &["--name", "bound", "--app", "two", "--app", "unheard"]);
-    let whole = create(&server, &["--name", "whole", "--scope", "metadata"]);
+    let whole = create(&server, &["--name", "whole", "--scope", "content"]);
     let metrics =
         |token: &str| server.request("GET", "/metrics", &[("Authorization", &format!("Bearer {token}"))], b"");
     assert!(metrics(&bound).problem(403).contains("all apps"));
@@ -210,7 +210,7 @@ fn a_token_of_some_apps_sees_neither_the_metrics_nor_the_hash_of_the_file() {
     let hash = r#"{"query":"{status{seq stateHash} users{nodes{uid appId}}}"}"#;
     let answer = ask(&server, &bound, hash).json();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer}");
-    assert!(answer["data"]["status"]["stateHash"].is_null() && answer["data"]["status"]["seq"] == "3");
+    assert!(answer["data"]["status"]["stateHash"].is_null() && answer["data"]["status"]["seq"] == "2");
     assert_eq!(answer["data"]["users"]["nodes"][0]["appId"], "two", "the only one of its apps that the file has");
     let answer = ask(&server, &whole, hash).json();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "APP_ID_REQUIRED", "{answer}");

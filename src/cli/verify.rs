@@ -62,8 +62,23 @@ fn to_json(verified: &Verified) -> serde_json::Value {
         "folded": verified.folded.to_json(),
         "differences": differences.collect::<Vec<_>>(),
         "damaged": verified.damaged,
+        "markedOtherwise": verified.marked_otherwise,
         "integrity": verified.integrity,
     })
+}
+
+/// What is secret is told apart by one rule for all rows only after a rebuild.
+fn print_marks(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Result<()> {
+    let events = match verified.marked_otherwise {
+        0 => return Ok(()),
+        1 => "1 event is".to_owned(),
+        count => format!("{count} events are"),
+    };
+    writeln!(
+        out,
+        "{events} marked by an older rule of what is secret, which v_events goes by: `chatfold rebuild --db {}` marks anew",
+        config.db.display()
+    )
 }
 
 fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Result<()> {
@@ -71,7 +86,8 @@ fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Resu
     writeln!(out)?;
     if verified.is_clean() {
         let seq = verified.live.seq;
-        return writeln!(out, "clean: {seq} events folded again give the same tables, byte for byte");
+        writeln!(out, "clean: {seq} events folded again give the same tables, byte for byte")?;
+        return print_marks(config, verified, out);
     }
     for line in &verified.integrity {
         writeln!(out, "file: {}", table::printable(line))?;

@@ -14,21 +14,35 @@ pub struct Named {
     pub node: Option<IgnoredAny>,
 }
 
-/// The address of an entity's own page. A membership is part of its group's; what has no page is explained.
-pub fn place(frame: &Frame, name: &str) -> String {
-    match Entity::named(name) {
-        Some(Entity::Group(guid) | Entity::Membership { guid, .. }) => frame.link("/group", &[("guid", &guid)]),
-        Some(Entity::User(uid)) => frame.link("/user", &[("uid", &uid)]),
-        Some(Entity::Message(id)) => frame.link("/message", &[("messageId", &id)]),
-        Some(Entity::Call(session)) if !session.starts_with("m:") => frame.link("/call", &[("sessionId", &session)]),
-        _ => frame.link("/why", &[("entity", name)]),
+/// The address of an entity's own page, if there is one. A membership is part of its group's.
+fn page(frame: &Frame, name: &str) -> Option<String> {
+    match Entity::named(name)? {
+        Entity::Group(guid) | Entity::Membership { guid, .. } => Some(frame.link("/group", &[("guid", &guid)])),
+        Entity::User(uid) => Some(frame.link("/user", &[("uid", &uid)])),
+        Entity::Message(id) => Some(frame.link("/message", &[("messageId", &id)])),
+        Entity::Call(session) if session.starts_with("m:") => None,
+        Entity::Call(session) => Some(frame.link("/call", &[("sessionId", &session)])),
     }
 }
 
-/// A link to an entity's own page; where it has no row, to why not.
+/// The address of the page that explains an entity.
+fn why(frame: &Frame, name: &str) -> String {
+    frame.link("/why", &[("entity", name)])
+}
+
+/// The address of an entity's own page; an entity without a page is explained.
+pub fn place(frame: &Frame, name: &str) -> String {
+    page(frame, name).unwrap_or_else(|| why(frame, name))
+}
+
+/// A link to an entity's own page. An entity without a page or a row is explained to who may see that; others see its
+/// name.
 pub fn link(frame: &Frame, name: &str, is_known: bool) -> Html {
-    let href = if is_known { place(frame, name) } else { frame.link("/why", &[("entity", name)]) };
-    view::link(&href, None, name)
+    match page(frame, name).filter(|_| is_known) {
+        Some(href) => view::link(&href, None, name),
+        None if frame.may_explain() => view::link(&why(frame, name), None, name),
+        None => view::name(name),
+    }
 }
 
 /// A link to the page of an event.
@@ -45,6 +59,7 @@ pub fn at(frame: &Frame, seq: &i64) -> Html {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::TokenScope;
 
     #[test]
     fn each_kind_has_its_page() {
@@ -60,5 +75,12 @@ mod tests {
         ] {
             assert_eq!(place(&frame, name), href);
         }
+    }
+
+    #[test]
+    fn what_has_no_page_is_named_to_who_may_not_see_why() {
+        let shown = |scope| link(&Frame { scope, ..Frame::default() }, "call:m:7", true).0;
+        assert!(shown(TokenScope::Admin).contains("/why?entity=call%3Am%3A7"));
+        assert!(!shown(TokenScope::Content).contains("href") && shown(TokenScope::Content).contains("call:m:7"));
     }
 }

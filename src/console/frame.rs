@@ -2,6 +2,7 @@
 
 use super::params::Params;
 use super::view;
+use crate::ids::TokenScope;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,6 +17,8 @@ pub struct Frame {
     pub apps: Vec<String>,
     /// The reader has signed in, and may sign out.
     pub signed_in: bool,
+    /// What the reader may see: nothing else is linked.
+    pub scope: TokenScope,
     /// The newest log position that is shown.
     pub seq: Option<String>,
     pub rebuilding: bool,
@@ -34,12 +37,12 @@ struct Told {
 
 impl Frame {
     /// Of a page that asked nothing.
-    pub fn bare(path: &'static str, params: Params, signed_in: bool) -> Self {
-        Self { path, params, signed_in, ..Self::default() }
+    pub fn bare(path: &'static str, params: Params, signed_in: bool, scope: TokenScope) -> Self {
+        Self { path, params, signed_in, scope, ..Self::default() }
     }
 
     /// Reads it from an answer.
-    pub fn of(path: &'static str, params: Params, signed_in: bool, answer: &Value) -> Self {
+    pub fn of(path: &'static str, params: Params, signed_in: bool, scope: TokenScope, answer: &Value) -> Self {
         let told: Told = Told::deserialize(&answer["extensions"]["chatfold"]).unwrap_or_default();
         let apps: Vec<String> = answer["data"]["apps"]
             .as_array()
@@ -55,7 +58,7 @@ impl Frame {
             }
         }
         let Told { seq, rebuilding } = told;
-        Self { path, params, app, apps, signed_in, seq, rebuilding, notices, graphiql: String::new() }
+        Self { path, params, app, apps, signed_in, scope, seq, rebuilding, notices, graphiql: String::new() }
     }
 
     /// The address of a page about the app looked at.
@@ -83,6 +86,11 @@ impl Frame {
     /// A value of the query string, to fill a form with.
     pub fn param(&self, name: &str) -> &str {
         self.params.get(name).unwrap_or_default()
+    }
+
+    /// Whether the reader may see why the tables say what they say.
+    pub fn may_explain(&self) -> bool {
+        self.scope >= TokenScope::Admin
     }
 
     /// Whether the navigation marks a place as the one that is looked at.

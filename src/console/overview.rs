@@ -4,6 +4,7 @@ use super::answer::List;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::view;
+use crate::ids::TokenScope;
 use askama::Template;
 use serde::Deserialize;
 
@@ -113,6 +114,11 @@ impl Show for Overview {
 }
 
 impl Overview {
+    /// Whether the reader may see one number for what all tables say: it is about all apps, and about what was said.
+    fn may_hash(&self) -> bool {
+        self.status.file_bytes.is_some() && self.frame.scope >= TokenScope::Content
+    }
+
     fn bars(steps: &[Step]) -> Vec<Bar> {
         let most = Self::most(steps).max(1) as f64;
         let width = 100.0 / steps.len().max(1) as f64;

@@ -8,6 +8,7 @@ use super::page::Paging;
 use super::responses::{Asked, Responses};
 use super::scalars::{BigInt, DateTime};
 use super::traffic::{self, Traffic, TrafficStep, TriggerTraffic};
+use crate::ids::TokenScope;
 use crate::store::sqlite::read::app as row;
 use crate::store::sqlite::state;
 use async_graphql::{Context, Object, Result};
@@ -122,8 +123,10 @@ impl App {
     }
 
     /// One number for what the tables say about it: equal wherever the same facts were heard. All its rows are read
-    /// for it: where that takes longer than a request may, `chatfold inspect` tells it of the whole file.
+    /// for it: where that takes longer than a request may, `chatfold inspect` tells it of the whole file. Asks for a
+    /// token of the scope content, for the number confirms a guess at what was said.
     async fn state_hash(&self, ctx: &Context<'_>) -> Option<Result<String>> {
-        Some(ctx.read(|conn| state::of_app(conn, &self.0.app_id)).map(|state| state.total.to_string()))
+        let hash = || ctx.read(|conn| state::of_app(conn, &self.0.app_id)).map(|state| state.total.to_string());
+        Some(ctx.needs(TokenScope::Content).and_then(|()| hash()))
     }
 }

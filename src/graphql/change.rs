@@ -171,7 +171,7 @@ pub fn next(
     after_seq: Option<i64>,
     filter: &ChangeFilter,
 ) -> Result<Vec<Change>> {
-    let newest = asking.snapshot.seq();
+    let newest = asking.newest;
     let after = position.get().or(after_seq).unwrap_or(newest);
     if after < 0 {
         return Err(bad_input("afterSeq", "expected a position of this log, 0 or greater"));

@@ -34,6 +34,9 @@ pub(super) type Computed = Arc<Mutex<Option<(i64, String)>>>;
 /// One request.
 pub struct Asking {
     pub(super) snapshot: Snapshot,
+    /// The newest log position of what the caller may read. That of the whole log would tell who may read some apps how
+    /// much the others send.
+    pub(super) newest: i64,
     pub(super) loaders: Loaders,
     pub(super) caller: Caller,
     /// Longest page.
@@ -55,10 +58,11 @@ pub struct Asking {
 }
 
 impl Asking {
-    pub(super) fn new(snapshot: Snapshot, caller: Caller, computed: Computed) -> Self {
+    pub(super) fn new(snapshot: Snapshot, newest: i64, caller: Caller, computed: Computed) -> Self {
         let Limits { page, answer_bytes, .. } = Limits::default();
         Self {
             snapshot,
+            newest,
             loaders: Loaders::default(),
             caller,
             page,

@@ -13,7 +13,9 @@ use crate::explain::Entity as Subject;
 use crate::ids;
 use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::event::{self as row, BodyOf, EventKey, Events, NamedBy};
+use crate::trigger::without_keys;
 use async_graphql::{Context, ID, Object, Value};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -82,9 +84,14 @@ impl Event {
         self.row.outcome.into()
     }
 
-    /// Why it was not applied, or which fields were not understood.
-    async fn reason(&self) -> Option<&str> {
-        self.row.reason.as_deref()
+    /// Why it was not applied, or which fields were not understood. Keys of maps are named to a token of the scope admin
+    /// alone; to others `[…]` stands for each.
+    async fn reason(&self, ctx: &Context<'_>) -> Option<Cow<'_, str>> {
+        let reason = self.row.reason.as_deref()?;
+        match ctx.needs(ids::TokenScope::Admin) {
+            Ok(()) => Some(reason.into()),
+            Err(_) => Some(without_keys(reason).into()),
+        }
     }
 
     /// What was received, without secrets; null with `bodyError` where that is no JSON value we can show. Asks for a

@@ -80,8 +80,8 @@ impl Query {
 
     /// How this file stands, and what it shows.
     async fn status(&self, ctx: &Context<'_>) -> Status {
-        let snapshot = &ctx.asking().snapshot;
-        Status::new(snapshot.seq(), snapshot.fold_version())
+        let asking = ctx.asking();
+        Status::new(asking.newest, asking.snapshot.fold_version())
     }
 
     /// A group, deleted or not.

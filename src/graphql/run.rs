@@ -10,7 +10,7 @@ use super::limits::{INTROSPECTION_DEPTH, Limits};
 use super::query::Query;
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read, is_spent};
-use crate::store::sqlite::read::event::{newest, newest_received};
+use crate::store::sqlite::read::event::newest;
 use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
@@ -148,7 +148,7 @@ impl Api {
         let gone = Arc::clone(&hanging_up.0);
         let read = tokio::task::spawn_blocking(move || {
             let snapshot = inner.snapshot(gone).ok()?;
-            snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok()
+            snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok().map(|(seq, _)| seq)
         });
         read.await.ok().flatten()
     }
@@ -218,7 +218,7 @@ impl Inner {
 /// One batch of the change feed.
 pub struct Changes<T, E = String> {
     pub items: Vec<T>,
-    /// The log position of the snapshot that was read.
+    /// The newest log position there was to read, of those apps that the caller may read.
     pub seen: i64,
     /// Why it ends; nothing follows.
     pub error: Option<E>,
@@ -250,15 +250,10 @@ impl Inner {
     /// A fresh snapshot for a request, and what its answers show.
     fn asking(&self, caller: Caller, gone: Arc<AtomicBool>) -> Result<(Arc<Asking>, Shown), ReadError> {
         let snapshot = self.snapshot(gone)?;
-        let received_at = snapshot.read(|conn| newest_received(conn, caller.apps.as_deref()))?;
-        let shown = Shown {
-            seq: snapshot.seq(),
-            received_at,
-            fold_version: snapshot.fold_version(),
-            cost: 0,
-            most: self.limits.complexity,
-        };
-        let mut asking = Asking::new(snapshot, caller, Arc::clone(&self.computed));
+        let (seq, received_at) = snapshot.read(|conn| newest(conn, caller.apps.as_deref()))?;
+        let shown =
+            Shown { seq, received_at, fold_version: snapshot.fold_version(), cost: 0, most: self.limits.complexity };
+        let mut asking = Asking::new(snapshot, seq, caller, Arc::clone(&self.computed));
         asking.page = self.limits.page;
         asking.answer_bytes = self.limits.answer_bytes;
         asking.unread = self.limits.unread;
@@ -348,7 +343,7 @@ impl Inner {
             Ok(changes.into_iter().map(|change| (change.seq, change.to_json(&app))).collect())
         });
         match next {
-            Ok(items) => Changes { items, seen: asking.snapshot.seq(), error: None },
+            Ok(items) => Changes { items, seen: asking.newest, error: None },
             Err(error) => failed(error),
         }
     }

@@ -4,6 +4,7 @@ use super::context::Ask;
 use super::error::Code;
 use super::scalars::BigInt;
 use crate::fold::FOLD_VERSION;
+use crate::ids::TokenScope;
 use crate::store::sqlite::read::app::file_bytes;
 use crate::store::sqlite::state;
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
@@ -13,7 +14,7 @@ use std::sync::PoisonError;
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Status {
-    /// The newest log position this answer shows.
+    /// The newest log position this answer shows, of those apps that the token may read.
     pub seq: BigInt,
     /// Edition of the fold that made the tables this answer shows.
     pub fold_version: i64,
@@ -38,9 +39,10 @@ impl Status {
     }
 
     /// One number for what all tables say: equal wherever the same facts were heard. All rows are read for it: where
-    /// that takes longer than a request may, `chatfold inspect` tells it.
+    /// that takes longer than a request may, `chatfold inspect` tells it. Asks for a token of the scope content, for the
+    /// number confirms a guess at what was said.
     async fn state_hash(&self, ctx: &Context<'_>) -> Option<Result<String>> {
-        Some(of_all_apps(ctx).and_then(|()| {
+        Some(may_hash(ctx).and_then(|()| {
             let hash = ctx.read(state::of_file)?.total.to_string();
             let asking = ctx.asking();
             let mut last = asking.computed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,13 +52,19 @@ impl Status {
     }
 
     /// The hash of all tables that this server computed last, for whoever asked; null where nobody did since it started.
+    /// Asks for a token of the scope content.
     async fn last_state_hash(&self, ctx: &Context<'_>) -> Option<Result<StateHash>> {
-        if let Err(error) = of_all_apps(ctx) {
+        if let Err(error) = may_hash(ctx) {
             return Some(Err(error));
         }
         let last = ctx.asking().computed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         last.map(|(seq, hash)| Ok(StateHash { hash, seq: BigInt(seq) }))
     }
+}
+
+fn may_hash(ctx: &Context<'_>) -> Result<()> {
+    of_all_apps(ctx)?;
+    ctx.needs(TokenScope::Content)
 }
 
 fn of_all_apps(ctx: &Context<'_>) -> Result<()> {

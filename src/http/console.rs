@@ -81,13 +81,14 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
 async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64, Rendered) {
     let params = Params::parse(request.query_string());
     let signed_in = access.is_signed_in();
+    let caller = access.caller(shared.config.default_app.clone());
+    let scope = caller.scope;
     let Some(page) = console::page(request.path()) else {
-        return (0, console::nowhere(params, signed_in));
+        return (0, console::nowhere(params, signed_in, scope));
     };
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
-    let caller = access.caller(shared.config.default_app.clone());
     let mut variables = page.variables(&params);
-    page.within(caller.scope, &mut variables);
+    page.within(scope, &mut variables);
     let variables = async_graphql::Variables::from_json(serde_json::Value::Object(variables));
     let asked = async_graphql::Request::new(page.document).variables(variables);
     let mut answer = shared.console.execute(asked, caller.clone()).await;
@@ -97,7 +98,7 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
     }
     let seq = answer["extensions"]["chatfold"]["seq"].as_str().and_then(|seq| seq.parse().ok());
     // Off the workers, which take deliveries meanwhile.
-    let rendered = tokio::task::spawn_blocking(move || page.render(params, signed_in, answer)).await;
+    let rendered = tokio::task::spawn_blocking(move || page.render(params, signed_in, scope, answer)).await;
     let rendered = rendered.unwrap_or_else(|error| {
         tracing::error!(%error, "a page panicked");
         Rendered { status: 500, html: String::new() }

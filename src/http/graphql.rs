@@ -1,5 +1,6 @@
 //! `POST /graphql`: GraphQL over HTTP.
 
+use super::tokens::Access;
 use super::{Shared, access, body, cors, either, problem};
 use crate::graphql::Persisted;
 use actix_web::http::StatusCode;
@@ -8,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// A body holds variables and a document, whose line breaks and quotes JSON doubles.
 const BODY_BESIDE: usize = 32 << 10;
@@ -16,6 +18,9 @@ const MIN_SEQ: &str = "chatfold-min-seq";
 pub(super) const TOO_MANY_REQUESTS: &str = "too many requests of this token are running: ask again in a moment";
 const VARIABLES_LIMIT: usize = 32 << 10;
 const VARIABLES_COUNT: usize = 512;
+
+/// Between two looks for a position that others' deliveries went beyond.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// What may be in a request. Unknown keys are left alone, as the specification asks.
 #[derive(Clone, Deserialize)]
@@ -66,7 +71,7 @@ async fn answer(
     let asked = parse(&body).map_err(bad)?;
     let min_seq = in_header(request).map_err(bad)?.or(asked.min_seq);
     let reached = match min_seq {
-        Some(position) => wait_for(shared, position).await,
+        Some(position) => wait_for(shared, position, &access).await,
         None => Ok(()),
     };
     // The body may have taken seconds to come, and the position too.
@@ -93,14 +98,29 @@ async fn answer(
         .body(answer))
 }
 
-/// Until the file shows that position; the position, where that takes too long.
-pub(super) async fn wait_for(shared: &Shared, position: i64) -> Result<(), i64> {
-    let mut seq = shared.seq.clone();
-    let reached = seq.wait_for(|seq| *seq >= position);
+/// Until the file shows that position to this reader; the position, where that takes too long.
+pub(super) async fn wait_for(shared: &Shared, position: i64, access: &Access) -> Result<(), i64> {
+    let reached = reached(shared, position, access);
     match tokio::time::timeout(shared.config.graphql.wait, reached).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Some(())) => Ok(()),
         _ => Err(position),
     }
+}
+
+/// `None` where the server stops.
+async fn reached(shared: &Shared, position: i64, access: &Access) -> Option<()> {
+    let mut seq = shared.seq.clone();
+    seq.wait_for(|seq| *seq >= position).await.ok()?;
+    // Who may read some apps does not learn by waiting how far the log is: their own newest position has to get there.
+    while !access.is_of_all_apps() {
+        match shared.api.newest(access.caller(None)).await {
+            Some(newest) if newest >= position => break,
+            Some(_) => seq.changed().await.ok()?,
+            None => {}
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Some(())
 }
 
 pub(super) fn in_header(request: &HttpRequest) -> Result<Option<i64>, String> {

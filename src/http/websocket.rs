@@ -254,7 +254,7 @@ impl Operation {
             Err(problem) => return self.fail(json!([{ "message": problem }])).await,
         };
         if let Some(position) = asked.min_seq
-            && wait_for(&self.shared, position).await.is_err()
+            && wait_for(&self.shared, position, &self.access).await.is_err()
         {
             return self.fail(errors(&self.shared.api.behind(position))).await;
         }

@@ -70,6 +70,9 @@ impl Aside {
                 self.damage(format!("events {seq}: {column} is not what the body gives"));
             }
         }
+        if logged.has_secret != envelope.has_secret {
+            store::mark(&self.conn, seq, envelope.has_secret)?;
+        }
         let verdict = fold::fold(&self.conn, &envelope, &logged.fact)?;
         if (verdict.outcome, &verdict.reason) != (logged.outcome, &logged.reason) {
             store::note(&self.conn, seq, &verdict)?;

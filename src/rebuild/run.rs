@@ -194,6 +194,7 @@ impl Run<'_> {
                     }
                 }
                 let retried = judge(conn, &aside)?;
+                mark(conn, &aside)?;
                 shadow::swap(conn)?;
                 sqlite::stamp_fold_version(conn, FOLD_VERSION)?;
                 Ok(retried)
@@ -214,6 +215,19 @@ fn judge(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
             log::judge_again(conn, *seq, verdict.outcome, verdict.reason.as_deref())?;
         }
         count += noted.len() as u64;
+    }
+}
+
+/// Writes into the log which events hold secrets, where that is not what it said.
+fn mark(conn: &Connection, aside: &Aside) -> Result<(), StoreError> {
+    let mut seq = 0;
+    loop {
+        let marked = store::marked(&aside.conn, seq, 1_000)?;
+        let Some((last, _)) = marked.last() else { return Ok(()) };
+        seq = *last;
+        for (seq, has_secret) in marked {
+            log::mark(conn, seq, has_secret)?;
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Verified {
     pub differences: Vec<Difference>,
     /// Rows of the log that are not what was received: the first of them, in words.
     pub damaged: Vec<String>,
+    /// Rows of the log whose `has_secret` an older rule of what is secret decided: a rebuild decides it anew.
+    pub marked_otherwise: u64,
     /// Edition of the fold that made the tables of the file.
     pub fold_version: i64,
     /// What SQLite finds wrong with the file's structure.
@@ -58,6 +60,7 @@ pub fn verify(file: &Connection, aside: &Path, progress: &mut dyn FnMut(Progress
         folded: State { seq: aside.seq, ..state::of_file(&aside.conn)? },
         differences,
         damaged: std::mem::take(&mut aside.damaged),
+        marked_otherwise: store::marks(&aside.conn)?,
         fold_version: sqlite::fold_version(file)?,
         integrity: sqlite::integrity(file)?,
     };

@@ -12,13 +12,15 @@ mod membership;
 mod message;
 mod message_part;
 mod moderation;
+mod notes;
 mod parts;
 mod presence;
 mod reaction;
 mod receipt;
 mod user;
 
-pub use parts::{Notes, as_time};
+pub use notes::{Notes, without_keys};
+pub use parts::as_time;
 
 use crate::change::Changes;
 use crate::ids::Time;

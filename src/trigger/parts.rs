@@ -1,36 +1,11 @@
 //! Pieces that payloads share, read with tolerance: nothing but a missing identity rejects.
 
 use super::decimal::scaled;
+use super::notes::{Notes, element, member};
 use crate::change::{Change, Changes, Group, Told, User};
 use crate::ids::{ReceiverType, Time};
 use crate::json::{self, Json};
 use crate::merge::{Fact, rank};
-use std::cell::RefCell;
-
-/// Fields of an unexpected type: not told, but named in the log's `reason`.
-#[derive(Debug, Default)]
-pub struct Notes(RefCell<Vec<String>>);
-
-impl Notes {
-    /// At most this many are named.
-    const MOST: usize = 8;
-
-    /// Takes note of a value of another type than this.
-    pub fn expected(&self, what: &str, path: &str) {
-        let mut notes = self.0.borrow_mut();
-        let path: String = path.chars().take(128).collect();
-        let note = format!("{path}: expected {what}");
-        if notes.len() < Self::MOST && !notes.contains(&note) {
-            notes.push(note);
-        }
-    }
-
-    /// The reason to log, if any.
-    pub fn reason(self) -> Option<String> {
-        let notes = self.0.into_inner();
-        (!notes.is_empty()).then(|| notes.join("; "))
-    }
-}
 
 /// An object of a payload, with its path for notes.
 #[derive(Clone)]
@@ -62,11 +37,12 @@ impl<'a> Object<'a> {
         read.map(Some)
     }
 
+    /// A text without the secrets in it.
     pub fn text(&self, key: &str) -> Told<String> {
-        self.told(key, "text", |value| value.text().map(Into::into))
+        self.told(key, "text", |value| value.text().map(json::without_secrets).map(Into::into))
     }
 
-    /// An id: text, or a number as its digits. The empty text is none.
+    /// An id: text, or a number as its digits. The empty text is none, nor is JSON that holds a secret.
     pub fn id(&self, key: &str) -> Option<String> {
         self.told(key, "an id", as_id).flatten()
     }
@@ -108,11 +84,12 @@ impl<'a> Object<'a> {
         self.told(key, "an object", read)
     }
 
-    /// A list of texts, as JSON.
+    /// A list of texts without the secrets in them, as JSON.
     pub fn texts(&self, key: &str) -> Told<String> {
         self.told(key, "a list of texts", |value| {
             let is_list = value.is_array() || (value.is_object() && value.is_empty());
-            let texts = value.elements().map(|element| element.text().map(|text| json::quote(&text)));
+            let shown = |text| json::quote(&json::without_secrets(text));
+            let texts = value.elements().map(|element| element.text().map(shown));
             is_list.then(|| texts.collect::<Option<Vec<_>>>()).flatten().map(|texts| format!("[{}]", texts.join(",")))
         })
     }
@@ -125,7 +102,7 @@ impl<'a> Object<'a> {
         json.flatten().map(|json| Self::new(json, self.path(key), self.notes))
     }
 
-    /// The objects of a map or list under `key`, each under its name or `""`.
+    /// The objects of a map or list under `key`, each under its name or `""`; none whose name is a secret.
     pub fn entries(&self, key: &str) -> Vec<(String, Self)> {
         let Some(json) =
             self.told(key, "a map", |value| (value.is_object() || value.is_array()).then_some(value)).flatten()
@@ -135,15 +112,17 @@ impl<'a> Object<'a> {
         let path = self.path(key);
         let named: std::collections::BTreeMap<String, Json<'a>> =
             json.members().map(|(name, value)| (name.into_owned(), value)).collect();
-        let listed = json.elements().map(|value| (String::new(), value));
-        let entry = |(name, value): (String, Json<'a>)| {
-            let object = Self::new(value, format!("{path}.{name}"), self.notes);
+        let named = named.into_iter().filter(|(name, _)| !json::is_secret(name));
+        let named = named.map(|(name, value)| (member(&path, &name), name, value));
+        let listed = json.elements().enumerate().map(|(at, value)| (element(&path, at), String::new(), value));
+        let entry = |(path, name, value): (String, String, Json<'a>)| {
+            let object = Self::new(value, path, self.notes);
             if !value.is_object() {
                 self.notes.expected("an object", &object.path);
             }
             (name, object)
         };
-        named.into_iter().chain(listed).map(entry).collect()
+        named.chain(listed).map(entry).collect()
     }
 
     /// The entity under `entities.<role>`.
@@ -158,7 +137,7 @@ impl<'a> Object<'a> {
 
 fn as_id(value: Json<'_>) -> Option<String> {
     let text = value.text().map(String::from).or_else(|| value.number().map(str::to_owned))?;
-    (!text.is_empty()).then_some(text)
+    (!text.is_empty() && !json::holds_secret(&text)).then_some(text)
 }
 
 /// A number, or a text that holds one: the vendor sends both.

@@ -9,7 +9,9 @@ use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 
-const VERDICTS: &str = "CREATE TABLE verdicts (seq INTEGER PRIMARY KEY, outcome TEXT NOT NULL, reason TEXT) STRICT";
+const NOTES: &str = "
+    CREATE TABLE verdicts (seq INTEGER PRIMARY KEY, outcome TEXT NOT NULL, reason TEXT) STRICT;
+    CREATE TABLE secrets (seq INTEGER PRIMARY KEY, has_secret INTEGER NOT NULL) STRICT;";
 const NOTE: &str = "INSERT OR REPLACE INTO verdicts (seq, outcome, reason) VALUES (?1, ?2, ?3)";
 const NOTED: &str = "SELECT seq, outcome, reason FROM verdicts WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
@@ -17,7 +19,7 @@ const NOTED: &str = "SELECT seq, outcome, reason FROM verdicts WHERE seq > ?1 OR
 pub fn create(path: &Path) -> Result<Connection, StoreError> {
     let conn = open_writer(path)?;
     conn.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;")?;
-    conn.execute_batch(VERDICTS)?;
+    conn.execute_batch(NOTES)?;
     Ok(conn)
 }
 
@@ -35,6 +37,30 @@ pub fn noted(conn: &Connection, after: i64, limit: usize) -> Result<Vec<(i64, Ve
         Ok((row.get(0)?, Verdict { outcome, reason: row.get(2)? }))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+const MARK: &str = "INSERT OR REPLACE INTO secrets (seq, has_secret) VALUES (?1, ?2)";
+const MARKED: &str = "SELECT seq, has_secret FROM secrets WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+const MARKS: &str = "SELECT count(*) FROM secrets";
+
+/// Keeps whether an event holds a secret where that is not what the log says: what is secret may have been told apart
+/// by an older rule.
+pub fn mark(conn: &Connection, seq: i64, has_secret: bool) -> Result<(), StoreError> {
+    conn.prepare_cached(MARK)?.execute((seq, has_secret))?;
+    Ok(())
+}
+
+/// The marks after a log position, oldest first.
+pub fn marked(conn: &Connection, after: i64, limit: usize) -> Result<Vec<(i64, bool)>, StoreError> {
+    let mut statement = conn.prepare_cached(MARKED)?;
+    let rows = statement.query_map((after, limit as i64), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many marks there are.
+pub fn marks(conn: &Connection) -> Result<u64, StoreError> {
+    let count: i64 = conn.query_row(MARKS, [], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
 }
 
 /// Rows of a table of ours.
@@ -55,15 +81,14 @@ pub fn verdict(conn: &Connection, seq: i64) -> Result<Option<Verdict>, StoreErro
 }
 
 impl Logged {
-    /// The columns that are derived from the body, and whether each differs from what it gives now.
-    pub fn differs(&self, envelope: &Envelope) -> [(&'static str, bool); 6] {
+    /// The columns that are copied from the body, and whether each differs from what it gives now.
+    pub fn differs(&self, envelope: &Envelope) -> [(&'static str, bool); 5] {
         [
             ("app_id", self.app_id != envelope.app_id),
             ("trigger", self.fact.trigger != envelope.trigger),
             ("region", self.region != envelope.region),
             ("webhook_id", self.webhook_id != envelope.webhook_id),
             ("fingerprint", self.fact.fingerprint != envelope.fingerprint),
-            ("has_secret", self.has_secret != envelope.has_secret),
         ]
     }
 }

@@ -4,6 +4,7 @@ use super::layout::Layout;
 use super::log::PROJECTION;
 use super::search;
 use crate::ids::Time;
+use crate::json;
 use crate::store::StoreError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Rows};
@@ -123,6 +124,7 @@ fn changed(layout: &Layout, live: &[Value], folded: &[Value]) -> String {
     words.join("; ")
 }
 
+/// A value in a few words, without the secrets that a row folded by an older rule may hold.
 fn show(column: &str, value: &Value) -> String {
     let is_time = column == "at" || column == "since" || column.ends_with("_at") || column.ends_with("_since");
     match value {
@@ -130,10 +132,11 @@ fn show(column: &str, value: &Value) -> String {
         Value::Integer(ms) if is_time && *ms > 0 => Time(*ms).rfc3339(),
         Value::Integer(int) => int.to_string(),
         Value::Real(real) => real.to_string(),
-        Value::Text(text) if text.chars().count() > SHOWN => {
-            format!("\"{}…\"", text.chars().take(SHOWN).collect::<String>().escape_debug())
+        Value::Text(text) => {
+            let text = json::without_secrets(text.as_str().into());
+            let cut = if text.chars().count() > SHOWN { "…" } else { "" };
+            format!("\"{}{cut}\"", text.chars().take(SHOWN).collect::<String>().escape_debug())
         }
-        Value::Text(text) => format!("\"{}\"", text.escape_debug()),
         Value::Blob(bytes) => bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
     }
 }

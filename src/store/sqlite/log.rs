@@ -31,6 +31,7 @@ const REPEAT: &str =
     "UPDATE events SET deliveries = deliveries + 1, last_received_at = max(last_received_at, ?2) WHERE seq = ?1";
 const JUDGE: &str = "UPDATE events SET outcome = ?2, reason = ?3 WHERE seq = ?1";
 const JUDGED: &str = "SELECT app_id, received_at, trigger, outcome FROM events WHERE seq = ?1";
+const MARK: &str = "UPDATE events SET has_secret = ?2 WHERE seq = ?1";
 const REFER: &str = "INSERT INTO event_refs (app_id, kind, key, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 const APP: &str = "
     INSERT INTO apps (app_id, region, region_at, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?4, ?4, 1)
@@ -128,6 +129,12 @@ pub fn judge_again(conn: &Connection, seq: i64, outcome: Outcome, reason: Option
         count(conn, &app_id, Time(received_at), &trigger, outcome.as_str())?;
     }
     judge(conn, seq, outcome, reason)
+}
+
+/// Changes whether an event is said to hold a secret.
+pub fn mark(conn: &Connection, seq: i64, has_secret: bool) -> Result<(), StoreError> {
+    conn.prepare_cached(MARK)?.execute((seq, has_secret))?;
+    Ok(())
 }
 
 pub fn refer(conn: &Connection, app_id: &str, reference: &Ref, seq: i64) -> Result<(), StoreError> {

@@ -179,7 +179,7 @@ pub fn read_named(data: Option<&str>, named: &mut BTreeMap<String, (Value, Key)>
     let Some(document) = data.and_then(|data| Document::parse(data.as_bytes().to_vec()).ok()) else { return };
     for (name, value) in document.root().members() {
         if let Some((known, _)) = named.get_mut(name.as_ref()) {
-            *known = Value::Text(json::redact_member(&name, value).unwrap_or_default());
+            *known = json::redact_member(&name, value).map_or(Value::Null, Value::Text);
         }
     }
 }

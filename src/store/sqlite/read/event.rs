@@ -24,26 +24,16 @@ pub struct Event {
 }
 
 const NEWEST: &str = "
-    SELECT received_at FROM events
+    SELECT seq, received_at FROM events
     WHERE seq = iif(:apps IS NULL, (SELECT max(seq) FROM events),
         (SELECT max(newest) FROM
             (SELECT (SELECT max(seq) FROM events WHERE app_id = value) AS newest FROM json_each(:apps))))";
 
-/// When the newest event arrived, of these apps or of all.
-pub fn newest_received(conn: &Conn, apps: Option<&[String]>) -> Sql<Option<Time>> {
+/// The newest event of these apps or of all: its log position, 0 where there is none, and when it arrived.
+pub fn newest(conn: &Conn, apps: Option<&[String]>) -> Sql<(i64, Option<Time>)> {
     let apps = apps.map(json);
-    Ok(rows(conn, NEWEST, &[(":apps", &apps)], |row| row.get(0).map(Time))?.pop())
-}
-
-const NEWEST_SEQ: &str = "
-    SELECT coalesce(iif(:apps IS NULL, (SELECT max(seq) FROM events),
-        (SELECT max(newest) FROM
-            (SELECT (SELECT max(seq) FROM events WHERE app_id = value) AS newest FROM json_each(:apps)))), 0)";
-
-/// The newest log position of these apps or of all.
-pub fn newest(conn: &Conn, apps: Option<&[String]>) -> Sql<i64> {
-    let apps = apps.map(json);
-    Ok(rows(conn, NEWEST_SEQ, &[(":apps", &apps)], |row| row.get(0))?.pop().unwrap_or_default())
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get("seq")?, Some(Time(row.get("received_at")?))));
+    Ok(rows(conn, NEWEST, &[(":apps", &apps)], read)?.pop().unwrap_or_default())
 }
 
 /// An event, by its log position.
@@ -167,7 +157,7 @@ pub struct Events {
     pub before_seq: Option<i64>,
     /// Kinds and keys of `event_refs`, any of them.
     pub about: Option<Vec<(&'static str, String)>>,
-    /// A text of the body, secrets included.
+    /// A text of the body, secrets left out.
     pub contains: Option<String>,
 }
 
@@ -177,7 +167,7 @@ macro_rules! matching {
         "((:triggers IS NULL OR trigger IN (SELECT value FROM json_each(:triggers)))
          AND (:outcomes IS NULL OR outcome IN (SELECT value FROM json_each(:outcomes)))
          AND (:after IS NULL OR received_at >= :after) AND (:before IS NULL OR received_at < :before)
-         AND (:contains IS NULL OR instr(iif(has_secret, redacted(body), body), :contains) > 0))"
+         AND (:contains IS NULL OR instr(shown(body), :contains) > 0))"
     };
 }
 

@@ -1,7 +1,7 @@
 //! What a message said when it was sent. No table holds it once the message was edited: the log does.
 
 use super::{Conn, Lookup, Sql, json, rows};
-use crate::json::{Document, Json};
+use crate::json::{Document, Json, without_secrets};
 use crate::trigger::as_time;
 use std::collections::HashMap;
 
@@ -54,5 +54,5 @@ fn first_text(body: String, id: &str) -> Option<String> {
     if told("id").and_then(word)? != id || is_edited || is_echo {
         return None;
     }
-    message.get("data")?.get("text")?.text().map(|text| text.into_owned())
+    message.get("data")?.get("text")?.text().map(|text| without_secrets(text).into_owned())
 }
