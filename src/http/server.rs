@@ -263,7 +263,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (ended, end) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let code = actix_web::rt::System::new().block_on(run(config, before, listener)).unwrap();
+            let runtime = feeds::runtime().unwrap();
+            let feeds = Feeds::new(runtime.handle().clone());
+            let code = actix_web::rt::System::new().block_on(run(config, before, listener, feeds)).unwrap();
+            runtime.shutdown_background();
             ended.send(code).unwrap();
         });
         let body = format!(r#"{{"trigger":"{}","appId":"a"}}"#, crate::writer::tests::PANICS);
