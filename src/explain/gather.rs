@@ -5,7 +5,7 @@ use super::state::{Message, State, source};
 use super::{Delivery, Entity, EntityError, Explanation, value};
 use crate::chat::Known;
 use crate::ids::Time;
-use crate::json::{Document, Json};
+use crate::json::{Document, Json, is_secret};
 use crate::store::StoreError;
 use crate::store::sqlite::{Connection, explain as store, log::newest_seq};
 use serde_json::{Map, Value};
@@ -224,7 +224,8 @@ fn is_step(message: &Message) -> bool {
     Known { category: text(CATEGORY), kind: text(KIND), ..Known::default() }.is_step()
 }
 
-/// Whether a delivery that could not be read names the entity by its ids.
+/// Whether a delivery that could not be read names the entity by its ids. Secrets name nobody: what is listed for a
+/// guessed id would confirm it.
 pub(super) fn names(body: &str, entity: &Entity) -> bool {
     let Ok(document) = Document::parse(body.as_bytes().to_vec()) else { return false };
     let Some(data) = document.root().get("data") else { return false };
@@ -246,6 +247,7 @@ fn holds(json: Json<'_>, keys: &[&str], id: &str, depth: usize) -> bool {
     depth > 0
         && (json
             .members()
+            .filter(|(key, _)| !is_secret(key))
             .any(|(key, value)| (keys.contains(&key.as_ref()) && is_id(value)) || holds(value, keys, id, depth - 1))
             || json.elements().any(|value| holds(value, keys, id, depth - 1)))
 }
@@ -261,6 +263,13 @@ mod tests {
         assert!(names(body, &Entity::Group("g".into())) && names(body, &Entity::User("7".into())));
         assert!(names(body, &Entity::Membership { guid: "g".into(), uid: "7".into() }));
         assert!(!names(body, &Entity::User("g".into())) && !names(body, &Entity::Message("7".into())));
+    }
+
+    #[test]
+    fn a_secret_of_a_dead_letter_names_nobody() {
+        let body = r#"{"data":{"ws_channel":{"uid":"ann"},"metadata":{"@private":[{"guid":"g"}]},"uid":"bob"}}"#;
+        assert!(!names(body, &Entity::User("ann".into())) && !names(body, &Entity::Group("g".into())));
+        assert!(names(body, &Entity::User("bob".into())));
     }
 
     #[test]
