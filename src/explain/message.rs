@@ -55,7 +55,7 @@ impl Replay<'_> {
         let row = message.row.get_or_insert_with(|| Row::new(change::Message::COLUMNS.len()));
         let names = ("", OF_MESSAGES, &self.past);
         merge(row, change::Message::COLUMNS, change::Message::RULES, telling, names, effects);
-        // It serves to judge edits, and would tell who guesses a deleted text.
+        // The digest serves to judge edits. Shown, it would confirm who guesses a deleted text.
         effects.retain(|effect| effect.register != change::Message::COLUMNS[FIRST_TEXT]);
         if deleted && !message.deleted {
             message.deleted = true;

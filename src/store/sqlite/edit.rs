@@ -90,7 +90,7 @@ pub(super) fn put(at: &At<'_>, message_id: &str, told: Version) -> Result<(), St
         None => versions.push(told),
     }
     let before = text_before(at, message_id, edited_at)?;
-    let last = settle(at, message_id, before, known, versions)?;
+    let last = settle(at, message_id, before, &known, versions)?;
     let next: Option<i64> =
         at.conn.prepare_cached(NEXT)?.query_row((at.app_id, message_id, edited_at), |row| row.get(0)).optional()?;
     if let Some(next) = next {
@@ -142,7 +142,7 @@ fn text_before(at: &At<'_>, message_id: &str, edited_at: i64) -> Result<Digest, 
 fn settle_again(at: &At<'_>, message_id: &str, before: Digest, edited_at: i64) -> Result<(), StoreError> {
     let known = second(at, message_id, edited_at)?;
     let versions = known.iter().map(|(version, _)| version.clone()).collect();
-    settle(at, message_id, before, known, versions)?;
+    settle(at, message_id, before, &known, versions)?;
     Ok(())
 }
 
@@ -151,7 +151,7 @@ fn settle(
     at: &At<'_>,
     message_id: &str,
     before: Digest,
-    known: Vec<(Version, bool)>,
+    known: &[(Version, bool)],
     versions: Vec<Version>,
 ) -> Result<Digest, StoreError> {
     let judged = judge(before, versions);
