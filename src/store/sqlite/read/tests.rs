@@ -228,7 +228,7 @@ fn unread_costs_what_is_unread() {
     let dir = tempfile::tempdir().unwrap();
     let spent = |items: u32| {
         let conn = file(&dir, items);
-        conn.execute_batch(&format!(
+        conn.execute_batch(
             "CREATE TEMP TABLE t AS SELECT i, i <= 10 AS counts FROM n;
              UPDATE messages SET listed = 0;
              INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, receiver_type, receiver_id,
@@ -239,8 +239,8 @@ fn unread_costs_what_is_unread() {
              UNION ALL SELECT 'app', 'm' || i, 9223372036854775807, 'group_u', 'a', 'group', 'u', 'message', i, 0, 0, 1, 1, iif(counts, 0, 1 + i % 3), x'' FROM t
              UNION ALL SELECT 'app', 5000000 + i, 5000000 + i, 'group_v' || i, 'a', 'group', 'v', 'message', i, 0, 0, 1, 1, 0, x'' FROM t;
              INSERT INTO read_markers VALUES ('app', 'group_u', 'w', 1, 3999999, '3999999', 1),
-                 ('app', 'group_u', 'w', 0, 9223372036854775807, 'l', 1)"
-        ))
+                 ('app', 'group_u', 'w', 0, 9223372036854775807, 'l', 1)",
+        )
         .unwrap();
         let key = |conversation: String, guid: &str| UnreadOf {
             conversation_id: conversation,
