@@ -11,7 +11,7 @@ use crate::trigger::{Ref, Role};
 
 /// The edition of reducers and tables. Raise it with every change that makes tables of an old log differ: files of
 /// another edition are rebuilt when the server starts.
-pub const FOLD_VERSION: i64 = 1;
+pub const FOLD_VERSION: i64 = 2;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]

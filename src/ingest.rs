@@ -5,6 +5,7 @@ use crate::ids::Time;
 use crate::json::{Document, Json};
 use crate::log::{self, Run, Source};
 use crate::store::StoreError;
+use crate::store::sqlite::log_file::LogFile;
 use crate::store::sqlite::{self, Connection, log as table};
 use crate::trigger::as_time;
 use std::collections::BTreeMap;
@@ -81,6 +82,22 @@ impl Ingest {
         }
     }
 
+    /// Reads the log of another chatfold file, of any edition, each event as often as it was delivered. `progress` hears
+    /// of the bytes of bodies read.
+    pub fn read_log(&mut self, name: &str, log: &LogFile, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
+        let mut number = 0;
+        log.for_each(|event| {
+            number += 1;
+            progress(event.body.len() as u64);
+            let place = || format!("{name}: event {number}");
+            self.take(|ingest| ingest.delivery(event.body.as_bytes(), Some(event.received_at), place))?;
+            for _ in 1..event.deliveries {
+                self.take(|ingest| ingest.delivery(event.body.as_bytes(), Some(event.last_received_at), place))?;
+            }
+            Ok(())
+        })
+    }
+
     /// An input whose first line is not whole: one document over many lines, else lines of which the first is wrong.
     fn whole(&mut self, name: &str, first: usize, input: &[u8]) -> Result<(), StoreError> {
         if Document::parse(input.to_vec()).is_ok() {
@@ -95,14 +112,19 @@ impl Ingest {
     }
 
     fn line(&mut self, line: Vec<u8>, place: impl Fn() -> String) -> Result<(), StoreError> {
+        self.take(|ingest| match unwrap(line) {
+            Ok((body, received_at)) => ingest.delivery(&body, received_at, place),
+            Err((line, problem)) => ingest.refuse(&line, &problem, place),
+        })
+    }
+
+    /// Takes one line or event into the open transaction, and counts what became of it.
+    fn take(&mut self, take: impl FnOnce(&mut Self) -> Result<&'static str, StoreError>) -> Result<(), StoreError> {
         if self.pending == 0 {
             sqlite::begin(&self.conn)?;
         }
         self.pending += 1;
-        let outcome = match unwrap(line) {
-            Ok((body, received_at)) => self.delivery(&body, received_at, place)?,
-            Err((line, problem)) => self.refuse(&line, &problem, place)?,
-        };
+        let outcome = take(self)?;
         *self.counts.entry(outcome).or_default() += 1;
         if self.pending == BATCH { self.commit() } else { Ok(()) }
     }

@@ -240,7 +240,7 @@ fn tables_of_another_edition_are_rebuilt_at_the_start_with_intake_open() {
     assert!(code == 1 && err.contains("a rebuild is running already"), "{err}");
     server.wait_for_log("the tables are rebuilt");
     let after = ask();
-    assert_eq!(after["data"]["status"]["foldVersion"], 1);
+    assert_eq!(after["data"]["status"]["foldVersion"], chatfold::fold::FOLD_VERSION);
     assert_eq!(after["extensions"]["chatfold"]["rebuilding"], false, "{after}");
     let (code, out, _) = server.run(&["verify"]);
     assert_eq!(code, 0, "{out}");

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::ingest::{Ingest, inputs};
 use crate::store::sqlite::beside;
+use crate::store::sqlite::log_file::LogFile;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 /// What to read.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// JSON or NDJSON files, folders of such, or - for standard input
+    /// JSON or NDJSON files, folders of such, other chatfold files (their log), or - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }
@@ -39,8 +40,14 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
     let bar = bar(bytes);
     for path in &files {
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        ingest.read(&path.display().to_string(), BufReader::new(file), |bytes| bar.inc(bytes))?;
+        let name = path.display().to_string();
+        if LogFile::is_database(path).with_context(|| format!("cannot open {name}"))? {
+            let log = LogFile::open(path)?;
+            ingest.read_log(&name, &log, |bytes| bar.inc(bytes))?;
+            continue;
+        }
+        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        ingest.read(&name, BufReader::new(file), |bytes| bar.inc(bytes))?;
     }
     if args.paths.iter().any(|path| is_stdin(path)) {
         ingest.read("-", io::stdin().lock(), |bytes| bar.inc(bytes))?;

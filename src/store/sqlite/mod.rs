@@ -28,6 +28,7 @@ pub mod compare;
 pub mod explain;
 pub mod inspect;
 pub mod log;
+pub mod log_file;
 pub mod read;
 pub mod shadow;
 pub mod state;

@@ -42,6 +42,9 @@ const LIMITS: &[(Limit, i32)] = &[
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 
+/// Editions before the first migration of today. chatfold reads no more of such a file than its log.
+const EARLIER: i64 = 2;
+
 #[derive(RustEmbed)]
 #[folder = "migrations/sqlite"]
 struct Migrations;
@@ -71,6 +74,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         return Err(foreign(path));
     } else if edition > editions() {
         return Err(newer(path));
+    } else if (1..=EARLIER).contains(&edition) {
+        return Err(earlier(path, edition));
     } else {
         check_schema(&mut conn, edition, path)?;
     }
@@ -100,6 +105,11 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+/// Opens a file of ours of any edition to read its log, and nothing else: its schema is not known.
+pub(super) fn open_any_edition(path: &Path) -> Result<Connection, StoreError> {
+    open_ours(&resolve(path)?, path)
+}
+
 /// Opens one more reader of a file that this process has opened with [`open_reader`] before. Names and schema are not
 /// looked at again: an index or a hard link that the owner makes while the server runs does not stop the server.
 pub fn open_again(path: &Path) -> Result<Connection, StoreError> {
@@ -121,6 +131,12 @@ pub fn open_beside(path: &Path) -> Result<Connection, StoreError> {
 
 /// Opens the file itself; `named` is what the caller calls it.
 fn open_to_read(real: &Path, named: &Path) -> Result<Connection, StoreError> {
+    let conn = open_ours(real, named)?;
+    check_identity(&conn, named)?;
+    Ok(conn)
+}
+
+fn open_ours(real: &Path, named: &Path) -> Result<Connection, StoreError> {
     let flags = FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY;
     let conn = match set_to_read(Connection::open_with_flags(real, flags)?) {
         Err(error) if cannot_share(&error) && nothing_in_wal(real) => {
@@ -128,7 +144,9 @@ fn open_to_read(real: &Path, named: &Path) -> Result<Connection, StoreError> {
         }
         opened => opened?,
     };
-    check_identity(&conn, named)?;
+    if header(&conn)?.0 != APPLICATION_ID {
+        return Err(foreign(named));
+    }
     Ok(conn)
 }
 
@@ -150,6 +168,12 @@ fn check_identity(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let (application_id, edition) = header(conn)?;
     if application_id != APPLICATION_ID {
         return Err(foreign(path));
+    }
+    if edition > editions() {
+        return Err(newer(path));
+    }
+    if (1..=EARLIER).contains(&edition) {
+        return Err(earlier(path, edition));
     }
     if edition != editions() {
         return Err(StoreError::Unusable(format!(
@@ -180,7 +204,7 @@ fn made_by(edition: i64) -> Result<Schema, StoreError> {
     if edition > 0 {
         conn.execute_batch(MIGRATIONS)?;
     }
-    for (_, (_, sql)) in (1..=edition).zip(migrations()) {
+    for (_, (_, sql)) in (EARLIER + 1..=edition).zip(migrations()) {
         conn.execute_batch(&String::from_utf8_lossy(&sql))?;
     }
     Schema::of(&conn)
@@ -205,6 +229,14 @@ fn immutable(path: &Path) -> String {
         .map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
         .collect();
     format!("file:{encoded}?immutable=1")
+}
+
+/// A file of which only the log can be read.
+fn earlier(path: &Path, edition: i64) -> StoreError {
+    let path = path.display();
+    StoreError::Unusable(format!(
+        "{path} was written by an earlier chatfold (edition {edition}), and cannot be brought up: read its log into a new file with `chatfold ingest {path} --db NEW.db`"
+    ))
 }
 
 fn newer(path: &Path) -> StoreError {
@@ -237,7 +269,7 @@ fn is_empty(conn: &Connection) -> Result<bool, StoreError> {
 
 /// The newest edition: every migration makes one.
 fn editions() -> i64 {
-    migrations().count() as i64
+    EARLIER + migrations().count() as i64
 }
 
 fn migrations() -> impl Iterator<Item = (String, Vec<u8>)> {
@@ -255,7 +287,7 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
         return Err(newer(path));
     }
     tx.execute_batch(MIGRATIONS)?;
-    for (index, (name, sql)) in (1i64..).zip(migrations()) {
+    for (index, (name, sql)) in (EARLIER + 1..).zip(migrations()) {
         let sha256: String = Sha256::digest(&sql).iter().map(|byte| format!("{byte:02x}")).collect();
         if index <= done {
             let known: String =

@@ -1,0 +1,65 @@
+//! The log of a chatfold file of any edition, read so that a new file can take it in.
+
+use super::open;
+use crate::ids::Time;
+use crate::store::StoreError;
+use rusqlite::{Connection, OptionalExtension};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The first bytes of every SQLite file.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// A table, and no view that calls itself one.
+const HAS_LOG: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'events'";
+/// Columns that `events` has in every edition.
+const EVENTS: &str = "SELECT received_at, last_received_at, deliveries, body FROM events ORDER BY seq";
+
+/// A chatfold file, opened to read its log. Nothing else of the file is read.
+pub struct LogFile {
+    conn: Connection,
+}
+
+/// An event as its log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    pub body: String,
+    pub received_at: Time,
+    /// Arrival of the newest delivery of the same fact.
+    pub last_received_at: Time,
+    /// How often the fact was delivered, at least 1.
+    pub deliveries: u64,
+}
+
+impl LogFile {
+    /// Whether a file is an SQLite database. The caller must not have it open through SQLite.
+    pub fn is_database(path: &Path) -> io::Result<bool> {
+        let mut head = Vec::with_capacity(MAGIC.len());
+        std::fs::File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        Ok(head == MAGIC)
+    }
+
+    /// Opens a file of any edition, read-only. Refuses one that is not chatfold's.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let conn = open::open_any_edition(path)?;
+        let has_log = conn.prepare(HAS_LOG)?.query_row([], |_| Ok(())).optional()?.is_some();
+        if !has_log {
+            return Err(StoreError::Unusable(format!("{} has no table events: it holds no log", path.display())));
+        }
+        Ok(Self { conn })
+    }
+
+    /// Hands over each event, oldest first.
+    pub fn for_each(&self, mut take: impl FnMut(Delivered) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut statement = self.conn.prepare(EVENTS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            take(Delivered {
+                received_at: Time(row.get(0)?),
+                last_received_at: Time(row.get(1)?),
+                deliveries: row.get::<_, i64>(2)?.max(1).cast_unsigned(),
+                body: row.get(3)?,
+            })?;
+        }
+        Ok(())
+    }
+}
