@@ -92,7 +92,7 @@ fn create(db: &Path, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     };
     writeln!(std::io::stdout(), "{secret}")?;
     eprintln!("token {id} ({}) is shown this once: keep it now", table::printable(&args.name));
-    for line in grant(&new, args) {
+    for line in grant(id, &new, args) {
         eprintln!("  {}", table::printable(&line));
     }
     if first {
@@ -112,7 +112,7 @@ fn open(db: &Path) -> anyhow::Result<Connection> {
 }
 
 /// What a token opens, with the flag that narrows what was left out.
-fn grant(new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
+fn grant(id: i64, new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
     let apps = match new.apps {
         Some(apps) => format!("reads the apps {}", apps.join(", ")),
         None => "reads all apps, those to come too; --app binds a token to some".into(),
@@ -125,7 +125,7 @@ fn grant(new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
     let narrower = if args.scope.is_none() { "; --scope metadata hides what was said" } else { "" };
     let end = match new.expires_at {
         Some(at) => format!("ends at {at}"),
-        None => format!("does not end until `chatfold token revoke {}`; --expires 90d sets an end", new.name),
+        None => format!("does not end until `chatfold token revoke {id}`; --expires 90d sets an end"),
     };
     [apps, format!("{scope} (scope {}){narrower}", new.scope.as_str()), end]
 }

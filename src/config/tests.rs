@@ -95,6 +95,13 @@ fn off_loopback_long_passwords_are_needed() {
 }
 
 #[test]
+fn looking_into_a_file_asks_for_no_token_where_webhook_credentials_are_configured() {
+    let configured = resolve("webhook_username = \"u\"\nwebhook_password = \"p\"", &[], Flags::default()).unwrap();
+    assert_eq!(configured.credentials.len(), 1);
+    assert!(configured.to_open("copy.db".into()).unwrap().credentials.is_empty());
+}
+
+#[test]
 fn the_example_says_the_defaults() {
     let example = resolve(include_str!("../../chatfold.toml.example"), &[], Flags::default()).unwrap();
     let plain = resolve("workers = 2", &[], Flags::default()).unwrap();
