@@ -170,6 +170,6 @@ pub enum Why {
 }
 
 #[cfg(test)]
-mod model;
+mod model_tests;
 #[cfg(test)]
 mod tests;
