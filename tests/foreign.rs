@@ -82,7 +82,7 @@ fn planted_triggers_rewrite_nothing() {
          CREATE TRIGGER undoing AFTER UPDATE OF revoked_at ON tokens
          BEGIN UPDATE tokens SET revoked_at = NULL; END;",
     );
-    refused_by_all(&db, &["holds the trigger \"undoing\" on \"tokens\"", "DROP TRIGGER \"undoing\""]);
+    refused_by_all(&db, &["holds the trigger \"rewriting\" on \"events\"", "DROP TRIGGER \"rewriting\""]);
     assert_eq!(ask(&db, "SELECT count(*) || '' FROM messages WHERE text = 'rewritten'"), "0");
     // Whoever takes out what is not hers has the file back.
     plant(&db, "DROP TRIGGER undoing; DROP TRIGGER rewriting");
@@ -121,7 +121,7 @@ fn whatever_is_not_as_chatfold_makes_it_is_refused_by_name() {
             "the index \"users_key_b\" on \"users\" is not as",
         ),
         ("CREATE UNIQUE INDEX users_key_b ON users (app_id, uid)".to_owned(), "holds the index \"users_key_b\""),
-        ("ALTER TABLE users ADD COLUMN x AS (upper(name))".to_owned(), "the table \"users\" is not as"),
+        ("ALTER TABLE users ADD COLUMN x TEXT AS (upper(name))".to_owned(), "the table \"users\" is not as"),
         ("DROP VIEW v_users; CREATE VIEW v_users AS SELECT 1 AS uid".to_owned(), "the view \"v_users\" is not as"),
         ("DROP INDEX users_key".to_owned(), "lacks the index \"users_key\""),
         ("DROP TABLE refused".to_owned(), "lacks the table \"refused\""),

@@ -38,3 +38,21 @@ fn while_another_process_holds_the_lock_deliveries_are_refused_and_then_taken_ag
     writer.stop();
     assert!(matches!(append(4), Err(Refusal::NotWritten("the server is stopping"))));
 }
+
+#[test]
+fn a_statement_that_fails_is_no_verdict_on_the_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("chatfold.db");
+    let (fail, failed) = std::sync::mpsc::channel();
+    let writer = Writer::start(&path, Box::new(move || fail.send(()).unwrap())).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("DROP TABLE users").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let refused = runtime.block_on(writer.append(envelope(1), Time(1_767_614_400_000)));
+    assert_eq!(refused, Err(Refusal::Unknown));
+    failed.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+    assert!(writer.not_ready().is_some());
+    writer.stop();
+    let kept: i64 = other.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 0, "no dead letter: the retry comes to a server that works");
+}

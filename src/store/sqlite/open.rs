@@ -1,7 +1,7 @@
 //! Opening the file: identity, settings, migrations.
 
 use super::place::{beside, real, resolve};
-use super::schema::Schema;
+use super::schema::{Schema, bounded};
 use super::search;
 use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
@@ -61,24 +61,10 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if conn.is_readonly(rusqlite::MAIN_DB)? {
         return Err(StoreError::Unusable(format!("{} cannot be written by this user, only read", path.display())));
     }
-    harden(&conn)?;
     // Closing must not write and sync again what failed: `finish` is for what did not.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(Duration::from_secs(1))?;
-    let (application_id, edition) = header(&conn)?;
-    if application_id == 0 && is_empty(&conn)? {
-        conn.execute_batch(&format!(
-            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;"
-        ))?;
-    } else if application_id != APPLICATION_ID {
-        return Err(foreign(path));
-    } else if edition > editions() {
-        return Err(newer(path));
-    } else if (1..=EARLIER).contains(&edition) {
-        return Err(earlier(path, edition));
-    } else {
-        check_schema(&mut conn, edition, path)?;
-    }
+    bounded(&mut conn, path, |conn| begin_or_check(conn, path))?;
     // Where it fails it says so by its answer, or only after it.
     let answer = conn.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>();
     let mode: Vec<String> = answer?;
@@ -97,64 +83,90 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+/// Begins an empty file as one of ours; refuses a file that holds anything else than ours do.
+fn begin_or_check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    harden(conn)?;
+    let (application_id, edition) = header(conn)?;
+    if application_id == 0 && is_empty(conn)? {
+        conn.execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;"
+        ))?;
+        return Ok(());
+    }
+    if application_id != APPLICATION_ID {
+        return Err(foreign(path));
+    }
+    if edition > editions() {
+        return Err(newer(path));
+    }
+    if (1..=EARLIER).contains(&edition) {
+        return Err(earlier(path, edition));
+    }
+    check_schema(conn, edition, path)
+}
+
 /// Opens the file to read it; refuses one that is not ours or not of this edition. A copy in a place that cannot be
 /// written, where SQLite cannot make the files it needs beside a WAL, is read as what it is: one that nobody writes.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let mut conn = open_to_read(&resolve(path)?, path)?;
-    check_schema(&mut conn, editions(), path)?;
-    Ok(conn)
+    open_to_read(&resolve(path)?, path, |conn| {
+        check_identity(conn, path)?;
+        check_schema(conn, editions(), path)
+    })
 }
 
 /// Opens a file of ours of any edition to read its log, and nothing else: its schema is not known.
 pub(super) fn open_any_edition(path: &Path) -> Result<Connection, StoreError> {
-    open_ours(&resolve(path)?, path)
+    open_to_read(&resolve(path)?, path, |conn| match header(conn)? {
+        (APPLICATION_ID, _) => Ok(()),
+        _ => Err(foreign(path)),
+    })
 }
 
 /// Opens one more reader of a file that this process has opened with [`open_reader`] before. Names and schema are not
 /// looked at again: an index or a hard link that the owner makes while the server runs does not stop the server.
 pub fn open_again(path: &Path) -> Result<Connection, StoreError> {
-    open_to_read(&real(path), path)
+    open_to_read(&real(path), path, |conn| check_identity(conn, path))
 }
 
 /// Opens the file for a short write of its own, also beside the process that writes it: nothing is made, migrated or
 /// checkpointed, and a transaction waits for the other's to end.
 pub fn open_beside(path: &Path) -> Result<Connection, StoreError> {
     let mut conn = Connection::open_with_flags(resolve(path)?, FLAGS | READ_WRITE)?;
-    harden(&conn)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    bounded(&mut conn, path, |conn| {
+        harden(conn)?;
+        check_identity(conn, path)?;
+        check_schema(conn, editions(), path)
+    })?;
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
-    check_identity(&conn, path)?;
-    check_schema(&mut conn, editions(), path)?;
     Ok(conn)
 }
 
-/// Opens the file itself; `named` is what the caller calls it.
-fn open_to_read(real: &Path, named: &Path) -> Result<Connection, StoreError> {
-    let conn = open_ours(real, named)?;
-    check_identity(&conn, named)?;
-    Ok(conn)
-}
-
-fn open_ours(real: &Path, named: &Path) -> Result<Connection, StoreError> {
-    let flags = FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let conn = match set_to_read(Connection::open_with_flags(real, flags)?) {
-        Err(error) if cannot_share(&error) && nothing_in_wal(real) => {
-            set_to_read(Connection::open_with_flags(immutable(real), flags | OpenFlags::SQLITE_OPEN_URI)?)?
-        }
-        opened => opened?,
+/// Opens the file itself if `check` lets it; `named` is what the caller calls the file.
+fn open_to_read(
+    real: &Path,
+    named: &Path,
+    check: impl Fn(&Connection) -> Result<(), StoreError>,
+) -> Result<Connection, StoreError> {
+    let open = |name: &Path, flags: OpenFlags| {
+        let flags = FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY | flags;
+        let mut conn = Connection::open_with_flags(name, flags)?;
+        conn.busy_timeout(Duration::from_millis(250))?;
+        bounded(&mut conn, named, |conn| {
+            harden(conn)?;
+            conn.execute_batch("PRAGMA query_only = ON; PRAGMA application_id;")?;
+            check(conn)
+        })?;
+        conn.execute_batch("PRAGMA cache_size = -32768")?;
+        Ok(conn)
     };
-    if header(&conn)?.0 != APPLICATION_ID {
-        return Err(foreign(named));
+    match open(real, OpenFlags::empty()) {
+        Err(StoreError::Engine(error)) if cannot_share(&error) && nothing_in_wal(real) => {
+            open(Path::new(&immutable(real)), OpenFlags::SQLITE_OPEN_URI)
+        }
+        opened => opened,
     }
-    Ok(conn)
-}
-
-fn set_to_read(conn: Connection) -> Result<Connection, rusqlite::Error> {
-    harden(&conn)?;
-    conn.busy_timeout(Duration::from_millis(250))?;
-    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768; PRAGMA application_id;")?;
-    Ok(conn)
 }
 
 /// `application_id` and edition, which stand in the first page: no schema is read.
@@ -186,7 +198,7 @@ fn check_identity(conn: &Connection, path: &Path) -> Result<(), StoreError> {
 }
 
 /// Refuses a file whose schema is not what the migrations up to its edition make.
-fn check_schema(conn: &mut Connection, edition: i64, path: &Path) -> Result<(), StoreError> {
+fn check_schema(conn: &Connection, edition: i64, path: &Path) -> Result<(), StoreError> {
     static NEWEST: OnceLock<Schema> = OnceLock::new();
     if edition != editions() {
         return made_by(edition)?.check(conn, path);

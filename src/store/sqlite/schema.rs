@@ -62,8 +62,8 @@ impl Schema {
     }
 
     /// Refuses a file whose schema is another. Shadow tables of a rebuild are part of ours.
-    pub(super) fn check(&self, conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
-        let found = read_bounded(conn, path)?;
+    pub(super) fn check(&self, conn: &Connection, path: &Path) -> Result<(), StoreError> {
+        let found = read(conn)?;
         let mut seen = BTreeSet::new();
         for object in &found {
             let tolerated = |(name, sql): &(&str, &str)| object.name == *name && object.sql.as_deref() == Some(*sql);
@@ -170,22 +170,29 @@ fn read(conn: &Connection) -> Result<Vec<Object>, rusqlite::Error> {
     objects.collect()
 }
 
-/// A schema of a million tables takes gigabytes to read: reading ends long before.
-fn read_bounded(conn: &mut Connection, path: &Path) -> Result<Vec<Object>, StoreError> {
+/// Runs what opens a file and reads its schema, which SQLite does at the first statement that needs one. A schema of
+/// many thousand objects takes minutes and gigabytes to read: reading ends long before.
+pub(super) fn bounded<T>(
+    conn: &mut Connection,
+    path: &Path,
+    opening: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let mut looks = 0;
     let handler = move || {
         looks += 1;
         looks > LOOKS
     };
     conn.progress_handler(STEPS, Some(handler))?;
-    let found = read(conn);
+    let opened = opening(conn);
     conn.progress_handler(0, None::<fn() -> bool>)?;
-    found.map_err(|error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::OperationInterrupted) => StoreError::Unusable(format!(
-            "{} holds far more tables than chatfold makes: it is not a file that chatfold wrote",
-            path.display()
-        )),
-        _ => error.into(),
+    opened.map_err(|error| match error {
+        StoreError::Engine(engine) if engine.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
+            StoreError::Unusable(format!(
+                "{} holds far more tables than chatfold makes: it is not a file that chatfold wrote",
+                path.display()
+            ))
+        }
+        error => error,
     })
 }
 
