@@ -16,7 +16,7 @@ fn token(server: &TestServer, args: &[&str]) -> String {
 }
 
 fn post(server: &TestServer, token: &str, body: &Value) -> Answer {
-    server.post("/graphql", &[JSON, ("Authorization", token)], &body.to_string())
+    server.post("/graphql", &[JSON, ("Authorization", token)], body.to_string())
 }
 
 fn ask(server: &TestServer, token: &str, query: &str) -> Value {

@@ -77,7 +77,7 @@ fn places(data: &Value) -> Vec<String> {
     let rich = json!({
         "text": data, "metadata": data, "customData": data, "interactiveData": data, "resource": data, "url": data,
         "attachments": [{ "name": data, "url": data, "extension": data, "mimeType": data, "size": 1 }],
-        "mentions": { "bob": user.clone() }, "quotedMessage": quoted.clone(),
+        "mentions": { "bob": user }, "quotedMessage": quoted,
         "entities": { "sender": entity(user.clone()), "receiver": entity(json!({ "uid": "bob", "metadata": data })) },
     });
     let call = json!({
@@ -147,7 +147,7 @@ const ASKED: [&str; 3] = [
 ];
 
 fn ask(server: &TestServer, query: &str) -> Value {
-    let answer = server.post("/graphql", &[JSON], &json!({ "query": query }).to_string());
+    let answer = server.post("/graphql", &[JSON], json!({ "query": query }).to_string());
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()
 }
