@@ -99,9 +99,9 @@ fn a_link_in_the_place_of_a_file_beside_is_not_followed() {
             let planted = dir.path().join(format!("chatfold.db{end}"));
             let _ = fs::remove_file(&planted);
             if hard {
-                fs::hard_link(&treasure, &planted).unwrap()
+                fs::hard_link(&treasure, &planted).unwrap();
             } else {
-                symlink(&treasure, &planted).unwrap()
+                symlink(&treasure, &planted).unwrap();
             }
             for args in [SERVE, &ingest[..], &["rebuild"]] {
                 refused(args, &db, "Move it away");
