@@ -88,6 +88,8 @@ pub struct MembershipChange {
     pub scope: Option<Scope>,
     pub old_scope: Option<Scope>,
     pub joined_at: Option<Time>,
+    /// When the group that the fact names was made, where it tells.
+    pub group_created_at: Option<Time>,
 }
 
 /// One text of a message after an edit.
