@@ -11,6 +11,7 @@ CREATE TABLE events (
     received_at      INTEGER NOT NULL,                 -- first delivery
     occurred_at      INTEGER NOT NULL,                 -- when it happened, as far as can be known
     occurred_from    TEXT NOT NULL CHECK (occurred_from IN ('told', 'arrival', 'feed')),
+    arrived_at       INTEGER,                          -- arrival facts: received_at by the vendor's clock
     floor_at         INTEGER,                          -- feed facts: newest time in the body, 0: none, -1: the feed had shown none at all
     fingerprint      BLOB NOT NULL,                    -- SHA-256 of what the body says
     deliveries       INTEGER NOT NULL DEFAULT 1,       -- how often it was delivered
@@ -111,13 +112,14 @@ CREATE TABLE membership_changes (
     seq           INTEGER NOT NULL,
     at_from       TEXT NOT NULL CHECK (at_from IN ('told', 'arrival', 'feed')),
     occurred_at   INTEGER NOT NULL,
-    received_at   INTEGER NOT NULL,
+    arrived_at    INTEGER,                             -- arrival facts: when it arrived, by the vendor's clock
     trigger       TEXT NOT NULL,
     by_uid        TEXT,
     state         TEXT,                                -- joined, left, kicked, banned, unbanned; null: scope or ownership only
     scope         TEXT,
     old_scope     TEXT,
     joined_at     INTEGER,                             -- where the fact itself tells it
+    group_created_at INTEGER,                          -- of the group that the fact names
     PRIMARY KEY (app_id, guid, uid, at, digest, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX membership_changes_by_group ON membership_changes (app_id, guid, at, seq, uid);
@@ -415,10 +417,12 @@ CREATE TABLE feeds (
     app_id           TEXT NOT NULL PRIMARY KEY,
     told_at          INTEGER,                          -- newest told time
     told_received_at INTEGER,                          -- arrival of the delivery that told it
-    clock_at         INTEGER                           -- newest told time or floor shown
+    clock_at         INTEGER,                          -- newest told time or floor shown
+    lags             TEXT NOT NULL,                    -- JSON: of the newest told facts, arrival less told time in ms
+    clock_offset     INTEGER NOT NULL                  -- ms that arrivals are ahead of the vendor's clock; 0: too little to count
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE event_tellers (
-    -- Which webhooks told a block or unblock, whose bodies carry nothing to tell two facts apart.
+    -- Which webhooks told a fact without a time, whose equal bodies may be two facts.
     app_id     TEXT NOT NULL,
     seq        INTEGER NOT NULL,
     webhook_id TEXT NOT NULL,

@@ -92,6 +92,8 @@ pub struct MembershipChange {
     pub scope: Option<Scope>,
     pub old_scope: Option<Scope>,
     pub joined_at: Option<Time>,
+    /// When the group that the fact names was made, where it tells.
+    pub group_created_at: Option<Time>,
 }
 
 /// A text of a message, told as an edit. Whether it is one shows among all texts told.

@@ -8,13 +8,27 @@ const BEHIND: i64 = 5 * 60_000;
 /// …and not further ahead than this; times further ahead do not count.
 const AHEAD: i64 = 10 * 60_000;
 
+/// Told facts whose lag is kept,
+const LAGS: usize = 50;
+/// that have to be heard before their lag says anything of the clocks,
+const HEARD: usize = 20;
+/// and which of the smallest is that of a delivery that came at once: some told times are ahead of the fact.
+const FASTEST: usize = 5;
+/// A lag within these is the way of the deliveries, not a wrong clock…
+const CLOCK_BEHIND: i64 = -1_000;
+const CLOCK_AHEAD: i64 = 5_000;
+/// …and a greater one either way is a replay of old deliveries.
+const DAY: i64 = 86_400_000;
+
 /// What one app's deliveries have shown so far, over HTTP or in one run of `ingest`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Feed {
-    /// The newest told time, and when the delivery that told it arrived.
+    /// The newest told time, and when the delivery that told it arrived, by the vendor's clock.
     pub told: Option<(Time, Time)>,
     /// The newest told time or floor.
     pub clock: Option<Time>,
+    /// Of the newest told facts, oldest first: arrival, by our clock, less told time.
+    pub lags: Vec<i64>,
 }
 
 /// The time of a fact, as the log keeps it.
@@ -22,6 +36,8 @@ pub struct Feed {
 pub struct Dated {
     pub occurred_at: Time,
     pub from: TimeSource,
+    /// `arrival` facts: when it arrived, by the vendor's clock.
+    pub arrived_at: Option<Time>,
     /// `feed` facts: the newest time in the body (0: none); `None` while the feed has shown no time at all.
     pub floor: Option<Time>,
 }
@@ -39,47 +55,71 @@ pub struct Clues {
     pub replay: bool,
 }
 
-fn fresh(at: Time, received_at: Time) -> bool {
-    (-AHEAD..=BEHIND).contains(&(received_at.0 - at.0))
+fn fresh(at: Time, arrived_at: Time) -> bool {
+    (-AHEAD..=BEHIND).contains(&arrived_at.0.saturating_sub(at.0))
 }
 
 impl Clues {
-    fn floor(&self) -> Option<Time> {
-        self.newest.map(|newest| newest.min(self.received_at))
+    fn floor(&self, arrived_at: Time) -> Option<Time> {
+        self.newest.map(|newest| newest.min(arrived_at))
     }
 }
 
 impl Feed {
+    /// How many milliseconds the clock that dates arrivals is ahead of the vendor's; 0 where too little to count.
+    pub fn offset(&self) -> i64 {
+        if self.lags.len() < HEARD {
+            return 0;
+        }
+        let mut lags = self.lags.clone();
+        let (_, lag, _) = lags.select_nth_unstable(FASTEST - 1);
+        let usual = (CLOCK_BEHIND..=CLOCK_AHEAD).contains(lag);
+        if usual || !(-DAY..=DAY).contains(lag) { 0 } else { *lag }
+    }
+
+    /// When a delivery arrived by the vendor's clock. A body that does not tell its arrival says nothing of clocks.
+    fn arrived_at(&self, clues: &Clues) -> Time {
+        let offset = if clues.replay { 0 } else { self.offset() };
+        Time(clues.received_at.0.saturating_sub(offset))
+    }
+
     /// Dates a fact that comes next in this feed.
     pub fn date(&self, clues: &Clues) -> Dated {
         if let Some(told) = clues.told {
-            return Dated { occurred_at: told, from: TimeSource::Told, floor: None };
+            return Dated { occurred_at: told, from: TimeSource::Told, arrived_at: None, floor: None };
         }
+        let arrived_at = self.arrived_at(clues);
         let live = match self.told {
-            Some((at, received_at)) => fresh(at, received_at),
-            None => clues.newest.is_none_or(|newest| fresh(newest, clues.received_at)),
+            Some((at, arrived_at)) => fresh(at, arrived_at),
+            None => clues.newest.is_none_or(|newest| fresh(newest, arrived_at)),
         };
         if live && !clues.replay {
-            let arrived = clues.received_at.second();
-            let occurred_at = clues.not_before.map_or(arrived, |not_before| arrived.max(not_before));
-            return Dated { occurred_at, from: TimeSource::Arrival, floor: None };
+            let second = arrived_at.second();
+            let occurred_at = clues.not_before.map_or(second, |not_before| second.max(not_before));
+            return Dated { occurred_at, from: TimeSource::Arrival, arrived_at: Some(arrived_at), floor: None };
         }
-        let floor = clues.floor();
+        let floor = clues.floor(arrived_at);
         let clock = self.clock.max(floor);
         Dated {
-            occurred_at: clock.unwrap_or(clues.received_at),
+            occurred_at: clock.unwrap_or(arrived_at),
             from: TimeSource::Feed,
+            arrived_at: None,
             floor: clock.map(|_| floor.unwrap_or_default()),
         }
     }
 
     /// Takes note of a fact that was appended.
     pub fn show(&mut self, clues: &Clues) {
-        let told = clues.told.filter(|told| told.0 - clues.received_at.0 <= AHEAD);
-        if let Some(told) = told.filter(|told| self.told.is_none_or(|(newest, _)| *told > newest)) {
-            self.told = Some((told, clues.received_at));
+        if let Some(told) = clues.told.filter(|_| !clues.replay) {
+            self.lags.push(clues.received_at.0.saturating_sub(told.0));
+            self.lags.drain(..self.lags.len().saturating_sub(LAGS));
         }
-        self.clock = self.clock.max(told).max(clues.floor());
+        let arrived_at = self.arrived_at(clues);
+        let told = clues.told.filter(|told| told.0.saturating_sub(arrived_at.0) <= AHEAD);
+        if let Some(told) = told.filter(|told| self.told.is_none_or(|(newest, _)| *told > newest)) {
+            self.told = Some((told, arrived_at));
+        }
+        self.clock = self.clock.max(told).max(clues.floor(arrived_at));
     }
 }
 
@@ -118,7 +158,8 @@ mod tests {
     fn an_untimed_fact_of_a_replay_is_dated_by_the_feed() {
         let feed = after(NOON - 86_400_000, NOON);
         let dated = feed.date(&clues(None, None, NOON + 10));
-        assert_eq!(dated, Dated { occurred_at: Time(NOON - 86_400_000), from: TimeSource::Feed, floor: Some(Time(0)) });
+        let (occurred_at, from) = (Time(NOON - 86_400_000), TimeSource::Feed);
+        assert_eq!(dated, Dated { occurred_at, from, arrived_at: None, floor: Some(Time(0)) });
         let later = feed.date(&clues(None, Some(NOON - 80_000_000), NOON + 10));
         assert_eq!(
             (later.occurred_at, later.floor),
@@ -141,6 +182,68 @@ mod tests {
         assert_eq!(feed.date(&clues(None, Some(NOON - 1_000), NOON)).from, TimeSource::Arrival);
         assert_eq!(feed.date(&clues(None, Some(NOON - 1_000_000), NOON)).from, TimeSource::Feed);
         let bare = Clues { replay: true, ..clues(None, None, NOON) };
-        assert_eq!(feed.date(&bare), Dated { occurred_at: Time(NOON), from: TimeSource::Feed, floor: None });
+        let (occurred_at, from) = (Time(NOON), TimeSource::Feed);
+        assert_eq!(feed.date(&bare), Dated { occurred_at, from, arrived_at: None, floor: None });
+    }
+
+    /// A feed of so many told facts a second apart, all as late.
+    fn late(facts: i64, lag: i64) -> Feed {
+        let mut feed = Feed::default();
+        for n in 0..facts {
+            let told = NOON + n * 1_000;
+            feed.show(&clues(Some(told), None, told + lag));
+        }
+        feed
+    }
+
+    #[test]
+    fn the_fifth_smallest_lag_is_how_far_our_clock_is_off_once_twenty_were_heard() {
+        assert_eq!(late(19, 300_000).offset(), 0);
+        assert_eq!(late(20, 300_000).offset(), 300_000);
+        assert_eq!(late(20, -3_600_000).offset(), -3_600_000);
+        let mut feed = late(60, 300_000);
+        assert_eq!(feed.lags.len(), 50);
+        for lag in [7_000, 8_000, 9_000, 10_000] {
+            feed.show(&clues(Some(NOON), None, NOON + lag));
+            assert_eq!(feed.offset(), 300_000, "four fast ones may be times ahead of the fact");
+        }
+        feed.show(&clues(Some(NOON), None, NOON + 11_000));
+        assert_eq!(feed.offset(), 11_000);
+    }
+
+    #[test]
+    fn usual_delays_and_replays_are_no_wrong_clock() {
+        for (lag, offset) in [
+            (CLOCK_BEHIND, 0),
+            (CLOCK_BEHIND - 1, CLOCK_BEHIND - 1),
+            (CLOCK_AHEAD, 0),
+            (CLOCK_AHEAD + 1, CLOCK_AHEAD + 1),
+            (DAY, DAY),
+            (DAY + 1, 0),
+            (-DAY, -DAY),
+            (-DAY - 1, 0),
+        ] {
+            assert_eq!(late(30, lag).offset(), offset, "{lag}");
+        }
+    }
+
+    #[test]
+    fn an_untimed_fact_is_dated_by_the_vendors_clock_however_wrong_ours_is() {
+        for lag in [3_600_000, 300_000, -3_600_000] {
+            let feed = late(20, lag);
+            let now = NOON + 21_234;
+            let dated = feed.date(&clues(None, Some(now - 500), now + lag));
+            assert_eq!(dated.from, TimeSource::Arrival, "{lag}: the feed is live");
+            assert_eq!((dated.occurred_at, dated.arrived_at), (Time(NOON + 21_000), Some(Time(now))), "{lag}");
+        }
+    }
+
+    #[test]
+    fn bodies_without_an_arrival_say_nothing_of_our_clock() {
+        let mut feed = Feed::default();
+        for n in 0..30 {
+            feed.show(&Clues { replay: true, ..clues(Some(NOON + n * 1_000), None, NOON + 600_000) });
+        }
+        assert_eq!((feed.offset(), feed.clock), (0, Some(Time(NOON + 29_000))));
     }
 }

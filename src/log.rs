@@ -1,7 +1,8 @@
 //! Appending to the log: is it a fact we know, when did it happen, and then the fold (contract 3).
 //!
 //! The vendor sends no event id, so a fact is known by its fingerprint. Facts without a time of their own may have
-//! equal bodies and still be two: then another fact of the same register lies between them.
+//! equal bodies and still be two: then another fact of the same register lies between them, and the webhook that tells
+//! the second has told the first.
 
 use crate::envelope::{Envelope, OWN};
 use crate::feed::{Clues, Feed};
@@ -13,10 +14,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::log::{self, Equal};
 use crate::store::sqlite::{self, Connection};
 use crate::trigger::{Ref, Role};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// The vendor's retries end 40 s after the first attempt.
-const RETRIES: i64 = 60_000;
+/// Another webhook's copy of a fact comes at most this long after the first: the vendor's retries end after 40 s.
+const COPIES: u64 = 60_000;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +54,19 @@ pub struct Run {
     started_at: i64,
     lines: u64,
     feeds: HashMap<String, Feed>,
-    /// Untimed facts by app and fingerprint: how many, and the line of the newest.
-    copies: HashMap<(String, [u8; 32]), (usize, u64)>,
+    /// Untimed facts of bare bodies by app and fingerprint, in their order.
+    copies: HashMap<(String, [u8; 32]), Vec<Copied>>,
+    /// Log positions of the facts read.
+    read: HashSet<i64>,
     /// Line of the newest fact of a register.
     set: HashMap<(String, &'static str, String), u64>,
+}
+
+/// A fact that a run has read: the line that told it first, and the webhooks that told it.
+#[derive(Debug)]
+struct Copied {
+    line: u64,
+    tellers: BTreeSet<String>,
 }
 
 impl Run {
@@ -66,30 +76,52 @@ impl Run {
             lines: 0,
             feeds: HashMap::new(),
             copies: HashMap::new(),
+            read: HashSet::new(),
             set: HashMap::new(),
         })
     }
 
-    /// Which one of several facts with this fingerprint it is, from 1: copies with no other fact of the register
-    /// between them are one.
+    /// Which one of several facts with this fingerprint a bare body tells, from 0. The rule of [`untimed_again`], but
+    /// that nothing tells how long ago the others came: copies with no other fact of the register between them are one;
+    /// else it is the oldest that its webhook has not told in this run, else another.
     fn nth(&mut self, envelope: &Envelope, refs: &[Ref]) -> usize {
-        let registers = || {
-            refs.iter().filter(|it| it.role != Role::About).map(|it| (envelope.app_id.clone(), it.kind, it.key.clone()))
+        let (set, webhook_id) = (&self.set, webhook_id(envelope));
+        let facts = self.copies.entry((envelope.app_id.clone(), envelope.fingerprint)).or_default();
+        let set_after =
+            |line: u64| registers(envelope, refs).any(|it| set.get(&it).is_some_and(|newest| *newest > line));
+        let known = match facts.last() {
+            Some(newest) if !set_after(newest.line) => Some(facts.len() - 1),
+            _ => facts.iter().position(|fact| !fact.tellers.contains(webhook_id)),
         };
-        let set = &self.set;
-        let (n, line) = self.copies.entry((envelope.app_id.clone(), envelope.fingerprint)).or_insert((0, 0));
-        if *n == 0 || registers().any(|register| set.get(&register).is_some_and(|newest| *newest > *line)) {
-            *n += 1;
-        }
-        *line = self.lines;
-        *n
+        let which = known.unwrap_or_else(|| {
+            facts.push(Copied { line: self.lines, tellers: BTreeSet::new() });
+            facts.len() - 1
+        });
+        facts[which].tellers.insert(webhook_id.to_owned());
+        which
     }
 
-    fn note(&mut self, envelope: &Envelope, refs: &[Ref]) {
-        for reference in refs.iter().filter(|reference| reference.role == Role::Sets) {
-            self.set.insert((envelope.app_id.clone(), reference.kind, reference.key.clone()), self.lines);
+    /// A fact that the log holds, read once more.
+    fn again(&self, equal: Equal) -> Known {
+        if equal.seq <= self.started_at { Known::Reread(equal) } else { Known::Again(equal) }
+    }
+
+    /// Takes note of the fact at a log position. Its copies set nothing anew.
+    fn note(&mut self, envelope: &Envelope, refs: &[Ref], seq: i64) {
+        if refs.iter().any(|it| it.role == Role::Sets) && self.read.insert(seq) {
+            let sets = refs.iter().filter(|it| it.role == Role::Sets);
+            self.set.extend(sets.map(|it| ((envelope.app_id.clone(), it.kind, it.key.clone()), self.lines)));
         }
     }
+}
+
+/// The registers between whose facts another one makes two of equal bodies.
+fn registers(envelope: &Envelope, refs: &[Ref]) -> impl Iterator<Item = (String, &'static str, String)> {
+    refs.iter().filter(|it| it.role != Role::About).map(|it| (envelope.app_id.clone(), it.kind, it.key.clone()))
+}
+
+fn webhook_id(envelope: &Envelope) -> &str {
+    envelope.webhook_id.as_deref().unwrap_or("")
 }
 
 /// What the log already holds of a delivery.
@@ -135,16 +167,29 @@ fn try_append(
         .filter(|_| envelope.outcome == Outcome::Applied)
         .map(|it| it.refs())
         .unwrap_or_default();
-    let known = known(conn, envelope, &refs, received_at, &mut source)?;
-    let webhook_id = envelope.webhook_id.as_deref().unwrap_or("");
-    let is_block = envelope.payload.as_ref().is_some_and(|payload| payload.is_block());
+    let untimed = envelope.told_at.is_none() && !refs.is_empty();
+    let known = match &mut source {
+        Source::Http if untimed => untimed_again(conn, envelope, &refs, received_at)?,
+        Source::Http => newest(conn, envelope)?.map_or(Known::New, Known::Again),
+        Source::Ingest { run, bare } => {
+            run.lines += 1;
+            if *bare {
+                in_bare_file(conn, envelope, &refs, run, untimed)?
+            } else {
+                in_file(conn, envelope, &refs, received_at, run, untimed)?
+            }
+        }
+    };
     if let Known::Again(equal) | Known::Reread(equal) = known {
         if matches!(known, Known::Again(_)) {
             log::repeat(conn, equal.seq, received_at)?;
             log::count(conn, &envelope.app_id, received_at, &envelope.trigger, "duplicate")?;
         }
-        if is_block {
-            log::tell(conn, &envelope.app_id, equal.seq, webhook_id)?;
+        if untimed {
+            log::tell(conn, &envelope.app_id, equal.seq, webhook_id(envelope))?;
+        }
+        if let Source::Ingest { run, .. } = source {
+            run.note(envelope, &refs, equal.seq);
         }
         return Ok(Receipt { seq: equal.seq, outcome: equal.outcome, duplicate: true });
     }
@@ -157,14 +202,15 @@ fn try_append(
     };
     let mut feed = match &source {
         Source::Http => log::feed(conn, &envelope.app_id)?,
-        Source::Ingest { run, .. } => run.feeds.get(&envelope.app_id).copied().unwrap_or_default(),
+        Source::Ingest { run, .. } => run.feeds.get(&envelope.app_id).cloned().unwrap_or_default(),
     };
     let dated = feed.date(&clues);
     let seq = log::append(conn, envelope, received_at, &dated)?;
     if !envelope.trigger.starts_with(OWN) {
-        let before = feed;
+        let before = feed.clone();
         feed.show(&clues);
-        match source {
+        say_of_the_clock(&envelope.app_id, &before, &feed);
+        match &mut source {
             Source::Http if feed != before => log::write_feed(conn, &envelope.app_id, &feed)?,
             Source::Http => {}
             Source::Ingest { run, .. } => {
@@ -172,13 +218,17 @@ fn try_append(
             }
         }
     }
-    if is_block {
-        log::tell(conn, &envelope.app_id, seq, webhook_id)?;
+    if untimed {
+        log::tell(conn, &envelope.app_id, seq, webhook_id(envelope))?;
+    }
+    if let Source::Ingest { run, .. } = source {
+        run.note(envelope, &refs, seq);
     }
     let fact = Fact {
         seq,
         trigger: envelope.trigger.clone(),
         received_at,
+        arrived_at: dated.arrived_at,
         occurred_at: dated.occurred_at,
         occurred_from: dated.from,
         floor: dated.floor,
@@ -192,106 +242,78 @@ fn try_append(
     Ok(Receipt { seq, outcome, duplicate: false })
 }
 
-fn known(
-    conn: &Connection,
-    envelope: &Envelope,
-    refs: &[Ref],
-    received_at: Time,
-    source: &mut Source<'_>,
-) -> Result<Known, StoreError> {
-    let equals = log::equals(conn, &envelope.app_id, &envelope.fingerprint)?;
-    let untimed = envelope.told_at.is_none() && !refs.is_empty();
-    let known = match source {
-        Source::Http if untimed => untimed_again(conn, envelope, refs, received_at, &equals)?,
-        Source::Http => equals.last().map_or(Known::New, |equal| Known::Again(*equal)),
-        Source::Ingest { run, bare } => {
-            run.lines += 1;
-            let known = in_file(conn, envelope, refs, received_at, &equals, run, *bare, untimed)?;
-            run.note(envelope, refs);
-            known
-        }
-    };
-    Ok(known)
+/// Says once that arrivals begin or cease to be read on the vendor's clock.
+fn say_of_the_clock(app_id: &str, before: &Feed, after: &Feed) {
+    let (was, is) = (before.offset(), after.offset());
+    if was == 0 && is != 0 {
+        tracing::warn!(
+            app = app_id,
+            offset_ms = is,
+            "our clock and the vendor's differ: arrivals are read on the vendor's clock from now on"
+        );
+    } else if was != 0 && is == 0 {
+        tracing::info!(app = app_id, "our clock and the vendor's agree: arrivals are read on our clock again");
+    }
 }
 
-/// A line of a file: reading it twice changes nothing.
-#[expect(clippy::too_many_arguments, reason = "the whole situation decides, and has no other use")]
+fn newest(conn: &Connection, envelope: &Envelope) -> Result<Option<Equal>, StoreError> {
+    Ok(log::equals(conn, &envelope.app_id, &envelope.fingerprint)?.pop())
+}
+
+/// A line of a file that tells when it was received: reading it twice changes nothing.
 fn in_file(
     conn: &Connection,
     envelope: &Envelope,
     refs: &[Ref],
     received_at: Time,
-    equals: &[Equal],
-    run: &mut Run,
-    bare: bool,
+    run: &Run,
     untimed: bool,
 ) -> Result<Known, StoreError> {
-    let again = |equal: &Equal| if equal.seq <= run.started_at { Known::Reread(*equal) } else { Known::Again(*equal) };
-    if !bare {
-        let within = |equal: &&Equal| (equal.received_at..=equal.last_received_at).contains(&received_at);
-        if let Some(equal) = equals.iter().find(within) {
-            return Ok(again(equal));
-        }
-        let known = match equals.last() {
-            Some(_) if untimed => untimed_again(conn, envelope, refs, received_at, equals)?,
-            Some(equal) => Known::Again(*equal),
-            None => Known::New,
-        };
-        // The row cannot tell that an earlier copy was counted, so it is not: reading it again must change nothing.
-        return Ok(match known {
-            Known::Again(equal) if received_at < equal.received_at => Known::Reread(equal),
-            known => known,
-        });
+    let mut equals = log::equals(conn, &envelope.app_id, &envelope.fingerprint)?;
+    let within = |equal: &&Equal| (equal.received_at..=equal.last_received_at).contains(&received_at);
+    if let Some(equal) = equals.iter().find(within) {
+        return Ok(run.again(*equal));
     }
-    let Some(newest) = equals.last() else {
-        run.nth(envelope, refs);
-        return Ok(Known::New);
+    let known = if untimed {
+        untimed_again(conn, envelope, refs, received_at)?
+    } else {
+        equals.pop().map_or(Known::New, Known::Again)
     };
-    if !untimed {
-        return Ok(again(newest));
-    }
-    let is_block = envelope.payload.as_ref().is_some_and(|payload| payload.is_block());
-    let before = equals.iter().filter(|equal| equal.seq <= run.started_at).count();
-    let started_at = run.started_at;
-    let n = run.nth(envelope, refs);
-    // The first ones of the run pair with those of the log from before; later ones with those it appended itself.
-    let in_run = equals.iter().filter(|equal| equal.seq > started_at).collect::<Vec<_>>();
-    Ok(match equals.get(n - 1).filter(|_| n <= before) {
-        Some(equal) => Known::Reread(*equal),
-        None => match in_run.get(n - 1 - before) {
-            Some(equal) => Known::Again(**equal),
-            None if is_block => Known::New,
-            None => {
-                if newest.seq <= started_at {
-                    Known::Reread(*newest)
-                } else {
-                    Known::Again(*newest)
-                }
-            }
-        },
+    // The row cannot tell that an earlier copy was counted, so it is not: reading it again must change nothing.
+    Ok(match known {
+        Known::Again(equal) if received_at < equal.received_at => Known::Reread(equal),
+        known => known,
     })
 }
 
-/// A fact without a time of its own, which may be told by equal bodies twice and be two.
-fn untimed_again(
+/// A line of a file that is the body alone: the n-th fact of the run is the n-th that the log held before, and only
+/// further ones are new.
+fn in_bare_file(
     conn: &Connection,
     envelope: &Envelope,
     refs: &[Ref],
-    received_at: Time,
-    equals: &[Equal],
+    run: &mut Run,
+    untimed: bool,
 ) -> Result<Known, StoreError> {
+    if !untimed {
+        return Ok(newest(conn, envelope)?.map_or(Known::New, |equal| run.again(equal)));
+    }
+    let equals = log::equals(conn, &envelope.app_id, &envelope.fingerprint)?;
+    let n = run.nth(envelope, refs);
+    Ok(equals.get(n).map_or(Known::New, |equal| run.again(*equal)))
+}
+
+/// A fact without a time of its own, which may be told by equal bodies twice and be two: so it is where another fact of
+/// its register came since, unless its webhook has not yet told an equal one of the last minute. A second webhook tells
+/// everything again, late: it repeats the oldest of these.
+fn untimed_again(conn: &Connection, envelope: &Envelope, refs: &[Ref], received_at: Time) -> Result<Known, StoreError> {
+    let equals = log::equals(conn, &envelope.app_id, &envelope.fingerprint)?;
     let Some(newest) = equals.last() else { return Ok(Known::New) };
     if !log::set_after(conn, &envelope.app_id, refs, newest.seq)? {
         return Ok(Known::Again(*newest));
     }
-    if !envelope.payload.as_ref().is_some_and(|payload| payload.is_block()) {
-        let retry = received_at.0 - newest.received_at.0 <= RETRIES;
-        return Ok(if retry { Known::Again(*newest) } else { Known::New });
-    }
-    // A second webhook tells each block late; what it has not told yet it repeats, oldest first.
-    let webhook_id = envelope.webhook_id.as_deref().unwrap_or("");
-    for equal in equals.iter().filter(|equal| (received_at.0 - equal.received_at.0).abs() <= RETRIES) {
-        if !log::told_by(conn, &envelope.app_id, equal.seq, webhook_id)? {
+    for equal in equals.iter().filter(|equal| received_at.0.abs_diff(equal.received_at.0) <= COPIES) {
+        if !log::told_by(conn, &envelope.app_id, equal.seq, webhook_id(envelope))? {
             return Ok(Known::Again(*equal));
         }
     }

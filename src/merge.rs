@@ -79,6 +79,8 @@ pub struct Fact {
     pub seq: i64,
     pub trigger: String,
     pub received_at: Time,
+    /// `arrival` facts: when it arrived, by the vendor's clock.
+    pub arrived_at: Option<Time>,
     pub occurred_at: Time,
     pub occurred_from: TimeSource,
     /// `feed` facts: newest time in the body (0: none), `None` while the feed had shown no time.

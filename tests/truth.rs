@@ -8,9 +8,9 @@ use chatfold::store::sqlite::state::{Hash, of_app};
 use model::arena::Arena;
 use model::case::each;
 use model::expect::differences;
-use model::faults::{BURSTS, CALM, Class, DISTINCT, permutations, shuffle};
+use model::faults::{API_KEY, BURSTS, CALM, CLOCKS, Class, DISTINCT, HARSH, MADE_ANEW, permutations, shuffle};
 use model::measure::{Tally, details, memberships, percent};
-use model::script::{Dice, EVERYTHING, GROUPS, number};
+use model::script::{ANEW, Dice, EVERYTHING, GROUPS, Mix, number};
 use model::world::{GUIDS, Told, play};
 use std::fmt::Write;
 
@@ -37,22 +37,24 @@ fn tables_equal_the_truth_when_nothing_is_lost() {
 fn every_order_gives_the_same_state() {
     let orders = number("CHATFOLD_ORDERS", 3);
     let mut arena = Arena::new();
-    each(20, 20, &DISTINCT, EVERYTHING, 40, |case| {
-        let first = case.run(&mut arena);
-        let state = of_app(arena.conn(), &first.app).unwrap();
-        let mut wrong = differences(&arena, &first.app, &first.world, case.class, &first.lost);
-        wrong.extend(memberships(&arena, &first.app, &first.world)?.wrong_now);
-        let tables = arena.tables(&first.app);
-        for order in 0..orders {
-            let deliveries = shuffle(&first.deliveries, &first.world.told, case.seed ^ order);
-            let app = arena.app();
-            arena.post(&app, &first.world.told, &deliveries, case.seed + order);
-            if of_app(arena.conn(), &app).unwrap().total != state.total {
-                wrong.push(format!("order {order}: {}", unlike(&tables, &arena.tables(&app))));
+    for (test, cases, mix) in [(20, 20, EVERYTHING), (21, 10, ANEW)] {
+        each(test, cases, &DISTINCT, mix, 40, |case| {
+            let first = case.run(&mut arena);
+            let state = of_app(arena.conn(), &first.app).unwrap();
+            let mut wrong = differences(&arena, &first.app, &first.world, case.class, &first.lost);
+            wrong.extend(memberships(&arena, &first.app, &first.world)?.wrong_now);
+            let tables = arena.tables(&first.app);
+            for order in 0..orders {
+                let deliveries = shuffle(&first.deliveries, &first.world.told, case.seed ^ order);
+                let app = arena.app();
+                arena.post(&app, &first.world.told, &deliveries, case.seed + order);
+                if of_app(arena.conn(), &app).unwrap().total != state.total {
+                    wrong.push(format!("order {order}: {}", unlike(&tables, &arena.tables(&app))));
+                }
             }
-        }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
-    });
+            if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+        });
+    }
 }
 
 #[test]
@@ -96,50 +98,109 @@ fn about_one(told: &[Told], seed: u64) -> Vec<usize> {
 #[test]
 fn members_as_of_now_are_the_members() {
     let mut arena = Arena::new();
-    for (at, class) in CALM.iter().chain(&BURSTS).enumerate() {
-        each(40 + at as u64, 2, class, GROUPS, 50, |case| {
-            let ran = case.run(&mut arena);
-            memberships(&arena, &ran.app, &ran.world).map(drop)
-        });
+    for (at, trial) in TRIALS.iter().enumerate() {
+        for (class, number) in trial.classes.iter().zip(40 + 100 * at as u64..) {
+            each(number, 2, class, trial.mix, 50, |case| {
+                let ran = case.run(&mut arena);
+                memberships(&arena, &ran.app, &ran.world).map(drop)
+            });
+        }
     }
+}
+
+/// Acts of one kind under what goes wrong on the way, and what may be wrong at the end, in a hundred.
+struct Trial {
+    acts: &'static str,
+    classes: &'static [Class],
+    mix: Mix,
+    /// Histories of each class, unless the long form says how many.
+    cases: u64,
+    members: f64,
+    scopes: f64,
+}
+
+const TRIALS: [Trial; 6] = [
+    Trial { acts: "calm", classes: &CALM, mix: GROUPS, cases: 8, members: 0.0, scopes: 0.0 },
+    Trial { acts: "bursts", classes: &BURSTS, mix: GROUPS, cases: 16, members: 0.1, scopes: 0.1 },
+    Trial { acts: "harsh", classes: &HARSH, mix: GROUPS, cases: 12, members: 4.0, scopes: 4.0 },
+    Trial { acts: "our clock wrong", classes: &CLOCKS, mix: GROUPS, cases: 12, members: 0.5, scopes: 0.5 },
+    Trial { acts: "made anew", classes: &MADE_ANEW, mix: ANEW, cases: 16, members: 0.1, scopes: 0.1 },
+    Trial { acts: "API key", classes: &API_KEY, mix: GROUPS, cases: 16, members: 3.0, scopes: 3.0 },
+];
+
+#[test]
+fn calm_acts_leave_no_membership_wrong() {
+    let past = run(0).past;
+    assert!(percent(past) <= 0.05, "in the past: {past:?}");
 }
 
 #[test]
-fn bursts_leave_at_most_three_in_a_thousand_wrong() {
-    let mut table = String::from(
-        "acts    class               now: memberships   wrong %   by time %   past: memberships   wrong %\n",
-    );
-    let (mut calm, mut bursts) = (Tally::default(), Tally::default());
-    for (acts, classes, cases, sum) in [("calm", &CALM[..], 8, &mut calm), ("bursts", &BURSTS[..], 16, &mut bursts)] {
-        for (at, class) in classes.iter().enumerate() {
-            let tally = measured(class, 60 + at as u64, cases);
-            writeln!(
-                table,
-                "{acts:<7} {:<18} {:>17} {:>9.3} {:>11.3} {:>19} {:>9.3}",
-                class.name,
-                tally.now.0,
-                percent(tally.now),
-                percent(tally.by_time),
-                tally.past.0,
-                percent(tally.past)
-            )
-            .unwrap();
-            if class.timely() {
-                *sum += tally;
-            }
-        }
-    }
-    println!("{table}");
-    assert!(calm.wrong_now.is_empty(), "{table}{}", calm.wrong_now.join("\n"));
-    assert!(percent(calm.past) <= 0.05, "{table}{}", calm.wrong_past.join("\n"));
-    assert!(percent(bursts.now) <= 0.3, "{table}{}", bursts.wrong_now.join("\n"));
+fn bursts_leave_one_membership_in_a_thousand_wrong() {
+    run(1);
 }
 
-fn measured(class: &Class, test: u64, cases: u64) -> Tally {
+#[test]
+fn several_acts_on_one_person_within_a_second_leave_four_memberships_in_a_hundred_wrong() {
+    run(2);
+}
+
+#[test]
+fn a_wrong_clock_of_ours_leaves_five_memberships_in_a_thousand_wrong() {
+    run(3);
+}
+
+#[test]
+fn groups_made_anew_leave_one_membership_in_a_thousand_wrong() {
+    run(4);
+}
+
+#[test]
+fn adds_with_equal_bodies_leave_three_memberships_in_a_hundred_wrong() {
+    run(5);
+}
+
+/// Measures a trial; what is wrong in all its classes in which nothing is lost may not be more than it says.
+fn run(at: usize) -> Tally {
+    let trial = &TRIALS[at];
+    let mut table =
+        String::from("acts             class               memberships   members %   scopes %   by time %   past %\n");
+    let mut sum = Tally::default();
+    for (class, number) in trial.classes.iter().zip(100 * (at as u64 + 1)..) {
+        let tally = measured(class, trial.mix, number, trial.cases);
+        line(&mut table, trial.acts, class.name, &tally);
+        if class.timely() {
+            sum += tally;
+        }
+    }
+    line(&mut table, trial.acts, "all that is timely", &sum);
+    println!("{table}");
+    let few = percent(sum.members) <= trial.members && percent(sum.scopes) <= trial.scopes;
+    assert!(few, "{}\n{table}", sum.wrong_now.join("\n"));
+    sum
+}
+
+fn line(table: &mut String, acts: &str, class: &str, tally: &Tally) {
+    writeln!(
+        table,
+        "{acts:<16} {class:<18} {:>12} {:>11.3} {:>10.3} {:>11.3} {:>8.3}",
+        tally.now.0,
+        percent(tally.members),
+        percent(tally.scopes),
+        percent(tally.by_time),
+        percent(tally.past)
+    )
+    .unwrap();
+}
+
+fn measured(class: &Class, mix: Mix, test: u64, cases: u64) -> Tally {
     let (mut arena, mut sum) = (Arena::new(), Tally::default());
-    each(test, cases, class, GROUPS, 60, |case| {
+    each(test, cases, class, mix, 60, |case| {
         let ran = case.run(&mut arena);
-        sum += memberships(&arena, &ran.app, &ran.world)?;
+        let mut tally = memberships(&arena, &ran.app, &ran.world)?;
+        for wrong in tally.wrong_now.iter_mut().chain(&mut tally.wrong_past) {
+            *wrong = format!("CHATFOLD_SEED={} {wrong}", case.seed);
+        }
+        sum += tally;
         Ok(())
     });
     sum

@@ -104,12 +104,16 @@ fn two_servers_that_heard_the_same_facts_show_the_same_number() {
         }
         undisturbed.post(body, NOON + n * 1_000);
     }
+    // Another server has a webhook of its own.
     let late = |n: i64| NOON + n * 1_000 + 1_234;
-    for (n, body) in (0..).zip(&bodies) {
+    let theirs: Vec<String> =
+        bodies.iter().map(|body| body.replace(r#""webhook": ""#, r#""webhook": "other-"#)).collect();
+    assert!(bodies.iter().zip(&theirs).all(|(ours, theirs)| ours != theirs));
+    for (n, body) in (0..).zip(&theirs) {
         other.post(body, late(n));
     }
     assert_ne!(of_file(&one.conn).unwrap().total, of_file(&undisturbed.conn).unwrap().total);
-    one.ingest_lines((0..).zip(&bodies).map(|(n, body)| (body.as_str(), Some(late(n)))));
+    one.ingest_lines((0..).zip(&theirs).map(|(n, body)| (body.as_str(), Some(late(n)))));
     let number = of_file(&undisturbed.conn).unwrap();
     for (claim, harness) in [("one that was down and read the other's log", &one), ("one that heard all later", &other)]
     {

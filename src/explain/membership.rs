@@ -35,13 +35,15 @@ impl Replay<'_> {
             Change::Membership(change) if change.guid == which && change.uid == who => {
                 let states = membership.changes.iter().filter(|row| row.state.is_some() || row.scope.is_some());
                 let known = states.map(|row| row.at.0).max();
-                let roster = membership.rosters.iter().map(|(_, roster)| roster.at.0).max();
+                let read = membership.rosters.iter().filter(|(_, roster)| !roster.created);
+                let roster = read.map(|(_, roster)| roster.at.0).max();
                 membership.changes.push(standing::Change {
                     at: Time(order_at(fact, known, roster)),
                     at_from: fact.occurred_from,
                     seq: fact.seq,
                     occurred_at: fact.occurred_at,
-                    received_at: fact.received_at,
+                    arrived_at: fact.arrived_at,
+                    group_created_at: change.group_created_at,
                     by: change.by.clone(),
                     state: change.state,
                     scope: change.scope,
@@ -92,16 +94,19 @@ fn taken(uid: &str, row: &standing::Change, step: &Step<'_>, turn: usize) -> Eff
     let told = said(uid, row.state, row.scope, row.old_scope) + &by;
     let mut rules = vec![match step.turn {
         Turn::Order if row.at_from == TimeSource::Arrival => {
-            format!("in the order of times, by its arrival at {}, after what was told of that second (rule 1)", row.at)
+            format!("in the order of times, by its arrival at {}, after the told facts of that second (rule 1)", row.at)
         }
         Turn::Order if row.at.0 == 0 => "nothing dates it, so before all that is dated (rule 1)".to_owned(),
         Turn::Order => format!("in the order of times, at {} (rule 1)", row.at),
+        Turn::Earlier => {
+            "before the group was made anew, whatever its time: it names the group from before (rule 1)".to_owned()
+        }
         Turn::Tied => {
-            format!("one of several told for {}, taken in the order in which they can happen (rule 2)", row.at)
+            format!("one of several told for {}, taken in the order in which most of them can happen (rule 2)", row.at)
         }
         Turn::Early(seq) => format!(
-            "arrived at {}, yet taken before #{seq}, which cannot have happened without it: joins come up to 30 s late (rule 3)",
-            row.received_at
+            "came at {}, yet taken before #{seq}, for more can happen that way: joins come up to 30 s late (rule 2)",
+            row.arrived_at.unwrap_or(row.occurred_at)
         ),
         Turn::Roster => String::new(),
     }];
@@ -113,7 +118,9 @@ fn taken(uid: &str, row: &standing::Change, step: &Step<'_>, turn: usize) -> Eff
         None if !was_in && step.after.0 == Some(Place::Joined) => {
             rules.push("it proves a member nobody told of, joined at a time unknown (rule 5)".into());
         }
-        None if !was_in => rules.push("it makes nobody a member who is known not to be in".into()),
+        None if !was_in => {
+            rules.push("who is known to be out stays out, and the next join brings no scope from it (rule 3)".into());
+        }
         _ => {}
     }
     effect(&told, step, turn, rules.join("; "))
@@ -153,7 +160,8 @@ mod tests {
             at_from: from,
             seq,
             occurred_at: at,
-            received_at: at,
+            arrived_at: Some(at),
+            group_created_at: None,
             by,
             state,
             scope,
@@ -178,13 +186,13 @@ mod tests {
         let tied = told(&[leave(1, 5), join(2, 5, Told), join(3, 1, Told)], &[]);
         assert_eq!(tied[0].0, 3);
         assert!(tied[0].1.ends_with("(rule 1); a join starts as participant (rule 4)"), "{tied:?}");
-        assert!(tied[1].0 == 1 && tied[1].1.contains("in which they can happen (rule 2)"), "{tied:?}");
+        assert!(tied[1].0 == 1 && tied[1].1.contains("in which most of them can happen (rule 2)"), "{tied:?}");
         let early = told(
             &[join(1, 1, Told), leave(2, 2), row(3, 10, Told, Some(Place::Kicked), None), join(4, 12, Arrival)],
             &[],
         );
         assert!(
-            early[2].0 == 4 && early[2].1.contains("taken before #3") && early[2].1.contains("(rule 3)"),
+            early[2].0 == 4 && early[2].1.contains("taken before #3") && early[2].1.contains("(rule 2)"),
             "{early:?}"
         );
         let proved = told(&[row(1, 5, Told, None, Some(Scope::Admin))], &[]);

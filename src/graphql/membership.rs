@@ -87,7 +87,7 @@ impl Membership {
     }
 
     /// How the person stood with the group over time, oldest first, the newest 200 changes; whatever the time this
-    /// membership was asked for. Null where more facts would have to be looked at than a page may.
+    /// membership was asked for. An error where one person has more facts than a page may look at.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn periods(&self, ctx: &Context<'_>) -> Option<Result<Vec<MembershipPeriod>>> {
         MembershipPeriod::of(ctx, &self.app, &self.row.guid, &self.row.uid).await.transpose()

@@ -5,7 +5,7 @@ use super::error::Code;
 use super::scalars::BigInt;
 use crate::fold::FOLD_VERSION;
 use crate::ids::TokenScope;
-use crate::store::sqlite::read::app::file_bytes;
+use crate::store::sqlite::read::app::{clock_offsets, file_bytes};
 use crate::store::sqlite::state;
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use std::sync::PoisonError;
@@ -31,8 +31,26 @@ pub struct StateHash {
     seq: BigInt,
 }
 
+/// An app whose deliveries show that the server's clock and CometChat's differ.
+#[derive(SimpleObject)]
+pub struct ClockOffset {
+    /// CometChat's id of the app.
+    app_id: String,
+    /// How many milliseconds the server's clock is ahead of CometChat's; below zero: behind.
+    offset_ms: BigInt,
+}
+
 #[ComplexObject]
 impl Status {
+    /// Apps whose deliveries show that the server's clock is wrong, at most 200, by id: what happens to their facts
+    /// without a time is dated by CometChat's clock.
+    async fn clock_offsets(&self, ctx: &Context<'_>) -> Result<Vec<ClockOffset>> {
+        let only = ctx.asking().caller.apps.as_deref();
+        let offsets = ctx.read(|conn| clock_offsets(conn, only))?;
+        let offset = |(app_id, ms)| ClockOffset { app_id, offset_ms: BigInt(ms) };
+        Ok(offsets.into_iter().map(offset).collect())
+    }
+
     /// Bytes of the file, without what lies beside it.
     async fn file_bytes(&self, ctx: &Context<'_>) -> Option<Result<BigInt>> {
         Some(of_all_apps(ctx).and_then(|()| Ok(BigInt(ctx.read(file_bytes)?))))

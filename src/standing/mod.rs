@@ -4,11 +4,20 @@
 //! alone leaves every fifteenth membership wrong in bursts of acts; what can have happened in the state reached
 //! decides between facts of one second.
 
+mod person;
+mod turns;
+
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::merge::{Fact, When};
+use person::{Person, Place};
+use std::iter::Peekable;
+use std::slice::Iter;
 
-/// A told leave, kick or scope change waits this long for the join that must lie before it: joins arrive up to 30 s late.
+/// A join that is not told may have happened before a told row if it came at most this long after: joins come up to 30 s
+/// late.
 const JOIN_DELAY: i64 = 30_000;
+/// Joins that may be taken before a told row.
+const JOINS: usize = 3;
 
 /// One fact about one person's place in one group. Neither state nor scope: the person became the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +27,10 @@ pub struct Change {
     pub at_from: TimeSource,
     pub seq: i64,
     pub occurred_at: Time,
-    pub received_at: Time,
+    /// `arrival` facts: when it arrived, by the vendor's clock.
+    pub arrived_at: Option<Time>,
+    /// When the group that the fact names was made, where it tells.
+    pub group_created_at: Option<Time>,
     pub by: Option<String>,
     pub state: Option<State>,
     pub scope: Option<Scope>,
@@ -49,8 +61,9 @@ pub struct Standing {
     pub changed_by: Option<String>,
 }
 
-/// The order time of a new fact about a membership, given the newest of its rows and the newest complete list. A fact
-/// dated by its arrival is not older than the list read before it; a replayed one is ordered against what is known.
+/// The order time of a new fact about a membership, given the newest of its rows and the newest list read from the
+/// vendor's API (a group's creation is none). A fact dated by its arrival is not older than the list read before it; a
+/// replayed one is ordered against what is known.
 pub fn order_at(fact: &Fact, known: Option<i64>, roster: Option<i64>) -> i64 {
     match (fact.occurred_from, fact.when()) {
         (TimeSource::Arrival, When::At(time)) => time.0.max(roster.unwrap_or(0)),
@@ -68,9 +81,11 @@ pub fn standing(rows: &[Change], rosters: &[Roster]) -> Option<Standing> {
 pub enum Turn {
     /// Rule 1: by its time.
     Order,
-    /// Rule 2: one of several told rows of that time, as they are possible.
+    /// Rule 1: before the group was made anew, for it names the group from before.
+    Earlier,
+    /// Rule 2: one of several told rows of that time, in the order in which most of them can happen.
     Tied,
-    /// Rule 3: a join taken before its turn, for the told row of this log position needs it.
+    /// Rule 2: a join taken before its turn, for more can happen if it lies before the told row of this log position.
     Early(i64),
     /// A complete list.
     Roster,
@@ -89,227 +104,197 @@ pub struct Step<'a> {
 
 /// The same, and tells each step, for explanations.
 pub fn standing_telling(rows: &[Change], rosters: &[Roster], tell: impl FnMut(Step<'_>)) -> Option<Standing> {
-    let mut rows: Vec<&Change> = rows.iter().collect();
-    rows.sort_by_key(|row| (row.at.second(), row.at_from == TimeSource::Arrival, row.at, row.seq));
-    let mut rosters: Vec<Roster> = rosters.to_vec();
+    let items = lay(rows, rosters);
+    Fold { taken: vec![false; items.len()], items, now: Person::default(), tell }.run()
+}
+
+/// A row or list, where rule 1 puts it.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    /// `earlier`: before the group was made anew, although it is dated later.
+    Row {
+        row: &'a Change,
+        earlier: bool,
+    },
+    Roster(Roster),
+}
+
+/// Rule 1: rows by time, those that are not told after the told ones of their second; lists before the rows of their
+/// time. A row that is not told and names the group made at an earlier time lies before the next creation.
+fn lay<'a>(rows: &'a [Change], rosters: &[Roster]) -> Vec<Item<'a>> {
+    let mut rosters = rosters.to_vec();
     rosters.sort_by_key(|roster| roster.at);
-    Fold { rows, rosters, used: Vec::new(), now: Person::default(), tell }.run()
+    let creations: Vec<usize> = (0..rosters.len()).filter(|at| rosters[*at].created).collect();
+    let ended_by = |row: &Change| {
+        let made = row.group_created_at.filter(|_| !told(row))?;
+        let next = creations.get(creations.partition_point(|at| rosters[*at].at <= made))?;
+        Some(*next).filter(|next| rosters[*next].at.second() <= row.at.second())
+    };
+    let mut sorted: Vec<(Option<usize>, &Change)> = rows.iter().map(|row| (ended_by(row), row)).collect();
+    sorted.sort_by_key(|(ended_by, row)| (*ended_by, row.at.second(), !told(row), row.at, row.seq));
+    let (dated, earlier) = sorted.split_at(sorted.partition_point(|(ended_by, _)| ended_by.is_none()));
+    let mut earlier = earlier.iter().peekable();
+    let mut due = rosters.iter().enumerate().peekable();
+    let mut items = Vec::with_capacity(rows.len() + rosters.len());
+    for &(_, row) in dated {
+        while let Some((index, roster)) = due.next_if(|(_, roster)| roster.at <= row.at) {
+            end_of(index, &mut earlier, &mut items);
+            items.push(Item::Roster(*roster));
+        }
+        items.push(Item::Row { row, earlier: false });
+    }
+    for (index, roster) in due {
+        end_of(index, &mut earlier, &mut items);
+        items.push(Item::Roster(*roster));
+    }
+    items
+}
+
+/// The rows that the list at `index` ends.
+fn end_of<'a>(index: usize, earlier: &mut Peekable<Iter<'_, (Option<usize>, &'a Change)>>, items: &mut Vec<Item<'a>>) {
+    while let Some(&(_, row)) = earlier.next_if(|(ended_by, _)| *ended_by == Some(index)) {
+        items.push(Item::Row { row, earlier: true });
+    }
 }
 
 struct Fold<'a, T> {
-    rows: Vec<&'a Change>,
-    rosters: Vec<Roster>,
-    /// Joins taken before their turn.
-    used: Vec<usize>,
+    items: Vec<Item<'a>>,
+    /// Those taken already, by index.
+    taken: Vec<bool>,
     now: Person,
     tell: T,
 }
 
-/// The state reached.
-#[derive(Debug, Default)]
-struct Person {
-    state: Option<State>,
-    scope: Option<Scope>,
-    joined: Option<(Time, TimeSource)>,
-    joined_told: bool,
-    changed: Option<(Time, TimeSource, Option<String>)>,
-}
-
-impl<T: FnMut(Step<'_>)> Fold<'_, T> {
+impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
     fn run(mut self) -> Option<Standing> {
-        let mut at = 0;
-        while at < self.rows.len() {
-            self.take_rosters(Some(at));
-            let row = self.rows[at];
-            let tied =
-                self.rows[at..].iter().take_while(|other| other.at == row.at && told(other) && told(row)).count();
-            if tied > 1 {
-                self.take_tied(at, at + tied);
-                at += tied;
-            } else {
-                self.take(at);
-                at += 1;
+        for at in 0..self.items.len() {
+            match self.items[at] {
+                _ if self.taken[at] => {}
+                Item::Roster(roster) => self.take_roster(roster),
+                Item::Row { row, .. } if told(row) => self.take_told(at),
+                Item::Row { earlier, .. } => self.take(at, if earlier { Turn::Earlier } else { Turn::Order }),
             }
         }
-        self.take_rosters(None);
         let (changed_at, changed_at_from, changed_by) = self.now.changed?;
-        let state = self.now.state?;
-        let joined = state == State::Joined;
+        let Place { state, scope } = self.now.place;
+        let state = state?;
+        let joined = self.now.joined.filter(|_| state == State::Joined);
         Some(Standing {
             state,
-            scope: self.now.scope.filter(|_| joined),
-            joined_at: self.now.joined.filter(|_| joined).map(|(at, _)| at),
-            joined_at_from: self.now.joined.filter(|_| joined).map(|(_, from)| from),
+            scope: scope.filter(|_| state == State::Joined),
+            joined_at: joined.map(|(at, _)| at),
+            joined_at_from: joined.map(|(_, from)| from),
             changed_at,
             changed_at_from,
             changed_by,
         })
     }
 
-    /// Rosters not later than the row at `next` (all, without one): the facts of its second follow it.
-    fn take_rosters(&mut self, next: Option<usize>) {
-        let due = match next {
-            Some(at) => self.rosters.iter().take_while(|roster| roster.at <= self.rows[at].at).count(),
-            None => self.rosters.len(),
-        };
-        for roster in self.rosters.drain(..due).collect::<Vec<_>>() {
-            let listed = |row: &&Change| row.at == roster.at && told(row) && row.state == Some(State::Joined);
-            // The creator too begins anew: the row of that second says so.
-            if roster.created || !self.rows.iter().any(listed) {
-                let before = self.now.place();
-                self.now.miss(roster);
-                let after = self.now.place();
-                (self.tell)(Step { row: None, roster: Some(roster), turn: Turn::Roster, before, after });
+    fn take_roster(&mut self, roster: Roster) {
+        let listed = |item: &Item<'_>| matches!(item, Item::Row { row, .. } if row.at == roster.at && told(row) && row.state == Some(State::Joined));
+        // The creator too begins anew: the row of that second says so.
+        if roster.created || !self.items.iter().any(listed) {
+            let before = self.now.place;
+            self.now.miss(roster);
+            self.tell(None, Some(roster), Turn::Roster, before);
+        }
+    }
+
+    fn take(&mut self, index: usize, turn: Turn) {
+        let Item::Row { row, .. } = self.items[index] else { return };
+        let before = self.now.place;
+        self.taken[index] = true;
+        self.now.apply(row);
+        self.tell(Some(row), None, turn, before);
+    }
+
+    fn tell(&mut self, row: Option<&Change>, roster: Option<Roster>, turn: Turn, before: Place) {
+        let after = self.now.place;
+        let (before, after) = ((before.state, before.scope), (after.state, after.scope));
+        (self.tell)(Step { row, roster, turn, before, after });
+    }
+
+    fn row(&self, index: usize) -> Option<&'a Change> {
+        if let Item::Row { row, .. } = self.items[index] { Some(row) } else { None }
+    }
+
+    /// Rule 2: the told row at `first`, those of the same time, and the joins that may lie before the last of them.
+    fn take_told(&mut self, first: usize) {
+        let Some(at) = self.row(first).map(|row| row.at) else { return };
+        let tied = |index: &usize| self.row(*index).is_some_and(|row| told(row) && row.at == at);
+        let mut left: Vec<usize> = (first..self.items.len()).take_while(tied).collect();
+        let turn = if left.len() > 1 { Turn::Tied } else { Turn::Order };
+        let mut joins = self.waiting(first + left.len(), at);
+        let few = left.len() + joins.len() <= turns::MOST;
+        while !left.is_empty() {
+            let order = if few && self.now.place.state.is_some() {
+                self.best(&left, &joins)
+            } else {
+                self.earliest(&left, &joins).into_iter().collect()
+            };
+            for (place, &index) in order.iter().enumerate() {
+                let is_join = joins.contains(&index);
+                let needed_by = order[place..].iter().chain(&left).find(|next| left.contains(next));
+                let needed_by = needed_by.and_then(|next| self.row(*next)).map(|row| row.seq);
+                self.take(index, needed_by.filter(|_| is_join).map_or(turn, Turn::Early));
+                left.retain(|other| *other != index);
+                joins.retain(|other| *other != index);
             }
         }
     }
 
-    /// Told rows of one time, taken as they are possible (rule 2).
-    fn take_tied(&mut self, from: usize, to: usize) {
-        let mut left: Vec<usize> = (from..to).collect();
-        left.sort_by_key(|&index| self.rows[index].seq);
-        let join = left.iter().any(|&index| self.rows[index].state == Some(State::Joined));
-        let join = join || self.waiting(from, to).is_some();
-        while !left.is_empty() {
-            let scopes_first = !join && left.iter().any(|&index| self.rows[index].state.is_none());
-            let candidate = |index: &&usize| !scopes_first || self.rows[**index].state.is_none();
-            let next = left
-                .iter()
-                .filter(candidate)
-                .find(|&&index| self.now.can(self.rows[index]))
-                .or_else(|| left.iter().find(candidate))
-                .copied()
-                .unwrap_or(left[0]);
-            left.retain(|&index| index != next);
-            self.take_from(next, to, Turn::Tied);
+    /// The told rows left and the joins they need, in the order in which most of them can happen.
+    fn best(&self, left: &[usize], joins: &[usize]) -> Vec<usize> {
+        if let ([only], []) = (left, joins) {
+            return vec![*only];
         }
+        let rows = |indices: &[usize]| -> Vec<&Change> { indices.iter().filter_map(|at| self.row(*at)).collect() };
+        let order = turns::best(self.now.place, &rows(left), &rows(joins));
+        order.into_iter().filter_map(|at| left.iter().chain(joins).nth(at).copied()).collect()
     }
 
-    fn take(&mut self, index: usize) {
-        self.take_from(index, index + 1, Turn::Order);
+    /// The earliest in the log that can happen, else the earliest of the told rows.
+    fn earliest(&self, left: &[usize], joins: &[usize]) -> Option<usize> {
+        let rows = |indices: &[usize]| -> Vec<(usize, &Change)> {
+            indices.iter().filter_map(|at| Some((*at, self.row(*at)?))).collect()
+        };
+        let possible = rows(left).into_iter().chain(rows(&joins[..joins.len().min(1)]));
+        let possible = possible.filter(|(_, row)| self.now.place.can(row)).min_by_key(|(_, row)| row.seq);
+        possible.or_else(|| rows(left).into_iter().min_by_key(|(_, row)| row.seq)).map(|(at, _)| at)
     }
 
-    /// Takes the row at `index`, whose later rows begin at `later`; the join it waits for first (rule 3).
-    fn take_from(&mut self, index: usize, later: usize, turn: Turn) {
-        if self.used.contains(&index) {
-            return;
+    /// The next joins that are not told and came at most 30 s after a told row, from an index on.
+    fn waiting(&self, from: usize, at: Time) -> Vec<usize> {
+        let mut joins = Vec::new();
+        for index in from..self.items.len() {
+            match self.items[index] {
+                Item::Roster(roster) if roster.at.0 - at.0 > JOIN_DELAY => break,
+                Item::Row { row, earlier: false } if row.at.second().0 - at.0 > JOIN_DELAY => break,
+                Item::Row { row, .. } if !self.taken[index] && may_precede(row, at) => joins.push(index),
+                _ => {}
+            }
+            if joins.len() == JOINS {
+                break;
+            }
         }
-        let row = self.rows[index];
-        let needs_join = told(row)
-            && match row.state {
-                None => row.scope.is_some(),
-                Some(state) => matches!(state, State::Left | State::Kicked),
-            };
-        if needs_join
-            && self.now.state.is_some_and(|state| state != State::Joined)
-            && let Some(join) = self.waiting(index, later)
-        {
-            self.used.push(join);
-            self.apply(join, Turn::Early(row.seq));
-        }
-        self.apply(index, turn);
+        joins
     }
+}
 
-    fn apply(&mut self, index: usize, turn: Turn) {
-        let (row, before) = (self.rows[index], self.now.place());
-        self.now.apply(row);
-        let after = self.now.place();
-        (self.tell)(Step { row: Some(row), roster: None, turn, before, after });
-    }
-
-    /// The next join dated by its arrival, at most 30 s after the row at `index`.
-    fn waiting(&self, index: usize, later: usize) -> Option<usize> {
-        let at = self.rows[index].at;
-        (later..self.rows.len())
-            .find(|&next| {
-                let join = self.rows[next];
-                join.state == Some(State::Joined) && join.at_from == TimeSource::Arrival && !self.used.contains(&next)
-            })
-            .filter(|&next| self.rows[next].received_at.0 - at.0 <= JOIN_DELAY)
-    }
+/// A join that is not told and came so soon after a time that it may have happened before.
+fn may_precede(row: &Change, at: Time) -> bool {
+    let came = match row.at_from {
+        TimeSource::Told => return false,
+        TimeSource::Arrival => row.arrived_at.unwrap_or(row.occurred_at),
+        TimeSource::Feed => row.occurred_at,
+    };
+    // It did not happen before its group was made.
+    let made = row.group_created_at.is_none_or(|made| made.second() <= at.second());
+    row.state == Some(State::Joined) && came.0 - at.0 <= JOIN_DELAY && made
 }
 
 fn told(row: &Change) -> bool {
     row.at_from == TimeSource::Told
-}
-
-impl Person {
-    fn place(&self) -> (Option<State>, Option<Scope>) {
-        (self.state, self.scope)
-    }
-
-    /// Whether the fact can happen now. While nothing is known, everything can.
-    fn can(&self, row: &Change) -> bool {
-        let Some(now) = self.state else { return true };
-        match row.state {
-            Some(State::Joined) => !matches!(now, State::Joined | State::Banned),
-            Some(State::Left | State::Kicked) => now == State::Joined,
-            Some(State::Banned) => now != State::Banned,
-            Some(State::Unbanned) => now == State::Banned,
-            Some(State::Absent) => true,
-            None => {
-                now == State::Joined && (row.old_scope.is_none() || self.scope.is_none() || row.old_scope == self.scope)
-            }
-        }
-    }
-
-    fn apply(&mut self, row: &Change) {
-        let before = (self.state, self.scope);
-        match row.state {
-            Some(State::Joined) => self.join(row),
-            Some(end) => self.end(end),
-            None => {
-                self.scope = row.scope.or(self.scope);
-                // A scope change or ownership proves a member nobody told of.
-                if matches!(self.state, None | Some(State::Absent)) {
-                    self.state = Some(State::Joined);
-                    self.joined = None;
-                }
-            }
-        }
-        let joined = self.state == Some(State::Joined);
-        if before.0 != self.state || (joined && before.1 != self.scope) {
-            let shown = if row.at.0 == 0 { row.occurred_at } else { row.at };
-            self.changed = Some((shown, row.at_from, row.by.clone()));
-        }
-    }
-
-    fn join(&mut self, row: &Change) {
-        self.state = Some(State::Joined);
-        self.scope = row.scope.or(self.scope).or(Some(Scope::Participant));
-        let dated = Some((row.at, row.at_from)).filter(|(at, _)| at.0 != 0);
-        if let Some(at) = row.joined_at {
-            self.joined = Some((at, TimeSource::Told));
-            self.joined_told = true;
-        } else if !self.joined_told {
-            self.joined = match (self.joined, dated) {
-                (Some(known), Some(new)) if new.0 < known.0 => Some(new),
-                (known, new) => known.or(new),
-            };
-        }
-    }
-
-    fn end(&mut self, state: State) {
-        self.state = Some(state);
-        self.scope = None;
-        self.joined = None;
-        self.joined_told = false;
-    }
-
-    /// A complete list did not name the person.
-    fn miss(&mut self, roster: Roster) {
-        let ends = match self.state {
-            Some(State::Joined) => true,
-            Some(State::Absent) | None => false,
-            Some(_) => roster.created,
-        };
-        if ends {
-            self.changed = Some((roster.at, TimeSource::Told, None));
-        }
-        if ends || self.state.is_none() {
-            self.end(State::Absent);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ fn row(at: i64, seq: i64, at_from: TimeSource, state: Option<State>, scope: Opti
         at_from,
         seq,
         occurred_at: at,
-        received_at: at,
+        arrived_at: Some(at),
+        group_created_at: None,
         by: None,
         state,
         scope,
@@ -138,4 +139,98 @@ fn facts_of_one_second_that_can_both_happen_go_by_the_log() {
     assert_eq!(known(&kicked_then_left).0, State::Left);
     let scopes = [told(5, 1, JOINED), scope(10, 3, Scope::Moderator), scope(10, 2, Scope::Admin)];
     assert_eq!(known(&scopes).1, Some(Scope::Moderator));
+}
+
+#[test]
+fn a_scope_told_of_who_is_out_never_reaches_the_next_join() {
+    let rows = [told(5, 1, JOINED), told(10, 2, KICKED), scope(12, 3, Scope::Admin), told(100, 4, JOINED)];
+    assert_eq!(known(&rows), (State::Joined, Some(Scope::Participant), Some(100)));
+    for out in [State::Left, State::Banned, State::Unbanned] {
+        let rows = [told(5, 1, JOINED), told(10, 2, Some(out)), scope(12, 3, Scope::Admin), told(100, 4, JOINED)];
+        assert_eq!(known(&rows).1, Some(Scope::Participant), "{out:?}");
+    }
+}
+
+#[test]
+fn what_can_happen_only_with_a_late_join_takes_it_first() {
+    let promoted = Change { old_scope: Some(Scope::Participant), ..scope(10, 3, Scope::Admin) };
+    let rows = [told(5, 1, JOINED), told(10, 2, KICKED), promoted, arrival(12, 4, JOINED)];
+    assert_eq!(known(&rows), (State::Joined, Some(Scope::Admin), Some(12)));
+    // Twice added and kicked: both joins lie before the second kick.
+    let twice = [told(10, 1, KICKED), told(10, 2, KICKED), arrival(10, 3, JOINED), arrival(11, 4, JOINED)];
+    assert_eq!(known(&twice).0, State::Kicked);
+}
+
+#[test]
+fn at_most_three_joins_are_taken_before_their_turn() {
+    let kicks = (1..=4).map(|seq| told(10, seq, KICKED));
+    let rows: Vec<Change> = kicks.chain((5..=8).map(|seq| arrival(10, seq, JOINED))).collect();
+    assert_eq!(known(&rows).0, State::Joined, "the fourth keeps its own turn");
+}
+
+#[test]
+fn a_scope_told_beside_a_leave_and_a_join_is_of_the_new_stay() {
+    for (change, left, joined) in [(2, 3, 4), (3, 2, 4), (4, 3, 2)] {
+        let rows = [
+            told(5, 1, JOINED),
+            scope(10, change, Scope::Moderator),
+            told(10, left, Some(State::Left)),
+            told(10, joined, JOINED),
+        ];
+        assert_eq!(known(&rows), (State::Joined, Some(Scope::Moderator), Some(10)));
+    }
+}
+
+#[test]
+fn while_nothing_is_known_the_log_decides() {
+    let rows = |kick, join| [told(10, kick, KICKED), told(10, join, JOINED)];
+    assert_eq!(standing(&rows(1, 2), &[]).unwrap().state, State::Joined);
+    assert_eq!(standing(&rows(2, 1), &[]).unwrap().state, State::Kicked);
+}
+
+#[test]
+fn what_names_the_group_from_before_lies_before_its_creation() {
+    let created = [1, 20].map(|at| Roster { at: Time(at * 1000), created: true });
+    let state = |at_from, made: Option<i64>| {
+        let mut join = row(22, 3, at_from, JOINED, None);
+        join.group_created_at = made.map(|at| Time(at * 1000));
+        standing(&[join], &created).unwrap().state
+    };
+    for from in [TimeSource::Arrival, TimeSource::Feed] {
+        assert_eq!(state(from, Some(1)), State::Absent);
+        assert_eq!(state(from, Some(20)), State::Joined);
+        assert_eq!(state(from, None), State::Joined);
+    }
+    assert_eq!(state(TimeSource::Told, Some(1)), State::Joined, "a told time is what it is");
+}
+
+#[test]
+fn a_join_of_the_group_made_anew_is_not_taken_for_a_kick_before() {
+    let created = [1, 12].map(|at| Roster { at: Time(at * 1000), created: true });
+    let join = Change { group_created_at: Some(Time(12_000)), ..arrival(13, 2, JOINED) };
+    let state = standing(&[told(10, 1, KICKED), join], &created).unwrap().state;
+    assert_eq!(state, State::Joined);
+}
+
+#[test]
+fn facts_of_a_replay_follow_what_is_told_for_their_second() {
+    let feed = |seq, state| row(10, seq, TimeSource::Feed, state, None);
+    assert_eq!(known(&[told(5, 1, JOINED), feed(2, JOINED), told(10, 3, KICKED)]).0, State::Joined);
+    assert_eq!(known(&[feed(1, JOINED), told(10, 2, KICKED)]).0, State::Kicked);
+}
+
+#[test]
+fn a_creation_is_no_list_that_was_read() {
+    let fact = Fact {
+        seq: 9,
+        trigger: String::new(),
+        received_at: Time(90_000),
+        arrived_at: None,
+        occurred_at: Time(50_000),
+        occurred_from: TimeSource::Feed,
+        floor: Some(Time(20_000)),
+        fingerprint: [0; 32],
+    };
+    assert_eq!(order_at(&fact, None, None), 20_000);
+    assert_eq!(order_at(&fact, Some(30_000), Some(40_000)), 40_000);
 }

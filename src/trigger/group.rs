@@ -179,6 +179,7 @@ impl Payload for OwnerTransferred {
                 guid: guid.clone(),
                 uid,
                 by,
+                group_created_at: self.group.created_at,
                 ..MembershipChange::default()
             }));
         }

@@ -106,6 +106,7 @@ impl Payload for Membership {
                 scope: member.scope.filter(|_| told),
                 old_scope: member.old_scope.filter(|_| self.state.is_none()),
                 joined_at: None,
+                group_created_at: self.group.created_at,
             }));
         }
     }

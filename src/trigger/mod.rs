@@ -46,11 +46,6 @@ pub trait Payload: Send + std::fmt::Debug {
     /// The entities it is about, and the registers it sets.
     fn refs(&self) -> Vec<Ref>;
 
-    /// A block or unblock: nothing in its body tells two facts apart.
-    fn is_block(&self) -> bool {
-        false
-    }
-
     fn reduce(&self, fact: &Fact, out: &mut Changes);
 }
 

@@ -35,10 +35,6 @@ impl Payload for Block {
         None
     }
 
-    fn is_block(&self) -> bool {
-        true
-    }
-
     fn refs(&self) -> Vec<Ref> {
         let pairs = self.users.iter().map(|user| Ref::sets_of("block", &[&self.by.uid, &user.uid]));
         let people = self.users.iter().chain([&self.by]).map(|user| Ref::about("user", &user.uid));

@@ -1,5 +1,6 @@
 use super::harness::{File, T0, all, ask, ask_text, code, data};
-use chatfold::graphql::Caller;
+use chatfold::graphql::{Caller, Limits};
+use std::time::Duration;
 
 fn group() -> File {
     let file = File::new();
@@ -10,7 +11,7 @@ fn group() -> File {
     {
         file.sql(&format!(
             "INSERT INTO membership_changes VALUES
-             ('app', 'g', '{uid}', {at}, x'00', {seq}, 'told', {at}, {at}, 't', 'a', '{state}', NULL, NULL, NULL)"
+             ('app', 'g', '{uid}', {at}, x'00', {seq}, 'told', {at}, NULL, 't', 'a', '{state}', NULL, NULL, NULL, NULL)"
         ));
     }
     file
@@ -178,4 +179,85 @@ fn nodes_are_found_again() {
     let caller = Caller { apps: Some(vec!["other".into()]), default_app: None, ..Caller::default() };
     let answer = super::harness::ask_as(&api, &format!("{{node(id:{membership}){{id}}}}"), caller);
     assert!(answer["data"]["node"].is_null() && answer.get("errors").is_none());
+}
+
+#[test]
+fn members_at_an_instant_go_on_behind_a_person_with_more_facts_than_a_page_examines() {
+    let file = File::new();
+    file.app("app").group("app", "g");
+    file.sql(&format!(
+        "INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, trigger, state)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10051)
+         SELECT 'app', 'g', 'b', {T0} + i * 1000, x'', i, 'told', {T0} + i * 1000, 't', iif(i % 2, 'joined', 'left') FROM n
+         UNION ALL SELECT 'app', 'g', u.column1, {T0}, x'', 0, 'told', {T0}, 't', 'joined'
+         FROM (VALUES ('a'), ('c'), ('d')) u"
+    ));
+    // This is about what is answered, not about how fast.
+    let patient = Limits { timeout: Duration::from_secs(60), ..Limits::default() };
+    let api = file.api_with(patient.clone());
+    let members = |arguments: &str| {
+        let query = format!(
+            "{{group(guid:\"g\"){{members(asOf:\"2027-01-01T00:00:00Z\"{arguments}){{nodes{{uid}} pageInfo{{hasNextPage hasPreviousPage endCursor startCursor}}}}}}}}"
+        );
+        data(&api, &query)["group"]["members"].clone()
+    };
+    for (direction, more, end) in [("after", "hasNextPage", "endCursor"), ("before", "hasPreviousPage", "startCursor")]
+    {
+        let size = if direction == "after" { "first" } else { "last" };
+        let (mut found, mut from) = (Vec::new(), String::new());
+        for _ in 0..10 {
+            let page = members(&format!(",{size}:2{from}"));
+            found.extend(all(&page, "uid").into_iter().map(str::to_owned));
+            if page["pageInfo"][more] == false {
+                break;
+            }
+            from = format!(",{direction}:{}", page["pageInfo"][end]);
+        }
+        found.sort();
+        assert_eq!(found, ["a", "b", "c", "d"], "{direction}");
+    }
+    let limits = Limits { rows: 5_000, ..patient };
+    let query = "{group(guid:\"g\"){members(asOf:\"2027-01-01T00:00:00Z\"){nodes{uid}}}}";
+    let answer = ask(&file.api_with(limits), query);
+    assert_eq!(code(&answer), "TOO_COMPLEX", "no silence where the request may not read so much: {answer}");
+}
+
+#[test]
+fn a_history_too_long_for_a_page_is_an_error_and_hides_no_other() {
+    let file = File::new();
+    file.app("app").group("app", "g");
+    for uid in ["a", "b", "c"] {
+        file.member("app", "g", uid, "joined");
+    }
+    file.sql(&format!(
+        "INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, trigger, state)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
+         SELECT 'app', 'g', u.column1, {T0} + i * 1000, x'', i, 'told', {T0} + i * 1000, 't', iif(i % 2, 'joined', 'left')
+         FROM n, (VALUES ('a'), ('b'), ('c')) u"
+    ));
+    let query = "{group(guid:\"g\"){members{nodes{uid periods{from}}}}}";
+    let api = file.api_with(Limits { timeout: Duration::from_secs(60), ..Limits::default() });
+    let nodes = data(&api, query)["group"]["members"]["nodes"].clone();
+    let told: Vec<usize> =
+        nodes.as_array().unwrap().iter().map(|it| it["periods"].as_array().map_or(0, Vec::len)).collect();
+    assert_eq!(told, [200, 200, 200]);
+    file.sql(&format!(
+        "INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, trigger, state)
+         WITH RECURSIVE n(i) AS (SELECT 6001 UNION ALL SELECT i + 1 FROM n WHERE i < 10010)
+         SELECT 'app', 'g', 'b', {T0} + i * 1000, x'', i, 'told', {T0} + i * 1000, 't', 'joined' FROM n"
+    ));
+    assert_eq!(code(&ask(&api, query)), "TOO_COMPLEX");
+}
+
+#[test]
+fn status_tells_how_far_our_clock_is_off() {
+    let file = File::new();
+    file.app("app").app("other");
+    file.sql("INSERT INTO feeds (app_id, lags, clock_offset) VALUES ('app', '[]', -5000), ('other', '[]', 0), ('third', '[]', 7000)");
+    let query = "{status{clockOffsets{appId offsetMs}}}";
+    let told = data(&file.api(), query)["status"]["clockOffsets"].to_string();
+    assert_eq!(told, r#"[{"appId":"app","offsetMs":"-5000"},{"appId":"third","offsetMs":"7000"}]"#);
+    let caller = Caller { apps: Some(vec!["third".into()]), ..Caller::default() };
+    let told = super::harness::ask_as(&file.api(), query, caller)["data"]["status"]["clockOffsets"].to_string();
+    assert_eq!(told, r#"[{"appId":"third","offsetMs":"7000"}]"#);
 }

@@ -94,7 +94,7 @@ impl Harness {
     pub fn truth(&self) -> String {
         self.dump(&[
             "seq",
-            "received_at",
+            "arrived_at",
             "registers",
             "facts",
             "fact",

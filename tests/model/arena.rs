@@ -4,7 +4,7 @@ use super::deliver::body;
 use super::faults::Delivery;
 use super::script::Dice;
 use super::world::Told;
-use crate::harness::Harness;
+use crate::harness::{Harness, NOON};
 use chatfold::envelope::Envelope;
 use chatfold::ids::Time;
 use chatfold::log::{self, Source};
@@ -56,6 +56,20 @@ impl Arena {
         }
     }
 
+    /// Delivers the told facts without which nothing is known of the two clocks.
+    pub fn hear(&self, app: &str, clock: i64) {
+        sqlite::begin(&self.file.conn).unwrap();
+        for n in 0..20 {
+            let at = NOON - 60_000 + n * 2_000;
+            let data = format!(
+                r#"{{"message":{{"id":"{n}","sender":"gus","receiverType":"user","receiver":"hal","category":"message","type":"text","data":{{"text":"{n}"}},"sentAt":{}}}}}"#,
+                at / 1_000
+            );
+            self.append(&body(app, 0, "message_sent", &data), at + 40 + n * 137 % 3_000 + clock);
+        }
+        sqlite::commit(&self.file.conn).unwrap();
+    }
+
     fn append(&self, body: &str, at: i64) {
         let envelope = Envelope::parse(body.as_bytes()).unwrap();
         let receipt = log::append(&self.file.conn, &envelope, Time(at), Source::Http).unwrap();
@@ -67,7 +81,7 @@ impl Arena {
         const WITHOUT: &[&str] = &[
             "app_id",
             "seq",
-            "received_at",
+            "arrived_at",
             "registers",
             "facts",
             "fact",

@@ -25,6 +25,9 @@ impl Case<'_> {
         let world = play(self.steps, self.class.pace);
         let (deliveries, lost) = take(&world.told, self.class);
         let app = arena.app();
+        if self.class.clock != 0 {
+            arena.hear(&app, self.class.clock);
+        }
         arena.post(&app, &world.told, &deliveries, self.seed);
         Ran { app, world, deliveries, lost }
     }

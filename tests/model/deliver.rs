@@ -15,6 +15,9 @@ fn user(world: &mut World, uid: &str) -> String {
     let named = world.names.get(uid).copied().unwrap_or_default();
     let (now, active) = (world.now, second(world.now) / 30 * 30);
     world.described.insert(uid.to_owned(), (now, named));
+    if world.pace == Pace::Key {
+        return format!(r#"{{"uid":"{uid}","name":"{uid} {named}"}}"#);
+    }
     format!(
         r#"{{"uid":"{uid}","name":"{uid} {named}","avatar":"https://example.com/{uid}.png","status":"available","role":"default","lastActiveAt":{active}}}"#
     )
@@ -23,7 +26,7 @@ fn user(world: &mut World, uid: &str) -> String {
 /// The group as of now. An add does not bring its `updatedAt`.
 fn group(world: &World, group: &Group, dated: bool, more: &str) -> String {
     let Group { guid, name, owner, created, updated, updated_by, .. } = group;
-    let members = world.members(guid).len();
+    let members = if world.pace == Pace::Key { 0 } else { world.members(guid).len() };
     let updated = updated
         .filter(|_| dated)
         .map(|at| format!(r#","updatedAt":{at},"updatedBy":"{updated_by}""#))
@@ -79,7 +82,7 @@ pub fn seat(
     let told_by = by.as_ref().map(|by| format!(r#","by":{by}"#)).unwrap_or_default();
     let group = group(world, &world.groups[guid], dated, "");
     let data = format!(r#"{{"members":{{{}}},"group":{group}{told_by}}}"#, members.join(","));
-    let kind = if by.is_some() { Kind::Act } else { Kind::Seat };
+    let kind = if by.is_some() || !dated { Kind::Act } else { Kind::Seat };
     world.tell(kind, trigger, data);
     if world.chance(400) {
         let verb = trigger.trim_start_matches("group_member_");

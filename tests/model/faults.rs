@@ -32,13 +32,24 @@ pub struct Class {
     /// Some are not answered in time and come again after 10 s, or after 10 s and 30 s more; half of these were kept.
     pub retries: bool,
     pub webhooks: u64,
+    /// Milliseconds our clock is ahead.
+    pub clock: i64,
     /// Deliveries that never come, and sends that are never told, in a thousand.
     pub lost: u64,
     pub unsent: u64,
 }
 
-const PLAIN: Class =
-    Class { name: "in order", pace: Pace::Calm, late: 0, slow: false, retries: false, webhooks: 1, lost: 0, unsent: 0 };
+const PLAIN: Class = Class {
+    name: "in order",
+    pace: Pace::Calm,
+    late: 0,
+    slow: false,
+    retries: false,
+    webhooks: 1,
+    clock: 0,
+    lost: 0,
+    unsent: 0,
+};
 const LATE: Class = Class { name: "0 to 5 s late", late: 5_000, ..PLAIN };
 const SLOW: Class = Class { name: "joins 30 s late", slow: true, ..LATE };
 
@@ -61,6 +72,43 @@ pub const BURSTS: [Class; 6] = [
     Class { name: "second webhook", late: 5_000, slow: true, webhooks: 2, ..BURST },
     Class { name: "retries", late: 5_000, retries: true, ..BURST },
     Class { name: "3 % lost", late: 5_000, lost: 30, ..BURST },
+];
+
+const HARD: Class = Class { pace: Pace::Harsh, ..PLAIN };
+
+pub const HARSH: [Class; 4] = [
+    HARD,
+    Class { name: "0 to 5 s late", late: 5_000, ..HARD },
+    Class { name: "joins 30 s late", late: 5_000, slow: true, ..HARD },
+    Class { name: "second webhook", late: 5_000, webhooks: 2, ..HARD },
+];
+
+const UNLIKE: Class = Class { late: 5_000, ..BURST };
+
+/// Our clock is wrong.
+pub const CLOCKS: [Class; 6] = [
+    Class { name: "5 s slow", clock: -5_000, ..UNLIKE },
+    Class { name: "5 s fast", clock: 5_000, ..UNLIKE },
+    Class { name: "5 min slow", clock: -300_000, ..UNLIKE },
+    Class { name: "5 min fast", clock: 300_000, ..UNLIKE },
+    Class { name: "1 h slow", clock: -3_600_000, ..UNLIKE },
+    Class { name: "1 h fast", clock: 3_600_000, ..UNLIKE },
+];
+
+const AGAIN: Class = Class { pace: Pace::Anew, ..PLAIN };
+
+pub const MADE_ANEW: [Class; 3] = [
+    AGAIN,
+    Class { name: "0 to 5 s late", late: 5_000, ..AGAIN },
+    Class { name: "second webhook", late: 5_000, webhooks: 2, ..AGAIN },
+];
+
+const KEY: Class = Class { pace: Pace::Key, ..PLAIN };
+
+pub const API_KEY: [Class; 3] = [
+    KEY,
+    Class { name: "0 to 5 s late", late: 5_000, ..KEY },
+    Class { name: "second webhook", late: 5_000, webhooks: 2, ..KEY },
 ];
 
 /// Everything told, all at once: only the order is to differ.
@@ -104,6 +152,7 @@ pub fn take(told: &[Told], class: &Class) -> (Vec<Delivery>, BTreeSet<usize>) {
         }
     }
     deliveries.sort_by_key(|delivery| (delivery.at, delivery.told, delivery.webhook));
+    deliveries.iter_mut().for_each(|delivery| delivery.at += class.clock);
     (deliveries, lost)
 }
 
@@ -119,12 +168,13 @@ fn delay(kind: Kind, class: &Class, dice: &mut Dice) -> i64 {
     }
 }
 
-/// Another order of arrival: every delivery at its place by lot, some twice, all within seconds of each other once
+/// Another order of arrival: every delivery at its place by lot, some that tell their time twice, all within seconds of each other once
 /// everything has been done.
 pub fn shuffle(deliveries: &[Delivery], told: &[Told], order: u64) -> Vec<Delivery> {
     let lot = |delivery: &Delivery, copy: u64| mix(mix(told[delivery.told].luck, order), 10 * delivery.webhook + copy);
     let mut drawn: Vec<(u64, Delivery)> = deliveries.iter().map(|delivery| (lot(delivery, 1), *delivery)).collect();
-    let again = deliveries.iter().map(|delivery| (lot(delivery, 2), *delivery)).filter(|(lot, _)| lot % 4 == 0);
+    let dated = deliveries.iter().filter(|delivery| told[delivery.told].is_dated());
+    let again = dated.map(|delivery| (lot(delivery, 2), *delivery)).filter(|(lot, _)| lot % 4 == 0);
     drawn.extend(again.collect::<Vec<_>>());
     drawn.sort_by_key(|(lot, _)| *lot);
     at_once(drawn.into_iter().map(|(_, delivery)| delivery).collect())

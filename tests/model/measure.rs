@@ -11,6 +11,9 @@ use std::ops::AddAssign;
 #[derive(Debug, Default, Clone)]
 pub struct Tally {
     pub now: (usize, usize),
+    /// Of these, in state, and in scope alone.
+    pub members: (usize, usize),
+    pub scopes: (usize, usize),
     pub past: (usize, usize),
     /// Wrong now if times alone decided.
     pub by_time: (usize, usize),
@@ -22,6 +25,8 @@ pub struct Tally {
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.now = (self.now.0 + other.now.0, self.now.1 + other.now.1);
+        self.members = (self.members.0 + other.members.0, self.members.1 + other.members.1);
+        self.scopes = (self.scopes.0 + other.scopes.0, self.scopes.1 + other.scopes.1);
         self.past = (self.past.0 + other.past.0, self.past.1 + other.past.1);
         self.by_time = (self.by_time.0 + other.by_time.0, self.by_time.1 + other.by_time.1);
         self.wrong_now.extend(other.wrong_now);
@@ -88,11 +93,17 @@ pub fn memberships(arena: &Arena, app: &str, world: &World) -> Result<Tally, Str
         let now = facts.as_of(i64::MAX);
         as_of_now.extend(now.as_ref().map(|now| line(guid, uid, now)));
         let told = |at: &str, is: Option<&Standing>, was: Option<&Place>| {
-            let rows: Vec<String> = facts.rows.iter().map(|row| format!("  {row:?}")).collect();
+            let mut rows: Vec<String> = facts.rows.iter().map(|row| format!("  {row:?}")).collect();
+            rows.extend(
+                places.iter().map(|it| format!("  in truth {} {:?} {:?} told: {}", it.at, it.state, it.scope, it.told)),
+            );
             format!("{app} {guid} {uid} {at}: {:?}, in truth {:?}\n{}", shown(is), truth(was), rows.join("\n"))
         };
         tally.now.0 += 1;
-        if shown(now.as_ref()) != truth(places.last()) {
+        let (is, was) = (shown(now.as_ref()), truth(places.last()));
+        tally.members = (tally.members.0 + 1, tally.members.1 + usize::from(is.0 != was.0));
+        tally.scopes = (tally.scopes.0 + 1, tally.scopes.1 + usize::from(is.0 == was.0 && is.1 != was.1));
+        if is != was {
             tally.now.1 += 1;
             tally.wrong_now.push(told("now", now.as_ref(), places.last()));
         }

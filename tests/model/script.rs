@@ -39,6 +39,13 @@ pub enum Pace {
     Calm,
     /// Scripts: 20 to 400 ms apart, then a pause.
     Bursts,
+    /// 2 to 5 acts on one person 20 to 300 ms apart, then a pause.
+    Harsh,
+    /// Groups deleted and made again, with the same guid, seconds later.
+    Anew,
+    /// Scripts with an API key add, kick and add one person again within a minute; what tells of an add tells nothing
+    /// else, so that two adds of a person have equal bodies.
+    Key,
     /// Close together, but no two facts about one entity share a second, and all that set a register tell their time.
     Distinct,
 }
@@ -114,6 +121,15 @@ pub const GROUPS: Mix = &[
     (Act::DeleteGroup, 1),
 ];
 
+pub const ANEW: Mix = &[
+    (Act::CreateGroup, 14),
+    (Act::DeleteGroup, 10),
+    (Act::Place, 60),
+    (Act::AddSeveral, 12),
+    (Act::UpdateGroup, 2),
+    (Act::Send, 2),
+];
+
 /// Draws a history. It begins with two groups.
 pub fn draw(seed: u64, pace: Pace, mix: Mix, length: usize) -> Vec<Step> {
     let mut dice = Dice::new(seed);
@@ -127,7 +143,7 @@ pub fn draw(seed: u64, pace: Pace, mix: Mix, length: usize) -> Vec<Step> {
             at_weight = at_weight.saturating_sub(*weight);
             found
         });
-        let act = if at < 2 { Act::CreateGroup } else { drawn.map_or(Act::Place, |(act, _)| *act) };
+        let mut act = if at < 2 { Act::CreateGroup } else { drawn.map_or(Act::Place, |(act, _)| *act) };
         let pick = |dice: &mut Dice| dice.below(1 << 20) as usize;
         let (mut a, mut b, mut c) = (pick(&mut dice), pick(&mut dice), pick(&mut dice));
         if at < 2 {
@@ -136,6 +152,26 @@ pub fn draw(seed: u64, pace: Pace, mix: Mix, length: usize) -> Vec<Step> {
         let gap = match pace {
             Pace::Calm => 7_000 + dice.below(13_000) as i64,
             Pace::Distinct => dice.below(1_500) as i64,
+            Pace::Anew => 300 + dice.below(2_200) as i64,
+            Pace::Harsh | Pace::Key if left_in_burst > 0 => {
+                left_in_burst -= 1;
+                if let Some(last) = steps.last() {
+                    let last: &Step = last;
+                    (act, a, b) = (last.act, last.a, last.b);
+                }
+                if pace == Pace::Harsh {
+                    20 + dice.below(280) as i64
+                } else {
+                    // Kick who is in, add who is out.
+                    c = if dice.chance(800) { c / 100 * 100 + 44 } else { c / 2 * 2 };
+                    1_000 + dice.below(19_000) as i64
+                }
+            }
+            Pace::Harsh | Pace::Key => {
+                left_in_burst = if act == Act::Place { 1 + dice.below(4) } else { 0 };
+                c = if pace == Pace::Key { c / 2 * 2 } else { c };
+                1_000 + dice.below(40_000) as i64
+            }
             Pace::Bursts if left_in_burst > 0 => {
                 left_in_burst -= 1;
                 // A script promotes or kicks whom it has just added.

@@ -22,6 +22,14 @@ pub struct Told {
     pub luck: u64,
 }
 
+impl Told {
+    /// Whether the body says when it happened. Where it does not, a webhook that tells it again after another fact of the
+    /// same thing tells another.
+    pub fn is_dated(&self) -> bool {
+        !matches!(self.trigger, "group_deleted" | "message_reaction_removed")
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Group {
     pub guid: String,
@@ -226,7 +234,8 @@ impl World {
 
     fn create(&mut self, guid: &str, owner: &'static str) -> Option<()> {
         let made = self.groups.get(guid);
-        if made.is_some_and(|made| made.deleted.is_none_or(|deleted| self.now - deleted < 7_000)) {
+        let pause = if self.pace == Pace::Anew { 2_000 } else { 7_000 };
+        if made.is_some_and(|made| made.deleted.is_none_or(|deleted| self.now - deleted < pause)) {
             return None;
         }
         let known_since = made.map(|made| made.known_since);

@@ -23,9 +23,9 @@ const EQUALS: &str = "
 const REF_AFTER: &str = "SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 AND seq > ?4";
 const APPEND: &str = "
     INSERT INTO events
-        (app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, floor_at, fingerprint,
+        (app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, arrived_at, floor_at, fingerprint,
          last_received_at, outcome, reason, has_secret, body)
-    VALUES (:app_id, :region, :webhook_id, :trigger, :received_at, :occurred_at, :occurred_from, :floor_at, :fingerprint,
+    VALUES (:app_id, :region, :webhook_id, :trigger, :received_at, :occurred_at, :occurred_from, :arrived_at, :floor_at, :fingerprint,
          :received_at, :outcome, :reason, :has_secret, :body)";
 const REPEAT: &str =
     "UPDATE events SET deliveries = deliveries + 1, last_received_at = max(last_received_at, ?2) WHERE seq = ?1";
@@ -42,11 +42,12 @@ const APP: &str = "
         last_event_at = max(apps.last_event_at, excluded.last_event_at), events_count = apps.events_count + 1";
 const TOLD_BY: &str = "SELECT 1 FROM event_tellers WHERE app_id = ?1 AND seq = ?2 AND webhook_id = ?3";
 const TELL: &str = "INSERT INTO event_tellers (app_id, seq, webhook_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-const FEED: &str = "SELECT told_at, told_received_at, clock_at FROM feeds WHERE app_id = ?1";
+const FEED: &str = "SELECT told_at, told_received_at, clock_at, lags FROM feeds WHERE app_id = ?1";
 const WRITE_FEED: &str = "
-    INSERT INTO feeds (app_id, told_at, told_received_at, clock_at) VALUES (?1, ?2, ?3, ?4)
+    INSERT INTO feeds (app_id, told_at, told_received_at, clock_at, lags, clock_offset) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (app_id) DO UPDATE SET
-        told_at = excluded.told_at, told_received_at = excluded.told_received_at, clock_at = excluded.clock_at";
+        told_at = excluded.told_at, told_received_at = excluded.told_received_at, clock_at = excluded.clock_at,
+        lags = excluded.lags, clock_offset = excluded.clock_offset";
 const COUNT: &str = "
     INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)
     ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + 1, last_at = max(event_counts.last_at, excluded.last_at)";
@@ -59,7 +60,7 @@ const REFUSED: &str = "SELECT 1 FROM refused WHERE problem = ?1 AND body = ?2";
 const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
 const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events";
 const AFTER: &str = "
-    SELECT seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, floor_at, fingerprint, outcome,
+    SELECT seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, arrived_at, floor_at, fingerprint, outcome,
            reason, has_secret, body
     FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
@@ -97,7 +98,8 @@ pub fn append(conn: &Connection, envelope: &Envelope, received_at: Time, dated: 
     let floor = (dated.from == TimeSource::Feed).then(|| dated.floor.map_or(-1, |floor| floor.0));
     conn.prepare_cached(APPEND)?.execute(named_params! {
         ":app_id": envelope.app_id, ":region": envelope.region, ":webhook_id": envelope.webhook_id, ":trigger": envelope.trigger,
-        ":received_at": received_at.0, ":occurred_at": dated.occurred_at.0, ":occurred_from": dated.from.as_str(), ":floor_at": floor,
+        ":received_at": received_at.0, ":occurred_at": dated.occurred_at.0, ":occurred_from": dated.from.as_str(),
+        ":arrived_at": dated.arrived_at.map(|time| time.0), ":floor_at": floor,
         ":fingerprint": envelope.fingerprint, ":outcome": envelope.outcome.as_str(), ":reason": envelope.reason,
         ":has_secret": envelope.has_secret, ":body": envelope.body,
     })?;
@@ -164,7 +166,8 @@ pub fn tell(conn: &Connection, app_id: &str, seq: i64, webhook_id: &str) -> Resu
 pub fn feed(conn: &Connection, app_id: &str) -> Result<Feed, StoreError> {
     let read = |row: &rusqlite::Row<'_>| {
         let time = |column| row.get::<_, Option<i64>>(column).map(|ms| ms.map(Time));
-        Ok(Feed { told: time(0)?.zip(time(1)?), clock: time(2)? })
+        let lags = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
+        Ok(Feed { told: time(0)?.zip(time(1)?), clock: time(2)?, lags })
     };
     Ok(conn.prepare_cached(FEED)?.query_row([app_id], read).optional()?.unwrap_or_default())
 }
@@ -172,7 +175,9 @@ pub fn feed(conn: &Connection, app_id: &str) -> Result<Feed, StoreError> {
 pub fn write_feed(conn: &Connection, app_id: &str, feed: &Feed) -> Result<(), StoreError> {
     let (told, received) = feed.told.unzip();
     let ms = |time: Option<Time>| time.map(|time| time.0);
-    conn.prepare_cached(WRITE_FEED)?.execute((app_id, ms(told), ms(received), ms(feed.clock)))?;
+    let lags = serde_json::to_string(&feed.lags).unwrap_or_default();
+    let row = (app_id, ms(told), ms(received), ms(feed.clock), lags, feed.offset());
+    conn.prepare_cached(WRITE_FEED)?.execute(row)?;
     Ok(())
 }
 
@@ -238,6 +243,7 @@ pub(super) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
             seq: row.get("seq")?,
             trigger: row.get("trigger")?,
             received_at: Time(row.get("received_at")?),
+            arrived_at: row.get::<_, Option<i64>>("arrived_at")?.map(Time),
             occurred_at: Time(row.get("occurred_at")?),
             occurred_from: TimeSource::from_word(&row.get::<_, String>("occurred_from")?).unwrap_or(TimeSource::Told),
             floor: floor.filter(|floor| *floor >= 0).map(Time),

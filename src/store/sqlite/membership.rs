@@ -11,14 +11,14 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 const NEWEST_KNOWN: &str = "
     SELECT max(at) FROM membership_changes
     WHERE app_id = ?1 AND guid = ?2 AND uid = ?3 AND (state IS NOT NULL OR scope IS NOT NULL)";
-const NEWEST_ROSTER: &str = "SELECT max(at) FROM rosters WHERE app_id = ?1 AND guid = ?2";
+const NEWEST_ROSTER: &str = "SELECT max(at) FROM rosters WHERE app_id = ?1 AND guid = ?2 AND NOT created";
 const APPEND: &str = "
     INSERT INTO membership_changes
-        (app_id, guid, uid, at, digest, seq, at_from, occurred_at, received_at, trigger, by_uid, state, scope, old_scope, joined_at)
-    VALUES (:app_id, :guid, :uid, :at, :digest, :seq, :at_from, :occurred_at, :received_at, :trigger, :by, :state, :scope, :old_scope, :joined_at)
+        (app_id, guid, uid, at, digest, seq, at_from, occurred_at, arrived_at, trigger, by_uid, state, scope, old_scope, joined_at, group_created_at)
+    VALUES (:app_id, :guid, :uid, :at, :digest, :seq, :at_from, :occurred_at, :arrived_at, :trigger, :by, :state, :scope, :old_scope, :joined_at, :group_created_at)
     ON CONFLICT DO NOTHING";
 const CHANGES: &str = "
-    SELECT at, at_from, seq, occurred_at, received_at, by_uid, state, scope, old_scope, joined_at FROM membership_changes
+    SELECT at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at FROM membership_changes
     WHERE app_id = ?1 AND guid = ?2 AND uid = ?3 AND at <= ?4";
 const ROSTERS: &str = "SELECT at, created FROM rosters WHERE app_id = ?1 AND guid = ?2 AND at <= ?3 ORDER BY at";
 const PEOPLE: &str = "SELECT DISTINCT uid FROM membership_changes WHERE app_id = ?1 AND guid = ?2";
@@ -39,9 +39,10 @@ pub(super) fn put(at: &At<'_>, change: &MembershipChange) -> Result<(), StoreErr
     at.conn.prepare_cached(APPEND)?.execute(named_params! {
         ":app_id": at.app_id, ":guid": change.guid, ":uid": change.uid, ":at": order_at, ":digest": at.fact.fingerprint,
         ":seq": at.fact.seq, ":at_from": at.fact.occurred_from.as_str(), ":occurred_at": at.fact.occurred_at.0,
-        ":received_at": at.fact.received_at.0, ":trigger": at.fact.trigger, ":by": change.by,
+        ":arrived_at": at.fact.arrived_at.map(|time| time.0), ":trigger": at.fact.trigger, ":by": change.by,
         ":state": change.state.map(State::as_str), ":scope": change.scope.map(Scope::as_str),
         ":old_scope": change.old_scope.map(Scope::as_str), ":joined_at": change.joined_at.map(|time| time.0),
+        ":group_created_at": change.group_created_at.map(|time| time.0),
     })?;
     at.conn.prepare_cached(HISTORY)?.execute((at.app_id, &change.guid, order_at))?;
     let rosters = rosters(at.conn, at.app_id, &change.guid, Time(i64::MAX))?;
@@ -118,7 +119,8 @@ fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
         at_from: TimeSource::from_word(&row.get::<_, String>("at_from")?).unwrap_or(TimeSource::Told),
         seq: row.get("seq")?,
         occurred_at: Time(row.get("occurred_at")?),
-        received_at: Time(row.get("received_at")?),
+        arrived_at: row.get::<_, Option<i64>>("arrived_at")?.map(Time),
+        group_created_at: row.get::<_, Option<i64>>("group_created_at")?.map(Time),
         by: row.get("by_uid")?,
         state: word("state")?.and_then(|word| State::from_word(&word)),
         scope: word("scope")?.and_then(|word| Scope::from_word(&word)),

@@ -129,9 +129,10 @@ const PARTS: &[Part] = &[
             "old_scope",
             "by_uid",
             "joined_at",
+            "group_created_at",
         ],
-        key: 10,
-        left_out: &["at", "digest", "seq", "at_from", "occurred_at", "received_at"],
+        key: 11,
+        left_out: &["at", "digest", "seq", "at_from", "occurred_at", "arrived_at"],
     },
     Part { table: "rosters", hashed: &["guid", "at", "created"], key: 3, left_out: &["digest", "seq"] },
     Part {

@@ -44,6 +44,18 @@ pub fn only(conn: &Conn, named: Option<&[String]>) -> Sql<Option<String>> {
     Ok(if ids.len() == 1 { ids.into_iter().next() } else { None })
 }
 
+const CLOCK_OFFSETS: &str = "
+    SELECT app_id, clock_offset FROM feeds
+    WHERE clock_offset <> 0 AND (:only IS NULL OR app_id IN (SELECT value FROM json_each(:only)))
+    ORDER BY app_id
+    LIMIT 200";
+
+/// By app, how many milliseconds arrivals are ahead of the vendor's clock; those in which that counts.
+pub fn clock_offsets(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<(String, i64)>> {
+    let only = only.map(json);
+    rows(conn, CLOCK_OFFSETS, &[(":only", &only)], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// Bytes of the file.
 pub fn file_bytes(conn: &Conn) -> Sql<i64> {
     let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";

@@ -201,7 +201,7 @@ type People = Vec<(String, Vec<Change>)>;
 macro_rules! facts {
     ($which:literal, $order:literal) => {
         concat!(
-            "SELECT uid, at, at_from, seq, occurred_at, received_at, by_uid, state, scope, old_scope, joined_at,
+            "SELECT uid, at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at,
                  at <= :at AS counts
              FROM membership_changes
              WHERE app_id = :app AND guid = :guid AND ",
@@ -223,7 +223,8 @@ const ROSTERS: &str =
     "SELECT at, created FROM rosters WHERE app_id = :app AND guid = :guid AND at <= :at ORDER BY at, seq";
 
 impl Instant<'_> {
-    /// Those who match, by uid, over at most [`EXAMINED`] facts a page.
+    /// Those who match, by uid, over at most [`EXAMINED`] facts a page; of one person all facts, however many: the
+    /// bounds of the request end it with an error.
     fn members(&self, conn: &Conn, range: Range<'_>, shows: impl Fn(&Membership) -> bool) -> Sql<Found> {
         let from = range.from.map(|key| key[0].text().to_owned());
         let sql = match (range.falling, &from) {
@@ -233,10 +234,13 @@ impl Instant<'_> {
         };
         let limit = EXAMINED as i64 + 1;
         let (mut people, facts) = self.facts(conn, sql, &[(":uid", &from.unwrap_or_default()), (":limit", &limit)])?;
-        // The last person's facts may not be complete.
-        let cut = facts > EXAMINED && people.len() > 1;
-        if cut {
+        let cut = facts > EXAMINED;
+        // The last person's facts may not be complete: they begin the next page, unless they are all of this one.
+        if cut && people.len() > 1 {
             people.pop();
+        } else if cut && let Some((uid, facts)) = people.last_mut() {
+            let (mut person, _) = self.facts(conn, FACTS_OF, &[(":uids", &json([uid.as_str()])), (":limit", &-1)])?;
+            *facts = person.pop().map(|(_, facts)| facts).unwrap_or_default();
         }
         let rosters = self.rosters(conn)?;
         let mut found = Found::default();
@@ -313,7 +317,8 @@ pub(super) fn change(row: &Row<'_>) -> Sql<Change> {
         at_from: word(row, "at_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
         seq: row.get("seq")?,
         occurred_at: Time(row.get("occurred_at")?),
-        received_at: Time(row.get("received_at")?),
+        arrived_at: row.get::<_, Option<i64>>("arrived_at")?.map(Time),
+        group_created_at: row.get::<_, Option<i64>>("group_created_at")?.map(Time),
         by: row.get("by_uid")?,
         state: word(row, "state", State::from_word)?,
         scope: word(row, "scope", Scope::from_word)?,

@@ -3,7 +3,7 @@
 
 use super::list::EXAMINED;
 use super::membership::change;
-use super::{Conn, Lookup, PLAIN_LIST, Sql, json, rows};
+use super::{Conn, Lookup, PLAIN_LIST, Sql, TooManyRows, json, rows};
 use crate::ids::{Scope, State, Time};
 use crate::standing::{Change, Roster, standing};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,7 +22,7 @@ pub struct Period {
     pub seq: Option<i64>,
 }
 
-/// The history of a membership, by guid and uid. Nothing is found where there are too many facts to look at.
+/// The history of a membership, by guid and uid. One with more than [`EXAMINED`] facts is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PeriodsOf {
     pub guid: String,
@@ -30,7 +30,7 @@ pub struct PeriodsOf {
 }
 
 const FACTS: &str = "
-    SELECT k.key AS key, c.at, c.at_from, c.seq, c.occurred_at, c.received_at, c.by_uid, c.state, c.scope, c.old_scope, c.joined_at
+    SELECT k.key AS key, c.at, c.at_from, c.seq, c.occurred_at, c.arrived_at, c.group_created_at, c.by_uid, c.state, c.scope, c.old_scope, c.joined_at
     FROM json_each(:keys) k
     CROSS JOIN membership_changes c
         ON c.app_id = :app AND c.guid = json_extract(k.value, '$[0]') AND c.uid = json_extract(k.value, '$[1]')
@@ -45,16 +45,19 @@ impl Lookup for PeriodsOf {
     type Found = Vec<Period>;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<Period>)>> {
-        let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.guid.as_str(), key.uid.as_str()]).collect();
-        let (pairs, limit) = (serde_json::json!(pairs).to_string(), EXAMINED as i64 + 1);
-        let facts = rows(conn, FACTS, &[(":app", &app), (":keys", &pairs), (":limit", &limit)], |row| {
-            Ok((row.get::<_, i64>("key")?, change(row)?))
-        })?;
-        // Whose facts were not all read is not told.
-        let cut = facts.get(EXAMINED).map(|(key, _)| *key);
-        let mut people: BTreeMap<i64, Vec<Change>> = BTreeMap::new();
-        for (key, fact) in facts.into_iter().filter(|(key, _)| Some(*key) != cut) {
-            people.entry(key).or_default().push(fact);
+        let mut people: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
+        let mut from = 0;
+        while from < keys.len() {
+            let facts = facts(conn, app, &keys[from..])?;
+            // The person at whom reading stopped begins the next round.
+            let stopped = facts.get(EXAMINED).map(|(key, _)| *key);
+            if stopped == Some(0) {
+                return Err(rusqlite::Error::UserFunctionError(Box::new(TooManyRows)));
+            }
+            for (key, fact) in facts.into_iter().filter(|(key, _)| stopped.is_none_or(|stopped| *key < stopped)) {
+                people.entry(from + key).or_default().push(fact);
+            }
+            from = stopped.map_or(keys.len(), |stopped| from + stopped);
         }
         let guids: BTreeSet<&str> = keys.iter().map(|key| key.guid.as_str()).collect();
         let mut rosters: HashMap<String, Vec<Roster>> = HashMap::new();
@@ -64,12 +67,21 @@ impl Lookup for PeriodsOf {
             rosters.entry(guid).or_default().push(roster);
         }
         let found = people.into_iter().filter_map(|(key, facts)| {
-            let key = usize::try_from(key).ok().and_then(|at| keys.get(at))?;
+            let key = keys.get(key)?;
             let rosters = rosters.get(&key.guid).map(Vec::as_slice).unwrap_or_default();
             Some((key.clone(), periods(&facts, rosters)))
         });
         Ok(found.collect())
     }
+}
+
+/// At most one fact more than [`EXAMINED`] of the people named, by their place in the list, in its order.
+fn facts(conn: &Conn, app: &str, keys: &[PeriodsOf]) -> Sql<Vec<(usize, Change)>> {
+    let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.guid.as_str(), key.uid.as_str()]).collect();
+    let (pairs, limit) = (serde_json::json!(pairs).to_string(), EXAMINED as i64 + 1);
+    rows(conn, FACTS, &[(":app", &app), (":keys", &pairs), (":limit", &limit)], |row| {
+        Ok((row.get::<_, i64>("key")?.try_into().unwrap_or_default(), change(row)?))
+    })
 }
 
 /// What `standing` says at each instant, equal neighbours joined.
@@ -116,7 +128,8 @@ mod tests {
             at_from: TimeSource::Told,
             seq: second,
             occurred_at: at,
-            received_at: at,
+            arrived_at: None,
+            group_created_at: None,
             by: None,
             state,
             scope,

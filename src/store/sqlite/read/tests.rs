@@ -58,8 +58,8 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          SELECT 'app', 'g' || i, 'Group ' || i, 'public', 'a', i, x'' FROM n;
          INSERT INTO memberships SELECT 'app', 'g' || i, 'a', 'joined', 'admin', i, 'told', i, 'told', NULL, 1 FROM n;
          INSERT INTO memberships SELECT 'app', 'g', 'u' || i, iif(i <= {STORY}, 'joined', 'left'), NULL, i, 'told', i, 'told', NULL, i <= {STORY} FROM n;
-         INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, received_at, trigger, state)
-         SELECT 'app', 'g', 'u' || i, i, x'', i, 'told', i, i, 'group_member_joined', 'joined' FROM n;
+         INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, trigger, state)
+         SELECT 'app', 'g', 'u' || i, i, x'', i, 'told', i, 'group_member_joined', 'joined' FROM n;
          INSERT INTO conversations (app_id, conversation_id, type, low_uid, high_uid, active_at)
          SELECT 'app', 'c' || i, 'user', 'a', 'u' || i, i FROM n;
          INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, receiver_type, receiver_id, category,
