@@ -183,6 +183,7 @@ fn every_entity_that_an_event_itself_changes_is_among_its_entities() {
             seq: 1,
             trigger: String::new(),
             received_at: Time(NOON),
+            arrived_at: None,
             occurred_at: payload.occurred_at().unwrap_or(Time(NOON)),
             occurred_from: TimeSource::Told,
             floor: None,

@@ -1,9 +1,10 @@
 //! How a person stood with a group over time: the same function as for the present and for `asOf` (contract 4.3), at
 //! each instant at which it can have changed.
 
+use super::allowance::Spent;
 use super::list::EXAMINED;
 use super::membership::change;
-use super::{Conn, Lookup, PLAIN_LIST, Sql, TooManyRows, json, rows};
+use super::{Conn, Lookup, PLAIN_LIST, Sql, json, rows};
 use crate::ids::{Scope, State, Time};
 use crate::standing::{Change, Roster, standing};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -52,7 +53,7 @@ impl Lookup for PeriodsOf {
             // The person at whom reading stopped begins the next round.
             let stopped = facts.get(EXAMINED).map(|(key, _)| *key);
             if stopped == Some(0) {
-                return Err(rusqlite::Error::UserFunctionError(Box::new(TooManyRows)));
+                return Err(rusqlite::Error::UserFunctionError(Box::new(Spent::Rows)));
             }
             for (key, fact) in facts.into_iter().filter(|(key, _)| stopped.is_none_or(|stopped| *key < stopped)) {
                 people.entry(from + key).or_default().push(fact);
