@@ -4,6 +4,7 @@
 
 mod support;
 
+use chatfold::fold::FOLD_VERSION;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -124,7 +125,8 @@ fn a_dead_letter_is_tried_again() {
     let rebuilt = rebuild(dir.path());
     assert!(rebuilt["retried"].as_u64().unwrap() > 5, "{rebuilt}");
     assert_eq!(ask(dir.path(), "SELECT count(*) || '' FROM messages"), state);
-    assert_eq!(ask(dir.path(), "SELECT value FROM settings WHERE name = 'fold_version'"), "1");
+    let edition = ask(dir.path(), "SELECT value FROM settings WHERE name = 'fold_version'");
+    assert_eq!(edition, FOLD_VERSION.to_string());
     assert_eq!(ask(dir.path(), counts), counted, "counts by outcome follow");
     let (_, out, _) =
         chatfold(&["events", "--db", db(dir.path()), "--outcome", "rejected", "--json", "--limit", "1000"]);
@@ -240,7 +242,7 @@ fn tables_of_another_edition_are_rebuilt_at_the_start_with_intake_open() {
     assert!(code == 1 && err.contains("a rebuild is running already"), "{err}");
     server.wait_for_log("the tables are rebuilt");
     let after = ask();
-    assert_eq!(after["data"]["status"]["foldVersion"], chatfold::fold::FOLD_VERSION);
+    assert_eq!(after["data"]["status"]["foldVersion"], FOLD_VERSION);
     assert_eq!(after["extensions"]["chatfold"]["rebuilding"], false, "{after}");
     let (code, out, _) = server.run(&["verify"]);
     assert_eq!(code, 0, "{out}");
@@ -279,7 +281,7 @@ fn a_server_killed_while_it_rebuilds_starts_again_and_finishes() {
     }
     let server = TestServer::within(Arc::clone(&dir), "");
     let until = std::time::Instant::now() + Duration::from_secs(20);
-    while !left(dir.path()).is_empty() || ask(dir.path(), "SELECT value FROM settings") != "1" {
+    while !left(dir.path()).is_empty() || ask(dir.path(), "SELECT value FROM settings") != FOLD_VERSION.to_string() {
         assert!(std::time::Instant::now() < until, "{}", server.log());
         std::thread::sleep(Duration::from_millis(50));
     }

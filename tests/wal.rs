@@ -1,4 +1,5 @@
 //! How large the WAL gets.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -178,9 +178,6 @@ CREATE TABLE messages (
     receiver_id         TEXT,                          -- uid or guid
     category            TEXT,
     type                TEXT,
-    text                TEXT,
-    data                TEXT,                          -- JSON object, secrets removed
-    metadata            TEXT,                          -- JSON, secrets removed
     tags                TEXT,                          -- JSON array
     muid                TEXT,
     parent_id           TEXT,
@@ -197,7 +194,6 @@ CREATE TABLE messages (
     pinned_by           TEXT,
     delivered_to_all_at INTEGER,
     read_by_all_at      INTEGER,
-    attachments         TEXT,                          -- JSON array
     mentions            TEXT,                          -- JSON array of uids
     first_text          TEXT,                          -- SHA-256 (base64) of the text before all edits
     blocked             INTEGER NOT NULL CHECK (blocked IN (0, 1)), -- disapproved by moderation
@@ -206,6 +202,11 @@ CREATE TABLE messages (
     step                INTEGER NOT NULL DEFAULT 0 CHECK (step IN (0, 1)),               -- an agent's use of a tool
     may_be_last         INTEGER NOT NULL DEFAULT 1 CHECK (may_be_last IN (0, 1)),        -- 0: a custom message with updateConversation false
     uncounted           INTEGER NOT NULL DEFAULT 0 CHECK (uncounted BETWEEN 0 AND 7),    -- why unread leaves it out, added up: 1 thread reply, 2 custom message that does not ask to be counted, 4 no chat
+    -- Large values stand last: what is read without them does not walk their pages.
+    text                TEXT,
+    data                TEXT,                          -- JSON object, secrets removed
+    metadata            TEXT,                          -- JSON, secrets removed
+    attachments         TEXT,                          -- JSON array
     registers           BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX messages_key ON messages (app_id, message_id);

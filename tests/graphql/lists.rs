@@ -236,7 +236,7 @@ fn a_conversation_of_two_people_is_not_that_of_a_group_whose_id_it_seems_to_hold
     let file = File::new();
     file.app("app").group("app", "7_user_zoe").member("app", "7_user_zoe", "a", "joined");
     file.sql(&format!(
-        "INSERT INTO conversations VALUES ('app', 'group_7_user_zoe', 'user', NULL, 'group_7', 'zoe', 1, '1', {T0})"
+        "INSERT INTO conversations VALUES ('app', 'group_7_user_zoe', 'user', NULL, 'group_7', 'zoe', 1, '1', {T0}, {T0})"
     ));
     let answer = data(
         &file.api(),

@@ -4,11 +4,8 @@ use super::open;
 use crate::ids::Time;
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
-use std::io::{self, Read};
 use std::path::Path;
 
-/// The first bytes of every SQLite file.
-const MAGIC: &[u8] = b"SQLite format 3\0";
 /// A table, and no view that calls itself one.
 const HAS_LOG: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'events'";
 /// Columns that `events` has in every edition.
@@ -31,13 +28,6 @@ pub struct Delivered {
 }
 
 impl LogFile {
-    /// Whether a file is an SQLite database. The caller must not have it open through SQLite.
-    pub fn is_database(path: &Path) -> io::Result<bool> {
-        let mut head = Vec::with_capacity(MAGIC.len());
-        std::fs::File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
-        Ok(head == MAGIC)
-    }
-
     /// Opens a file of any edition, read-only. Refuses one that is not chatfold's.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let conn = open::open_any_edition(path)?;
