@@ -19,7 +19,7 @@ fn message(id: usize, bytes: usize) -> String {
 }
 
 /// Delivers each body and gives the largest size that the WAL had meanwhile.
-fn largest_wal(server: &TestServer, senders: usize, bodies: Vec<String>) -> u64 {
+fn largest_wal(server: &TestServer, senders: usize, bodies: &[String]) -> u64 {
     let wal = server.dir().path().join("chatfold.db-wal");
     let size = || wal.metadata().map_or(0, |meta| meta.len());
     let done = AtomicBool::new(false);
@@ -47,13 +47,13 @@ fn largest_wal(server: &TestServer, senders: usize, bodies: Vec<String>) -> u64 
 #[test]
 fn single_deliveries_keep_the_wal_small() {
     let server = TestServer::start();
-    let largest = largest_wal(&server, 1, (1..=740).map(|id| message(id, 3_000)).collect());
+    let largest = largest_wal(&server, 1, &(1..=740).map(|id| message(id, 3_000)).collect::<Vec<_>>());
     assert!(largest < LIMIT, "{largest} bytes");
 }
 
 #[test]
 fn large_deliveries_together_keep_the_wal_small() {
     let server = TestServer::start();
-    let largest = largest_wal(&server, 8, (1..=64).map(|id| message(id, 1_900_000)).collect());
+    let largest = largest_wal(&server, 8, &(1..=64).map(|id| message(id, 1_900_000)).collect::<Vec<_>>());
     assert!(largest < LIMIT, "{largest} bytes");
 }
