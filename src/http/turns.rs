@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// As long as a request waits for a reader.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// As long as a request waits for the other requests of its token.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The turns of each token that has asked.
 pub(super) struct Turns {

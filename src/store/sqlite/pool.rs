@@ -3,7 +3,6 @@
 use super::{open_again, open_reader};
 use crate::store::StoreError;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Connections that only read.
 pub type Pool = r2d2::Pool<Manager>;
@@ -19,7 +18,6 @@ pub fn open_pool(path: &Path, size: u32) -> Result<Pool, StoreError> {
     Ok(r2d2::Pool::builder()
         .max_size(size.max(1))
         .min_idle(Some(0))
-        .connection_timeout(Duration::from_millis(100))
         .test_on_check_out(false)
         .build_unchecked(Manager { path: path.to_owned() }))
 }

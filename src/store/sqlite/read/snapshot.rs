@@ -48,11 +48,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes a connection and fixes what will be seen. Reading stops once `gone` is set, and on this thread after that
-    /// amount.
+    /// Takes a connection and fixes what will be seen. `timeout` bounds waiting and reading together; half of it may be
+    /// spent waiting for a connection. Reading stops once `gone` is set, and on this thread after that amount.
     pub fn open(pool: &Pool, timeout: Duration, amount: Amount, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
         let limit = Limit { deadline: Instant::now() + timeout, gone };
-        let mut conn = pool.get().map_err(|error| {
+        let mut conn = pool.get_timeout(timeout / 2).map_err(|error| {
             tracing::debug!(%error, "no reader became free");
             ReadError::Busy
         })?;
