@@ -38,6 +38,9 @@ impl Limit {
     }
 }
 
+/// A request waits so long for a connection even if its time limit is shorter: opening one takes some milliseconds.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+
 /// A read transaction with a time limit. Ends when dropped.
 pub struct Snapshot {
     conn: Mutex<r2d2::PooledConnection<super::super::pool::Manager>>,
@@ -49,10 +52,10 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Takes a connection and fixes what will be seen. `timeout` bounds waiting and reading together; half of it may be
-    /// spent waiting for a connection. Reading stops once `gone` is set, and on this thread after that amount.
+    /// spent waiting for a connection, and at least [`LEAST_WAIT`]. Reading stops once `gone` is set, and on this thread after that amount.
     pub fn open(pool: &Pool, timeout: Duration, amount: Amount, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
         let limit = Limit { deadline: Instant::now() + timeout, gone };
-        let mut conn = pool.get_timeout(timeout / 2).map_err(|error| {
+        let mut conn = pool.get_timeout((timeout / 2).max(LEAST_WAIT)).map_err(|error| {
             tracing::debug!(%error, "no reader became free");
             ReadError::Busy
         })?;
