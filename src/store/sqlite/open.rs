@@ -93,6 +93,12 @@ fn begin_or_check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
         ))?;
         return Ok(());
     }
+    check_known(application_id, edition, path)?;
+    check_schema(conn, edition, path)
+}
+
+/// Refuses a file that is not ours, of a newer edition, or of one that came before the first migration of today.
+fn check_known(application_id: i32, edition: i64, path: &Path) -> Result<(), StoreError> {
     if application_id != APPLICATION_ID {
         return Err(foreign(path));
     }
@@ -102,7 +108,7 @@ fn begin_or_check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     if (1..=EARLIER).contains(&edition) {
         return Err(earlier(path, edition));
     }
-    check_schema(conn, edition, path)
+    Ok(())
 }
 
 /// Opens the file to read it; refuses one that is not ours or not of this edition. A copy in a place that cannot be
@@ -178,15 +184,7 @@ fn header(conn: &Connection) -> Result<(i32, i64), rusqlite::Error> {
 /// Refuses a file that is not ours or not of this edition.
 fn check_identity(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let (application_id, edition) = header(conn)?;
-    if application_id != APPLICATION_ID {
-        return Err(foreign(path));
-    }
-    if edition > editions() {
-        return Err(newer(path));
-    }
-    if (1..=EARLIER).contains(&edition) {
-        return Err(earlier(path, edition));
-    }
+    check_known(application_id, edition, path)?;
     if edition != editions() {
         return Err(StoreError::Unusable(format!(
             "{} is of edition {edition}, this chatfold reads edition {}: start `chatfold serve` on it once to bring it up, or use the chatfold that wrote it",
