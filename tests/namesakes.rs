@@ -227,6 +227,8 @@ fn an_id_that_several_conversations_have_is_refused_with_their_names() {
     for part in ["a and b_user_c", "a_user_b and c", "uid"] {
         assert!(refused.contains(part), "{refused}");
     }
+    let query = format!("{{messages(filter:{{conversationId:\"{PAIRS}\",receiverType:USER}}){{nodes{{messageId}}}}}}");
+    assert!(refusal(&harness, &query).contains("`messages` of one `conversation`"));
     let query = format!("{{messages(filter:{{conversationId:\"{MIXED}\"}}){{nodes{{messageId}}}}}}");
     let refused = refusal(&harness, &query);
     assert!(refused.contains("filter.conversationId") && refused.contains("filter.receiverType"), "{refused}");
@@ -264,6 +266,39 @@ fn lists_of_messages_hold_those_of_one_conversation_alone() {
     }
     let filter = format!("conversationId:\"{MIXED}\",receiverType:GROUP,mentionsUid:\"zoe\"");
     assert_eq!(listed(&harness, &filter), "12");
+}
+
+/// A deletion tells the sender, a late send the receiver: the message was never listed.
+#[test]
+fn messages_of_a_conversation_that_has_no_row_are_found_by_its_id() {
+    let harness = Harness::new();
+    let deletion = json!({ "id": "5", "sender": "group_7", "deletedAt": SECOND + 9 });
+    harness.post(&event("message_deleted", &json!({ "message": deletion })), NOON);
+    let mut late = message(5, "", "user", "zoe");
+    late.as_object_mut().unwrap().remove("sender");
+    harness.post(&event("message_sent", &json!({ "message": late })), NOON);
+    assert_eq!(harness.ask("SELECT conversation_id, low_length FROM messages"), "group_7_user_zoe|7");
+    assert_eq!(harness.ask("SELECT count(*) FROM conversations"), "0");
+    let filter = format!("conversationId:\"{MIXED}\",includeDeleted:true");
+    assert_eq!(listed(&harness, &filter), "5");
+    assert_eq!(listed(&harness, &format!("{filter},receiverType:USER")), "5");
+    assert_eq!(listed(&harness, &format!("{filter},receiverType:GROUP")), "");
+}
+
+#[test]
+fn a_cursor_of_one_conversation_is_refused_by_the_other() {
+    let harness = told();
+    let page = |which: &str, after: &Value| {
+        format!(
+            "{{messages(filter:{{conversationId:\"{MIXED}\",receiverType:{which}}},first:1,after:{after}){{
+                 nodes{{messageId}} pageInfo{{endCursor}}}}}}"
+        )
+    };
+    let first = ask(&harness, &page("USER", &Value::Null))["messages"].clone();
+    let cursor = &first["pageInfo"]["endCursor"];
+    assert_eq!(ids(&first), ["21"]);
+    assert_eq!(ids(&ask(&harness, &page("USER", cursor))["messages"]), ["20"]);
+    assert!(refusal(&harness, &page("GROUP", cursor)).starts_with("after"));
 }
 
 #[test]

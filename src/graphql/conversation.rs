@@ -178,7 +178,7 @@ impl Conversation {
         let found = ctx.read(|conn| Namesakes::look_up(conn, app, &asked))?;
         let mut rows: Vec<_> = found.into_iter().flat_map(|(_, rows)| rows).collect();
         rows.retain(|row| is_of(row, kind));
-        let way_out = "expected filter.receiverType beside it, or to be asked of the `messages` of a `conversation`";
+        let way_out = "expected filter.receiverType beside it (or ask for `messages` of one `conversation`)";
         if let Some(row) = only(rows, "filter.conversationId", way_out)? {
             return Ok(row.key);
         }
