@@ -26,8 +26,7 @@ struct Options {
 
 impl Options {
     fn read() -> Self {
-        let mut options =
-            Self { binaries: Vec::new(), connections: vec![64, 16, 1], seconds: 8, rounds: 1, lines: 0 };
+        let mut options = Self { binaries: Vec::new(), connections: vec![64, 16, 1], seconds: 8, rounds: 1, lines: 0 };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(option) = args.next() {
             let value = args.next().unwrap_or_else(|| panic!("{option} needs a value"));
@@ -56,7 +55,8 @@ struct Server {
 
 impl Server {
     fn start(binary: &Path) -> Self {
-        let dir = tempfile::tempdir_in(std::env::var("CHATFOLD_BENCH_DIR").unwrap_or_else(|_| "target".into())).unwrap();
+        let dir =
+            tempfile::tempdir_in(std::env::var("CHATFOLD_BENCH_DIR").unwrap_or_else(|_| "target".into())).unwrap();
         std::fs::write(dir.path().join("chatfold.toml"), "listen = \"127.0.0.1:0\"\n").unwrap();
         let mut command = Command::new(binary);
         command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).stdout(Stdio::null());
@@ -172,8 +172,15 @@ fn ingest(binary: &Path, lines: u64) {
     let begun = Instant::now();
     let mut command = Command::new(binary);
     let db = dir.path().join("chatfold.db");
-    let mut child =
-        command.arg("ingest").arg(&log).arg("--db").arg(&db).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .arg("ingest")
+        .arg(&log)
+        .arg("--db")
+        .arg(&db)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let (mut written, mut peak) = (0, 0);
     let figure = |pid: u32, file: &str, name: &str| -> Option<u64> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;

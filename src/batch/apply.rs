@@ -36,7 +36,7 @@ impl Batch {
             Change::Message { message_id, telling, deleted } => self.message(conn, &key(message_id), telling, deleted),
             Change::MessageEdit(told) => self.message_edit(conn, app, told),
             Change::Conversation(told) => {
-                let key = key(told.id());
+                let key = (App::clone(app), told.key());
                 let known = self.tables.conversations.get(&key, || conversation::load(conn, &key))?.is_some();
                 if !known {
                     self.tables.conversations.edit(&key, || Ok::<_, StoreError>(None))?.parties = Some(told.parties());
@@ -50,7 +50,7 @@ impl Batch {
             }
             Change::ReadMarker(told) => {
                 let is_number = id_number(&told.message_id).is_some();
-                let key = (App::clone(app), told.conversation_id.clone(), told.uid.clone(), is_number);
+                let key = (App::clone(app), told.conversation.clone(), told.uid.clone(), is_number);
                 self.tables.read_markers.edit(&key, || receipt::load_marker(conn, &key))?.apply(&told);
                 Ok(())
             }

@@ -18,7 +18,7 @@ use crate::store::sqlite::log::CountKey;
 use crate::store::sqlite::reaction::ReactionKey;
 use crate::store::sqlite::receipt::MarkerKey;
 use crate::store::sqlite::registers::ConnectionKey;
-use crate::store::sqlite::{App, Connection, Key, PairKey, RefKey, log};
+use crate::store::sqlite::{App, Connection, ConversationKey, Key, PairKey, RefKey, log};
 use crate::tables;
 use crate::tables::block::Block;
 use crate::tables::call::Session;
@@ -76,7 +76,7 @@ tables! {
     groups: Key => Group,
     rosters: Key => Rosters,
     memberships: PairKey => Membership,
-    conversations: Key => Conversation,
+    conversations: ConversationKey => Conversation,
     messages: Key => Message,
     edits: Key => Edits,
     verdicts: Key => Registers<Moderation>,

@@ -5,8 +5,8 @@ use super::{Batch, CACHE};
 use crate::change;
 use crate::store::StoreError;
 use crate::store::sqlite::{
-    App, Connection, Key, block, call, conversation, edit, group, log, membership, message, reaction, receipt,
-    registers, search,
+    App, Connection, ConversationKey, Key, block, call, conversation, edit, group, log, membership, message, reaction,
+    receipt, registers, search,
 };
 use crate::tables::conversation::{Last, Listing};
 use std::collections::BTreeMap;
@@ -90,11 +90,11 @@ impl Batch {
     /// Moves the counts and last messages of conversations. The messages are saved already.
     fn follow(&mut self, conn: &Connection, moved: Vec<Moved>) -> Result<(), StoreError> {
         // Conversations that lost their last message, and that message.
-        let mut lost: BTreeMap<Key, Option<Last>> = BTreeMap::new();
+        let mut lost: BTreeMap<ConversationKey, Option<Last>> = BTreeMap::new();
         for Moved { key: (app, message_id), before, after, conversation: told } in &moved {
             for (listing, is_listed) in [(before, false), (after, true)] {
-                let Some(id) = listing.shown_in() else { continue };
-                let key = (App::clone(app), id.to_owned());
+                let Some(conversation) = listing.shown_in() else { continue };
+                let key = (App::clone(app), conversation.clone());
                 let conversation = self.tables.conversations.edit(&key, || conversation::load(conn, &key))?;
                 if conversation.parties.is_none() {
                     conversation.parties = told.as_ref().map(change::Conversation::parties);

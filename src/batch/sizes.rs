@@ -2,6 +2,7 @@
 
 use super::rows::Bytes;
 use crate::feed::Feed;
+use crate::ids::ConversationKey;
 use crate::merge::{Row, Value};
 use crate::store::sqlite::App;
 use crate::tables;
@@ -125,9 +126,15 @@ impl Bytes for (App, String, String, String) {
     }
 }
 
-impl Bytes for (App, String, String, bool) {
+impl Bytes for (App, ConversationKey) {
     fn bytes(&self) -> usize {
-        2 * ENTRY + self.1.len() + self.2.len()
+        2 * ENTRY + self.1.id.len()
+    }
+}
+
+impl Bytes for (App, ConversationKey, String, bool) {
+    fn bytes(&self) -> usize {
+        2 * ENTRY + self.1.id.len() + self.2.len()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A conversation: how much chat it has, and its last message.
 
 use crate::change;
-use crate::ids::{ReceiverType, conversation_id, id_order};
+use crate::ids::{ConversationKey, ReceiverType, id_order};
 
 /// A message in the order of its conversation: sent time, number, id.
 pub type Place<'a> = (i64, i64, &'a str);
@@ -20,11 +20,6 @@ pub enum Parties {
 }
 
 impl change::Conversation {
-    /// CometChat's id of the conversation.
-    pub fn id(&self) -> String {
-        conversation_id(&self.sender, self.receiver_type, &self.receiver)
-    }
-
     pub fn parties(&self) -> Parties {
         let Self { sender, receiver_type, receiver } = self;
         let (low, high) = if sender <= receiver { (sender, receiver) } else { (receiver, sender) };
@@ -62,7 +57,7 @@ pub struct Conversation {
 /// What lists, counts and conversations see of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    pub conversation_id: Option<String>,
+    pub conversation: Option<ConversationKey>,
     /// Chat, not deleted, not blocked, its time known.
     pub listed: bool,
     pub may_be_last: bool,
@@ -71,8 +66,8 @@ pub struct Listing {
 
 impl Listing {
     /// The conversation that lists the message.
-    pub fn shown_in(&self) -> Option<&str> {
-        self.conversation_id.as_deref().filter(|_| self.listed)
+    pub fn shown_in(&self) -> Option<&ConversationKey> {
+        self.conversation.as_ref().filter(|_| self.listed)
     }
 }
 

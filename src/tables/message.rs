@@ -70,7 +70,7 @@ impl Message {
         let (is_chat, is_step) = (known.is_chat(), known.is_step());
         self.shown = Shown {
             listing: Listing {
-                conversation_id: self.conversation().map(|it| it.id()),
+                conversation: self.conversation().map(|it| it.key()),
                 listed: is_chat && !self.deleted && !self.blocked && sent_at.is_some(),
                 may_be_last: known.may_be_last(),
                 sent_at,

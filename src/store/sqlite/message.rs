@@ -40,6 +40,7 @@ static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
         "edited_by",
         "message_no",
         "conversation_id",
+        "low_length",
         "text",
         "metadata",
         "attachments",
@@ -90,6 +91,7 @@ pub(super) fn stored(conn: &Connection, app_id: &str, message_id: &str) -> Resul
 
 pub fn save(conn: &Connection, key: &Key, stored: Option<&Message>, now: &Message) -> Result<(), StoreError> {
     let (app, message_id) = key;
+    let conversation = now.shown.listing.conversation.as_ref();
     let (shown, text) = (&now.shown, |text: Option<&str>| text.map_or(SqlValue::Null, |text| text.to_owned().into()));
     let extras = [
         named_json(&now.row.named).map_or(SqlValue::Null, SqlValue::Text),
@@ -98,7 +100,8 @@ pub fn save(conn: &Connection, key: &Key, stored: Option<&Message>, now: &Messag
         now.edited_at.into(),
         text(now.edited_by.as_deref()),
         id_order(message_id).into(),
-        text(shown.listing.conversation_id.as_deref()),
+        text(conversation.map(|key| key.id.as_str())),
+        conversation.map_or(0, |key| key.low_length).into(),
         text(shown.text.as_deref()),
         text(now.metadata()),
         text(shown.attachments.as_deref()),

@@ -44,6 +44,8 @@ pub use write::{WalSize, begin, begin_read, checkpoint, commit, find_room, finis
 pub type App = std::sync::Arc<str>;
 /// App and id.
 pub type Key = (App, String);
+/// App and conversation.
+pub type ConversationKey = (App, crate::ids::ConversationKey);
 /// App and two ids.
 pub type PairKey = (App, String, String);
 /// App, kind and key of what an event speaks of.

@@ -3,13 +3,13 @@
 use super::App;
 use super::PairKey;
 use crate::change::Dated;
-use crate::ids::{Time, TimeSource};
+use crate::ids::{ConversationKey, Time, TimeSource};
 use crate::store::StoreError;
 use crate::tables::receipt::{ReadMarker, Receipt};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 /// App, conversation, uid, and whether the ids of the messages are numbers.
-pub type MarkerKey = (App, String, String, bool);
+pub type MarkerKey = (App, ConversationKey, String, bool);
 
 const LOAD: &str = "
     SELECT delivered_at, delivered_at_from, read_at, read_at_from FROM receipts
@@ -22,10 +22,11 @@ const WRITE: &str = "
         read_at = excluded.read_at, read_at_from = excluded.read_at_from";
 const LOAD_MARKER: &str = "
     SELECT message_no, message_id, at FROM read_markers
-    WHERE app_id = ?1 AND conversation_id = ?2 AND uid = ?3 AND numeric = ?4";
+    WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND uid = ?4 AND numeric = ?5";
 const WRITE_MARKER: &str = "
-    INSERT INTO read_markers (app_id, conversation_id, uid, numeric, message_no, message_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-    ON CONFLICT (app_id, conversation_id, uid, numeric) DO UPDATE SET
+    INSERT INTO read_markers (app_id, conversation_id, low_length, uid, numeric, message_no, message_id, at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (app_id, conversation_id, low_length, uid, numeric) DO UPDATE SET
         message_no = excluded.message_no, message_id = excluded.message_id, at = excluded.at";
 
 /// The time in this column and its source in the next one.
@@ -48,13 +49,13 @@ pub fn save(conn: &Connection, (app, message_id, uid): &PairKey, now: &Receipt) 
     Ok(())
 }
 
-pub fn load_marker(conn: &Connection, (app, id, uid, numeric): &MarkerKey) -> Result<Option<ReadMarker>, StoreError> {
+pub fn load_marker(conn: &Connection, (app, it, uid, numeric): &MarkerKey) -> Result<Option<ReadMarker>, StoreError> {
     let read = |row: &Row<'_>| Ok(ReadMarker { message_no: row.get(0)?, message_id: row.get(1)?, at: row.get(2)? });
-    Ok(conn.prepare_cached(LOAD_MARKER)?.query_row((app, id, uid, numeric), read).optional()?)
+    Ok(conn.prepare_cached(LOAD_MARKER)?.query_row((app, &it.id, it.low_length, uid, numeric), read).optional()?)
 }
 
 pub fn save_marker(conn: &Connection, (app, id, uid, numeric): &MarkerKey, now: &ReadMarker) -> Result<(), StoreError> {
-    let values = (app, id, uid, numeric, now.message_no, &now.message_id, now.at);
+    let values = (app, &id.id, id.low_length, uid, numeric, now.message_no, &now.message_id, now.at);
     conn.prepare_cached(WRITE_MARKER)?.execute(values)?;
     Ok(())
 }
