@@ -1,7 +1,7 @@
 //! What reducers say: rows as plain data, no SQL. There is one verb, `put`.
 
 use crate::edits::Version;
-use crate::ids::{ReceiverType, Scope, State, Time, TimeSource};
+use crate::ids::{ConversationKey, ReceiverType, Scope, State, Time, TimeSource};
 use crate::merge::{Fact, Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +111,13 @@ pub struct Conversation {
     pub receiver: String,
 }
 
+impl Conversation {
+    /// Which conversation it is.
+    pub fn key(&self) -> ConversationKey {
+        ConversationKey::between(&self.sender, self.receiver_type, &self.receiver)
+    }
+}
+
 /// A time and how it is known. Of several the least counts: what was told before what was dated otherwise, then the
 /// earliest. So servers that heard the same in another order agree as soon as a time is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,7 +150,7 @@ pub struct Receipt {
 /// Everything in the conversation up to this message is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadMarker {
-    pub conversation_id: String,
+    pub conversation: ConversationKey,
     pub uid: String,
     pub message_id: String,
     /// Only where it is told.

@@ -172,13 +172,29 @@ pub fn compare_ids(a: &str, b: &str) -> Ordering {
     id_order(a).cmp(&id_order(b)).then_with(|| a.cmp(b))
 }
 
-/// The id of the conversation with a receiver, derived: what a payload says is wrong at times, and uids may
-/// contain `_user_`, so such an id is never read apart again (law 6).
-pub fn conversation_id(sender: &str, receiver_type: ReceiverType, receiver: &str) -> String {
-    match receiver_type {
-        ReceiverType::Group => format!("group_{receiver}"),
-        ReceiverType::User if sender <= receiver => format!("{sender}_user_{receiver}"),
-        ReceiverType::User => format!("{receiver}_user_{sender}"),
+/// Which conversation. Its id alone does not say: that of `group_7` with `zoe` is spelled like that of the group
+/// `7_user_zoe`, and that of `a` with `b_user_c` like that of `a_user_b` with `c`. Nothing reads an id apart (law 6).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConversationKey {
+    /// As CometChat spells it.
+    pub id: String,
+    /// How many bytes of the id are the lower uid of a one to one; 0: it is a group's, for no uid is empty.
+    pub low_length: i64,
+}
+
+impl ConversationKey {
+    /// The conversation with a receiver, whatever id the payload gives it: that is wrong at times.
+    pub fn between(sender: &str, receiver_type: ReceiverType, receiver: &str) -> Self {
+        let (low, high) = if sender <= receiver { (sender, receiver) } else { (receiver, sender) };
+        match receiver_type {
+            ReceiverType::Group => Self::of_group(receiver),
+            ReceiverType::User => Self { id: format!("{low}_user_{high}"), low_length: low.len() as i64 },
+        }
+    }
+
+    /// The conversation of a group.
+    pub fn of_group(guid: &str) -> Self {
+        Self { id: format!("group_{guid}"), low_length: 0 }
     }
 }
 
@@ -206,8 +222,22 @@ mod tests {
 
     #[test]
     fn a_conversation_is_the_same_from_both_sides() {
-        let id = conversation_id("b_user_c", ReceiverType::User, "a");
-        assert_eq!(id, conversation_id("a", ReceiverType::User, "b_user_c"));
-        assert_eq!(conversation_id("a", ReceiverType::Group, "g"), "group_g");
+        let key = ConversationKey::between("b_user_c", ReceiverType::User, "a");
+        assert_eq!(key, ConversationKey::between("a", ReceiverType::User, "b_user_c"));
+        assert_eq!(ConversationKey::between("a", ReceiverType::Group, "g"), ConversationKey::of_group("g"));
+        assert_eq!(ConversationKey::of_group("g").id, "group_g");
+    }
+
+    #[test]
+    fn two_conversations_never_share_a_key() {
+        let pair = |a, b| ConversationKey::between(a, ReceiverType::User, b);
+        for (one, other) in [
+            (pair("group_7", "zoe"), ConversationKey::of_group("7_user_zoe")),
+            (pair("a", "b_user_c"), pair("a_user_b", "c")),
+            (pair("a", "user_b"), pair("a_user", "b")),
+        ] {
+            assert_eq!(one.id, other.id);
+            assert_ne!(one, other);
+        }
     }
 }

@@ -144,9 +144,12 @@ CREATE TABLE rosters (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE conversations (
-    -- One row a conversation: a group's, or that of two people.
+    -- One row a conversation: a group's, or that of two people. The key is conversation_id and low_length together, here
+    -- and in every table that has both: the ids of different conversations may be spelled alike. That of `group_7` with
+    -- `zoe` and that of the group `7_user_zoe` are both `group_7_user_zoe`.
     app_id            TEXT NOT NULL,
-    conversation_id   TEXT NOT NULL,
+    conversation_id   TEXT NOT NULL,                   -- CometChat's
+    low_length        INTEGER NOT NULL DEFAULT 0,      -- how many bytes of the id are low_uid; 0: a group's
     type              TEXT NOT NULL CHECK (type IN ('user', 'group')),
     guid              TEXT,                            -- of a group's conversation
     low_uid           TEXT,                            -- of a 1:1: the two people, in ascending order
@@ -155,11 +158,11 @@ CREATE TABLE conversations (
     last_message_id   TEXT,                            -- the newest of them; a custom message may say that it is none
     last_message_at   INTEGER,
     active_at         INTEGER,                         -- where lists place it: last_message_at, else the time of the newest chat; null: lists leave it out
-    PRIMARY KEY (app_id, conversation_id)
+    PRIMARY KEY (app_id, conversation_id, low_length)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX conversations_by_activity ON conversations (app_id, active_at, conversation_id) WHERE active_at IS NOT NULL;
-CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, active_at, conversation_id) WHERE low_uid IS NOT NULL;
-CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, active_at, conversation_id) WHERE high_uid IS NOT NULL;
+CREATE INDEX conversations_by_activity ON conversations (app_id, active_at, conversation_id, low_length) WHERE active_at IS NOT NULL;
+CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, active_at, conversation_id, low_length) WHERE low_uid IS NOT NULL;
+CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, active_at, conversation_id, low_length) WHERE high_uid IS NOT NULL;
 
 CREATE TABLE app_numbers (
     -- A number for each app with messages, in the order of the log: `message_search` tells apps apart by it.
@@ -173,6 +176,7 @@ CREATE TABLE messages (
     message_id          TEXT NOT NULL,
     message_no          INTEGER NOT NULL,              -- the id as a number, else 9223372036854775807
     conversation_id     TEXT,
+    low_length          INTEGER NOT NULL DEFAULT 0,    -- with conversation_id: the key of `conversations`
     sender_uid          TEXT,
     receiver_type       TEXT,                          -- user, group
     receiver_id         TEXT,                          -- uid or guid
@@ -211,17 +215,17 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX messages_key ON messages (app_id, message_id);
 CREATE INDEX messages_by_time ON messages (app_id, sent_at, message_no, message_id) WHERE chat;
-CREATE INDEX messages_by_conversation ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE chat;
+CREATE INDEX messages_by_conversation ON messages (app_id, conversation_id, low_length, sent_at, message_no, message_id) WHERE chat;
 CREATE INDEX messages_by_sender ON messages (app_id, sender_uid, sent_at, message_no, message_id) WHERE chat;
 CREATE INDEX messages_by_parent ON messages (app_id, parent_id, sent_at, message_no, message_id) WHERE chat AND parent_id IS NOT NULL;
 CREATE INDEX messages_steps_by_time ON messages (app_id, sent_at, message_no, message_id) WHERE step;
-CREATE INDEX messages_steps_by_conversation ON messages (app_id, conversation_id, sent_at, message_no, message_id) WHERE step;
+CREATE INDEX messages_steps_by_conversation ON messages (app_id, conversation_id, low_length, sent_at, message_no, message_id) WHERE step;
 CREATE INDEX messages_steps_by_sender ON messages (app_id, sender_uid, sent_at, message_no, message_id) WHERE step;
 CREATE INDEX messages_steps_by_parent ON messages (app_id, parent_id, sent_at, message_no, message_id) WHERE step AND parent_id IS NOT NULL;
 -- The last columns are there so that these two are read without their table.
-CREATE INDEX messages_listed ON messages (app_id, conversation_id, sent_at, message_no, message_id, may_be_last, listed) WHERE listed;
-CREATE INDEX messages_unread ON messages (app_id, conversation_id, uncounted, message_no, message_id, sender_uid, listed) WHERE listed;
-CREATE INDEX messages_by_author ON messages (app_id, conversation_id, sender_uid, sent_at) WHERE listed;
+CREATE INDEX messages_listed ON messages (app_id, conversation_id, low_length, sent_at, message_no, message_id, may_be_last, listed) WHERE listed;
+CREATE INDEX messages_unread ON messages (app_id, conversation_id, low_length, uncounted, message_no, message_id, sender_uid, listed) WHERE listed;
+CREATE INDEX messages_by_author ON messages (app_id, conversation_id, low_length, sender_uid, sent_at) WHERE listed;
 CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid, sent_at) WHERE listed AND parent_id IS NOT NULL;
 
 -- Full-text index over messages.text, for chat and steps that are not deleted: rowid = app_numbers.number *
@@ -310,12 +314,13 @@ CREATE TABLE read_markers (
     -- Everything in the conversation up to that message is read by that person. One marker a kind of id.
     app_id          TEXT NOT NULL,
     conversation_id TEXT NOT NULL,
+    low_length      INTEGER NOT NULL,                  -- with conversation_id: the key of `conversations`
     uid             TEXT NOT NULL,
     numeric         INTEGER NOT NULL CHECK (numeric IN (0, 1)),
     message_no      INTEGER NOT NULL,
     message_id      TEXT NOT NULL,
     at              INTEGER,                           -- earliest read time told of that message; null: none was told
-    PRIMARY KEY (app_id, conversation_id, uid, numeric)
+    PRIMARY KEY (app_id, conversation_id, low_length, uid, numeric)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE presence (

@@ -113,10 +113,12 @@ CREATE VIEW v_rosters AS
     FROM rosters;
 
 CREATE VIEW v_conversations AS
-    -- Conversations with chat that is not deleted and not blocked, and the last message of each.
+    -- Conversations with chat that is not deleted and not blocked, and the last message of each. The key is
+    -- conversation_id and low_length together: see conversations.
     SELECT
         app_id,
         conversation_id,
+        low_length,
         type,
         guid,
         low_uid,
@@ -132,6 +134,7 @@ CREATE VIEW v_messages AS
         m.app_id,
         m.message_id,
         m.conversation_id,
+        m.low_length,
         m.sender_uid,
         u.name AS sender_name,
         m.receiver_type,
@@ -221,6 +224,7 @@ CREATE VIEW v_read_markers AS
     SELECT
         app_id,
         conversation_id,
+        low_length,
         uid,
         message_id,
         strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS at

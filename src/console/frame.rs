@@ -1,5 +1,6 @@
 //! What is around every page: where one is, what file it is, whose eyes these are.
 
+use super::answer::Person;
 use super::params::Params;
 use super::view;
 use crate::ids::TokenScope;
@@ -70,6 +71,15 @@ impl Frame {
     pub fn link(&self, path: &str, about: &[(&str, &str)]) -> String {
         let app = self.app.as_deref().map(|app| ("appId", app));
         view::href(path, app.into_iter().chain(about.iter().copied()))
+    }
+
+    /// The address of a conversation of the app looked at: a group's, unless one of the two of a one to one is named.
+    /// The id alone might be that of several.
+    pub fn conversation(&self, id: &str, person: Option<&Person>) -> String {
+        let kind = if person.is_some() { "USER" } else { "GROUP" };
+        let uid = person.map(|person| ("uid", person.uid.as_str()));
+        let about = [("conversationId", id), ("receiverType", kind)].into_iter().chain(uid);
+        self.link("/conversation", &about.collect::<Vec<_>>())
     }
 
     /// The address of this page, one parameter changed.

@@ -97,6 +97,7 @@ pub struct Message {
 pub struct Place {
     conversation_id: String,
     group: Option<GroupName>,
+    participants: Vec<Person>,
 }
 
 impl Show for UserPage {

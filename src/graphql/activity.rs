@@ -4,6 +4,7 @@ use super::context::Ask;
 use super::error::{Result, bad_input};
 use super::scalars::{DateTime, int};
 use crate::days::{Day, NoDays, days};
+use crate::ids::ConversationKey;
 use crate::store::sqlite::read::activity::{Span, count};
 use async_graphql::{Context, SimpleObject};
 
@@ -56,7 +57,7 @@ impl Activity {
     pub fn read(
         ctx: &Context<'_>,
         app: &str,
-        conversation: Option<&str>,
+        conversation: Option<&ConversationKey>,
         after: DateTime,
         before: DateTime,
         time_zone: Option<&str>,

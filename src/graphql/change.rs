@@ -2,12 +2,13 @@
 //! `GET /changes`; nothing is kept of a subscriber but where it stands.
 
 use super::context::{Ask, Asking};
+use super::enums::ReceiverType;
 use super::error::{Code, Result, bad_input};
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
 use super::scalars::{BigInt, DateTime, int};
 use crate::envelope;
-use crate::ids::Time;
+use crate::ids::{self, Time};
 use crate::store::sqlite::read::call::{self, CallKey};
 use crate::store::sqlite::read::{Conn, PLAIN_LIST, Sql, change};
 use crate::trigger::Ref;
@@ -33,8 +34,11 @@ pub struct ChangeFilter {
     pub guid: Option<String>,
     /// Only what speaks of this person, or of a message they sent.
     pub uid: Option<String>,
-    /// Only what speaks of messages of this conversation.
+    /// Only what speaks of messages of conversations with this id: mostly one, for ids of different conversations are
+    /// seldom spelled alike.
     pub conversation_id: Option<String>,
+    /// With `conversationId`: only of the one to one, or only of the group's.
+    pub receiver_type: Option<ReceiverType>,
 }
 
 /// Where a subscriber stands. `None` until the first batch.
@@ -172,6 +176,9 @@ pub fn next(
     filter: &ChangeFilter,
 ) -> Result<Vec<Change>> {
     let newest = asking.newest;
+    if filter.receiver_type.is_some() && filter.conversation_id.is_none() {
+        return Err(bad_input("filter.receiverType", "expected conversationId beside it"));
+    }
     let after = position.get().or(after_seq).unwrap_or(newest);
     if after < 0 {
         return Err(bad_input("afterSeq", "expected a position of this log, 0 or greater"));
@@ -248,13 +255,17 @@ fn matches(conn: &Conn, app: &str, refs: &[Ref], filter: &ChangeFilter) -> Sql<b
                 let place = change::place_of(conn, app, &reference.key)?;
                 guids.extend(place.guid);
                 uids.extend(place.sender_uid);
-                conversations.extend(place.conversation_id);
+                conversations.extend(place.conversation);
             }
             _ => {}
         }
     }
     let has = |wanted: &Option<String>, all: &[String]| wanted.as_ref().is_none_or(|wanted| all.contains(wanted));
-    Ok(has(guid, &guids) && has(uid, &uids) && has(conversation_id, &conversations))
+    let is_there = |wanted: &String| {
+        let of_type = |kind| filter.receiver_type.is_none_or(|wanted| kind == ids::ReceiverType::from(wanted));
+        conversations.iter().any(|(id, kind)| id == wanted && of_type(*kind))
+    };
+    Ok(has(guid, &guids) && has(uid, &uids) && conversation_id.as_ref().is_none_or(is_there))
 }
 
 /// The global ids of what is spoken of, the first of them, and how many there are.

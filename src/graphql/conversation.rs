@@ -2,18 +2,20 @@
 
 use super::context::Ask;
 use super::enums::ReceiverType;
-use super::error::Result;
+use super::error::{Result, bad_input};
 use super::filter::MessageFilter;
 use super::group::Group;
 use super::message::{Message, MessageConnection};
+use super::message_list::Of;
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, Paging, connection, text};
 use super::responses::{Asked, Responses};
 use super::scalars::{DateTime, int};
 use super::user::User;
-use crate::ids;
+use crate::ids::{self, ConversationKey};
+use crate::store::sqlite::read::Lookup;
 use crate::store::sqlite::read::conversation::{
-    self as row, ConversationKey, MarkersCount, MarkersOf, UNREAD_MOST, UnreadOf,
+    self as row, MarkersCount, MarkersOf, Namesakes, UNREAD_MOST, UnreadOf,
 };
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
@@ -31,7 +33,7 @@ connection!(ConversationConnection, ConversationEdge, Conversation, "conversatio
 impl Conversation {
     /// The global id, for `node`.
     pub async fn id(&self) -> ID {
-        encode(&self.app, &NodeKey::Conversation(self.row.conversation_id.clone()))
+        encode(&self.app, &NodeKey::Conversation(self.row.key.clone()))
     }
 
     /// The app it belongs to.
@@ -39,9 +41,10 @@ impl Conversation {
         &self.app
     }
 
-    /// CometChat's id of the conversation.
+    /// CometChat's id of the conversation. That of a group and that of a one to one, and those of two one to ones, may be
+    /// spelled alike, where uids or guids hold `_user_` or begin with `group_`.
     async fn conversation_id(&self) -> &str {
-        &self.row.conversation_id
+        &self.row.key.id
     }
 
     /// Whether it is one to one or a group's.
@@ -85,9 +88,10 @@ impl Conversation {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<MessageConnection> {
         let mut filter = filter.unwrap_or_default();
-        let contradicts = filter.conversation_id.as_ref().is_some_and(|id| *id != self.row.conversation_id);
-        filter.conversation_id = Some(self.row.conversation_id.clone());
-        Message::list(ctx, &self.app, filter, contradicts, &Paging { first, after, last, before })
+        let is_another = filter.conversation_id.take().is_some_and(|id| id != self.row.key.id)
+            || filter.receiver_type.take().is_some_and(|kind| ids::ReceiverType::from(kind) != self.row.kind);
+        let of = Of { conversation: Some(self.row.key.clone()), contradicts: is_another };
+        Message::list(ctx, &self.app, filter, of, &Paging { first, after, last, before })
     }
 
     /// How long customers waited for an agent in it, day by day.
@@ -112,18 +116,18 @@ impl Conversation {
         tags: Option<Vec<String>>,
     ) -> Option<Result<Responses>> {
         let asked = Asked { after, before, time_zone, roles, tags };
-        Some(Responses::read(ctx, &self.app, Some(&self.row.conversation_id), asked))
+        Some(Responses::read(ctx, &self.app, Some(&self.row.key), asked))
     }
 
     /// How far people have read, by uid; at most 200.
     async fn read_markers(&self, ctx: &Context<'_>) -> Result<Vec<ReadMarker>> {
-        let rows = ctx.load(&self.app, MarkersOf(self.row.conversation_id.clone())).await?.unwrap_or_default();
+        let rows = ctx.load(&self.app, MarkersOf(self.row.key.clone())).await?.unwrap_or_default();
         Ok(rows.into_iter().map(|row| ReadMarker { app: Arc::clone(&self.app), row }).collect())
     }
 
     /// How many read markers there are.
     async fn read_markers_count(&self, ctx: &Context<'_>) -> Result<i32> {
-        let count = ctx.load(&self.app, MarkersCount(self.row.conversation_id.clone())).await?;
+        let count = ctx.load(&self.app, MarkersCount(self.row.key.clone())).await?;
         Ok(int(count.unwrap_or_default()))
     }
 
@@ -149,18 +153,48 @@ impl Conversation {
 
 impl Conversation {
     /// The conversation, if it was heard of.
-    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, id: &str) -> Result<Option<Self>> {
-        let row = ctx.load(app, ConversationKey(id.to_owned())).await?;
+    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, key: ConversationKey) -> Result<Option<Self>> {
+        let row = ctx.load(app, key).await?;
         Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    }
+
+    /// The conversation with an id, of a type and with a party where these are given.
+    pub async fn named(
+        ctx: &Context<'_>,
+        app: &Arc<str>,
+        id: String,
+        kind: Option<ReceiverType>,
+        uid: Option<String>,
+    ) -> Result<Option<Self>> {
+        let mut rows = ctx.load(app, Namesakes(id)).await?.unwrap_or_default();
+        rows.retain(|row| is_of(row, kind) && uid.as_ref().is_none_or(|uid| row.is_party(uid)));
+        let row = only(rows, "conversationId", "expected receiverType or uid beside it")?;
+        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    }
+
+    /// The key of the conversation that a filter of messages names.
+    pub fn key_named(ctx: &Context<'_>, app: &str, id: String, kind: Option<ReceiverType>) -> Result<ConversationKey> {
+        let asked = [Namesakes(id.clone())];
+        let found = ctx.read(|conn| Namesakes::look_up(conn, app, &asked))?;
+        let mut rows: Vec<_> = found.into_iter().flat_map(|(_, rows)| rows).collect();
+        rows.retain(|row| is_of(row, kind));
+        let way_out = "expected filter.receiverType beside it (or ask for `messages` of one `conversation`)";
+        if let Some(row) = only(rows, "filter.conversationId", way_out)? {
+            return Ok(row.key);
+        }
+        let least = i64::from(kind == Some(ReceiverType::User));
+        let unlisted = ctx.read(|conn| row::unlisted(conn, app, &id, least))?;
+        let unlisted = unlisted.filter(|key| kind != Some(ReceiverType::Group) || key.low_length == 0);
+        Ok(unlisted.unwrap_or(ConversationKey { id, low_length: least }))
     }
 
     /// A group's, also where nothing was said in it yet.
     pub async fn of_group(ctx: &Context<'_>, app: &Arc<str>, guid: &str) -> Result<Self> {
-        let conversation_id = ids::conversation_id("", ids::ReceiverType::Group, guid);
-        let found = Self::find(ctx, app, &conversation_id).await?;
+        let key = ConversationKey::of_group(guid);
+        let found = Self::find(ctx, app, key.clone()).await?;
         Ok(found.unwrap_or_else(|| {
             let row = row::Conversation {
-                conversation_id,
+                key,
                 kind: ids::ReceiverType::Group,
                 guid: Some(guid.to_owned()),
                 low_uid: None,
@@ -183,20 +217,40 @@ impl Conversation {
     }
 
     async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
-        let keys = page.keys.iter().map(|key| ConversationKey(text(&key[1]).to_owned()));
+        let keys =
+            page.keys.iter().map(|key| ConversationKey { id: text(&key[1]).to_owned(), low_length: key[2].int() });
         let rows = ctx.load_all(&page.app, keys.collect()).await?;
         Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
     }
 
     async fn unread(&self, ctx: &Context<'_>, uid: String) -> Result<Option<i64>> {
         let row = &self.row;
-        let is_party = |party: &Option<String>| party.as_ref() == Some(&uid);
-        if row.kind == ids::ReceiverType::User && !is_party(&row.low_uid) && !is_party(&row.high_uid) {
+        if row.kind == ids::ReceiverType::User && !row.is_party(&uid) {
             return Ok(None);
         }
-        let (conversation_id, guid) = (row.conversation_id.clone(), row.guid.clone());
-        ctx.load(&self.app, UnreadOf { conversation_id, uid, guid, unread: ctx.asking().unread }).await
+        let (conversation, guid) = (row.key.clone(), row.guid.clone());
+        ctx.load(&self.app, UnreadOf { conversation, uid, guid, unread: ctx.asking().unread }).await
     }
+}
+
+fn is_of(row: &row::Conversation, kind: Option<ReceiverType>) -> bool {
+    kind.is_none_or(|kind| row.kind == kind.into())
+}
+
+/// The only one of the conversations with an id; an error that names them where there are several.
+fn only(mut rows: Vec<row::Conversation>, argument: &str, way_out: &str) -> Result<Option<row::Conversation>> {
+    if rows.len() < 2 {
+        return Ok(rows.pop());
+    }
+    let name = |row: &row::Conversation| match (&row.guid, &row.low_uid, &row.high_uid) {
+        (Some(guid), ..) => format!("that of the group {guid}"),
+        (None, low, high) => {
+            format!("that of {} and {}", low.as_deref().unwrap_or_default(), high.as_deref().unwrap_or_default())
+        }
+    };
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let names = names.join(", ");
+    Err(bad_input(argument, &format!("{way_out}, for several conversations have this id: {names}")))
 }
 
 pub struct ReadMarker {

@@ -2,6 +2,7 @@
 
 use crate::ids;
 use async_graphql::Enum;
+use serde::Deserialize;
 
 /// What kind of group it is.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,8 @@ pub enum TimeSource {
 }
 
 /// What a conversation or a receiver is.
-#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Enum, Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
 #[graphql(remote = "ids::ReceiverType")]
 pub enum ReceiverType {
     /// A person: one to one.

@@ -16,7 +16,7 @@ use super::responses::{Asked, Responses};
 use super::scalars::{DateTime, Json, int};
 use super::user::User;
 use crate::clock;
-use crate::ids::Time;
+use crate::ids::{ConversationKey, Time};
 use crate::store::sqlite::read::group::{self as row, GroupKey, GroupMetadata, Groups, Order};
 use crate::store::sqlite::read::membership::{Members, MembershipKey};
 use crate::store::sqlite::read::membership_change::MembershipChanges;
@@ -199,7 +199,7 @@ impl Group {
             String,
         >,
     ) -> Option<Result<Activity>> {
-        let conversation = format!("group_{}", self.row.guid);
+        let conversation = ConversationKey::of_group(&self.row.guid);
         Some(Activity::read(ctx, &self.app, Some(&conversation), after, before, time_zone.as_deref()))
     }
 
@@ -225,7 +225,7 @@ impl Group {
         tags: Option<Vec<String>>,
     ) -> Option<Result<Responses>> {
         let asked = Asked { after, before, time_zone, roles, tags };
-        let conversation = format!("group_{}", self.row.guid);
+        let conversation = ConversationKey::of_group(&self.row.guid);
         Some(Responses::read(ctx, &self.app, Some(&conversation), asked))
     }
 

@@ -51,7 +51,7 @@ impl Message {
 
     /// The conversation it is part of.
     async fn conversation(&self, ctx: &Context<'_>) -> Option<Result<Conversation>> {
-        Conversation::find(ctx, &self.app, self.row.conversation_id.as_deref()?).await.transpose()
+        Conversation::find(ctx, &self.app, self.row.conversation.clone()?).await.transpose()
     }
 
     /// Who sent it.

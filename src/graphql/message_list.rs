@@ -1,24 +1,34 @@
 //! Lists of messages.
 
 use super::context::Ask;
+use super::conversation::Conversation;
 use super::error::{Result, bad_input};
 use super::filter::{MessageFilter, include};
 use super::message::{Message, MessageConnection};
 use super::page::{Page, Paging};
 use super::scalars::DateTime;
-use crate::ids::TokenScope;
+use crate::ids::{ConversationKey, TokenScope};
 use crate::store::sqlite::read::message_list::Messages;
 use crate::store::sqlite::read::search::Search;
 use async_graphql::Context;
 use std::sync::Arc;
 
+/// The object whose messages are asked for.
+#[derive(Default)]
+pub struct Of {
+    /// The conversation, where it is one.
+    pub conversation: Option<ConversationKey>,
+    /// The filter names another: the list is empty.
+    pub contradicts: bool,
+}
+
 impl Message {
-    /// A page of messages; an empty one where the filter contradicts the object it is asked of.
+    /// A page of messages.
     pub fn list(
         ctx: &Context<'_>,
         app: &Arc<str>,
         filter: MessageFilter,
-        contradicts: bool,
+        of: Of,
         paging: &Paging,
     ) -> Result<MessageConnection> {
         let time = |at: Option<DateTime>| at.map(|at| at.0.0);
@@ -30,9 +40,13 @@ impl Message {
         if filter.unanswered.is_some() && filter.mentions_uid.is_none() {
             return Err(bad_input("filter.unanswered", "expected mentionsUid beside it"));
         }
+        if filter.receiver_type.is_some() && filter.conversation_id.is_none() {
+            return Err(bad_input("filter.receiverType", "expected conversationId beside it"));
+        }
+        let named = filter.conversation_id.map(|id| Conversation::key_named(ctx, app, id, filter.receiver_type));
         let list = Messages {
             app: app.to_string(),
-            conversation: filter.conversation_id,
+            conversation: of.conversation.or(named.transpose()?),
             sender: filter.sender_uid,
             parent: filter.parent_id,
             mention: filter.mentions_uid,
@@ -48,7 +62,7 @@ impl Message {
             reviewed: filter.reviewed,
             metadata: filter.metadata.map(|asked| (asked.key, asked.value)),
             low: time(filter.sent_after),
-            high: if contradicts { Some(i64::MIN) } else { time(filter.sent_before) },
+            high: if of.contradicts { Some(i64::MIN) } else { time(filter.sent_before) },
             deleted: include(filter.include_deleted),
             blocked: include(filter.include_blocked),
             steps: include(filter.include_steps),

@@ -45,6 +45,7 @@ mod user;
 pub use change::{ChangeFilter, Position};
 pub use context::Caller;
 pub use documents::{Documents, Persisted};
+pub use enums::ReceiverType;
 pub use error::Code;
 pub use limits::Limits;
 pub use run::{Api, Changes, Ended, sdl};

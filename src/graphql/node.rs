@@ -41,7 +41,7 @@ impl Node {
                 Membership::find(ctx, &app, MembershipKey { guid, uid, at: None }).await?.map(Self::Membership)
             }
             NodeKey::User(uid) => User::find(ctx, &app, &uid).await?.map(Self::User),
-            NodeKey::Conversation(id) => Conversation::find(ctx, &app, &id).await?.map(Self::Conversation),
+            NodeKey::Conversation(key) => Conversation::find(ctx, &app, key).await?.map(Self::Conversation),
             NodeKey::Message(id) => Message::find(ctx, &app, &id).await?.map(Box::new).map(Self::Message),
             NodeKey::Call(session_key, kind, anchor) => {
                 CallSession::find(ctx, &app, CallKey { session_key, kind, anchor }).await?.map(Self::CallSession)

@@ -1,5 +1,6 @@
 //! Global ids: opaque outside, a kind, an app and a key inside.
 
+use crate::ids::ConversationKey;
 use async_graphql::ID;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +11,7 @@ pub enum NodeKey {
     Group(String),
     Membership(String, String),
     User(String),
-    Conversation(String),
+    Conversation(ConversationKey),
     Message(String),
     /// Session key, kind, anchor.
     Call(String, String, i64),
@@ -23,7 +24,7 @@ pub fn encode(app: &str, key: &NodeKey) -> ID {
         NodeKey::Group(guid) => serde_json::json!(["G", app, guid]),
         NodeKey::Membership(guid, uid) => serde_json::json!(["B", app, guid, uid]),
         NodeKey::User(uid) => serde_json::json!(["U", app, uid]),
-        NodeKey::Conversation(id) => serde_json::json!(["C", app, id]),
+        NodeKey::Conversation(key) => serde_json::json!(["C", app, key.id, key.low_length]),
         NodeKey::Message(id) => serde_json::json!(["M", app, id]),
         NodeKey::Call(session, kind, anchor) => {
             serde_json::json!(["S", app, session, kind, anchor])
@@ -42,7 +43,7 @@ pub fn decode(id: &str) -> Option<(String, NodeKey)> {
         "G" => (NodeKey::Group(text(2)?), 3),
         "B" => (NodeKey::Membership(text(2)?, text(3)?), 4),
         "U" => (NodeKey::User(text(2)?), 3),
-        "C" => (NodeKey::Conversation(text(2)?), 3),
+        "C" => (NodeKey::Conversation(ConversationKey { id: text(2)?, low_length: number(3)? }), 4),
         "M" => (NodeKey::Message(text(2)?), 3),
         "S" => (NodeKey::Call(text(2)?, text(3)?, number(4)?), 5),
         "E" => (NodeKey::Event(number(2)?), 3),

@@ -7,6 +7,7 @@ use super::call::{CallSession, CallSessionConnection};
 use super::context::Ask;
 use super::conversation::{Conversation, ConversationConnection};
 use super::entity::explained;
+use super::enums::ReceiverType;
 use super::error::{Result, bad_input};
 use super::event::{Event, EventConnection};
 use super::filter::{
@@ -14,6 +15,7 @@ use super::filter::{
 };
 use super::group::{Group, GroupConnection};
 use super::message::{Message, MessageConnection};
+use super::message_list::Of;
 use super::node::Node;
 use super::page::{Page, Paging};
 use super::scalars::{BigInt, Json};
@@ -135,14 +137,17 @@ impl Query {
         User::list(ctx, ctx.app(app_id)?, filter, &Paging { first, after, last, before })
     }
 
-    /// A conversation.
+    /// A conversation. Several may have the same id, for uids and guids may look like parts of one: then the error names
+    /// them, and `receiverType` or `uid` tells which is meant.
     async fn conversation(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
         #[graphql(desc = "CometChat's id of the conversation.")] conversation_id: String,
+        #[graphql(desc = "Whether it is one to one or a group's.")] receiver_type: Option<ReceiverType>,
+        #[graphql(desc = "One of the two people of a one to one.")] uid: Option<String>,
     ) -> Option<Result<Conversation>> {
-        find!(ctx, app_id, |app| Conversation::find(ctx, &app, &conversation_id))
+        find!(ctx, app_id, |app| Conversation::named(ctx, &app, conversation_id, receiver_type, uid))
     }
 
     /// Conversations in which something was said, newest activity first.
@@ -186,7 +191,8 @@ impl Query {
         #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<MessageConnection> {
-        Message::list(ctx, &ctx.app(app_id)?, filter.unwrap_or_default(), false, &Paging { first, after, last, before })
+        let paging = Paging { first, after, last, before };
+        Message::list(ctx, &ctx.app(app_id)?, filter.unwrap_or_default(), Of::default(), &paging)
     }
 
     /// Who blocks whom now, by who blocks and who is blocked.

@@ -4,6 +4,7 @@ use super::activity::days_of;
 use super::context::Ask;
 use super::error::{Result, bad_input};
 use super::scalars::{DateTime, int};
+use crate::ids::ConversationKey;
 use crate::store::sqlite::read::responses::{Day, Span, count};
 use async_graphql::{Context, SimpleObject};
 
@@ -61,7 +62,7 @@ pub struct Asked {
 
 impl Responses {
     /// Counts them, of a conversation or of all of the app.
-    pub fn read(ctx: &Context<'_>, app: &str, conversation: Option<&str>, asked: Asked) -> Result<Self> {
+    pub fn read(ctx: &Context<'_>, app: &str, conversation: Option<&ConversationKey>, asked: Asked) -> Result<Self> {
         let days = days_of(asked.after, asked.before, asked.time_zone.as_deref())?;
         let (roles, tags) = (asked.roles.unwrap_or_default(), asked.tags.unwrap_or_default());
         for (argument, words) in [("roles", &roles), ("tags", &tags)] {

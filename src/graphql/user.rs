@@ -9,6 +9,7 @@ use super::filter::{MembershipFilter, MessageFilter, UserFilter, include, name_p
 use super::json::stored;
 use super::membership::MembershipConnection;
 use super::message::{Message, MessageConnection};
+use super::message_list::Of;
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, Paging, connection, text};
 use super::presence::Presence;
@@ -183,7 +184,8 @@ impl User {
         let mut filter = filter.unwrap_or_default();
         let contradicts = filter.sender_uid.as_ref().is_some_and(|uid| *uid != self.row.uid);
         filter.sender_uid = Some(self.row.uid.clone());
-        Message::list(ctx, &self.app, filter, contradicts, &Paging { first, after, last, before })
+        let of = Of { conversation: None, contradicts };
+        Message::list(ctx, &self.app, filter, of, &Paging { first, after, last, before })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::seats::{Full, Seat};
 use super::{Shared, access, cors, either, problem};
-use crate::graphql::{ChangeFilter, Code, Position};
+use crate::graphql::{ChangeFilter, Code, Position, ReceiverType};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -69,6 +69,7 @@ struct Question {
     guid: Option<String>,
     uid: Option<String>,
     conversation_id: Option<String>,
+    receiver_type: Option<ReceiverType>,
 }
 
 /// Answers with a stream of events, each a change.
@@ -82,7 +83,9 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
     let access = access::of_reader(request, shared)?;
     let bad = |detail: &str| problem::of(StatusCode::BAD_REQUEST, detail);
     let question = web::Query::<Question>::from_query(request.query_string()).map_err(|error| {
-        bad(&format!("expected appId, afterSeq (a log position), triggers, guid, uid, conversationId: {error}"))
+        bad(&format!(
+            "expected appId, afterSeq (a log position), triggers, guid, uid, conversationId, receiverType (USER or GROUP): {error}"
+        ))
     })?;
     let question = question.into_inner();
     let last = match request.headers().get("Last-Event-ID") {
@@ -97,6 +100,7 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
         guid: question.guid,
         uid: question.uid,
         conversation_id: question.conversation_id,
+        receiver_type: question.receiver_type,
     };
     let seat = Seat::take(shared, &access).map_err(Full::problem)?;
     let position = Arc::new(Position::at(last));

@@ -3,7 +3,7 @@
 use super::parts::{Object, UserPart};
 use super::{Payload, Ref, Rejection, missing};
 use crate::change::{Change, Changes, Conversation, Dated, Message, ReadMarker, Receipt as Row};
-use crate::ids::{ReceiverType, Time, conversation_id};
+use crate::ids::{ReceiverType, Time};
 use crate::merge::{Fact, rank};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,9 +144,8 @@ impl Payload for Receipt {
         }));
         // A read receipt is a high-water mark: clients send one for the newest message of what was opened.
         if let (What::Read, Some(it)) = (self.what, conversation) {
-            let conversation_id = conversation_id(&it.sender, it.receiver_type, &it.receiver);
             let message_id = self.message_id.clone();
-            out.put(Change::ReadMarker(ReadMarker { conversation_id, uid, message_id, at: self.at }));
+            out.put(Change::ReadMarker(ReadMarker { conversation: it.key(), uid, message_id, at: self.at }));
         }
     }
 }

@@ -59,12 +59,12 @@ fn unread_is_what_unread_count_counts() {
     file.sql(
         "INSERT INTO conversations (app_id, conversation_id, type, guid) VALUES ('app', 'group_g', 'group', 'g'),
              ('app', 'group_h', 'group', 'h');
-         INSERT INTO read_markers VALUES ('app', 'group_g', 'r', 1, 3, '3', 5)",
+         INSERT INTO read_markers VALUES ('app', 'group_g', 0, 'r', 1, 3, '3', 5)",
     );
     assert_eq!(found(&file, "unreadBy:\"r\""), ["x", "6", "4"], "not what is said where the person is not");
     assert_eq!(found(&file, "unreadBy:\"r\",conversationId:\"group_h\""), ["5"]);
     assert_eq!(found(&file, "unreadBy:\"r\",conversationId:\"group_g\""), ["x", "4"]);
-    file.sql("INSERT INTO read_markers VALUES ('app', 'group_g', 'r', 0, 9223372036854775807, 'x', 5)");
+    file.sql("INSERT INTO read_markers VALUES ('app', 'group_g', 0, 'r', 0, 9223372036854775807, 'x', 5)");
     assert_eq!(found(&file, "unreadBy:\"r\",conversationId:\"group_g\""), ["4"], "a marker for each kind of id");
     for conversation in ["group_g", "group_h"] {
         let query = format!(
@@ -85,9 +85,9 @@ fn whoever_read_a_later_message_has_read_this_one() {
         file.message("app", "group_g", id, "s", second);
     }
     file.sql(
-        "INSERT INTO read_markers VALUES ('app', 'group_g', 'a', 1, 1, '1', 5), ('app', 'group_g', 'b', 1, 2, '2', 5),
-             ('app', 'group_g', 's', 1, 2, '2', 5), ('app', 'group_h', 'c', 1, 2, '2', 5),
-             ('app', 'group_g', 'd', 0, 9223372036854775807, 'x', 5)",
+        "INSERT INTO read_markers VALUES ('app', 'group_g', 0, 'a', 1, 1, '1', 5), ('app', 'group_g', 0, 'b', 1, 2, '2', 5),
+             ('app', 'group_g', 0, 's', 1, 2, '2', 5), ('app', 'group_h', 0, 'c', 1, 2, '2', 5),
+             ('app', 'group_g', 0, 'd', 0, 9223372036854775807, 'x', 5)",
     );
     let read = |id: &str| {
         let answer = data(&file.api(), &format!("{{message(messageId:\"{id}\"){{readBy{{uid}} readByCount}}}}"));

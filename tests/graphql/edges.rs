@@ -16,8 +16,8 @@ fn read_by_all() -> File {
         let uid = format!("u{n}");
         file.user("app", &uid).member("app", "g", &uid, "joined");
         file.sql(&format!(
-            "INSERT INTO read_markers (app_id, conversation_id, uid, numeric, message_no, message_id, at)
-             VALUES ('app', 'group_g', '{uid}', 1, 20, '20', 1)"
+            "INSERT INTO read_markers (app_id, conversation_id, low_length, uid, numeric, message_no, message_id, at)
+             VALUES ('app', 'group_g', 0, '{uid}', 1, 20, '20', 1)"
         ));
     }
     file

@@ -65,13 +65,13 @@ fn messages_tell_all_about_themselves() {
         .message("app", "group_g", "2", "b", 1)
         .message("app", "group_g", "3", "b", 2);
     file.sql(&format!(
-        "INSERT INTO conversations VALUES ('app', 'group_g', 'group', 'g', NULL, NULL, 3, '3', {T0}, {T0});
+        "INSERT INTO conversations VALUES ('app', 'group_g', 0, 'group', 'g', NULL, NULL, 3, '3', {T0}, {T0});
          UPDATE messages SET parent_id = '1', quoted_id = '1', mentions = '[\"a\"]', pinned_at = {T0} WHERE message_id = '2';
          UPDATE messages SET attachments = '[{{\"name\":\"n\",\"size\":5,\"mimeType\":\"m\",\"url\":\"u\"}}]' WHERE message_id = '1';
          INSERT INTO reactions VALUES ('app', '1', 'x', 'a', 'x', 1, 1, 1, ''), ('app', '1', 'x', 'b', 'x', 1, 1, 1, ''), ('app', '1', 'y', 'b', 'y', 0, 1, 1, '');
          INSERT INTO receipts VALUES ('app', '1', 'b', {T0}, 'told', NULL, NULL);
          INSERT INTO message_edits VALUES ('app', '1', {T0}, 3, {T0}, 1, x'00', 'was', 'a');
-         INSERT INTO read_markers VALUES ('app', 'group_g', 'a', 1, 2, '2', {T0});
+         INSERT INTO read_markers VALUES ('app', 'group_g', 0, 'a', 1, 2, '2', {T0});
          INSERT INTO moderation (app_id, message_id, status, registers) VALUES ('app', '1', 'approved', x'')"
     ));
     let api = file.api();
@@ -161,7 +161,7 @@ fn fields_come_in_the_order_asked() {
 fn nodes_are_found_again() {
     let file = group();
     file.message("app", "group_g", "1", "a", 0).event("app", 1, "t", "applied", "{}");
-    file.sql("INSERT INTO conversations VALUES ('app', 'group_g', 'group', 'g', NULL, NULL, 1, '1', 1, 1);
+    file.sql("INSERT INTO conversations VALUES ('app', 'group_g', 0, 'group', 'g', NULL, NULL, 1, '1', 1, 1);
               INSERT INTO call_sessions (app_id, session_key, kind, anchor, order_at, news_at) VALUES ('app', 's:1', 'call', 9, 9, 9)");
     let api = file.api();
     let found = data(

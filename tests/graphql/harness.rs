@@ -65,9 +65,9 @@ impl File {
         let no = id.parse().unwrap_or(i64::MAX);
         let at = T0 + second * 1000;
         self.sql(&format!(
-            "INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, receiver_type, receiver_id,
+            "INSERT INTO messages (app_id, message_id, message_no, conversation_id, low_length, sender_uid, receiver_type, receiver_id,
                  category, type, text, data, sent_at, deleted, blocked, chat, listed, registers)
-             VALUES ('{app}', '{id}', {no}, '{conversation}', '{sender}', 'group', 'g', 'message', 'text', 'text {id}',
+             VALUES ('{app}', '{id}', {no}, '{conversation}', max(instr('{conversation}', '_user_') - 1, 0), '{sender}', 'group', 'g', 'message', 'text', 'text {id}',
                  '{{\"z\":1,\"a\":2}}', {at}, 0, 0, 1, 1, x'')"
         ))
     }

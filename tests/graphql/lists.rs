@@ -75,7 +75,7 @@ pub(super) fn full() -> File {
     for (id, conversation, at) in [("group_g1", "group", 9), ("group_g2", "group", 9), ("a_user_b", "user", 7)] {
         let (low, high) = if conversation == "user" { ("'a'", "'b'") } else { ("NULL", "NULL") };
         file.sql(&format!(
-            "INSERT INTO conversations VALUES ('app', '{id}', '{conversation}', NULL, {low}, {high}, 1, NULL, {at}, {at})"
+            "INSERT INTO conversations VALUES ('app', '{id}', length(coalesce({low}, '')), '{conversation}', NULL, {low}, {high}, 1, NULL, {at}, {at})"
         ));
     }
     for (id, conversation, sender, second) in [
@@ -236,7 +236,7 @@ fn a_conversation_of_two_people_is_not_that_of_a_group_whose_id_it_seems_to_hold
     let file = File::new();
     file.app("app").group("app", "7_user_zoe").member("app", "7_user_zoe", "a", "joined");
     file.sql(&format!(
-        "INSERT INTO conversations VALUES ('app', 'group_7_user_zoe', 'user', NULL, 'group_7', 'zoe', 1, '1', {T0}, {T0})"
+        "INSERT INTO conversations VALUES ('app', 'group_7_user_zoe', 7, 'user', NULL, 'group_7', 'zoe', 1, '1', {T0}, {T0})"
     ));
     let answer = data(
         &file.api(),

@@ -96,7 +96,7 @@ fn who_is_an_agent_is_asked_for() {
         );
         data(&file.api(), &query)["conversation"]["responses"].clone()
     };
-    file.sql("INSERT INTO conversations (app_id, conversation_id, type, low_uid, high_uid) VALUES ('app', 'ann_user_c', 'user', 'ann', 'c')");
+    file.sql("INSERT INTO conversations (app_id, conversation_id, low_length, type, low_uid, high_uid) VALUES ('app', 'ann_user_c', 3, 'user', 'ann', 'c')");
     let found = |answered: u32, unanswered: u32, median: Option<u32>| json!({ "answeredCount": answered, "unansweredCount": unanswered, "medianSeconds": median });
     assert_eq!(ask(""), found(1, 0, Some(1_000)));
     assert_eq!(ask(",roles:[\"boss\"]"), found(0, 1, None), "ann carries no tag");

@@ -4,7 +4,7 @@ use super::deliver;
 use super::faults::Kind;
 use super::script::{Act, Dice, Pace, Step, mix};
 use crate::harness::NOON;
-use chatfold::ids::{ReceiverType, Scope, State, conversation_id};
+use chatfold::ids::{ConversationKey, ReceiverType, Scope, State};
 use std::collections::BTreeMap;
 
 /// One of them looks like a conversation.
@@ -83,7 +83,7 @@ pub struct Message {
 
 impl Message {
     pub fn conversation(&self) -> String {
-        conversation_id(&self.sender, self.receiver_type, &self.receiver)
+        ConversationKey::between(&self.sender, self.receiver_type, &self.receiver).id
     }
 
     pub fn visible(&self) -> bool {

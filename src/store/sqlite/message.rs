@@ -6,7 +6,7 @@ use super::rows::{At, Table, named_json, read_named};
 use super::search;
 use crate::change::{Conversation, Message, Moderation};
 use crate::chat::Known;
-use crate::ids::{ReceiverType, conversation_id, id_order};
+use crate::ids::{ReceiverType, id_order};
 use crate::json::{Document, Json};
 use crate::merge::{Row, Telling, Value};
 use crate::store::StoreError;
@@ -43,6 +43,7 @@ static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
         "blocked",
         "message_no",
         "conversation_id",
+        "low_length",
         "text",
         "metadata",
         "attachments",
@@ -60,7 +61,7 @@ static MODERATION: LazyLock<Table> =
     LazyLock::new(|| Table::new("moderation", &["app_id", "message_id"], Moderation::COLUMNS, &[]));
 
 /// Places of `edited_at` and `edited_by` among the extras.
-const EDITED: [usize; 2] = [10, 11];
+const EDITED: [usize; 2] = [11, 12];
 
 const EXISTS: &str = "SELECT 1 FROM messages WHERE app_id = ?1 AND message_id = ?2";
 const TAG: &str =
@@ -99,10 +100,6 @@ impl Merged {
         Some(Conversation { sender: text("sender_uid")?, receiver_type, receiver: text("receiver_id")? })
     }
 
-    fn conversation_id(&self) -> Option<String> {
-        self.conversation().map(|it| conversation_id(&it.sender, it.receiver_type, &it.receiver))
-    }
-
     /// What decides which lists and counts hold it.
     fn known(&self) -> Known<'_> {
         Known {
@@ -138,7 +135,7 @@ impl Merged {
     fn listing(&self) -> Listing {
         let (known, sent_at) = (self.known(), field(&self.row, "sent_at").int());
         Listing {
-            conversation_id: self.conversation_id(),
+            conversation: self.conversation().map(|it| it.key()),
             listed: known.is_chat() && !self.deleted && !self.blocked && sent_at.is_some(),
             may_be_last: known.may_be_last(),
             sent_at,
@@ -152,12 +149,14 @@ impl Merged {
         let (known, listing) = (self.known(), self.listing());
         let sql = |text: Option<String>| text.map_or(SqlValue::Null, SqlValue::Text);
         let [edited_at, edited_by] = self.edited.clone();
+        let (conversation_id, low_length) = listing.conversation.map(|key| (key.id, key.low_length)).unzip();
         vec![
             sql(data),
             SqlValue::Integer(self.deleted.into()),
             SqlValue::Integer(self.blocked.into()),
             SqlValue::Integer(id_order(message_id)),
-            sql(listing.conversation_id),
+            sql(conversation_id),
+            SqlValue::Integer(low_length.unwrap_or_default()),
             sql(self.text()),
             sql(metadata.map(str::to_owned)),
             sql(attachments(self.member("attachments"), self.member("url"))),

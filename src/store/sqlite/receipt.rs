@@ -2,7 +2,7 @@
 
 use super::rows::At;
 use crate::change::{Dated, ReadMarker, Receipt};
-use crate::ids::{Time, TimeSource, id_number, id_order};
+use crate::ids::{ConversationKey, Time, TimeSource, id_number, id_order};
 use crate::store::StoreError;
 use rusqlite::{OptionalExtension, Row};
 
@@ -17,10 +17,11 @@ const WRITE: &str = "
         read_at = excluded.read_at, read_at_from = excluded.read_at_from";
 const LOAD_MARKER: &str = "
     SELECT message_no, message_id, at FROM read_markers
-    WHERE app_id = ?1 AND conversation_id = ?2 AND uid = ?3 AND numeric = ?4";
+    WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND uid = ?4 AND numeric = ?5";
 const WRITE_MARKER: &str = "
-    INSERT INTO read_markers (app_id, conversation_id, uid, numeric, message_no, message_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-    ON CONFLICT (app_id, conversation_id, uid, numeric) DO UPDATE SET
+    INSERT INTO read_markers (app_id, conversation_id, low_length, uid, numeric, message_no, message_id, at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (app_id, conversation_id, low_length, uid, numeric) DO UPDATE SET
         message_no = excluded.message_no, message_id = excluded.message_id, at = excluded.at";
 
 /// The time in this column and its source in the next one.
@@ -45,7 +46,8 @@ pub(super) fn put(at: &At<'_>, receipt: &Receipt) -> Result<(), StoreError> {
 /// The greatest id read; of equal ids the earliest time told.
 pub(super) fn put_marker(at: &At<'_>, marker: &ReadMarker) -> Result<(), StoreError> {
     let numeric = id_number(&marker.message_id).is_some();
-    let key = (at.app_id, &marker.conversation_id, &marker.uid, numeric);
+    let ConversationKey { id, low_length } = &marker.conversation;
+    let key = (at.app_id, id, low_length, &marker.uid, numeric);
     let stored: Option<(i64, String, Option<i64>)> = at
         .conn
         .prepare_cached(LOAD_MARKER)?
@@ -58,6 +60,6 @@ pub(super) fn put_marker(at: &At<'_>, marker: &ReadMarker) -> Result<(), StoreEr
         Some((no, id, known)) if (*no, id.as_str()) == new => told.into_iter().chain(*known).min(),
         _ => told,
     };
-    at.conn.prepare_cached(WRITE_MARKER)?.execute((key.0, key.1, key.2, numeric, new.0, new.1, read_at))?;
+    at.conn.prepare_cached(WRITE_MARKER)?.execute((key.0, key.1, key.2, key.3, numeric, new.0, new.1, read_at))?;
     Ok(())
 }

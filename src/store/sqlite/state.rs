@@ -139,6 +139,7 @@ const PARTS: &[Part] = &[
         table: "conversations",
         hashed: &[
             "conversation_id",
+            "low_length",
             "type",
             "guid",
             "low_uid",
@@ -148,7 +149,7 @@ const PARTS: &[Part] = &[
             "last_message_at",
             "active_at",
         ],
-        key: 1,
+        key: 2,
         left_out: &[],
     },
     Part {
@@ -157,6 +158,7 @@ const PARTS: &[Part] = &[
             "message_id",
             "message_no",
             "conversation_id",
+            "low_length",
             "sender_uid",
             "receiver_type",
             "receiver_id",
@@ -217,8 +219,8 @@ const PARTS: &[Part] = &[
     },
     Part {
         table: "read_markers",
-        hashed: &["conversation_id", "uid", "numeric", "message_no", "message_id", "at"],
-        key: 3,
+        hashed: &["conversation_id", "low_length", "uid", "numeric", "message_no", "message_id", "at"],
+        key: 4,
         left_out: &[],
     },
     Part {

@@ -1,6 +1,7 @@
 //! What went on in a span of time, counted over walks that end early.
 
 use super::{Conn, Params, Sql, prepare};
+use crate::ids::ConversationKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Messages and reactions that are looked at, each.
@@ -10,7 +11,7 @@ pub const LOOKED_AT: i64 = 50_000;
 #[derive(Debug, Clone)]
 pub struct Span<'a> {
     pub app: &'a str,
-    pub conversation: Option<&'a str>,
+    pub conversation: Option<&'a ConversationKey>,
     pub starts: Vec<i64>,
     pub until: i64,
 }
@@ -51,7 +52,7 @@ macro_rules! messages {
 }
 
 const MESSAGES: &str = messages!("");
-const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND ");
+const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND m.low_length = :low_length AND ");
 /// A person's emoji counts once, when its first spelling was given.
 const REACTIONS: &str = "
     SELECT r.reacted_at, r.reaction, r.emoji, NOT EXISTS (
@@ -59,7 +60,8 @@ const REACTIONS: &str = "
         WHERE x.app_id = :app AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
             AND (+x.reacted_at, x.reaction) < (r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
         SELECT 1 FROM messages m
-        WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation), 0)
+        WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation
+            AND m.low_length = :low_length), 0)
     FROM reactions r
     WHERE r.app_id = :app AND r.present AND r.reacted_at >= :from AND r.reacted_at < :until
     ORDER BY r.reacted_at LIMIT :limit";
@@ -68,9 +70,11 @@ const REACTIONS: &str = "
 pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
     let from = span.starts.first().copied().unwrap_or(span.until);
     let limit = LOOKED_AT + 1;
+    let (id, low_length) = span.conversation.map(|key| (&key.id, key.low_length)).unzip();
     let params: Params<'_> = &[
         (":app", &span.app),
-        (":conversation", &span.conversation),
+        (":conversation", &id),
+        (":low_length", &low_length),
         (":from", &from),
         (":until", &span.until),
         (":limit", &limit),

@@ -1,7 +1,7 @@
 //! The log as a feed: applied facts after a position, in its order.
 
 use super::{Conn, Sql, allowance, prepare, rows};
-use crate::ids::Time;
+use crate::ids::{ReceiverType, Time};
 
 /// An applied fact, with what was received.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ const AFTER: &str = "
     WHERE app_id = :app AND seq > :after AND outcome = 'applied' ORDER BY seq LIMIT :limit";
 const FIRST: &str = "SELECT min(seq) FROM events";
 const MESSAGE: &str = "
-    SELECT conversation_id, sender_uid, iif(receiver_type = 'group', receiver_id, NULL) FROM messages
+    SELECT conversation_id, receiver_type, sender_uid, iif(receiver_type = 'group', receiver_id, NULL) FROM messages
     WHERE app_id = :app AND message_id = :id";
 
 /// Position of the oldest event the log has.
@@ -47,16 +47,19 @@ pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64, mut take: impl FnMut(
 /// Where a message belongs, as far as known.
 #[derive(Debug, Default)]
 pub struct Place {
-    pub conversation_id: Option<String>,
+    /// Its id and type: ids of different conversations may be spelled alike.
+    pub conversation: Option<(String, ReceiverType)>,
     pub sender_uid: Option<String>,
-    /// Of a group's message. It cannot be read from the conversation's id: uids may look like parts of it.
+    /// Of a group's message.
     pub guid: Option<String>,
 }
 
 /// Conversation, sender and group of a message.
 pub fn place_of(conn: &Conn, app: &str, message_id: &str) -> Sql<Place> {
     let found = rows(conn, MESSAGE, &[(":app", &app), (":id", &message_id)], |row| {
-        Ok(Place { conversation_id: row.get(0)?, sender_uid: row.get(1)?, guid: row.get(2)? })
+        let kind = row.get::<_, Option<String>>(1)?.and_then(|word| ReceiverType::from_word(&word));
+        let conversation = row.get::<_, Option<String>>(0)?.zip(kind);
+        Ok(Place { conversation, sender_uid: row.get(2)?, guid: row.get(3)? })
     })?;
     Ok(found.into_iter().next().unwrap_or_default())
 }

@@ -3,12 +3,13 @@
 use super::list::{Scan, merge, run, scan};
 use super::{Conn, Found, List, Lookup, PLAIN_LIST, Range, Sql, gather, json, rows};
 use crate::chat::Unread;
-use crate::ids::{ReceiverType, Time};
+use crate::ids::{ConversationKey, ReceiverType, Time};
+use rusqlite::Row;
 
 /// A row of `conversations`.
 #[derive(Debug, Clone)]
 pub struct Conversation {
-    pub conversation_id: String,
+    pub key: ConversationKey,
     pub kind: ReceiverType,
     pub guid: Option<String>,
     pub low_uid: Option<String>,
@@ -17,33 +18,91 @@ pub struct Conversation {
     pub last_message_id: Option<String>,
 }
 
-/// A conversation, by its id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ConversationKey(pub String);
+impl Conversation {
+    /// Whether a person is one of the two of a one to one.
+    pub fn is_party(&self, uid: &str) -> bool {
+        [&self.low_uid, &self.high_uid].into_iter().any(|party| party.as_deref() == Some(uid))
+    }
+}
 
-const BY_ID: &str = "
-    SELECT conversation_id, type, guid, low_uid, high_uid, messages_count, last_message_id
-    FROM conversations
-    WHERE app_id = :app AND conversation_id IN (SELECT value FROM json_each(:keys))";
+/// Writes a look-up of whole rows; `$from` names them `c`.
+macro_rules! conversations {
+    ($from:literal) => {
+        concat!(
+            "SELECT c.conversation_id, c.low_length, c.type, c.guid, c.low_uid, c.high_uid, c.messages_count, c.last_message_id
+             FROM json_each(:keys) k CROSS JOIN conversations c ON c.app_id = :app AND ",
+            $from
+        )
+    };
+}
+
+const BY_KEY: &str = conversations!(
+    "c.conversation_id = json_extract(k.value, '$[0]') AND c.low_length = json_extract(k.value, '$[1]')"
+);
+const BY_ID: &str = conversations!("c.conversation_id = k.value ORDER BY c.conversation_id, c.low_length");
+
+/// Keys as one parameter: pairs of an id and a length.
+pub(super) fn pairs<'a>(keys: impl IntoIterator<Item = &'a ConversationKey>) -> String {
+    keys.into_iter().map(|key| serde_json::json!([key.id, key.low_length])).collect::<serde_json::Value>().to_string()
+}
+
+/// The key in the columns of a row.
+pub(super) fn key(row: &Row<'_>) -> Sql<ConversationKey> {
+    Ok(ConversationKey { id: row.get("conversation_id")?, low_length: row.get("low_length")? })
+}
+
+fn conversation(row: &Row<'_>) -> Sql<Conversation> {
+    Ok(Conversation {
+        key: key(row)?,
+        kind: if row.get::<_, String>("type")? == "group" { ReceiverType::Group } else { ReceiverType::User },
+        guid: row.get("guid")?,
+        low_uid: row.get("low_uid")?,
+        high_uid: row.get("high_uid")?,
+        messages_count: row.get("messages_count")?,
+        last_message_id: row.get("last_message_id")?,
+    })
+}
 
 impl Lookup for ConversationKey {
     type Found = Conversation;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Conversation)>> {
-        let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, BY_ID, &[(":app", &app), (":keys", &keys)], |row| {
-            let conversation = Conversation {
-                conversation_id: row.get("conversation_id")?,
-                kind: if row.get::<_, String>("type")? == "group" { ReceiverType::Group } else { ReceiverType::User },
-                guid: row.get("guid")?,
-                low_uid: row.get("low_uid")?,
-                high_uid: row.get("high_uid")?,
-                messages_count: row.get("messages_count")?,
-                last_message_id: row.get("last_message_id")?,
-            };
-            Ok((Self(conversation.conversation_id.clone()), conversation))
+        rows(conn, BY_KEY, &[(":app", &app), (":keys", &pairs(keys))], |row| {
+            let conversation = conversation(row)?;
+            Ok((conversation.key.clone(), conversation))
         })
     }
+}
+
+/// All conversations that have an id: mostly one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Namesakes(pub String);
+
+impl Lookup for Namesakes {
+    type Found = Vec<Conversation>;
+
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<Conversation>)>> {
+        let ids = json(keys.iter().map(|key| &key.0));
+        let found = rows(conn, BY_ID, &[(":app", &app), (":keys", &ids)], |row| {
+            let conversation = conversation(row)?;
+            Ok((Self(conversation.key.id.clone()), conversation))
+        })?;
+        Ok(gather(keys, found))
+    }
+}
+
+/// A message that no list shows may be all there is of a conversation: blocked, say, and told in pieces.
+const UNLISTED: &str = "
+    SELECT conversation_id, low_length FROM messages
+    WHERE app_id = :app AND conversation_id = :id AND low_length >= :least AND chat
+    UNION ALL
+    SELECT conversation_id, low_length FROM messages
+    WHERE app_id = :app AND conversation_id = :id AND low_length >= :least AND step
+    LIMIT 1";
+
+/// A conversation of that id, with at least such a length, which has messages and no row.
+pub fn unlisted(conn: &Conn, app: &str, id: &str, least: i64) -> Sql<Option<ConversationKey>> {
+    Ok(rows(conn, UNLISTED, &[(":app", &app), (":id", &id), (":least", &least)], key)?.into_iter().next())
 }
 
 /// Conversations with chat that lists show, by their last message, newest first; all, or those of a person.
@@ -57,7 +116,7 @@ pub struct Conversations {
 /// Writes one walk by activity.
 macro_rules! by_activity {
     ($from:literal) => {
-        scan!("it", by ["c.active_at", "c.conversation_id"] from ":k1, :k2",
+        scan!("iti", by ["c.active_at", "c.conversation_id", "c.low_length"] from ":k1, :k2, :k3",
             matching "(:types IS NULL OR c.type IN (SELECT value FROM json_each(:types)))", of $from)
     };
 }
@@ -69,7 +128,7 @@ const HIGH: Scan =
     by_activity!("conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND c.active_at IS NOT NULL");
 const GROUPS: Scan = by_activity!(
     "memberships m
-     CROSS JOIN conversations c ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid AND c.type = 'group'
+     CROSS JOIN conversations c ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid AND c.low_length = 0
      WHERE m.app_id = :app AND m.uid = :uid AND m.current AND c.active_at IS NOT NULL"
 );
 
@@ -83,7 +142,7 @@ impl List for Conversations {
     }
 
     fn kinds(&self) -> &'static str {
-        "it"
+        "iti"
     }
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
@@ -105,51 +164,58 @@ pub struct ReadMarker {
     pub at: Option<Time>,
 }
 
-/// The read markers of a conversation, by its id.
+/// The read markers of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct MarkersOf(pub String);
+pub struct MarkersOf(pub ConversationKey);
 
 const MARKERS: &str = "
-    SELECT r.conversation_id, r.uid, r.message_id, r.at
+    SELECT r.conversation_id, r.low_length, r.uid, r.message_id, r.at
     FROM json_each(:keys) k
-    CROSS JOIN read_markers r ON r.app_id = :app AND r.conversation_id = k.value
-    WHERE r.uid <= coalesce(
-        (SELECT uid FROM read_markers WHERE app_id = :app AND conversation_id = k.value ORDER BY uid LIMIT 1 OFFSET :most), x'')
-    ORDER BY r.conversation_id, r.uid, r.numeric DESC";
+    CROSS JOIN read_markers r ON r.app_id = :app AND r.conversation_id = json_extract(k.value, '$[0]')
+        AND r.low_length = json_extract(k.value, '$[1]')
+    WHERE r.uid <= coalesce((
+        SELECT uid FROM read_markers
+        WHERE app_id = :app AND conversation_id = json_extract(k.value, '$[0]') AND low_length = json_extract(k.value, '$[1]')
+        ORDER BY uid LIMIT 1 OFFSET :most), x'')
+    ORDER BY r.conversation_id, r.low_length, r.uid, r.numeric DESC";
 
 impl Lookup for MarkersOf {
     type Found = Vec<ReadMarker>;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<ReadMarker>)>> {
-        let ids = json(keys.iter().map(|key| &key.0));
+        let asked = pairs(keys.iter().map(|key| &key.0));
         let most = PLAIN_LIST as i64;
-        let found = rows(conn, MARKERS, &[(":app", &app), (":keys", &ids), (":most", &most)], |row| {
+        let found = rows(conn, MARKERS, &[(":app", &app), (":keys", &asked), (":most", &most)], |row| {
             let marker = ReadMarker {
                 uid: row.get("uid")?,
                 message_id: row.get("message_id")?,
                 at: row.get::<_, Option<i64>>("at")?.map(Time),
             };
-            Ok((Self(row.get("conversation_id")?), marker))
+            Ok((Self(self::key(row)?), marker))
         })?;
         Ok(gather(keys, found))
     }
 }
 
-/// How many read markers a conversation has, by its id.
+/// How many read markers a conversation has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct MarkersCount(pub String);
+pub struct MarkersCount(pub ConversationKey);
 
 const MARKERS_COUNT: &str = "
-    SELECT k.value AS key,
-           (SELECT count(*) FROM read_markers WHERE app_id = :app AND conversation_id = k.value) AS n
+    SELECT k.key AS place, (
+        SELECT count(*) FROM read_markers
+        WHERE app_id = :app AND conversation_id = json_extract(k.value, '$[0]')
+            AND low_length = json_extract(k.value, '$[1]')) AS n
     FROM json_each(:keys) k";
 
 impl Lookup for MarkersCount {
     type Found = i64;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
-        let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, MARKERS_COUNT, &[(":app", &app), (":keys", &keys)], |row| Ok((Self(row.get("key")?), row.get("n")?)))
+        let asked = pairs(keys.iter().map(|key| &key.0));
+        rows(conn, MARKERS_COUNT, &[(":app", &app), (":keys", &asked)], |row| {
+            Ok((keys[row.get::<_, u32>("place")? as usize].clone(), row.get("n")?))
+        })
     }
 }
 
@@ -176,7 +242,7 @@ pub(super) use may_be_in;
 /// known not to be in the group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnreadOf {
-    pub conversation_id: String,
+    pub conversation: ConversationKey,
     pub uid: String,
     /// Of a group's conversation.
     pub guid: Option<String>,
@@ -194,7 +260,8 @@ macro_rules! unread {
         concat!(
             "(SELECT count(*) FROM (
                 SELECT 1 FROM messages m
-                WHERE m.app_id = :app AND m.conversation_id = a.conversation_id AND m.listed
+                WHERE m.app_id = :app AND m.conversation_id = a.conversation_id AND m.low_length = a.low_length
+                  AND m.listed
                   AND m.uncounted IN (SELECT value FROM json_each(a.counted))
                   AND ",
             $behind,
@@ -207,21 +274,23 @@ macro_rules! unread {
 /// A marker counts for ids of its own kind only: numbers, or texts, which all share the greatest number.
 const UNREAD: &str = concat!(
     "WITH asked AS MATERIALIZED (
-        SELECT key AS place, json_extract(value, '$[0]') AS conversation_id, json_extract(value, '$[1]') AS uid,
-            json_extract(value, '$[2]') AS guid, json_extract(value, '$[3]') AS counted
+        SELECT key AS place, json_extract(value, '$[0]') AS conversation_id, json_extract(value, '$[1]') AS low_length,
+            json_extract(value, '$[2]') AS uid, json_extract(value, '$[3]') AS guid, json_extract(value, '$[4]') AS counted
         FROM json_each(:keys))
     SELECT a.place, ",
     unread!(
         "m.message_no > coalesce((
              SELECT r.message_no FROM read_markers r
-             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.uid = a.uid AND r.numeric = 1), -1)
+             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.low_length = a.low_length
+                 AND r.uid = a.uid AND r.numeric = 1), -1)
          AND m.message_no < 9223372036854775807"
     ),
     " + ",
     unread!(
         "m.message_no = 9223372036854775807 AND m.message_id > coalesce((
              SELECT r.message_id FROM read_markers r
-             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.uid = a.uid AND r.numeric = 0), '')"
+             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.low_length = a.low_length
+                 AND r.uid = a.uid AND r.numeric = 0), '')"
     ),
     " AS n FROM asked a WHERE a.guid IS NULL OR ",
     may_be_in!("a.guid", "a.uid")
@@ -233,7 +302,10 @@ impl Lookup for UnreadOf {
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
         let asked: Vec<_> = keys
             .iter()
-            .map(|key| serde_json::json!([key.conversation_id, key.uid, key.guid, key.unread.counted()]))
+            .map(|key| {
+                let ConversationKey { id, low_length } = &key.conversation;
+                serde_json::json!([id, low_length, key.uid, key.guid, key.unread.counted()])
+            })
             .collect();
         let asked = serde_json::Value::from(asked).to_string();
         rows(conn, UNREAD, &[(":app", &app), (":keys", &asked)], |row| {

@@ -1,14 +1,14 @@
 //! Messages, by id.
 
-use super::{Conn, Lookup, Sql, column, json, rows};
-use crate::ids::{Time, TimeSource};
+use super::{Conn, Lookup, Sql, column, conversation, json, rows};
+use crate::ids::{ConversationKey, Time, TimeSource};
 use rusqlite::Row;
 
 /// A row of `messages`, without what it says: that may be a megabyte, and is looked up where it is asked for.
 #[derive(Debug, Clone)]
 pub struct Message {
     pub message_id: String,
-    pub conversation_id: Option<String>,
+    pub conversation: Option<ConversationKey>,
     pub sender_uid: Option<String>,
     pub receiver_type: Option<String>,
     pub receiver_id: Option<String>,
@@ -37,7 +37,7 @@ pub struct Message {
 pub struct MessageKey(pub String);
 
 const BY_ID: &str = "
-    SELECT message_id, conversation_id, sender_uid, receiver_type, receiver_id, category, type, tags, muid, parent_id,
+    SELECT message_id, conversation_id, low_length, sender_uid, receiver_type, receiver_id, category, type, tags, muid, parent_id,
            quoted_id, sent_at, edited_at, edited_by, deleted_at, deleted_at_from, deleted_by, pinned_at, pinned_at_from,
            pinned_by, delivered_to_all_at, read_by_all_at, mentions
     FROM messages
@@ -62,7 +62,7 @@ fn message(row: &Row<'_>) -> Sql<Message> {
     };
     Ok(Message {
         message_id: row.get("message_id")?,
-        conversation_id: row.get("conversation_id")?,
+        conversation: row.get::<_, Option<String>>("conversation_id")?.map(|_| conversation::key(row)).transpose()?,
         sender_uid: row.get("sender_uid")?,
         receiver_type: row.get("receiver_type")?,
         receiver_id: row.get("receiver_id")?,

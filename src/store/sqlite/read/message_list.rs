@@ -4,13 +4,14 @@ use super::list::{EXAMINED, Key, Part, Scan, merge, run_until, scan, sorted};
 use super::search::Search;
 use super::{Conn, Found, List, Range, Sql, json, message_search, prepare};
 use crate::chat::Unread;
+use crate::ids::ConversationKey;
 
 /// Chat whose time is known, by (sent_at, message_no, message_id); by message_no alone where it is searched for. The
 /// steps of agents are listed beside it where they are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
     pub app: String,
-    pub conversation: Option<String>,
+    pub conversation: Option<ConversationKey>,
     pub sender: Option<String>,
     pub parent: Option<String>,
     pub mention: Option<String>,
@@ -68,7 +69,7 @@ macro_rules! matching {
          AND (:unanswered IS NULL OR :unanswered = NOT CASE WHEN m.parent_id IS NULL
              THEN EXISTS (
                  SELECT 1 FROM messages x
-                 WHERE x.app_id = :app AND x.conversation_id = m.conversation_id
+                 WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.low_length = m.low_length
                  AND x.sender_uid = :mention AND x.listed
                  AND (x.sent_at, x.message_no, x.message_id) > (m.sent_at, m.message_no, m.message_id))
              ELSE EXISTS (
@@ -86,7 +87,8 @@ macro_rules! matching {
                  ELSE ", $crate::store::sqlite::read::conversation::may_be_in!("m.receiver_id", ":unread"), " END
              AND NOT EXISTS (
                  SELECT 1 FROM read_markers x
-                 WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.uid = :unread
+                 WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.low_length = m.low_length
+                 AND x.uid = :unread
                  AND x.numeric = (m.message_no < 9223372036854775807)
                  AND (x.message_no, x.message_id) >= (m.message_no, m.message_id)))))")
     };
@@ -99,21 +101,27 @@ macro_rules! by_time {
     ($from:literal) => {
         by_time!(scan of $from)
     };
-    ($walk:ident of $from:literal) => {
+    ($walk:ident of $from:expr) => {
         $walk!("iit", by ["m.sent_at", "m.message_no", "m.message_id"] from ":k1, :k2, :k3", matching matching!(),
             of $from)
     };
 }
 
-const LISTED: Scan = by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.listed");
-const CONVERSATION: Scan =
-    by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.chat");
+/// Writes one walk by time over a conversation.
+macro_rules! of_conversation {
+    ($which:literal) => {
+        by_time!(scan of concat!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation
+            AND m.low_length = :low_length AND ", $which))
+    };
+}
+
+const LISTED: Scan = of_conversation!("m.listed");
+const CONVERSATION: Scan = of_conversation!("m.chat");
 const SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
 const PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
 const TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.chat");
 // Steps have indexes of their own, so that lists of chat cost the same however many there are.
-const STEPS_OF_CONVERSATION: Scan =
-    by_time!("messages m WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.step");
+const STEPS_OF_CONVERSATION: Scan = of_conversation!("m.step");
 const STEPS_OF_SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.step");
 const STEPS_OF_PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.step");
 const STEPS_BY_TIME: Scan = by_time!("messages m WHERE m.app_id = :app AND m.step");
@@ -155,6 +163,7 @@ impl List for Messages {
     }
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
+        let (conversation, low_length) = self.conversation.as_ref().map(|key| (&key.id, key.low_length)).unzip();
         let categories = self.categories.as_ref().map(json);
         let types = self.types.as_ref().map(json);
         let statuses = self.statuses.as_ref().map(json);
@@ -166,7 +175,8 @@ impl List for Messages {
         let expression = self.search.as_ref().map(|search| search.expression.as_str());
         let params: super::Params<'_> = &[
             (":app", &self.app),
-            (":conversation", &self.conversation),
+            (":conversation", &conversation),
+            (":low_length", &low_length),
             (":sender", &self.sender),
             (":parent", &self.parent),
             (":mention", &self.mention),

@@ -48,7 +48,7 @@ macro_rules! counts {
 macro_rules! readers {
     () => {
         "read_markers x
-         WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.numeric = (m.message_no < 9223372036854775807)
+         WHERE x.app_id = :app AND x.conversation_id = m.conversation_id AND x.low_length = m.low_length AND x.numeric = (m.message_no < 9223372036854775807)
              AND (x.message_no, x.message_id) >= (m.message_no, m.message_id) AND x.uid IS NOT m.sender_uid"
     };
 }
@@ -153,6 +153,7 @@ counts! {
         WHERE app_id = :app AND parent_id = k.value AND listed AND parent_id IS NOT NULL";
     /// How many persons read a message, or a later one of the same conversation.
     ReadersCount: "SELECT count(*) FROM messages m CROSS JOIN read_markers x ON x.app_id = m.app_id AND x.conversation_id = m.conversation_id
+            AND x.low_length = m.low_length
         WHERE m.app_id = :app AND m.message_id = k.value AND x.numeric = (m.message_no < 9223372036854775807)
             AND (x.message_no, x.message_id) >= (m.message_no, m.message_id) AND x.uid IS NOT m.sender_uid";
     /// How many persons replied to a message.

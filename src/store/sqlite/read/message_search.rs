@@ -23,7 +23,7 @@ macro_rules! within {
 macro_rules! asked {
     () => {
         concat!(
-            "((:conversation IS NULL OR coalesce(m.conversation_id = :conversation, 0)) AND ",
+            "((:conversation IS NULL OR coalesce(m.conversation_id = :conversation AND m.low_length = :low_length, 0)) AND ",
             within!(),
             " AND EXISTS (
                  SELECT 1 FROM message_search s WHERE s.message_search MATCH :search AND s.rowid = :base + m.message_no))"
@@ -45,7 +45,8 @@ macro_rules! by_number {
 macro_rules! walk {
     ($than:literal, $order:literal) => {
         concat!(
-            "SELECT s.rowid - :base, coalesce((:conversation IS NULL OR m.conversation_id = :conversation) AND ",
+            "SELECT s.rowid - :base,
+             coalesce((:conversation IS NULL OR m.conversation_id = :conversation AND m.low_length = :low_length) AND ",
             within!(),
             ", 0) FROM message_search s
              CROSS JOIN messages m ON m.app_id = :app AND m.message_id = CAST(s.rowid - :base AS TEXT)
@@ -62,7 +63,8 @@ macro_rules! walk {
 const SEARCH: Scan = Scan { kinds: KINDS, rising: walk!(">", "ASC"), falling: walk!("<", "DESC") };
 /// The index is by number within each value of `uncounted`.
 const CONVERSATION: Scan = by_number!("m.message_no" of "messages m
-    WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.uncounted = :uncounted AND m.listed");
+    WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.low_length = :low_length AND m.uncounted = :uncounted
+        AND m.listed");
 /// The values of `uncounted` that listed messages have.
 const UNCOUNTED: [i64; 4] = [0, 1, 2, 3];
 // These two indexes are by time, and drive only where they yield little.
@@ -120,8 +122,8 @@ enum Driver {
 
 fn driver(list: &Messages, conn: &Conn, params: Params<'_>) -> Sql<Driver> {
     let has_prefix = list.search.as_ref().is_some_and(|search| search.has_prefix);
-    let alone =
-        [&list.conversation, &list.sender, &list.parent, &list.mention, &list.tag].iter().all(|it| it.is_none());
+    let alone = list.conversation.is_none()
+        && [&list.sender, &list.parent, &list.mention, &list.tag].iter().all(|it| it.is_none());
     // The indexes by conversation, sender and parent hold no steps.
     let chat_only = !list.steps;
     Ok(Driver::One(if alone || has_prefix || is_small(conn, SEARCH_SIZE, params)? {

@@ -4,14 +4,16 @@
 //! since its beginning; its *answer* is the next chat of an agent there.
 
 use super::activity::LOOKED_AT;
-use super::{Conn, Params, Sql, json, prepare, rows};
+use super::{Conn, Params, Sql, conversation, json, prepare, rows};
+use crate::ids::ConversationKey;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 /// Where, when, and who the agents are. `starts` are the first instants of its days.
 #[derive(Debug, Clone)]
 pub struct Span<'a> {
     pub app: &'a str,
-    pub conversation: Option<&'a str>,
+    pub conversation: Option<&'a ConversationKey>,
     pub starts: Vec<i64>,
     pub until: i64,
     pub roles: &'a [String],
@@ -38,7 +40,7 @@ pub struct Responses {
 macro_rules! messages {
     ($which:literal) => {
         concat!(
-            "SELECT m.conversation_id, m.sender_uid, iif(m.receiver_type = 'user', m.receiver_id, NULL) AS receiver_uid,
+            "SELECT m.conversation_id, m.low_length, m.sender_uid, iif(m.receiver_type = 'user', m.receiver_id, NULL) AS receiver_uid,
                  m.sent_at, m.listed
              FROM messages m
              WHERE m.app_id = :app AND ",
@@ -50,12 +52,13 @@ macro_rules! messages {
 }
 
 const MESSAGES: &str = messages!("m.chat");
-const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND m.listed");
+const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND m.low_length = :low_length AND m.listed");
 /// Who spoke last in each conversation before the span.
 const BEFORE: &str = "
-    SELECT k.value AS conversation_id, (
+    SELECT json_extract(k.value, '$[0]') AS conversation_id, json_extract(k.value, '$[1]') AS low_length, (
         SELECT m.sender_uid FROM messages m
-        WHERE m.app_id = :app AND m.conversation_id = k.value AND m.listed AND m.sent_at < :from
+        WHERE m.app_id = :app AND m.conversation_id = json_extract(k.value, '$[0]')
+            AND m.low_length = json_extract(k.value, '$[1]') AND m.listed AND m.sent_at < :from
             AND m.sender_uid IS NOT NULL
         ORDER BY m.sent_at DESC, m.message_no DESC, m.message_id DESC LIMIT 1) AS sender_uid
     FROM json_each(:keys) k";
@@ -76,14 +79,19 @@ struct Said {
     at: i64,
 }
 
-/// Gives texts numbers, so that 50,000 messages do not hold their ids each.
-#[derive(Default)]
-struct Names {
-    numbers: HashMap<String, u32>,
+/// Gives keys numbers, so that 50,000 messages do not hold their ids each.
+struct Names<K> {
+    numbers: HashMap<K, u32>,
 }
 
-impl Names {
-    fn number(&mut self, name: String) -> u32 {
+impl<K> Default for Names<K> {
+    fn default() -> Self {
+        Self { numbers: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash> Names<K> {
+    fn number(&mut self, name: K) -> u32 {
         let next = self.numbers.len() as u32;
         *self.numbers.entry(name).or_insert(next)
     }
@@ -93,8 +101,8 @@ impl Names {
 #[derive(Default)]
 struct Walk {
     said: Vec<Said>,
-    conversations: Names,
-    people: Names,
+    conversations: Names<ConversationKey>,
+    people: Names<String>,
     /// Of each one to one: the two people.
     pairs: HashMap<u32, [u32; 2]>,
     exact: bool,
@@ -104,9 +112,9 @@ struct Walk {
 pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Responses> {
     let mut walk = walk(conn, span)?;
     let from = span.starts.first().copied().unwrap_or(span.until);
-    let keys = json(walk.conversations.numbers.keys());
+    let keys = conversation::pairs(walk.conversations.numbers.keys());
     let before = rows(conn, BEFORE, &[(":app", &span.app), (":from", &from), (":keys", &keys)], |row| {
-        Ok((row.get::<_, String>("conversation_id")?, row.get::<_, Option<String>>("sender_uid")?))
+        Ok((conversation::key(row)?, row.get::<_, Option<String>>("sender_uid")?))
     })?;
     let before: Vec<(u32, u32)> = before
         .into_iter()
@@ -144,9 +152,11 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Responses> {
 fn walk(conn: &Conn, span: &Span<'_>) -> Sql<Walk> {
     let limit = LOOKED_AT + 1;
     let from = span.starts.first().copied().unwrap_or(span.until);
+    let (id, low_length) = span.conversation.map(|key| (&key.id, key.low_length)).unzip();
     let params: Params<'_> = &[
         (":app", &span.app),
-        (":conversation", &span.conversation),
+        (":conversation", &id),
+        (":low_length", &low_length),
         (":from", &from),
         (":until", &span.until),
         (":limit", &limit),
@@ -160,9 +170,9 @@ fn walk(conn: &Conn, span: &Span<'_>) -> Sql<Walk> {
             walk.exact = false;
             break;
         }
-        let (conversation, sender) = (row.get("conversation_id")?, row.get("sender_uid")?);
-        let (true, Some(conversation), Some(sender)) = (row.get("listed")?, conversation, sender) else { continue };
-        let conversation = walk.conversations.number(conversation);
+        let (id, sender) = (row.get::<_, Option<String>>("conversation_id")?, row.get("sender_uid")?);
+        let (true, Some(_), Some(sender)) = (row.get("listed")?, id, sender) else { continue };
+        let conversation = walk.conversations.number(conversation::key(row)?);
         let sender = walk.people.number(sender);
         if let Some(receiver) = row.get("receiver_uid")? {
             let pair = [sender, walk.people.number(receiver)];
@@ -195,8 +205,7 @@ fn attended(conn: &Conn, span: &Span<'_>, walk: &mut Walk, agents: &HashSet<u32>
         rows(conn, GROUPS, &[(":app", &span.app), (":keys", &keys), (":limit", &limit)], |row| row.get(0))?;
     walk.exact &= guids.len() as i64 <= LOOKED_AT;
     for guid in guids {
-        let id = crate::ids::conversation_id("", crate::ids::ReceiverType::Group, &guid);
-        attended.extend(walk.conversations.numbers.get(&id));
+        attended.extend(walk.conversations.numbers.get(&ConversationKey::of_group(&guid)));
     }
     Ok(Some(attended))
 }

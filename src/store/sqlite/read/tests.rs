@@ -16,6 +16,7 @@ use super::responses;
 use super::search::Search;
 use super::user::Users;
 use super::{List, Lookup, Range};
+use crate::ids::ConversationKey;
 use crate::store::sqlite::open_writer;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, StatementStatus};
@@ -60,8 +61,8 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          INSERT INTO memberships SELECT 'app', 'g', 'u' || i, iif(i <= {STORY}, 'joined', 'left'), NULL, i, 'told', i, 'told', NULL, i <= {STORY} FROM n;
          INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, trigger, state)
          SELECT 'app', 'g', 'u' || i, i, x'', i, 'told', i, 'group_member_joined', 'joined' FROM n;
-         INSERT INTO conversations (app_id, conversation_id, type, low_uid, high_uid, active_at)
-         SELECT 'app', 'c' || i, 'user', 'a', 'u' || i, i FROM n;
+         INSERT INTO conversations (app_id, conversation_id, low_length, type, low_uid, high_uid, active_at)
+         SELECT 'app', 'c' || i, 1, 'user', 'a', 'u' || i, i FROM n;
          INSERT INTO messages (app_id, message_id, message_no, conversation_id, sender_uid, receiver_type, receiver_id, category,
              type, text, sent_at, parent_id, attachments, deleted, blocked, chat, listed, registers)
          SELECT 'app', i, i, 'group_g', 'a', 'group', 'g1', 'message', 'text', 'hello', i, '0', '[1]', 0, 0, 1, 1, x'' FROM n;
@@ -115,6 +116,10 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
+fn group(guid: &str) -> Option<ConversationKey> {
+    Some(ConversationKey::of_group(guid))
+}
+
 /// Every walk that an index drives, with filters that all items pass: what a filter leaves out is examined, up to a
 /// bound that other tests hold. The conversations of a person are left out: those of all their groups are sorted.
 fn lists() -> Vec<Box<dyn List>> {
@@ -126,21 +131,21 @@ fn lists() -> Vec<Box<dyn List>> {
     let memberships = |states| Memberships { app: app(), uid: "a".into(), states, scopes: None, deleted: false };
     vec![
         Box::new(messages()),
-        Box::new(Messages { conversation: some("group_g"), ..messages() }),
-        Box::new(Messages { conversation: some("group_g"), deleted: true, blocked: true, ..messages() }),
-        Box::new(Messages { conversation: some("group_g"), has_attachments: Some(true), ..messages() }),
-        Box::new(Messages { conversation: some("group_g"), unread_by: some("u2"), ..messages() }),
+        Box::new(Messages { conversation: group("g"), ..messages() }),
+        Box::new(Messages { conversation: group("g"), deleted: true, blocked: true, ..messages() }),
+        Box::new(Messages { conversation: group("g"), has_attachments: Some(true), ..messages() }),
+        Box::new(Messages { conversation: group("g"), unread_by: some("u2"), ..messages() }),
         Box::new(Messages { steps: true, ..messages() }),
-        Box::new(Messages { conversation: some("group_s"), steps: true, ..messages() }),
+        Box::new(Messages { conversation: group("s"), steps: true, ..messages() }),
         Box::new(Messages { sender: some("s"), steps: true, ..messages() }),
         Box::new(Messages { parent: some("s"), steps: true, ..messages() }),
         Box::new(Messages { sender: some("a"), ..messages() }),
         Box::new(Messages { parent: some("0"), ..messages() }),
         Box::new(Messages { parent: some("0"), oldest_first: true, ..messages() }),
         Box::new(Messages { parent: some("0"), mention: some("m"), unanswered: Some(true), ..messages() }),
-        Box::new(Messages { conversation: some("group_h"), mention: some("k"), unanswered: Some(true), ..messages() }),
-        Box::new(Messages { sender: some("k"), unread_by: some("x"), conversation: some("group_i"), ..messages() }),
-        Box::new(Messages { conversation: some("group_g"), mention: some("m"), tag: some("t"), ..messages() }),
+        Box::new(Messages { conversation: group("h"), mention: some("k"), unanswered: Some(true), ..messages() }),
+        Box::new(Messages { sender: some("k"), unread_by: some("x"), conversation: group("i"), ..messages() }),
+        Box::new(Messages { conversation: group("g"), mention: some("m"), tag: some("t"), ..messages() }),
         Box::new(Messages { reviewed: Some(false), metadata: Some(("k".into(), some("v"))), ..messages() }),
         Box::new(Messages { low: Some(2), high: Some(STORY.into()), ..messages() }),
         Box::new(Messages { search: search("hello"), ..messages() }),
@@ -193,7 +198,7 @@ fn bounded_lists() -> Vec<Box<dyn List>> {
     vec![
         members_at(i64::MAX),
         members_at(5),
-        Box::new(Messages { conversation: some("group_g"), search: search.clone(), ..messages() }),
+        Box::new(Messages { conversation: group("g"), search: search.clone(), ..messages() }),
         Box::new(Messages { sender: some("a"), search: search.clone(), ..messages() }),
         Box::new(Messages { parent: some("0"), search: search.clone(), ..messages() }),
         Box::new(Messages { mention: some("m"), search: search.clone(), ..messages() }),
@@ -238,21 +243,20 @@ fn unread_costs_what_is_unread() {
              UNION ALL SELECT 'app', 'k' || i, 9223372036854775807, 'group_u', 'a', 'group', 'u', 'message', i, 0, 0, 1, 1, 0, x'' FROM t
              UNION ALL SELECT 'app', 'm' || i, 9223372036854775807, 'group_u', 'a', 'group', 'u', 'message', i, 0, 0, 1, 1, iif(counts, 0, 1 + i % 3), x'' FROM t
              UNION ALL SELECT 'app', 5000000 + i, 5000000 + i, 'group_v' || i, 'a', 'group', 'v', 'message', i, 0, 0, 1, 1, 0, x'' FROM t;
-             INSERT INTO read_markers VALUES ('app', 'group_u', 'w', 1, 3999999, '3999999', 1),
-                 ('app', 'group_u', 'w', 0, 9223372036854775807, 'l', 1)",
+             INSERT INTO read_markers VALUES ('app', 'group_u', 0, 'w', 1, 3999999, '3999999', 1),
+                 ('app', 'group_u', 0, 'w', 0, 9223372036854775807, 'l', 1)",
         )
         .unwrap();
-        let key = |conversation: String, guid: &str| UnreadOf {
-            conversation_id: conversation,
+        let key = |conversation: &str, guid: &str| UnreadOf {
+            conversation: ConversationKey::of_group(conversation),
             uid: "w".into(),
             guid: some(guid),
             unread: crate::chat::Unread::default(),
         };
         let mut steps = Vec::new();
-        for (keys, each) in [
-            (vec![key("group_u".into(), "u")], 20),
-            ((1..=u64::from(STORY)).map(|i| key(format!("group_v{i}"), "v")).collect(), 1),
-        ] {
+        for (keys, each) in
+            [(vec![key("u", "u")], 20), ((1..=u64::from(STORY)).map(|i| key(&format!("v{i}"), "v")).collect(), 1)]
+        {
             conn.flush_prepared_statement_cache();
             SPENT.take();
             let found = UnreadOf::look_up(&conn, "app", &keys).unwrap();
@@ -273,7 +277,7 @@ fn unread_costs_what_is_unread() {
 #[test]
 fn days_cost_what_they_hold() {
     let dir = tempfile::tempdir().unwrap();
-    let spent = |conn: &Connection, conversation| {
+    let spent = |conn: &Connection, conversation: Option<&ConversationKey>| {
         conn.flush_prepared_statement_cache();
         SPENT.take();
         let span = Span { app: "app", conversation, starts: vec![1, 9], until: STORY.into() };
@@ -283,8 +287,8 @@ fn days_cost_what_they_hold() {
         SPENT.take().into_values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     };
     let (small, large) = (file(&dir, STORY), file(&dir, 10 * STORY));
-    for conversation in [None, Some("group_g")] {
-        let (few, many) = (spent(&small, conversation), spent(&large, conversation));
+    for conversation in [None, group("g")] {
+        let (few, many) = (spent(&small, conversation.as_ref()), spent(&large, conversation.as_ref()));
         assert!(many.0 <= few.0 + 100 && many.1 == 0, "{conversation:?}: {few:?}, then {many:?}");
     }
 }
@@ -293,7 +297,7 @@ fn days_cost_what_they_hold() {
 fn waiting_costs_what_was_said() {
     let dir = tempfile::tempdir().unwrap();
     let roles = ["r".to_owned()];
-    let spent = |conn: &Connection, conversation| {
+    let spent = |conn: &Connection, conversation: Option<&ConversationKey>| {
         conn.flush_prepared_statement_cache();
         SPENT.take();
         let span = responses::Span {
@@ -310,8 +314,8 @@ fn waiting_costs_what_was_said() {
         SPENT.take().into_values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     };
     let (small, large) = (file(&dir, STORY), file(&dir, 10 * STORY));
-    for conversation in [None, Some("group_g")] {
-        let (few, many) = (spent(&small, conversation), spent(&large, conversation));
+    for conversation in [None, group("g")] {
+        let (few, many) = (spent(&small, conversation.as_ref()), spent(&large, conversation.as_ref()));
         assert!(many.0 <= few.0 + 100 && many.1 == 0, "{conversation:?}: {few:?}, then {many:?}");
     }
 }
