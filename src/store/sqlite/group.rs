@@ -33,7 +33,8 @@ static GROUPS: LazyLock<Table> = LazyLock::new(|| {
 
 const EXISTS: &str = "SELECT 1 FROM groups WHERE app_id = ?1 AND guid = ?2";
 const LIFECYCLE: &str = "SELECT lifecycle FROM groups WHERE app_id = ?1 AND guid = ?2";
-const WRITE_LIFECYCLE: &str = "UPDATE groups SET lifecycle = ?3, deleted_at = ?4 WHERE app_id = ?1 AND guid = ?2";
+const WRITE_LIFECYCLE: &str =
+    "UPDATE groups SET lifecycle = ?3, deleted_at = ?4, deleted_at_from = ?5 WHERE app_id = ?1 AND guid = ?2";
 const ROSTER: &str = "INSERT INTO rosters (app_id, guid, at, digest, seq, created) VALUES (?1, ?2, ?3, ?4, ?5, 1) ON CONFLICT DO NOTHING";
 const KNOWN_SINCE: &str = "
     UPDATE groups SET
@@ -76,8 +77,8 @@ pub(super) fn lifecycle(conn: &Connection, app_id: &str, guid: &str) -> Result<L
 
 fn write_lifecycle(at: &At<'_>, guid: &str, lifecycle: &Lifecycle) -> Result<(), StoreError> {
     let text = serde_json::to_string(lifecycle).unwrap_or_default();
-    let deleted_at = lifecycle.deleted_at().map(|time| time.0);
-    at.conn.prepare_cached(WRITE_LIFECYCLE)?.execute((at.app_id, guid, text, deleted_at))?;
+    let (deleted_at, from) = lifecycle.deleted_at().map(|it| (it.at.0, it.from.as_str())).unzip();
+    at.conn.prepare_cached(WRITE_LIFECYCLE)?.execute((at.app_id, guid, text, deleted_at, from))?;
     Ok(())
 }
 
