@@ -75,7 +75,8 @@ CREATE TABLE groups (
     members_count          INTEGER NOT NULL DEFAULT 0, -- present members in `memberships`
     members_known_since    INTEGER,                    -- creation or first complete roster; null: only what events told
     history_since          INTEGER,                    -- earliest fact or roster about its memberships
-    deleted_at             INTEGER,
+    deleted_at             INTEGER,                    -- CometChat tells no time of this
+    deleted_at_from        TEXT CHECK (deleted_at_from IN ('told', 'arrival', 'feed')),
     lifecycle              TEXT NOT NULL DEFAULT '{}',            -- JSON: creations and deletions heard of
     registers              BLOB NOT NULL
 ) STRICT;
@@ -267,8 +268,9 @@ CREATE TABLE reactions (
     uid        TEXT NOT NULL,
     reaction   TEXT NOT NULL,                          -- as told
     present    INTEGER NOT NULL CHECK (present IN (0, 1)),
-    reacted_at INTEGER,                                -- earliest of those present
-    first_at   INTEGER NOT NULL,                       -- earliest told, present or not: an emoji is shown as first told
+    reacted_at INTEGER,                                -- earliest told of those present, else the earliest arrival
+    reacted_at_from TEXT CHECK (reacted_at_from IN ('told', 'arrival', 'feed')),
+    first_at   INTEGER,                                -- earliest told, present or not: an emoji is shown as first told
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
     PRIMARY KEY (app_id, message_id, emoji, uid, reaction)
 ) STRICT, WITHOUT ROWID;
@@ -303,8 +305,10 @@ CREATE TABLE presence (
     app_id       TEXT NOT NULL,
     uid          TEXT NOT NULL,
     online       INTEGER,
-    changed_at   INTEGER,                              -- newest event that flipped it
-    last_seen_at INTEGER,                              -- newest event at all; a day after it nobody counts as online
+    changed_at   INTEGER,                              -- newest time told of a flip, else the newest arrival of one
+    changed_at_from TEXT CHECK (changed_at_from IN ('told', 'arrival', 'feed')),
+    last_seen_at INTEGER,                              -- the same of any event; a day after it nobody counts as online
+    last_seen_at_from TEXT CHECK (last_seen_at_from IN ('told', 'arrival', 'feed')),
     offline_at   INTEGER,                              -- newest offline; closes older connections
     registers    BLOB NOT NULL,
     PRIMARY KEY (app_id, uid)
@@ -412,7 +416,8 @@ CREATE TABLE moderation (
     status     TEXT,
     reviewed   INTEGER,                                -- by a person
     rule       TEXT,                                   -- id of the rule that caught it
-    failed_at  INTEGER,
+    failed_at  INTEGER,                                -- newest time told of a failure, else the newest arrival of one
+    failed_at_from TEXT CHECK (failed_at_from IN ('told', 'arrival', 'feed')),
     failure    TEXT,
     registers  BLOB NOT NULL
 ) STRICT;
@@ -655,12 +660,17 @@ CREATE VIEW v_reactions AS
         (
             SELECT x.reaction FROM reactions AS x
             WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji
-            ORDER BY x.first_at, x.reaction LIMIT 1
+            ORDER BY x.first_at NULLS LAST, x.reaction LIMIT 1
         ) AS reaction,
         r.uid,
-        strftime('%Y-%m-%dT%H:%M:%fZ', min(r.reacted_at) / 1000.0, 'unixepoch') AS reacted_at
-    FROM reactions AS r WHERE r.present
-    GROUP BY r.app_id, r.message_id, r.emoji, r.uid;
+        strftime('%Y-%m-%dT%H:%M:%fZ', r.reacted_at / 1000.0, 'unixepoch') AS reacted_at,
+        r.reacted_at_from
+    FROM reactions AS r
+    WHERE r.present AND NOT EXISTS (
+        SELECT 1 FROM reactions AS x
+        WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
+            AND (x.reacted_at_from <> 'told', x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)
+    );
 CREATE VIEW v_receipts AS
     -- Earliest delivery and read time of a message and reader, and how each is known.
     SELECT
@@ -691,7 +701,9 @@ CREATE VIEW v_presence AS
         u.name,
         p.online,
         strftime('%Y-%m-%dT%H:%M:%fZ', p.changed_at / 1000.0, 'unixepoch') AS changed_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', p.last_seen_at / 1000.0, 'unixepoch') AS last_seen_at
+        p.changed_at_from,
+        strftime('%Y-%m-%dT%H:%M:%fZ', p.last_seen_at / 1000.0, 'unixepoch') AS last_seen_at,
+        p.last_seen_at_from
     FROM presence AS p
     LEFT JOIN users AS u ON u.app_id = p.app_id AND u.uid = p.uid
     WHERE p.online IS NOT 1 OR p.last_seen_at >= (CAST(strftime('%s', 'now') AS INTEGER) - 24 * 60 * 60) * 1000;
@@ -777,5 +789,6 @@ CREATE VIEW v_moderation AS
         coalesce(reviewed, 0) AS reviewed,
         rule,
         strftime('%Y-%m-%dT%H:%M:%fZ', failed_at / 1000.0, 'unixepoch') AS failed_at,
+        failed_at_from,
         failure
     FROM moderation;

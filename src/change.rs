@@ -4,6 +4,7 @@ use crate::edits::Version;
 use crate::ids::{ConversationKey, ReceiverType, Scope, State, Time, TimeSource};
 use crate::merge::{Fact, Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Outer `None`: the delivery does not say. Inner `None`: it says null, which clears.
@@ -69,12 +70,15 @@ row!(
     /// A verdict of moderation.
     Moderation {
         status: String = Newest, reviewed: bool = Newest, rule: String = Newest, failed_at: Time = Newest,
-        failure: String = Newest,
+        failed_at_from: TimeSource = Newest, failure: String = Newest,
     }
 );
 row!(
     /// Whether a person is online.
-    Presence { online: bool = Newest, changed_at: Time = Greatest, last_seen_at: Time = Greatest, offline_at: Time = Greatest }
+    Presence {
+        online: bool = Newest, changed_at: Time = Newest, changed_at_from: TimeSource = Newest, last_seen_at: Time = Newest,
+        last_seen_at_from: TimeSource = Newest, offline_at: Time = Greatest,
+    }
 );
 row!(
     /// One websocket connection.
@@ -120,7 +124,7 @@ impl Conversation {
 
 /// A time and how it is known. Of several the least counts: what was told before what was dated otherwise, then the
 /// earliest. So servers that heard the same in another order agree as soon as a time is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dated {
     pub from: TimeSource,
     pub at: Time,
@@ -164,7 +168,7 @@ pub struct Reaction {
     pub uid: String,
     pub reaction: String,
     pub id: Option<String>,
-    pub at: Time,
+    pub at: Dated,
     pub added: bool,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A deletion carries no time of its own; it carries which group of that guid it ended.
 
+use crate::change::Dated;
 use crate::ids::{Time, TimeSource};
 use crate::merge::Fact;
 use serde::{Deserialize, Serialize};
@@ -55,8 +56,11 @@ impl Lifecycle {
     }
 
     /// When the group was deleted; `None` while it lives.
-    pub fn deleted_at(&self) -> Option<Time> {
-        self.in_force().map(|deletion| Time(deletion.occurred_at))
+    pub fn deleted_at(&self) -> Option<Dated> {
+        self.in_force().map(|deletion| Dated {
+            from: if deletion.feed { TimeSource::Feed } else { TimeSource::Arrival },
+            at: Time(deletion.occurred_at),
+        })
     }
 
     /// Creations later than this are another group.

@@ -101,6 +101,15 @@ impl Fact {
         Stamp { when: self.when(), rank, fact_at: self.occurred_at, seq: self.seq }
     }
 
+    /// The stamp of the fact's own time and what goes with that: of several, the newest told counts, and without one
+    /// the newest of the others.
+    pub fn told_first(&self) -> Stamp {
+        match self.occurred_from {
+            TimeSource::Told => self.stamp(rank::FACT),
+            TimeSource::Arrival | TimeSource::Feed => self.copy(Some(Time(0)), rank::COPY),
+        }
+    }
+
     /// The stamp of a snapshot inside the fact: its own time, else the fact's.
     pub fn copy(&self, at: Option<Time>, rank: u8) -> Stamp {
         Stamp { when: at.map_or_else(|| self.when(), When::At), ..self.stamp(rank) }

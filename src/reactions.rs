@@ -1,6 +1,7 @@
 //! Whether a reaction is present, from all that was told of it (contract 4.4): a pure function, whatever the order.
 
-use crate::change::Reaction;
+use crate::change::{Dated, Reaction};
+use crate::ids::TimeSource;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +15,10 @@ pub fn emoji(reaction: &str) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// When each id was added.
-    added: BTreeMap<String, i64>,
+    added: BTreeMap<String, Dated>,
     ended: BTreeSet<String>,
     /// Added without an id.
-    nameless: BTreeSet<i64>,
+    nameless: BTreeSet<Dated>,
     /// Everything not later was taken back by a removal without an id.
     ended_until: Option<i64>,
     /// The earliest time told, of whatever became of it.
@@ -43,9 +44,9 @@ impl<'a> FromIterator<&'a Facts> for Ends<'a> {
 }
 
 impl Facts {
-    /// When the earliest of those present was added.
-    pub fn present_since(&self, ends: &Ends<'_>) -> Option<i64> {
-        let lives = |at: &&i64| ends.until.is_none_or(|until| **at > until);
+    /// When the earliest of those present was added; a told time counts first.
+    pub fn present_since(&self, ends: &Ends<'_>) -> Option<Dated> {
+        let lives = |added: &&Dated| ends.until.is_none_or(|until| added.at.0 > until);
         let named = self.added.iter().filter(|(id, _)| !ends.ids.contains(id.as_str())).map(|(_, at)| at);
         named.chain(&self.nameless).filter(lives).min().copied()
     }
@@ -57,8 +58,9 @@ impl Facts {
 
     /// Takes one more fact.
     pub fn add(&mut self, reaction: &Reaction) {
-        let at = reaction.at.0;
-        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        let at = reaction.at;
+        let told = (at.from == TimeSource::Told).then_some(at.at.0);
+        self.first = self.first.into_iter().chain(told).min();
         match (&reaction.id, reaction.added) {
             (Some(id), true) => {
                 self.added.entry(id.clone()).and_modify(|known| *known = at.min(*known)).or_insert(at);
@@ -69,7 +71,7 @@ impl Facts {
             (None, true) => {
                 self.nameless.insert(at);
             }
-            (None, false) => self.ended_until = self.ended_until.max(Some(at)),
+            (None, false) => self.ended_until = self.ended_until.max(Some(at.at.0)),
         }
     }
 }

@@ -80,7 +80,8 @@ CREATE TABLE groups (
     members_count          INTEGER NOT NULL DEFAULT 0, -- present members in `memberships`
     members_known_since    INTEGER,                    -- creation or first complete roster; null: only what events told
     history_since          INTEGER,                    -- earliest fact or roster about its memberships
-    deleted_at             INTEGER,
+    deleted_at             INTEGER,                    -- CometChat tells no time of this
+    deleted_at_from        TEXT CHECK (deleted_at_from IN ('told', 'arrival', 'feed')),
     lifecycle              TEXT NOT NULL DEFAULT '{}',            -- JSON: creations and deletions heard of
     registers              BLOB NOT NULL
 ) STRICT;
@@ -289,8 +290,9 @@ CREATE TABLE reactions (
     uid        TEXT NOT NULL,
     reaction   TEXT NOT NULL,                          -- as told
     present    INTEGER NOT NULL CHECK (present IN (0, 1)),
-    reacted_at INTEGER,                                -- earliest of those present
-    first_at   INTEGER NOT NULL,                       -- earliest told, present or not: an emoji is shown as first told
+    reacted_at INTEGER,                                -- earliest told of those present, else the earliest arrival
+    reacted_at_from TEXT CHECK (reacted_at_from IN ('told', 'arrival', 'feed')),
+    first_at   INTEGER,                                -- earliest told, present or not: an emoji is shown as first told
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
     PRIMARY KEY (app_id, message_id, emoji, uid, reaction)
 ) STRICT, WITHOUT ROWID;
@@ -328,8 +330,10 @@ CREATE TABLE presence (
     app_id       TEXT NOT NULL,
     uid          TEXT NOT NULL,
     online       INTEGER,
-    changed_at   INTEGER,                              -- newest event that flipped it
-    last_seen_at INTEGER,                              -- newest event at all; a day after it nobody counts as online
+    changed_at   INTEGER,                              -- newest time told of a flip, else the newest arrival of one
+    changed_at_from TEXT CHECK (changed_at_from IN ('told', 'arrival', 'feed')),
+    last_seen_at INTEGER,                              -- the same of any event; a day after it nobody counts as online
+    last_seen_at_from TEXT CHECK (last_seen_at_from IN ('told', 'arrival', 'feed')),
     offline_at   INTEGER,                              -- newest offline; closes older connections
     registers    BLOB NOT NULL,
     PRIMARY KEY (app_id, uid)
@@ -445,7 +449,8 @@ CREATE TABLE moderation (
     status     TEXT,
     reviewed   INTEGER,                                -- by a person
     rule       TEXT,                                   -- id of the rule that caught it
-    failed_at  INTEGER,
+    failed_at  INTEGER,                                -- newest time told of a failure, else the newest arrival of one
+    failed_at_from TEXT CHECK (failed_at_from IN ('told', 'arrival', 'feed')),
     failure    TEXT,
     registers  BLOB NOT NULL
 ) STRICT;

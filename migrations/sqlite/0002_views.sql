@@ -200,12 +200,17 @@ CREATE VIEW v_reactions AS
         (
             SELECT x.reaction FROM reactions AS x
             WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji
-            ORDER BY x.first_at, x.reaction LIMIT 1
+            ORDER BY x.first_at NULLS LAST, x.reaction LIMIT 1
         ) AS reaction,
         r.uid,
-        strftime('%Y-%m-%dT%H:%M:%fZ', min(r.reacted_at) / 1000.0, 'unixepoch') AS reacted_at
-    FROM reactions AS r WHERE r.present
-    GROUP BY r.app_id, r.message_id, r.emoji, r.uid;
+        strftime('%Y-%m-%dT%H:%M:%fZ', r.reacted_at / 1000.0, 'unixepoch') AS reacted_at,
+        r.reacted_at_from
+    FROM reactions AS r
+    WHERE r.present AND NOT EXISTS (
+        SELECT 1 FROM reactions AS x
+        WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
+            AND (x.reacted_at_from <> 'told', x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)
+    );
 
 CREATE VIEW v_receipts AS
     -- Earliest delivery and read time of a message and reader, and how each is known.
@@ -239,7 +244,9 @@ CREATE VIEW v_presence AS
         u.name,
         p.online,
         strftime('%Y-%m-%dT%H:%M:%fZ', p.changed_at / 1000.0, 'unixepoch') AS changed_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', p.last_seen_at / 1000.0, 'unixepoch') AS last_seen_at
+        p.changed_at_from,
+        strftime('%Y-%m-%dT%H:%M:%fZ', p.last_seen_at / 1000.0, 'unixepoch') AS last_seen_at,
+        p.last_seen_at_from
     FROM presence AS p
     LEFT JOIN users AS u ON u.app_id = p.app_id AND u.uid = p.uid
     WHERE p.online IS NOT 1 OR p.last_seen_at >= (CAST(strftime('%s', 'now') AS INTEGER) - 24 * 60 * 60) * 1000;
@@ -332,5 +339,6 @@ CREATE VIEW v_moderation AS
         coalesce(reviewed, 0) AS reviewed,
         rule,
         strftime('%Y-%m-%dT%H:%M:%fZ', failed_at / 1000.0, 'unixepoch') AS failed_at,
+        failed_at_from,
         failure
     FROM moderation;

@@ -4,7 +4,7 @@ use super::Effect;
 use super::replay::{Replay, merge};
 use super::state::State;
 use super::words::{DELETED, OF_MESSAGES, OF_VERDICTS, TOMBSTONE};
-use crate::change::{self, Change, Moderation, Reaction, Receipt};
+use crate::change::{self, Change, Dated, Moderation, Reaction, Receipt};
 use crate::edits::{Version, digest, judge, read_digest};
 use crate::ids::Time;
 use crate::merge::{Fact, Row, Telling};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const FIRST_TEXT: usize = change::Message::COLUMNS.len() - 1;
 
 /// Since when the person's emoji is there, in whatever spelling.
-fn present_since(known: &BTreeMap<(String, String), Facts>, told: &Reaction) -> Option<i64> {
+fn present_since(known: &BTreeMap<(String, String), Facts>, told: &Reaction) -> Option<Dated> {
     let told_emoji = emoji(&told.reaction);
     let same = known.iter().filter(|((reaction, uid), _)| *uid == told.uid && emoji(reaction) == told_emoji);
     let spellings: Vec<&Facts> = same.map(|(_, facts)| facts).collect();
@@ -182,7 +182,7 @@ impl Replay<'_> {
             (true, _, None) => format!("{id} was taken back already: a removal counts whatever arrives first (4.4)"),
             (true, Some(_), Some(_)) => format!("added with {id}; it was there already"),
             (true, None, Some(_)) => format!("added with {id}"),
-            (false, _, Some(at)) => format!("takes back {id}; another of {} is not ended", Time(at)),
+            (false, _, Some(at)) => format!("takes back {id}; another of {} is not ended", at.at),
             (false, Some(_), None) => format!("takes back {id}"),
             (false, None, None) => format!("takes back {id}, which is not there: counts for what arrives late"),
         };

@@ -5,7 +5,7 @@ use super::activity::Activity;
 use super::call_totals::{CallTotals, Whose};
 use super::context::Ask;
 use super::conversation::Conversation;
-use super::enums::GroupType;
+use super::enums::{GroupType, TimeSource};
 use super::error::{Code, Result};
 use super::filter::{GroupFilter, GroupOrder, MembershipFilter, include, name_part, scopes, states};
 use super::json::stored;
@@ -102,9 +102,14 @@ impl Group {
         User::maybe(ctx, &self.app, self.row.updated_by.as_deref()).await
     }
 
-    /// When it was deleted; null while it exists.
+    /// When it was deleted; null while it exists. CometChat tells no time of this.
     async fn deleted_at(&self) -> Option<DateTime> {
         self.row.deleted_at.map(DateTime)
+    }
+
+    /// How that time is known.
+    async fn deleted_at_from(&self) -> Option<TimeSource> {
+        self.row.deleted_at_from.map(Into::into)
     }
 
     /// How many members it has, counted from what events told.

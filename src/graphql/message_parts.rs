@@ -183,8 +183,10 @@ pub struct Moderation {
     reviewed: bool,
     /// Id of the rule that caught the message.
     rule: Option<String>,
-    /// When moderation failed, if it did.
+    /// When moderation failed, if it did: the newest time told, else when that was heard of.
     failed_at: Option<DateTime>,
+    /// How that time is known.
+    failed_at_from: Option<TimeSource>,
     #[graphql(skip)]
     failure: Option<String>,
 }
@@ -205,6 +207,7 @@ impl Moderation {
             reviewed: row.reviewed,
             rule: row.rule,
             failed_at: row.failed_at.map(DateTime),
+            failed_at_from: row.failed_at_from.map(Into::into),
             failure: row.failure,
         }
     }

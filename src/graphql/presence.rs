@@ -1,6 +1,7 @@
 //! Whether people are online.
 
 use super::context::Ask;
+use super::enums::TimeSource;
 use super::error::Result;
 use super::scalars::{DateTime, int};
 use crate::store::sqlite::read::presence::{self as row, ConnectionsOf, PresenceOf};
@@ -31,14 +32,24 @@ impl Presence {
         self.row.online
     }
 
-    /// When that last changed; null where no change was heard of.
+    /// When that last changed: the newest time told, else when a change was heard of; null where none was.
     async fn changed_at(&self) -> Option<DateTime> {
         self.row.changed_at.map(DateTime)
     }
 
-    /// When the person was last heard of.
+    /// How that time is known.
+    async fn changed_at_from(&self) -> Option<TimeSource> {
+        self.row.changed_at_from.map(Into::into)
+    }
+
+    /// When the person was last online or offline: the newest time told, else when that was heard of.
     async fn last_seen_at(&self) -> Option<DateTime> {
         self.row.last_seen_at.map(DateTime)
+    }
+
+    /// How that time is known.
+    async fn last_seen_at_from(&self) -> Option<TimeSource> {
+        self.row.last_seen_at_from.map(Into::into)
     }
 
     /// The open connections, at most 200.

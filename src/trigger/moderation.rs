@@ -99,12 +99,10 @@ impl Payload for Failed {
         self.message.put(fact, Role::Copy, out);
         let row = Moderation {
             failed_at: Some(Some(fact.occurred_at)),
+            failed_at_from: Some(Some(fact.occurred_from)),
             failure: self.failure.clone().map(Some),
             ..Moderation::default()
         };
-        out.put(Change::Moderation {
-            message_id: self.message.id.clone(),
-            telling: row.telling(fact.stamp(rank::FACT)),
-        });
+        out.put(Change::Moderation { message_id: self.message.id.clone(), telling: row.telling(fact.told_first()) });
     }
 }

@@ -84,13 +84,21 @@ impl Payload for Changed {
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
         let at = fact.occurred_at;
         self.user.put(fact, out);
+        let (uid, from) = (&self.user.uid, fact.occurred_from);
         let row = Presence {
             online: self.online.map(Some),
-            changed_at: self.flips.then_some(Some(at)),
-            last_seen_at: Some(Some(at)),
             offline_at: (self.online == Some(false)).then_some(Some(at)),
+            ..Presence::default()
         };
-        out.put(Change::Presence { uid: self.user.uid.clone(), telling: row.telling(fact.stamp(rank::FACT)) });
+        out.put(Change::Presence { uid: uid.clone(), telling: row.telling(fact.stamp(rank::FACT)) });
+        let row = Presence {
+            changed_at: self.flips.then_some(Some(at)),
+            changed_at_from: self.flips.then_some(Some(from)),
+            last_seen_at: Some(Some(at)),
+            last_seen_at_from: Some(Some(from)),
+            ..Presence::default()
+        };
+        out.put(Change::Presence { uid: uid.clone(), telling: row.telling(fact.told_first()) });
         if let Some((platform, connected_at, open)) = &self.connection {
             // A disconnect alone tells nothing of when it was open but its beginning.
             let seen_at = if *open { at } else { connected_at.unwrap_or_default() };

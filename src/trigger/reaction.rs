@@ -2,7 +2,7 @@
 
 use super::parts::{Object, UserPart};
 use super::{Payload, Ref, Rejection, missing};
-use crate::change::{Change, Changes, Message, Reaction as Row};
+use crate::change::{Change, Changes, Dated, Message, Reaction as Row};
 use crate::ids::Time;
 use crate::merge::{Fact, rank};
 use crate::reactions::emoji;
@@ -67,7 +67,7 @@ impl Payload for Reaction {
             uid: self.uid.clone(),
             reaction: self.reaction.clone(),
             id: self.id.clone(),
-            at: self.reacted_at.unwrap_or(fact.occurred_at),
+            at: self.reacted_at.map_or_else(|| Dated::of(fact), Dated::told),
             added: self.added,
         }));
     }

@@ -33,7 +33,7 @@ fn file() -> File {
     ] {
         let at = T0 + second * 1000;
         file.sql(&format!(
-            "INSERT INTO reactions VALUES ('app', '{message}', '{reaction}', '{uid}', '{reaction}', {present}, {at}, {at}, '')"
+            "INSERT INTO reactions VALUES ('app', '{message}', '{reaction}', '{uid}', '{reaction}', {present}, {at}, 'told', {at}, '')"
         ));
     }
     file

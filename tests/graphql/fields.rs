@@ -68,7 +68,7 @@ fn messages_tell_all_about_themselves() {
         "INSERT INTO conversations VALUES ('app', 'group_g', 0, 'group', 'g', NULL, NULL, 3, '3', {T0}, {T0});
          UPDATE messages SET parent_id = '1', quoted_id = '1', mentions = '[\"a\"]', pinned_at = {T0} WHERE message_id = '2';
          UPDATE messages SET attachments = '[{{\"name\":\"n\",\"size\":5,\"mimeType\":\"m\",\"url\":\"u\"}}]' WHERE message_id = '1';
-         INSERT INTO reactions VALUES ('app', '1', 'x', 'a', 'x', 1, 1, 1, ''), ('app', '1', 'x', 'b', 'x', 1, 1, 1, ''), ('app', '1', 'y', 'b', 'y', 0, 1, 1, '');
+         INSERT INTO reactions VALUES ('app', '1', 'x', 'a', 'x', 1, 1, 'told', 1, ''), ('app', '1', 'x', 'b', 'x', 1, 1, 'told', 1, ''), ('app', '1', 'y', 'b', 'y', 0, 1, 'told', 1, '');
          INSERT INTO receipts VALUES ('app', '1', 'b', {T0}, 'told', NULL, NULL);
          INSERT INTO message_edits VALUES ('app', '1', {T0}, 3, {T0}, 1, x'00', 'was', 'a');
          INSERT INTO read_markers VALUES ('app', 'group_g', 0, 'a', 1, 2, '2', {T0});
@@ -106,7 +106,7 @@ fn calls_blocks_presence() {
          INSERT INTO recordings VALUES ('app', 's:1', 'call', 9, 0, '', 1.5);
          INSERT INTO transcripts VALUES ('app', 's:1', 'call', 9, 't', 'u', NULL, NULL);
          INSERT INTO blocks VALUES ('app', 'a', 'b', {T0}, 'feed', 1, '');
-         INSERT INTO presence VALUES ('app', 'a', 1, {T0}, {T0}, 50, x'');
+         INSERT INTO presence VALUES ('app', 'a', 1, {T0}, 'told', {T0}, 'told', 50, x'');
          INSERT INTO connections VALUES ('app', 'a', 'web', 40, 1, 40, x''), ('app', 'a', '', 0, 1, 60, x''), ('app', 'a', 'ios', 1, 0, 90, x'')"
     ));
     let api = file.api();

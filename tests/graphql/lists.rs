@@ -160,8 +160,8 @@ fn filters_narrow() {
     let file = full();
     let now = chatfold::clock::now().0;
     file.sql(&format!(
-        "INSERT INTO presence VALUES ('app', 'd', 1, 5, {now}, NULL, x''), ('app', 'a', 0, 5, 90000, 90000, x''),
-             ('app', 'b', 1, 5, {now} - 25 * 3600000, NULL, x'')"
+        "INSERT INTO presence VALUES ('app', 'd', 1, 5, 'told', {now}, 'told', NULL, x''), ('app', 'a', 0, 5, 'told', 90000, 'told', 90000, x''),
+             ('app', 'b', 1, 5, 'told', {now} - 25 * 3600000, 'told', NULL, x'')"
     ));
     file.sql(
         "UPDATE messages SET deleted = 1, listed = 0 WHERE message_id = '7';

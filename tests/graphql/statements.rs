@@ -10,7 +10,7 @@ fn statements_do_not_grow_with_rows() {
         file.user("app", &uid).member("app", "g", &uid, "joined");
         file.message("app", "group_g", &n.to_string(), &uid, n);
         file.sql(&format!(
-            "INSERT INTO reactions VALUES ('app', '{n}', 'x', 'r1', 'x', 1, 1, 1, ''), ('app', '{n}', 'y', 'r2', 'y', 1, 1, 1, '');
+            "INSERT INTO reactions VALUES ('app', '{n}', 'x', 'r1', 'x', 1, 1, 'told', 1, ''), ('app', '{n}', 'y', 'r2', 'y', 1, 1, 'told', 1, '');
              INSERT INTO receipts VALUES ('app', '{n}', 'r3', {T0}, 'told', NULL, NULL);
              UPDATE messages SET mentions = '[\"m{n}\",\"r4\"]' WHERE message_id = '{n}'"
         ));

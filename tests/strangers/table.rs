@@ -2,10 +2,10 @@
 //! beside what must: `tests/strangers.sh`.
 
 use super::support::feed::{Client, Events, message};
-use super::support::{JSON, TestServer, WEBHOOK};
+use super::support::{JSON, TestServer, WEBHOOK, chatfold};
 use super::{hello, silent, token};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -228,6 +228,64 @@ fn subscriptions(table: &mut Table) {
     table.row("50 sockets × 20 subscriptions of one token", measured, "p50 near that without them", right);
 }
 
+/// Sixteen dashboards of one token: groups with their members, the newest messages, and an inbox with unread counts. Each
+/// asks again as soon as it is answered.
+fn dashboards(table: &mut Table) {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let log = dir.path().join("log.jsonl");
+    let mut lines = BufWriter::new(std::fs::File::create(&log).unwrap());
+    for guid in 0..100 {
+        let members: Vec<String> = (0..60).map(|n| format!("\"u{n}\":{{}}")).collect();
+        let members = members.join(",");
+        writeln!(
+            lines,
+            r#"{{"trigger":"group_member_added","appId":"a","data":{{"group":{{"guid":"g{guid}"}},"members":{{{members}}}}}}}"#
+        )
+        .unwrap();
+    }
+    for n in 1..=100_000 {
+        writeln!(lines, "{}", message(n, &format!("g{}", n % 100))).unwrap();
+    }
+    drop(lines.into_inner().unwrap());
+    let db = dir.path().join("chatfold.db");
+    let (code, _, err) = chatfold(&["ingest", log.to_str().unwrap(), "--db", db.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    let server = TestServer::within(dir, "");
+    let bearer = format!("Bearer {}", token(&server, &["--name", "dashboard"]));
+    let query = json!({ "query": r#"{
+        groups(first: 10) { nodes { guid name members(first: 20) { nodes { scope user { uid presence { online } } } } } }
+        messages(first: 50) { nodes { text sentAt sender { uid name } reactions { reaction count } } }
+        user(appId: "a", uid: "u1") { conversations(first: 50) { nodes {
+            conversationId unreadCount(uid: "u1") lastMessage { text sentAt } } } }
+    }"# })
+    .to_string();
+    let stop = AtomicBool::new(false);
+    let ask = || {
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        while !stop.load(Ordering::Relaxed) {
+            let (answer, took) = timed(|| server.post("/graphql", &[JSON, ("Authorization", &bearer)], &query));
+            let errors = &answer.json()["errors"];
+            if answer.status != 200 || !errors.is_null() {
+                refused.push(format!("{} {errors}", answer.status));
+            }
+            taken.push(took);
+        }
+        (taken, refused)
+    };
+    let asked = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        std::thread::sleep(Duration::from_secs(10));
+        stop.store(true, Ordering::Relaxed);
+        asking.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
+    });
+    let mut taken: Vec<Duration> = asked.iter().flat_map(|(taken, _)| taken).copied().collect();
+    taken.sort();
+    let refused: Vec<&String> = asked.iter().flat_map(|(_, refused)| refused).collect();
+    let measured = format!("{} answers, p50 {} ms, {} refused", taken.len(), ms(half(&taken)), refused.len());
+    refused.first().inspect(|first| println!("{first}"));
+    table.row("16 dashboards with an inbox", measured, "0 BUSY", refused.is_empty());
+}
+
 /// A thousand websockets that show no token.
 fn strangers(table: &mut Table) {
     let server = TestServer::start();
@@ -252,7 +310,7 @@ fn strangers(table: &mut Table) {
 #[ignore = "about two minutes of a release build: tests/strangers.sh"]
 fn the_table() {
     let mut table = Table::default();
-    for play in [idle_sockets, crowd, large_messages, subscriptions, strangers] {
+    for play in [idle_sockets, crowd, large_messages, dashboards, subscriptions, strangers] {
         play(&mut table);
     }
     println!("\n{:<58} | {:<62} | must", "what", "measured");

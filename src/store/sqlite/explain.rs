@@ -60,7 +60,7 @@ const MESSAGE_TABLES: &[(&str, &str)] = &[
     ),
     (
         "reactions",
-        "SELECT message_id, reaction, uid, present, reacted_at FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY emoji, uid, reaction",
+        "SELECT message_id, reaction, uid, present, reacted_at, reacted_at_from FROM reactions WHERE app_id = ?1 AND message_id = ?2 ORDER BY emoji, uid, reaction",
     ),
     ("receipts", "SELECT * FROM receipts WHERE app_id = ?1 AND message_id = ?2 ORDER BY uid"),
     ("moderation", "SELECT * FROM moderation WHERE app_id = ?1 AND message_id = ?2"),

@@ -30,7 +30,8 @@ static GROUPS: LazyLock<Table> = LazyLock::new(|| {
         "reported_members_count",
         "owner_uid",
     ];
-    let extras = ["members_count", "members_known_since", "history_since", "deleted_at", "lifecycle"];
+    let extras =
+        ["members_count", "members_known_since", "history_since", "deleted_at", "deleted_at_from", "lifecycle"];
     Table::new("groups", &["app_id", "guid"], &fields, &extras).hiding(1)
 });
 
@@ -48,7 +49,7 @@ pub(super) fn stored(conn: &Connection, app_id: &str, guid: &str) -> Result<Opti
         row.values[OWNER_COPY] = std::mem::replace(&mut row.values[OWNER], Value::Null);
     }
     let int = |place: usize| if let Some(SqlValue::Integer(int)) = extras.get(place) { Some(*int) } else { None };
-    let lifecycle = if let Some(SqlValue::Text(text)) = extras.get(4) { text.as_str() } else { "" };
+    let lifecycle = if let Some(SqlValue::Text(text)) = extras.get(5) { text.as_str() } else { "" };
     Ok(Some(Group {
         row,
         lifecycle: read_json("groups.lifecycle", lifecycle)?,
@@ -63,12 +64,14 @@ pub fn save(conn: &Connection, (app, guid): &Key, now: &Group) -> Result<(), Sto
     if row.keys[OWNER].is_none() {
         row.values[OWNER] = std::mem::replace(&mut row.values[OWNER_COPY], Value::Null);
     }
+    let deleted_at = now.lifecycle.deleted_at();
     let int = |value: Option<i64>| value.map_or(SqlValue::Null, SqlValue::Integer);
     let extras = [
         SqlValue::Integer(now.members_count),
         int(now.members_known_since),
         int(now.history_since),
-        int(now.lifecycle.deleted_at().map(|time| time.0)),
+        int(deleted_at.map(|deleted| deleted.at.0)),
+        deleted_at.map_or(SqlValue::Null, |deleted| SqlValue::Text(deleted.from.as_str().to_owned())),
         SqlValue::Text(write_json(&now.lifecycle)?),
     ];
     GROUPS.write(conn, &[app, guid], &row, &extras)

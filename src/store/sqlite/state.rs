@@ -65,6 +65,10 @@ macro_rules! told {
 const EDIT: &[&str] = &["message_id", "edited_at", "digest", "text", "edited_by"];
 const EDIT_PLACE: &[&str] = &["rank", "fact_at", "seq"];
 
+/// What is shown of a connection. The times that decide this may be those of arrivals.
+const STILL_OPEN: &str = "seen_at >= coalesce((
+    SELECT p.offline_at FROM presence p WHERE p.app_id = connections.app_id AND p.uid = connections.uid), 0)";
+
 const PARTS: &[Part] = &[
     Part { table: "event_refs", hashed: &["kind", "key"], key: 2, left_out: &["seq"] },
     Part {
@@ -99,7 +103,7 @@ const PARTS: &[Part] = &[
             "deleted_at IS NOT NULL",
         ],
         key: 1,
-        left_out: &["history_since", "deleted_at", "lifecycle", "registers"],
+        left_out: &["history_since", "deleted_at", "deleted_at_from", "lifecycle", "registers"],
     },
     Part {
         table: "memberships",
@@ -200,9 +204,9 @@ const PARTS: &[Part] = &[
     Part { table: "mentions", hashed: &["uid", "message_no", "message_id"], key: 3, left_out: &[] },
     Part {
         table: "reactions",
-        hashed: &["message_id", "emoji", "uid", "reaction", "present", "reacted_at"],
+        hashed: &["message_id", "emoji", "uid", "reaction", "present", told!("reacted_at" by "reacted_at_from")],
         key: 4,
-        left_out: &["first_at", "facts"],
+        left_out: &["reacted_at", "reacted_at_from", "first_at", "facts"],
     },
     Part {
         table: "receipts",
@@ -225,15 +229,21 @@ const PARTS: &[Part] = &[
     },
     Part {
         table: "presence",
-        hashed: &["uid", "online", "changed_at", "last_seen_at", "offline_at"],
+        hashed: &[
+            "uid",
+            "online",
+            told!("changed_at" by "changed_at_from"),
+            told!("last_seen_at" by "last_seen_at_from"),
+            "changed_at IS NOT NULL",
+        ],
         key: 1,
-        left_out: &["registers"],
+        left_out: &["changed_at", "changed_at_from", "last_seen_at", "last_seen_at_from", "offline_at", "registers"],
     },
     Part {
         table: "connections",
-        hashed: &["uid", "platform", "connected_at", "open", "seen_at"],
+        hashed: &["uid", "platform", "connected_at", "open", STILL_OPEN],
         key: 3,
-        left_out: &["registers"],
+        left_out: &["seen_at", "registers"],
     },
     Part {
         table: "blocks",
@@ -284,9 +294,17 @@ const PARTS: &[Part] = &[
     },
     Part {
         table: "moderation",
-        hashed: &["message_id", "status", "reviewed", "rule", "failed_at", "failure"],
+        hashed: &[
+            "message_id",
+            "status",
+            "reviewed",
+            "rule",
+            told!("failed_at" by "failed_at_from"),
+            "failed_at IS NOT NULL",
+            "failure",
+        ],
         key: 1,
-        left_out: &["registers"],
+        left_out: &["failed_at", "failed_at_from", "registers"],
     },
 ];
 

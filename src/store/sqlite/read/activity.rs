@@ -58,7 +58,7 @@ const REACTIONS: &str = "
     SELECT r.reacted_at, r.reaction, r.emoji, NOT EXISTS (
         SELECT 1 FROM reactions x
         WHERE x.app_id = :app AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
-            AND (+x.reacted_at, x.reaction) < (r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
+            AND (x.reacted_at_from <> 'told', +x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
         SELECT 1 FROM messages m
         WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation
             AND m.low_length = :low_length), 0)

@@ -1,8 +1,9 @@
 //! Groups.
 
 use super::list::{Part, Scan, run, scan};
+use super::membership::word;
 use super::{Conn, Found, Key, List, Lookup, Range, Sql, column, json, rows};
-use crate::ids::Time;
+use crate::ids::{Time, TimeSource};
 use crate::store::sqlite::functions::folded;
 
 /// A row of `groups`.
@@ -23,6 +24,7 @@ pub struct Group {
     pub members_known_since: Option<Time>,
     pub history_since: Option<Time>,
     pub deleted_at: Option<Time>,
+    pub deleted_at_from: Option<TimeSource>,
 }
 
 /// A group, by guid.
@@ -31,7 +33,8 @@ pub struct GroupKey(pub String);
 
 const BY_GUID: &str = "
     SELECT guid, name, type, description, icon, tags, owner_uid, created_at, updated_at, updated_by,
-           reported_members_count, members_count, members_known_since, history_since, deleted_at
+           reported_members_count, members_count, members_known_since, history_since, deleted_at,
+           deleted_at_from
     FROM groups
     WHERE app_id = :app AND guid IN (SELECT value FROM json_each(:keys))";
 
@@ -58,6 +61,7 @@ impl Lookup for GroupKey {
                 members_known_since: time("members_known_since")?,
                 history_since: time("history_since")?,
                 deleted_at: time("deleted_at")?,
+                deleted_at_from: word(row, "deleted_at_from", TimeSource::from_word)?,
             };
             Ok((Self(group.guid.clone()), group))
         })

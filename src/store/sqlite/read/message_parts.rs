@@ -1,5 +1,6 @@
 //! What hangs on a message: reactions, receipts, edits, replies, moderation.
 
+use super::membership::word;
 use super::{Conn, Lookup, PLAIN_LIST, Sql, gather, json, rows};
 use crate::ids::{Time, TimeSource};
 
@@ -86,7 +87,7 @@ lists! {
         SELECT k.value AS key, r.emoji, count(DISTINCT r.uid) AS n,
                (SELECT x.reaction FROM reactions x
                 WHERE x.app_id = :app AND x.message_id = k.value AND x.emoji = r.emoji
-                ORDER BY x.first_at, x.reaction LIMIT 1) AS reaction
+                ORDER BY x.first_at NULLS LAST, x.reaction LIMIT 1) AS reaction
         FROM json_each(:keys) k
         CROSS JOIN reactions r ON r.app_id = :app AND r.message_id = k.value
         WHERE r.present
@@ -201,6 +202,7 @@ pub struct Moderation {
     pub reviewed: bool,
     pub rule: Option<String>,
     pub failed_at: Option<Time>,
+    pub failed_at_from: Option<TimeSource>,
     pub failure: Option<String>,
 }
 
@@ -209,7 +211,7 @@ pub struct Moderation {
 pub struct ModerationOf(pub String);
 
 const MODERATION: &str = "
-    SELECT message_id, status, coalesce(reviewed, 0) AS reviewed, rule, failed_at, failure
+    SELECT message_id, status, coalesce(reviewed, 0) AS reviewed, rule, failed_at, failed_at_from, failure
     FROM moderation
     WHERE app_id = :app AND message_id IN (SELECT value FROM json_each(:keys))";
 
@@ -224,6 +226,7 @@ impl Lookup for ModerationOf {
                 reviewed: row.get("reviewed")?,
                 rule: row.get("rule")?,
                 failed_at: row.get::<_, Option<i64>>("failed_at")?.map(Time),
+                failed_at_from: word(row, "failed_at_from", TimeSource::from_word)?,
                 failure: row.get("failure")?,
             };
             Ok((Self(row.get("message_id")?), moderation))

@@ -1,7 +1,8 @@
 //! Whether people are online, and over which connections.
 
+use super::membership::word;
 use super::{Conn, Lookup, Sql, gather, json, rows};
-use crate::ids::Time;
+use crate::ids::{Time, TimeSource};
 
 /// A row of `presence`.
 #[derive(Debug, Clone)]
@@ -9,7 +10,9 @@ pub struct Presence {
     pub uid: String,
     pub online: bool,
     pub changed_at: Option<Time>,
+    pub changed_at_from: Option<TimeSource>,
     pub last_seen_at: Option<Time>,
+    pub last_seen_at_from: Option<TimeSource>,
 }
 
 /// A person's presence, by uid.
@@ -17,7 +20,7 @@ pub struct Presence {
 pub struct PresenceOf(pub String);
 
 const BY_UID: &str = "
-    SELECT uid, coalesce(online, 0) AS online, changed_at, last_seen_at
+    SELECT uid, coalesce(online, 0) AS online, changed_at, changed_at_from, last_seen_at, last_seen_at_from
     FROM presence
     WHERE app_id = :app AND uid IN (SELECT value FROM json_each(:keys))";
 
@@ -31,7 +34,9 @@ impl Lookup for PresenceOf {
                 uid: row.get("uid")?,
                 online: row.get("online")?,
                 changed_at: row.get::<_, Option<i64>>("changed_at")?.map(Time),
+                changed_at_from: word(row, "changed_at_from", TimeSource::from_word)?,
                 last_seen_at: row.get::<_, Option<i64>>("last_seen_at")?.map(Time),
+                last_seen_at_from: word(row, "last_seen_at_from", TimeSource::from_word)?,
             };
             Ok((Self(presence.uid.clone()), presence))
         })

@@ -41,11 +41,16 @@ impl Limit {
 /// A request waits so long for a connection even if its time limit is shorter: opening one takes some milliseconds.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
+/// A request that read more bytes than this leaves no pages in the memory of its connection.
+const LARGE: u64 = 8 << 20;
+
 /// A read transaction with a time limit. Ends when dropped.
 pub struct Snapshot {
     conn: Mutex<r2d2::PooledConnection<super::super::pool::Manager>>,
     limit: Limit,
     opened: Instant,
+    /// What its thread had read when it was opened.
+    read_before: u64,
     seq: i64,
     fold_version: i64,
 }
@@ -61,7 +66,8 @@ impl Snapshot {
         })?;
         let (seq, fold_version) = begin(&mut conn, limit.clone()).map_err(|error| failed(&error, &limit))?;
         allowance::allow(amount, limit.clone());
-        Ok(Self { conn: Mutex::new(conn), limit, opened: Instant::now(), seq, fold_version })
+        let (opened, read_before) = (Instant::now(), allowance::bytes_read());
+        Ok(Self { conn: Mutex::new(conn), limit, opened, read_before, seq, fold_version })
     }
 
     /// The newest log position it shows.
@@ -101,6 +107,10 @@ impl Drop for Snapshot {
         // Without the handler, which would interrupt the end as well. Where this fails the pool drops the connection.
         let _ = conn.progress_handler(0, None::<fn() -> bool>);
         let _ = conn.execute_batch("ROLLBACK");
+        if allowance::bytes_read() - self.read_before > LARGE {
+            // The engine gives back what it can; there is nothing to be done where it cannot.
+            let _ = conn.execute_batch("PRAGMA shrink_memory");
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
          INSERT INTO mentions SELECT 'app', 'm', i, i FROM n;
          INSERT INTO message_tags SELECT 'app', 't', i, i FROM n;
          INSERT INTO moderation (app_id, message_id, status, registers) SELECT 'app', i, 'approved', x'' FROM n;
-         INSERT INTO reactions SELECT 'app', i, 'x', 'r', 'x', 1, i, i, '' FROM n;
+         INSERT INTO reactions SELECT 'app', i, 'x', 'r', 'x', 1, i, 'told', i, '' FROM n;
          INSERT INTO app_numbers VALUES ('app', 1);
          INSERT INTO message_search (rowid, text) SELECT 17592186044416 + i, 'hello' FROM n;
          INSERT INTO blocks SELECT 'app', 'a', 'u' || i, i, 'told', 1, '' FROM n;
