@@ -1,12 +1,13 @@
 //! The fold: one event into the tables, live and again from the log. The same function for both.
 
+use crate::batch::Batch;
 use crate::change::Changes;
 use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::Fact;
 use crate::panics;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, log};
+use crate::store::sqlite::{App, Connection};
 use crate::trigger::{Ref, Role};
 
 /// The edition of reducers and tables. Raise it with every change that makes tables of an old log differ: files of
@@ -21,35 +22,33 @@ pub struct Verdict {
     pub reason: Option<String>,
 }
 
-/// Folds an event that is in the log. An event that the tables cannot take, or over which a reducer panics, is a dead
-/// letter and leaves nothing behind.
-pub fn fold(conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
-    log::count_for_app(conn, &envelope.app_id, envelope.region.as_deref(), fact)?;
+/// Folds an event that is in the log. An event over which a reducer or a table panics is a dead letter and leaves nothing
+/// behind.
+pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
+    let app = App::from(envelope.app_id.as_str());
+    batch.count_for_app(conn, &app, envelope.region.as_deref(), fact)?;
     let told = Verdict { outcome: envelope.outcome, reason: envelope.reason.clone() };
     let Some(payload) = &envelope.payload else { return Ok(told) };
     let applied = envelope.outcome == Outcome::Applied;
-    sqlite::savepoint(conn)?;
     let folded = panics::caught(|| {
         let stored = |it: &&Ref| it.role == Role::About || (applied && it.role == Role::Sets);
         for reference in payload.refs().iter().filter(stored) {
-            log::refer(conn, &envelope.app_id, reference, fact.seq)?;
+            batch.refer(&app, reference, fact.seq);
         }
         let mut changes = Changes::default();
         if applied {
             payload.reduce(fact, &mut changes);
         }
-        changes.into_iter().try_for_each(|change| sqlite::put(conn, &envelope.app_id, fact, change))
+        changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))
     });
-    let problem = match folded {
-        Ok(Ok(())) => {
-            sqlite::release(conn)?;
-            return Ok(told);
+    let panicked = match folded {
+        Ok(folded) => {
+            batch.keep();
+            return folded.map(|()| told);
         }
-        Ok(Err(error)) if !error.is_of_the_event() => return Err(error),
-        Ok(Err(error)) => error.to_string(),
-        Err(panicked) => panicked.to_string(),
+        Err(panicked) => panicked,
     };
-    sqlite::undo(conn)?;
-    tracing::error!(seq = fact.seq, trigger = fact.trigger, problem, "fold failed: kept as a dead letter");
-    Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {problem}")) })
+    batch.take_back();
+    tracing::error!(seq = fact.seq, trigger = fact.trigger, problem = %panicked, "fold failed: kept as a dead letter");
+    Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {panicked}")) })
 }

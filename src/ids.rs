@@ -176,7 +176,7 @@ pub fn compare_ids(a: &str, b: &str) -> Ordering {
 
 /// Which conversation. Its id alone does not say: that of `group_7` with `zoe` is spelled like that of the group
 /// `7_user_zoe`, and that of `a` with `b_user_c` like that of `a_user_b` with `c`. Nothing reads an id apart (law 6).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConversationKey {
     /// As CometChat spells it.
     pub id: String,

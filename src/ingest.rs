@@ -1,5 +1,6 @@
 //! Deliveries from files: JSON, folders of it, newline-delimited JSON. Reading a file twice changes nothing.
 
+use crate::batch::Batch;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 use crate::json::{Document, Json};
@@ -29,6 +30,7 @@ pub enum IngestError {
 /// One run over any number of inputs.
 pub struct Ingest {
     conn: Connection,
+    batch: Batch,
     run: Run,
     now: fn() -> Time,
     pending: u64,
@@ -46,7 +48,7 @@ impl Ingest {
     pub fn open(path: &Path, now: fn() -> Time) -> Result<Self, StoreError> {
         let conn = sqlite::open_writer(path)?;
         let run = Run::new(&conn)?;
-        Ok(Self { conn, run, now, pending: 0, counts: BTreeMap::new(), problems: Vec::new() })
+        Ok(Self { conn, batch: Batch::default(), run, now, pending: 0, counts: BTreeMap::new(), problems: Vec::new() })
     }
 
     /// Reads one input: a JSON document, or one delivery a line. `progress` hears of the bytes read.
@@ -140,7 +142,8 @@ impl Ingest {
             Err(problem) => return self.refuse(body, &problem.0, place),
         };
         let source = Source::Ingest { run: &mut self.run, bare: received_at.is_none() };
-        let receipt = log::append(&self.conn, &envelope, received_at.unwrap_or_else(self.now), source)?;
+        let receipt =
+            log::append(&mut self.batch, &self.conn, &envelope, received_at.unwrap_or_else(self.now), source)?;
         Ok(if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() })
     }
 
@@ -154,6 +157,7 @@ impl Ingest {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         if self.pending > 0 {
+            self.batch.save(&self.conn)?;
             sqlite::commit(&self.conn)?;
             self.pending = 0;
             sqlite::checkpoint(&self.conn, false)?;

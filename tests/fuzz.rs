@@ -12,8 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chatfold::envelope::Envelope;
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::Time;
-use chatfold::log::{self, Source};
-use chatfold::store::sqlite;
+use chatfold::log::Source;
 use harness::{Harness, NOON, story};
 use mutate::{corpus, fuzz, within};
 use serde_json::{Value, json};
@@ -48,15 +47,14 @@ fn any_sequence_of_deliveries_folds_and_verifies() {
     fuzz("fold", &corpus, 24, |bodies| {
         // Verified when it is dropped.
         let harness = Harness::new();
-        sqlite::begin(&harness.conn).unwrap();
-        for (at, body) in (NOON..).step_by(977).zip(bodies) {
-            let Ok(envelope) = Envelope::parse(body) else { continue };
-            let appended =
-                within(LONGEST, "a fold", || log::append(&harness.conn, &envelope, Time(at), Source::Http).unwrap());
-            let kept = harness.ask(&format!("SELECT body FROM events WHERE seq = {}", appended.seq));
-            assert!(appended.duplicate || kept.as_bytes() == body);
-        }
-        sqlite::commit(&harness.conn).unwrap();
+        harness.transaction(|| {
+            for (at, body) in (NOON..).step_by(977).zip(bodies) {
+                let Ok(envelope) = Envelope::parse(body) else { continue };
+                let appended = within(LONGEST, "a fold", || harness.append(&envelope, Time(at), Source::Http));
+                let kept = harness.ask(&format!("SELECT body FROM events WHERE seq = {}", appended.seq));
+                assert!(appended.duplicate || kept.as_bytes() == body);
+            }
+        });
         assert_eq!(harness.ask("SELECT reason FROM events WHERE reason LIKE '% failed: %'"), "");
     });
 }

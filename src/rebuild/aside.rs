@@ -1,5 +1,6 @@
 //! The log folded into a file of its own, beside the one it is read from.
 
+use crate::batch::Batch;
 use crate::envelope::Envelope;
 use crate::fold;
 use crate::store::StoreError;
@@ -14,6 +15,7 @@ const TOLD: usize = 20;
 /// Tables made of the log from its beginning up to a position. The file goes when this is dropped.
 pub struct Aside {
     pub(super) conn: Connection,
+    batch: Batch,
     path: PathBuf,
     /// Log position folded last.
     pub seq: i64,
@@ -33,7 +35,7 @@ impl Aside {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         options.open(path).map_err(|error| StoreError::Unusable(format!("cannot make {}: {error}", path.display())))?;
         let conn = store::create(path)?;
-        Ok(Self { conn, path: path.to_owned(), seq: 0, events: 0, damaged: Vec::new() })
+        Ok(Self { conn, batch: Batch::default(), path: path.to_owned(), seq: 0, events: 0, damaged: Vec::new() })
     }
 
     /// Folds the next events of the log, none later than `until`. False when there are no more.
@@ -47,9 +49,11 @@ impl Aside {
         for logged in &chunk {
             if let Err(error) = self.fold(logged) {
                 sqlite::rollback(&self.conn);
+                self.batch.forget();
                 return Err(error);
             }
         }
+        self.batch.save(&self.conn)?;
         sqlite::commit(&self.conn)?;
         self.seq = seq;
         self.events += chunk.len() as u64;
@@ -73,7 +77,7 @@ impl Aside {
         if logged.has_secret != envelope.has_secret {
             store::mark(&self.conn, seq, envelope.has_secret)?;
         }
-        let verdict = fold::fold(&self.conn, &envelope, &logged.fact)?;
+        let verdict = fold::fold(&mut self.batch, &self.conn, &envelope, &logged.fact)?;
         if (verdict.outcome, &verdict.reason) != (logged.outcome, &logged.reason) {
             store::note(&self.conn, seq, &verdict)?;
         }

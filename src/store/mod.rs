@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The file is not ours, or not of this edition; the text says what to do.
     #[error("{0}")]
     Unusable(String),
+    /// What the file holds cannot be read as what it should be, and is not taken for nothing.
+    #[error("{0} cannot be read ({1}): the file is damaged; `chatfold rebuild` makes its tables anew")]
+    Damaged(&'static str, String),
     /// The name leads to the opened file no more; the text says which.
     #[error("{0}")]
     Gone(String),
@@ -66,4 +69,14 @@ impl StoreError {
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
         ))
     }
+}
+
+/// Reads JSON that the column holds.
+fn read_json<T: serde::de::DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Damaged(column, error.to_string()))
+}
+
+/// Writes JSON for a column.
+fn write_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Unusable(format!("cannot write JSON: {error}")))
 }

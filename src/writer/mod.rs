@@ -5,6 +5,7 @@
 
 mod worker;
 
+use crate::batch::Batch;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Receipt;
@@ -132,6 +133,7 @@ impl Writer {
         });
         let worker = Worker {
             conn,
+            batch: Batch::default(),
             queue: waiting,
             seq,
             shared: Arc::clone(&shared),

@@ -63,7 +63,7 @@ fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let append = |envelope| writer.append(envelope, Time(1_767_614_400_000));
     let receipts = runtime.block_on(async {
-        let store = message(crate::store::sqlite::PANICS, 4);
+        let store = message(crate::batch::PANICS, 4);
         let all = tokio::join!(
             append(message("a", 1)),
             append(faulty(2, false)),

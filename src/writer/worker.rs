@@ -1,6 +1,7 @@
 //! The thread's side of the queue: batches, commits, checkpoints, and what it does when the file fails.
 
 use super::{Answer, BEGUN, Job, Refusal, Shared, Task, WAITING, Waiting, Work, lock};
+use crate::batch::Batch;
 use crate::log::{self, Source};
 use crate::panics;
 use crate::store::StoreError;
@@ -24,6 +25,7 @@ const WAL_REPORTED: u64 = 64 << 20;
 /// What the thread holds.
 pub(super) struct Worker {
     pub conn: Connection,
+    pub batch: Batch,
     pub queue: mpsc::Receiver<Task>,
     pub seq: watch::Sender<i64>,
     pub shared: Arc<Shared>,
@@ -101,6 +103,8 @@ impl Worker {
     fn work(&mut self, unit: Work, reply: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
         let done = unit(&self.conn);
         sqlite::rollback(&self.conn);
+        // It may have written into the tables.
+        self.batch.forget();
         let fatal = done.as_ref().is_err_and(|error| error.is_of_the_file() && !error.is_full() && !error.is_busy());
         if fatal {
             return done;
@@ -118,6 +122,7 @@ impl Worker {
             for job in jobs.by_ref() {
                 self.write(job, &mut answers)?;
             }
+            self.batch.save(&self.conn)?;
             let seq = table::newest_seq(&self.conn)?;
             self.shared.place.check()?;
             sqlite::commit(&self.conn)?;
@@ -140,6 +145,7 @@ impl Worker {
             }
             Err(error) if error.is_full() || error.is_busy() => {
                 sqlite::rollback(&self.conn);
+                self.batch.forget();
                 let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
                 // Once, not once a batch.
                 if lock(&self.shared.trouble).replace(why.to_owned()).as_deref() != Some(why) {
@@ -159,7 +165,7 @@ impl Worker {
         }
     }
 
-    fn write(&self, job: Job, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    fn write(&mut self, job: Job, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
         match job {
             Job::Refuse { received_at, problem, body, reply } => {
                 answers.push(Answer::Refused(reply));
@@ -173,7 +179,7 @@ impl Worker {
                 }
                 #[cfg(test)]
                 assert_ne!(envelope.trigger, super::tests::PANICS);
-                match log::append(&self.conn, &envelope, received_at, Source::Http) {
+                match log::append(&mut self.batch, &self.conn, &envelope, received_at, Source::Http) {
                     Ok(receipt) => {
                         answers.push(Answer::Append(reply, receipt));
                         Ok(())

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use chatfold::batch::Batch;
 use chatfold::envelope::Envelope;
 use chatfold::explain::{Entity, EntityError, Reach, State, explain};
 use chatfold::ids::Time;
@@ -10,6 +11,7 @@ use chatfold::log::{self, Receipt, Run, Source};
 use chatfold::rebuild::{Verified, verify};
 use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
 use rusqlite::types::Value;
+use std::cell::RefCell;
 use std::fmt::Write;
 
 /// 2026-01-05T12:00:00Z, when tests begin.
@@ -21,6 +23,8 @@ pub const READ_AT: i64 = NOON + 300 * 86_400_000;
 pub struct Harness {
     pub dir: tempfile::TempDir,
     pub conn: Connection,
+    /// Rows that stay in memory between transactions, as the writer's do.
+    batch: RefCell<Batch>,
 }
 
 /// Opens a file as the writer does. Views may be asked, as people ask them with tools of their own.
@@ -34,7 +38,7 @@ impl Harness {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let conn = open(&dir.path().join("chatfold.db"));
-        Self { dir, conn }
+        Self { dir, conn, batch: RefCell::default() }
     }
 
     /// A copy of a file that nobody writes just now, its WAL with it. It is sound, and when dropped has to fold to the
@@ -48,7 +52,7 @@ impl Harness {
             std::fs::copy(wal(db), wal(&copy)).unwrap();
         }
         let conn = open(&copy);
-        let harness = Self { dir, conn };
+        let harness = Self { dir, conn, batch: RefCell::default() };
         assert_eq!(harness.ask("PRAGMA integrity_check"), "ok");
         harness
     }
@@ -60,10 +64,21 @@ impl Harness {
     /// Delivers over HTTP at an instant (ms).
     pub fn post(&self, body: &str, at: i64) -> Receipt {
         let envelope = Envelope::parse(body.as_bytes()).unwrap();
+        self.transaction(|| self.append(&envelope, Time(at), Source::Http))
+    }
+
+    /// Runs several appends in one transaction.
+    pub fn transaction<T>(&self, appends: impl FnOnce() -> T) -> T {
         sqlite::begin(&self.conn).unwrap();
-        let receipt = log::append(&self.conn, &envelope, Time(at), Source::Http).unwrap();
+        let appended = appends();
+        self.batch.borrow_mut().save(&self.conn).unwrap();
         sqlite::commit(&self.conn).unwrap();
-        receipt
+        appended
+    }
+
+    /// Appends inside a transaction.
+    pub fn append(&self, envelope: &Envelope, at: Time, source: Source<'_>) -> Receipt {
+        log::append(&mut self.batch.borrow_mut(), &self.conn, envelope, at, source).unwrap()
     }
 
     /// Reads bare bodies as one run of `ingest` does.
@@ -74,15 +89,12 @@ impl Harness {
     /// Reads lines, with or without their time of arrival.
     pub fn ingest_lines<'a>(&self, lines: impl IntoIterator<Item = (&'a str, Option<i64>)>) -> Vec<Receipt> {
         let mut run = Run::new(&self.conn).unwrap();
-        sqlite::begin(&self.conn).unwrap();
         let append = |(body, at): (&str, Option<i64>)| {
             let envelope = Envelope::parse(body.as_bytes()).unwrap();
             let source = Source::Ingest { run: &mut run, bare: at.is_none() };
-            log::append(&self.conn, &envelope, Time(at.unwrap_or(READ_AT)), source).unwrap()
+            self.append(&envelope, Time(at.unwrap_or(READ_AT)), source)
         };
-        let receipts = lines.into_iter().map(append).collect();
-        sqlite::commit(&self.conn).unwrap();
-        receipts
+        self.transaction(|| lines.into_iter().map(append).collect())
     }
 
     /// Every folded table, in key order.

@@ -7,8 +7,8 @@ use super::world::Told;
 use crate::harness::{Harness, NOON};
 use chatfold::envelope::Envelope;
 use chatfold::ids::Time;
-use chatfold::log::{self, Source};
-use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
+use chatfold::log::Source;
+use chatfold::store::sqlite::{Connection, log::PROJECTION};
 use rusqlite::types::Value;
 use std::fmt::Write;
 
@@ -46,19 +46,19 @@ impl Arena {
         let mut dice = Dice::new(seed);
         let mut deliveries = deliveries.iter().peekable();
         while deliveries.peek().is_some() {
-            sqlite::begin(&self.file.conn).unwrap();
             let batch = 1 + dice.below(20) as usize;
-            for delivery in deliveries.by_ref().take(batch) {
-                let told = &told[delivery.told];
-                self.append(&body(app, delivery.webhook, told.trigger, &told.data), delivery.at);
-            }
-            sqlite::commit(&self.file.conn).unwrap();
+            self.file.transaction(|| {
+                for delivery in deliveries.by_ref().take(batch) {
+                    let told = &told[delivery.told];
+                    self.append(&body(app, delivery.webhook, told.trigger, &told.data), delivery.at);
+                }
+            });
         }
     }
 
     /// Delivers the told facts without which nothing is known of the two clocks.
     pub fn hear(&self, app: &str, clock: i64) {
-        sqlite::begin(&self.file.conn).unwrap();
+        self.file.transaction(|| {
         for n in 0..20 {
             let at = NOON - 60_000 + n * 2_000;
             let data = format!(
@@ -67,12 +67,12 @@ impl Arena {
             );
             self.append(&body(app, 0, "message_sent", &data), at + 40 + n * 137 % 3_000 + clock);
         }
-        sqlite::commit(&self.file.conn).unwrap();
+        });
     }
 
     fn append(&self, body: &str, at: i64) {
         let envelope = Envelope::parse(body.as_bytes()).unwrap();
-        let receipt = log::append(&self.file.conn, &envelope, Time(at), Source::Http).unwrap();
+        let receipt = self.file.append(&envelope, Time(at), Source::Http);
         assert_eq!((receipt.outcome.as_str(), &envelope.reason), ("applied", &None), "{body}");
     }
 

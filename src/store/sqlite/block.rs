@@ -1,10 +1,10 @@
 //! `blocks`: one row a pair.
 
-use super::rows::At;
-use crate::blocks::Facts;
+use super::PairKey;
 use crate::ids::TimeSource;
-use crate::store::StoreError;
-use rusqlite::OptionalExtension;
+use crate::store::{StoreError, read_json, write_json};
+use crate::tables::block::Block;
+use rusqlite::{Connection, OptionalExtension};
 
 const LOAD: &str = "SELECT facts FROM blocks WHERE app_id = ?1 AND blocker_uid = ?2 AND blocked_uid = ?3";
 const WRITE: &str = "
@@ -12,22 +12,17 @@ const WRITE: &str = "
     ON CONFLICT (app_id, blocker_uid, blocked_uid) DO UPDATE SET
         since = excluded.since, since_from = excluded.since_from, current = excluded.current, facts = excluded.facts";
 
-pub(super) fn put(at: &At<'_>, blocker: &str, blocked: &str, blocks: bool) -> Result<(), StoreError> {
+pub fn load(conn: &Connection, (app, blocker, blocked): &PairKey) -> Result<Option<Block>, StoreError> {
     let stored: Option<String> =
-        at.conn.prepare_cached(LOAD)?.query_row((at.app_id, blocker, blocked), |row| row.get(0)).optional()?;
-    let mut facts: Facts = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    facts.add(at.fact, blocks);
-    let since = facts.blocked.first();
+        conn.prepare_cached(LOAD)?.query_row((app, blocker, blocked), |row| row.get(0)).optional()?;
+    stored.map(|text| read_json("blocks.facts", &text)).transpose()
+}
+
+pub fn save(conn: &Connection, (app, blocker, blocked): &PairKey, now: &Block) -> Result<(), StoreError> {
+    let since = now.blocked.first();
     let from = since.and_then(|since| TimeSource::from_word(&since.from)).map(TimeSource::as_str);
-    let text = serde_json::to_string(&facts).unwrap_or_default();
-    at.conn.prepare_cached(WRITE)?.execute((
-        at.app_id,
-        blocker,
-        blocked,
-        since.map(|since| since.occurred_at),
-        from,
-        since.is_some(),
-        text,
-    ))?;
+    let at = since.map(|since| since.occurred_at);
+    let values = (app, blocker, blocked, at, from, since.is_some(), write_json(now)?);
+    conn.prepare_cached(WRITE)?.execute(values)?;
     Ok(())
 }

@@ -1,13 +1,14 @@
-//! `call_facts`, and the tables decided over them: `call_sessions`, `call_participants`, `recordings`, `transcripts`.
+//! `call_facts`, and what they come to: `call_sessions`, `call_participants`, `recordings`, `transcripts`.
 
-use super::rows::At;
+use super::Key;
 use crate::ids::{CallStatus, ReceiverType, Time};
-use crate::sessions::{CallFact, Instance, sessions};
-use crate::store::StoreError;
-use rusqlite::named_params;
+use crate::sessions::{CallFact, Instance};
+use crate::store::{StoreError, read_json, write_json};
+use crate::tables::call::Session;
+use rusqlite::{Connection, named_params};
 
-const APPEND: &str = "INSERT INTO call_facts (app_id, session_key, digest, seq, fact) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
-const FACTS: &str = "SELECT fact FROM call_facts WHERE app_id = ?1 AND session_key = ?2";
+const APPEND: &str = "INSERT INTO call_facts (app_id, session_key, digest, seq, fact) VALUES (?1, ?2, ?3, ?4, ?5)";
+const FACTS: &str = "SELECT digest, fact FROM call_facts WHERE app_id = ?1 AND session_key = ?2 ORDER BY seq";
 const CLEAR: [&str; 4] = [
     "DELETE FROM call_sessions WHERE app_id = ?1 AND session_key = ?2 AND kind = ?3 AND anchor = ?4",
     "DELETE FROM call_participants WHERE app_id = ?1 AND session_key = ?2 AND kind = ?3 AND anchor = ?4",
@@ -30,31 +31,38 @@ const TRANSCRIPT: &str = "
     INSERT INTO transcripts (app_id, session_key, kind, anchor, transcript_id, url, started_at, ended_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
 
-/// Keeps the fact, decides the session's instances anew, and writes those that it changes.
-pub(super) fn put(at: &At<'_>, session_key: &str, fact: &CallFact) -> Result<(), StoreError> {
-    let mut statement = at.conn.prepare_cached(FACTS)?;
-    let stored: Vec<String> =
-        statement.query_map((at.app_id, session_key), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut facts: Vec<CallFact> = stored.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-    let before = sessions(&facts);
-    let text = serde_json::to_string(fact).unwrap_or_default();
-    at.conn.prepare_cached(APPEND)?.execute((at.app_id, session_key, at.fact.fingerprint, at.fact.seq, text))?;
-    facts.push(fact.clone());
-    let after = sessions(&facts);
-    for gone in before.iter().filter(|instance| !after.contains(instance)) {
-        for clear in CLEAR {
-            at.conn.prepare_cached(clear)?.execute((at.app_id, session_key, gone.kind.as_str(), gone.anchor.0))?;
-        }
+pub fn load(conn: &Connection, (app, session_key): &Key) -> Result<Option<Session>, StoreError> {
+    let mut statement = conn.prepare_cached(FACTS)?;
+    let mut rows = statement.query((app, session_key))?;
+    let mut facts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let fact: CallFact = read_json("call_facts.fact", &row.get::<_, String>(1)?)?;
+        facts.push((row.get(0)?, fact));
     }
-    after.iter().filter(|instance| !before.contains(instance)).try_for_each(|instance| write(at, session_key, instance))
+    Ok((!facts.is_empty()).then(|| Session::new(facts)))
 }
 
-fn write(at: &At<'_>, session_key: &str, instance: &Instance) -> Result<(), StoreError> {
+/// Facts are added and never changed; instances are written anew where they changed.
+pub fn save(conn: &Connection, key: &Key, stored: Option<&Session>, now: &Session) -> Result<(), StoreError> {
+    let (app, session_key) = key;
+    for (fingerprint, fact) in now.facts.iter().skip(stored.map_or(0, |stored| stored.facts.len())) {
+        conn.prepare_cached(APPEND)?.execute((app, session_key, fingerprint, fact.seq, write_json(fact)?))?;
+    }
+    let before = stored.map_or(&[][..], |stored| &stored.instances);
+    for gone in before.iter().filter(|instance| !now.instances.contains(instance)) {
+        for clear in CLEAR {
+            conn.prepare_cached(clear)?.execute((app, session_key, gone.kind.as_str(), gone.anchor.0))?;
+        }
+    }
+    now.instances.iter().filter(|instance| !before.contains(instance)).try_for_each(|it| write(conn, key, it))
+}
+
+fn write(conn: &Connection, (app, session_key): &Key, instance: &Instance) -> Result<(), StoreError> {
     let (kind, anchor) = (instance.kind.as_str(), instance.anchor.0);
     let ms = |time: Option<Time>| time.map(|time| time.0);
     let duration = instance.started_at.zip(instance.ended_at).map(|(start, end)| (end.0 - start.0).max(0) / 1000);
-    at.conn.prepare_cached(SESSION)?.execute(named_params! {
-        ":app_id": at.app_id, ":session_key": session_key, ":kind": kind, ":anchor": anchor, ":session_id": instance.session_id,
+    conn.prepare_cached(SESSION)?.execute(named_params! {
+        ":app_id": app, ":session_key": session_key, ":kind": kind, ":anchor": anchor, ":session_id": instance.session_id,
         ":type": instance.r#type, ":status": instance.status.map(CallStatus::as_str), ":initiator": instance.initiator,
         ":receiver_type": instance.receiver_type.map(ReceiverType::as_str), ":receiver": instance.receiver,
         ":call_message_id": instance.call_message_id, ":initiated_at": ms(instance.initiated_at),
@@ -64,7 +72,7 @@ fn write(at: &At<'_>, session_key: &str, instance: &Instance) -> Result<(), Stor
     for stay in &instance.stays {
         let joined_at = stay.joined_at.unwrap_or_default().0;
         let row = (
-            at.app_id,
+            app,
             session_key,
             kind,
             anchor,
@@ -75,12 +83,12 @@ fn write(at: &At<'_>, session_key: &str, instance: &Instance) -> Result<(), Stor
             ms(stay.left_at),
             stay.audio_only,
         );
-        at.conn.prepare_cached(PARTICIPANT)?.execute(row)?;
+        conn.prepare_cached(PARTICIPANT)?.execute(row)?;
     }
     for recording in &instance.recordings {
         let started_at = recording.started_at.unwrap_or_default().0;
-        at.conn.prepare_cached(RECORDING)?.execute((
-            at.app_id,
+        conn.prepare_cached(RECORDING)?.execute((
+            app,
             session_key,
             kind,
             anchor,
@@ -91,8 +99,8 @@ fn write(at: &At<'_>, session_key: &str, instance: &Instance) -> Result<(), Stor
     }
     for transcript in &instance.transcripts {
         let (started_at, ended_at) = (ms(transcript.started_at), ms(transcript.ended_at));
-        let row = (at.app_id, session_key, kind, anchor, &transcript.id, &transcript.url, started_at, ended_at);
-        at.conn.prepare_cached(TRANSCRIPT)?.execute(row)?;
+        let row = (app, session_key, kind, anchor, &transcript.id, &transcript.url, started_at, ended_at);
+        conn.prepare_cached(TRANSCRIPT)?.execute(row)?;
     }
     Ok(())
 }

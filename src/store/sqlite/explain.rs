@@ -2,11 +2,12 @@
 
 use super::log::{Logged, logged};
 use super::read::allowance;
-use super::{edit, group, membership, message, presence, receipt, user};
+use super::{edit, group, membership, message, receipt, registers};
+use crate::change;
 use crate::explain::{Call, Entity, Group, Membership, Message, Outline, State, User};
-use crate::ids::{Outcome, Scope, State as Place, Time, TimeSource};
+use crate::ids::{Outcome, Time};
 use crate::sessions::CallFact;
-use crate::standing::{Roster, Standing};
+use crate::standing::Roster;
 use crate::store::StoreError;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -40,9 +41,6 @@ const RECEIPTS: &str = "
 const BLOCKS: &str =
     "SELECT blocker_uid, blocked_uid, facts FROM blocks WHERE app_id = ?1 AND (blocker_uid = ?2 OR blocked_uid = ?2)";
 const LISTS: &str = "SELECT seq, at, created FROM rosters WHERE app_id = ?1 AND guid = ?2 ORDER BY seq";
-const STANDING: &str = "
-    SELECT state, scope, joined_at, joined_at_from, changed_at, changed_at_from, changed_by FROM memberships
-    WHERE app_id = ?1 AND guid = ?2 AND uid = ?3";
 const KNOWN_SINCE: &str = "SELECT members_known_since FROM groups WHERE app_id = ?1 AND guid = ?2";
 const FACTS: &str = "SELECT fact FROM call_facts WHERE app_id = ?1 AND session_key = ?2 ORDER BY seq";
 const INSTANCES: &str = "
@@ -213,21 +211,21 @@ pub fn stored(conn: &Connection, app_id: &str, entity: &Entity) -> Result<State,
     Ok(match entity {
         Entity::Message(id) => State::Message(stored_message(conn, app_id, id)?),
         Entity::User(uid) => State::User(User {
-            row: user::stored(conn, app_id, uid)?,
-            presence: presence::stored(conn, app_id, uid)?,
-            connections: presence::stored_connections(conn, app_id, uid)?,
+            row: registers::stored::<change::User>(conn, app_id, uid)?,
+            presence: registers::stored::<change::Presence>(conn, app_id, uid)?,
+            connections: registers::stored_connections(conn, app_id, uid)?,
             blocks: parsed(conn, BLOCKS, app_id, uid)?,
         }),
-        Entity::Group(guid) => State::Group(Group {
-            row: group::stored(conn, app_id, guid)?,
-            lifecycle: group::lifecycle(conn, app_id, guid)?,
-        }),
+        Entity::Group(guid) => {
+            let (row, lifecycle) = group::stored(conn, app_id, guid)?.map(|it| (it.row, it.lifecycle)).unzip();
+            State::Group(Group { row, lifecycle: lifecycle.unwrap_or_default() })
+        }
         Entity::Membership { guid, uid } => {
             let mut changes = membership::changes(conn, app_id, guid, uid, Time(i64::MAX))?;
             changes.sort_by_key(|change| change.seq);
             let list = |row: &Row<'_>| Ok((row.get(0)?, Roster { at: Time(row.get(1)?), created: row.get(2)? }));
             let rosters = all(conn, LISTS, &[app_id, guid], list)?;
-            let standing = conn.prepare_cached(STANDING)?.query_row((app_id, guid, uid), standing).optional()?;
+            let standing = membership::stored_standing(conn, app_id, guid, uid)?;
             State::Membership(Membership { changes, rosters, standing })
         }
         Entity::Call(_) => {
@@ -240,12 +238,12 @@ pub fn stored(conn: &Connection, app_id: &str, entity: &Entity) -> Result<State,
 }
 
 fn stored_message(conn: &Connection, app_id: &str, id: &str) -> Result<Message, StoreError> {
-    let (row, deleted) = message::stored(conn, app_id, id)?.unzip();
+    let (row, deleted) = message::stored(conn, app_id, id)?.map(|it| (it.row, it.deleted)).unzip();
     let receipt = |row: &Row<'_>| Ok((row.get(0)?, [receipt::dated(row, 1)?, receipt::dated(row, 3)?]));
     Ok(Message {
         row,
         deleted: deleted.unwrap_or_default(),
-        verdict: message::stored_verdict(conn, app_id, id)?,
+        verdict: registers::stored::<change::Moderation>(conn, app_id, id)?,
         edits: edit::stored(conn, app_id, id)?,
         reactions: parsed(conn, REACTIONS, app_id, id)?,
         receipts: all(conn, RECEIPTS, &[app_id, id], receipt)?.into_iter().collect(),
@@ -264,20 +262,6 @@ fn parsed<T: serde::de::DeserializeOwned + Default>(
         Ok(((row.get(0)?, row.get(1)?), serde_json::from_str(&facts).unwrap_or_default()))
     };
     Ok(all(conn, sql, &[app_id, id], read)?.into_iter().collect())
-}
-
-fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let word = |column: &str| row.get::<_, Option<String>>(column);
-    let source = |word: Option<String>| word.and_then(|word| TimeSource::from_word(&word));
-    Ok(Standing {
-        state: word("state")?.and_then(|word| Place::from_word(&word)).unwrap_or(Place::Absent),
-        scope: word("scope")?.and_then(|word| Scope::from_word(&word)),
-        joined_at: row.get::<_, Option<i64>>("joined_at")?.map(Time),
-        joined_at_from: source(word("joined_at_from")?),
-        changed_at: Time(row.get("changed_at")?),
-        changed_at_from: source(word("changed_at_from")?).unwrap_or(TimeSource::Told),
-        changed_by: row.get("changed_by")?,
-    })
 }
 
 fn outline(row: &Row<'_>) -> rusqlite::Result<Outline> {

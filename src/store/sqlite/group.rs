@@ -1,18 +1,20 @@
 //! `groups` and `rosters`.
 
-use super::membership;
-use super::rows::{At, Table};
-use crate::change::Group;
+use super::Key;
+use super::rows::Table;
+use crate::change;
 use crate::ids::Time;
-use crate::lifecycle::Lifecycle;
-use crate::merge::{Row, Telling, Value};
-use crate::store::StoreError;
-use rusqlite::{Connection, OptionalExtension};
+use crate::merge::{Row, Value};
+use crate::standing;
+use crate::store::{StoreError, read_json, write_json};
+use crate::tables::group::{Group, Roster, Rosters};
+use rusqlite::Connection;
+use rusqlite::types::Value as SqlValue;
 use std::sync::LazyLock;
 
 /// The last two fields share one column: the owner as told, else as snapshots say.
-const OWNER: usize = Group::COLUMNS.len() - 2;
-const OWNER_COPY: usize = Group::COLUMNS.len() - 1;
+const OWNER: usize = change::Group::COLUMNS.len() - 2;
+const OWNER_COPY: usize = change::Group::COLUMNS.len() - 1;
 
 static GROUPS: LazyLock<Table> = LazyLock::new(|| {
     let fields = [
@@ -28,72 +30,73 @@ static GROUPS: LazyLock<Table> = LazyLock::new(|| {
         "reported_members_count",
         "owner_uid",
     ];
-    Table::new("groups", &["app_id", "guid"], &fields, &[]).hiding(1)
+    let extras =
+        ["members_count", "members_known_since", "history_since", "deleted_at", "deleted_at_from", "lifecycle"];
+    Table::new("groups", &["app_id", "guid"], &fields, &extras).hiding(1)
 });
 
-const EXISTS: &str = "SELECT 1 FROM groups WHERE app_id = ?1 AND guid = ?2";
-const LIFECYCLE: &str = "SELECT lifecycle FROM groups WHERE app_id = ?1 AND guid = ?2";
-const WRITE_LIFECYCLE: &str =
-    "UPDATE groups SET lifecycle = ?3, deleted_at = ?4, deleted_at_from = ?5 WHERE app_id = ?1 AND guid = ?2";
-const ROSTER: &str = "INSERT INTO rosters (app_id, guid, at, digest, seq, created) VALUES (?1, ?2, ?3, ?4, ?5, 1) ON CONFLICT DO NOTHING";
-const KNOWN_SINCE: &str = "
-    UPDATE groups SET
-        members_known_since = min(coalesce(members_known_since, ?3), ?3),
-        history_since = min(coalesce(history_since, ?3), ?3)
-    WHERE app_id = ?1 AND guid = ?2";
+const ROSTERS: &str = "SELECT at, created, seq, digest FROM rosters WHERE app_id = ?1 AND guid = ?2 ORDER BY seq, at";
+const ADD_ROSTER: &str = "INSERT INTO rosters (app_id, guid, at, digest, seq, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-pub(super) fn put(at: &At<'_>, guid: &str, telling: Telling) -> Result<(), StoreError> {
-    if telling.fields.is_empty() && at.conn.prepare_cached(EXISTS)?.exists((at.app_id, guid))? {
-        return Ok(());
-    }
-    let known = stored(at.conn, at.app_id, guid)?;
-    let new = known.is_none();
-    let mut row = known.unwrap_or_else(|| Row::new(Group::COLUMNS.len()));
-    if row.merge(Group::RULES, telling) || new {
-        if row.keys[OWNER].is_none() {
-            row.values[OWNER] = std::mem::replace(&mut row.values[OWNER_COPY], Value::Null);
-        }
-        GROUPS.write(at.conn, &[&at.app_id, &guid], &row, &[])?;
-    }
-    Ok(())
+pub fn load(conn: &Connection, (app, guid): &Key) -> Result<Option<Group>, StoreError> {
+    stored(conn, app, guid)
 }
 
-/// The registers of a group, each where it belongs.
-pub(super) fn stored(conn: &Connection, app_id: &str, guid: &str) -> Result<Option<Row>, StoreError> {
-    Ok(GROUPS.load(conn, &[&app_id, &guid])?.map(|(mut row, _)| {
-        if row.keys[OWNER].is_none() {
-            row.values[OWNER_COPY] = std::mem::replace(&mut row.values[OWNER], Value::Null);
-        }
-        row
+/// A group by app and guid.
+pub(super) fn stored(conn: &Connection, app_id: &str, guid: &str) -> Result<Option<Group>, StoreError> {
+    let Some((mut row, extras)) = GROUPS.load(conn, &[&app_id, &guid])? else { return Ok(None) };
+    if row.keys[OWNER].is_none() {
+        row.values[OWNER_COPY] = std::mem::replace(&mut row.values[OWNER], Value::Null);
+    }
+    let int = |place: usize| if let Some(SqlValue::Integer(int)) = extras.get(place) { Some(*int) } else { None };
+    let lifecycle = if let Some(SqlValue::Text(text)) = extras.get(5) { text.as_str() } else { "" };
+    Ok(Some(Group {
+        row,
+        lifecycle: read_json("groups.lifecycle", lifecycle)?,
+        members_count: int(0).unwrap_or_default(),
+        members_known_since: int(1),
+        history_since: int(2),
     }))
 }
 
-/// What was heard of a guid's creations and deletions.
-pub(super) fn lifecycle(conn: &Connection, app_id: &str, guid: &str) -> Result<Lifecycle, StoreError> {
-    let stored: Option<String> =
-        conn.prepare_cached(LIFECYCLE)?.query_row((app_id, guid), |row| row.get(0)).optional()?;
-    Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+pub fn save(conn: &Connection, (app, guid): &Key, now: &Group) -> Result<(), StoreError> {
+    let mut row: Row = now.row.clone();
+    if row.keys[OWNER].is_none() {
+        row.values[OWNER] = std::mem::replace(&mut row.values[OWNER_COPY], Value::Null);
+    }
+    let deleted_at = now.lifecycle.deleted_at();
+    let int = |value: Option<i64>| value.map_or(SqlValue::Null, SqlValue::Integer);
+    let extras = [
+        SqlValue::Integer(now.members_count),
+        int(now.members_known_since),
+        int(now.history_since),
+        int(deleted_at.map(|deleted| deleted.at.0)),
+        deleted_at.map_or(SqlValue::Null, |deleted| SqlValue::Text(deleted.from.as_str().to_owned())),
+        SqlValue::Text(write_json(&now.lifecycle)?),
+    ];
+    GROUPS.write(conn, &[app, guid], &row, &extras)
 }
 
-fn write_lifecycle(at: &At<'_>, guid: &str, lifecycle: &Lifecycle) -> Result<(), StoreError> {
-    let text = serde_json::to_string(lifecycle).unwrap_or_default();
-    let (deleted_at, from) = lifecycle.deleted_at().map(|it| (it.at.0, it.from.as_str())).unzip();
-    at.conn.prepare_cached(WRITE_LIFECYCLE)?.execute((at.app_id, guid, text, deleted_at, from))?;
+pub fn load_rosters(conn: &Connection, (app, guid): &Key) -> Result<Option<Rosters>, StoreError> {
+    let mut statement = conn.prepare_cached(ROSTERS)?;
+    let rows = statement.query_map((app, guid), |row| {
+        let roster = standing::Roster { at: Time(row.get(0)?), created: row.get(1)? };
+        Ok(Roster { roster, seq: row.get(2)?, fingerprint: row.get(3)? })
+    })?;
+    Ok(Some(Rosters(rows.collect::<Result<_, _>>()?)))
+}
+
+/// Lists are added and never changed.
+pub fn save_rosters(
+    conn: &Connection,
+    (app, guid): &Key,
+    stored: Option<&Rosters>,
+    now: &Rosters,
+) -> Result<(), StoreError> {
+    let known = stored.map_or(0, |stored| stored.0.len());
+    for Roster { roster, seq, fingerprint } in now.0.iter().skip(known) {
+        let values = (app, guid, roster.at.0, fingerprint, seq, roster.created);
+        conn.prepare_cached(ADD_ROSTER)?.execute(values)?;
+    }
     Ok(())
-}
-
-/// A creation is a complete roster of the creator alone, and may revive a deleted group.
-pub(super) fn put_creation(at: &At<'_>, guid: &str, created_at: Time) -> Result<(), StoreError> {
-    let mut known = lifecycle(at.conn, at.app_id, guid)?;
-    known.created.insert(created_at.0);
-    write_lifecycle(at, guid, &known)?;
-    at.conn.prepare_cached(ROSTER)?.execute((at.app_id, guid, created_at.0, at.fact.fingerprint, at.fact.seq))?;
-    at.conn.prepare_cached(KNOWN_SINCE)?.execute((at.app_id, guid, created_at.0))?;
-    membership::restand_group(at, guid)
-}
-
-pub(super) fn put_deletion(at: &At<'_>, guid: &str, created_at: Option<Time>) -> Result<(), StoreError> {
-    let mut known = lifecycle(at.conn, at.app_id, guid)?;
-    known.delete(at.fact, created_at);
-    write_lifecycle(at, guid, &known)
 }

@@ -1,11 +1,12 @@
 //! The log's statements: `events`, `event_refs`, `apps`, and the bookkeeping about deliveries.
 
+use super::{App, RefKey};
 use crate::envelope::Envelope;
 use crate::feed::{Dated, Feed};
 use crate::ids::{Outcome, Time, TimeSource};
 use crate::merge::Fact;
-use crate::store::StoreError;
-use crate::trigger::{Ref, Role};
+use crate::store::{StoreError, read_json, write_json};
+use crate::tables;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// An event of equal fingerprint.
@@ -20,7 +21,7 @@ pub struct Equal {
 const EQUALS: &str = "
     SELECT seq, received_at, last_received_at, outcome FROM events
     WHERE app_id = ?1 AND fingerprint = ?2 ORDER BY seq";
-const REF_AFTER: &str = "SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 AND seq > ?4";
+const NEWEST_REF: &str = "SELECT max(seq) FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3";
 const APPEND: &str = "
     INSERT INTO events
         (app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, arrived_at, floor_at, fingerprint,
@@ -33,13 +34,12 @@ const JUDGE: &str = "UPDATE events SET outcome = ?2, reason = ?3 WHERE seq = ?1"
 const JUDGED: &str = "SELECT app_id, received_at, trigger, outcome FROM events WHERE seq = ?1";
 const MARK: &str = "UPDATE events SET has_secret = ?2 WHERE seq = ?1";
 const REFER: &str = "INSERT INTO event_refs (app_id, kind, key, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-const APP: &str = "
-    INSERT INTO apps (app_id, region, region_at, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?4, ?4, 1)
+const APP: &str = "SELECT region, region_at, first_seen_at, last_event_at, events_count FROM apps WHERE app_id = ?1";
+const WRITE_APP: &str = "
+    INSERT INTO apps (app_id, region, region_at, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (app_id) DO UPDATE SET
-        region = iif(excluded.region IS NOT NULL AND (apps.region IS NULL
-            OR (excluded.region_at, excluded.region) > (apps.region_at, apps.region)), excluded.region, apps.region),
-        region_at = max(apps.region_at, excluded.region_at), first_seen_at = min(apps.first_seen_at, excluded.first_seen_at),
-        last_event_at = max(apps.last_event_at, excluded.last_event_at), events_count = apps.events_count + 1";
+        region = excluded.region, region_at = excluded.region_at, first_seen_at = excluded.first_seen_at,
+        last_event_at = excluded.last_event_at, events_count = excluded.events_count";
 const TOLD_BY: &str = "SELECT 1 FROM event_tellers WHERE app_id = ?1 AND seq = ?2 AND webhook_id = ?3";
 const TELL: &str = "INSERT INTO event_tellers (app_id, seq, webhook_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 const FEED: &str = "SELECT told_at, told_received_at, clock_at, lags FROM feeds WHERE app_id = ?1";
@@ -49,8 +49,8 @@ const WRITE_FEED: &str = "
         told_at = excluded.told_at, told_received_at = excluded.told_received_at, clock_at = excluded.clock_at,
         lags = excluded.lags, clock_offset = excluded.clock_offset";
 const COUNT: &str = "
-    INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)
-    ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + 1, last_at = max(event_counts.last_at, excluded.last_at)";
+    INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + excluded.n, last_at = max(event_counts.last_at, excluded.last_at)";
 const COUNT_LESS: &str =
     "UPDATE event_counts SET n = n - 1 WHERE app_id = ?1 AND minute = ?2 AND trigger = ?3 AND outcome = ?4";
 const FORGET_COUNT: &str =
@@ -82,15 +82,9 @@ pub fn equals(conn: &Connection, app_id: &str, fingerprint: &[u8; 32]) -> Result
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether another fact of one of these registers came after a log position.
-pub fn set_after(conn: &Connection, app_id: &str, refs: &[Ref], seq: i64) -> Result<bool, StoreError> {
-    let mut statement = conn.prepare_cached(REF_AFTER)?;
-    for reference in refs.iter().filter(|reference| reference.role != Role::About) {
-        if statement.exists((app_id, reference.kind, &reference.key, seq))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Log position of the newest event that speaks of a register or entity.
+pub fn newest_ref(conn: &Connection, (app, kind, key): &RefKey) -> Result<Option<i64>, StoreError> {
+    Ok(conn.prepare_cached(NEWEST_REF)?.query_row((app, kind, key), |row| row.get(0))?)
 }
 
 /// Appends an event; gives its log position.
@@ -128,7 +122,8 @@ pub fn judge_again(conn: &Connection, seq: i64, outcome: Outcome, reason: Option
         let counted = (&app_id, received_at / 60_000, &trigger, &before);
         conn.prepare_cached(COUNT_LESS)?.execute(counted)?;
         conn.prepare_cached(FORGET_COUNT)?.execute(counted)?;
-        count(conn, &app_id, Time(received_at), &trigger, outcome.as_str())?;
+        let counted = (App::from(app_id), received_at / 60_000, trigger, outcome.as_str());
+        count(conn, &counted, 1, received_at)?;
     }
     judge(conn, seq, outcome, reason)
 }
@@ -139,17 +134,28 @@ pub fn mark(conn: &Connection, seq: i64, has_secret: bool) -> Result<(), StoreEr
     Ok(())
 }
 
-pub fn refer(conn: &Connection, app_id: &str, reference: &Ref, seq: i64) -> Result<(), StoreError> {
-    conn.prepare_cached(REFER)?.execute((app_id, reference.kind, &reference.key, seq))?;
+/// Keeps that an event speaks of a register or entity.
+pub fn refer(conn: &Connection, (app, kind, key): &RefKey, seq: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(REFER)?.execute((app, kind, key, seq))?;
     Ok(())
 }
 
-/// Counts an event for its app.
-pub fn count_for_app(conn: &Connection, app_id: &str, region: Option<&str>, fact: &Fact) -> Result<(), StoreError> {
-    // Of two regions the one told at the later time is shown. Times that were not told differ between servers.
-    let told = region.is_some() && fact.occurred_from == TimeSource::Told;
-    let region_at = if told { fact.occurred_at.0 } else { 0 };
-    conn.prepare_cached(APP)?.execute((app_id, region, region_at, fact.received_at.0))?;
+pub fn load_app(conn: &Connection, app: &App) -> Result<Option<tables::app::App>, StoreError> {
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(tables::app::App {
+            region: row.get(0)?,
+            region_at: row.get(1)?,
+            first_seen_at: row.get(2)?,
+            last_event_at: row.get(3)?,
+            events_count: row.get(4)?,
+        })
+    };
+    Ok(conn.prepare_cached(APP)?.query_row([app], read).optional()?)
+}
+
+pub fn save_app(conn: &Connection, app: &App, now: &tables::app::App) -> Result<(), StoreError> {
+    let times = (now.region_at, now.first_seen_at, now.last_event_at);
+    conn.prepare_cached(WRITE_APP)?.execute((app, &now.region, times.0, times.1, times.2, now.events_count))?;
     Ok(())
 }
 
@@ -163,33 +169,30 @@ pub fn tell(conn: &Connection, app_id: &str, seq: i64, webhook_id: &str) -> Resu
 }
 
 /// What an app's HTTP deliveries have shown.
-pub fn feed(conn: &Connection, app_id: &str) -> Result<Feed, StoreError> {
-    let read = |row: &rusqlite::Row<'_>| {
-        let time = |column| row.get::<_, Option<i64>>(column).map(|ms| ms.map(Time));
-        let lags = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
-        Ok(Feed { told: time(0)?.zip(time(1)?), clock: time(2)?, lags })
-    };
-    Ok(conn.prepare_cached(FEED)?.query_row([app_id], read).optional()?.unwrap_or_default())
+pub fn load_feed(conn: &Connection, app: &App) -> Result<Option<Feed>, StoreError> {
+    let mut statement = conn.prepare_cached(FEED)?;
+    let mut rows = statement.query([app])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let time = |column| row.get::<_, Option<i64>>(column).map(|ms| ms.map(Time));
+    let lags = read_json("feeds.lags", &row.get::<_, String>(3)?)?;
+    Ok(Some(Feed { told: time(0)?.zip(time(1)?), clock: time(2)?, lags }))
 }
 
-pub fn write_feed(conn: &Connection, app_id: &str, feed: &Feed) -> Result<(), StoreError> {
+pub fn save_feed(conn: &Connection, app: &App, feed: &Feed) -> Result<(), StoreError> {
     let (told, received) = feed.told.unzip();
     let ms = |time: Option<Time>| time.map(|time| time.0);
-    let lags = serde_json::to_string(&feed.lags).unwrap_or_default();
-    let row = (app_id, ms(told), ms(received), ms(feed.clock), lags, feed.offset());
+    let row = (app, ms(told), ms(received), ms(feed.clock), write_json(&feed.lags)?, feed.offset());
     conn.prepare_cached(WRITE_FEED)?.execute(row)?;
     Ok(())
 }
 
-/// Counts a delivery of that minute.
-pub fn count(
-    conn: &Connection,
-    app_id: &str,
-    received_at: Time,
-    trigger: &str,
-    outcome: &str,
-) -> Result<(), StoreError> {
-    conn.prepare_cached(COUNT)?.execute((app_id, received_at.0 / 60_000, trigger, outcome, received_at.0))?;
+/// App, minute, trigger, outcome.
+pub type CountKey = (App, i64, String, &'static str);
+
+/// Adds deliveries of a minute: how many, and when the last of them came.
+pub fn count(conn: &Connection, key: &CountKey, n: i64, last_at: i64) -> Result<(), StoreError> {
+    let (app, minute, trigger, outcome) = key;
+    conn.prepare_cached(COUNT)?.execute((app, minute, trigger, outcome, n, last_at))?;
     Ok(())
 }
 

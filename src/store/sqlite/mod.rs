@@ -1,35 +1,33 @@
 //! The SQLite file. Nothing outside this folder names the engine.
 
-mod block;
-mod call;
-mod conversation;
-mod edit;
 mod functions;
-mod group;
 mod layout;
-mod membership;
-mod message;
 mod open;
 mod place;
 mod pool;
-mod presence;
-mod put;
-mod reaction;
-mod receipt;
 mod rows;
 mod schema;
-mod search;
 mod settings;
-mod user;
 mod write;
 
 pub mod aside;
+pub mod block;
+pub mod call;
 pub mod compare;
+pub mod conversation;
+pub mod edit;
 pub mod explain;
+pub mod group;
 pub mod inspect;
 pub mod log;
 pub mod log_file;
+pub mod membership;
+pub mod message;
+pub mod reaction;
 pub mod read;
+pub mod receipt;
+pub mod registers;
+pub mod search;
 pub mod shadow;
 pub mod state;
 pub mod tokens;
@@ -38,11 +36,17 @@ pub use membership::{changes, rosters};
 pub use open::{open_again, open_beside, open_reader, open_writer};
 pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
-#[cfg(test)]
-pub use put::PANICS;
-pub use put::put;
 pub use rusqlite::Connection;
 pub use settings::{fold_version, stamp_fold_version};
-pub use write::{
-    WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, release, rollback, savepoint, undo,
-};
+pub use write::{WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, rollback};
+
+/// An app id, which leads every key.
+pub type App = std::sync::Arc<str>;
+/// App and id.
+pub type Key = (App, String);
+/// App and conversation.
+pub type ConversationKey = (App, crate::ids::ConversationKey);
+/// App and two ids.
+pub type PairKey = (App, String, String);
+/// App, kind and key of what an event speaks of.
+pub type RefKey = (App, &'static str, String);

@@ -2,7 +2,6 @@
 
 use super::place::{beside, real, resolve};
 use super::schema::{Schema, bounded};
-use super::search;
 use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
 use rusqlite::config::DbConfig;
@@ -79,7 +78,6 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
     )?;
     migrate(&mut conn, path)?;
-    search::prepare(&conn)?;
     Ok(conn)
 }
 

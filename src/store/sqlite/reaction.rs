@@ -1,12 +1,14 @@
-//! `reactions`: present while any of its ids is not ended. A row holds what was told in one spelling of an emoji; a
-//! removal counts for all of them.
+//! `reactions`: a row holds what was told in one spelling of an emoji.
 
+use super::App;
 use super::receipt::dated;
-use super::rows::At;
-use crate::change::{Dated, Reaction};
-use crate::reactions::{Ends, Facts, emoji};
-use crate::store::StoreError;
-use std::collections::BTreeMap;
+use crate::reactions::Facts;
+use crate::store::{StoreError, read_json, write_json};
+use crate::tables::reaction::Reaction;
+use rusqlite::Connection;
+
+/// App, message, emoji, uid.
+pub type ReactionKey = (App, String, String, String);
 
 const LOAD: &str = "
     SELECT reaction, facts, reacted_at, reacted_at_from FROM reactions
@@ -18,26 +20,32 @@ const WRITE: &str = "
         present = excluded.present, reacted_at = excluded.reacted_at, reacted_at_from = excluded.reacted_at_from,
         first_at = excluded.first_at, facts = excluded.facts";
 
-pub(super) fn put(at: &At<'_>, told: &Reaction) -> Result<(), StoreError> {
-    let emoji = emoji(&told.reaction);
-    let key = (at.app_id, &told.message_id, &emoji, &told.uid);
-    let read = |row: &rusqlite::Row<'_>| {
-        let facts: String = row.get(1)?;
-        Ok((row.get(0)?, (serde_json::from_str(&facts).unwrap_or_default(), dated(row, 2)?)))
-    };
-    let mut spellings: BTreeMap<String, (Facts, Option<Dated>)> =
-        at.conn.prepare_cached(LOAD)?.query_map(key, read)?.collect::<Result<_, _>>()?;
-    spellings.entry(told.reaction.clone()).or_default().0.add(told);
-    let ends: Ends<'_> = spellings.values().map(|(facts, _)| facts).collect();
-    for (reaction, (facts, known)) in &spellings {
-        let since = facts.present_since(&ends);
-        if since == *known && *reaction != told.reaction {
+pub fn load(conn: &Connection, key: &ReactionKey) -> Result<Option<Reaction>, StoreError> {
+    let mut statement = conn.prepare_cached(LOAD)?;
+    let mut rows = statement.query((&key.0, &key.1, &key.2, &key.3))?;
+    let mut found = Reaction::default();
+    while let Some(row) = rows.next()? {
+        let facts: Facts = read_json("reactions.facts", &row.get::<_, String>(1)?)?;
+        found.spellings.insert(row.get(0)?, (facts, dated(row, 2)?));
+    }
+    Ok((!found.spellings.is_empty()).then_some(found))
+}
+
+pub fn save(
+    conn: &Connection,
+    (app, message_id, emoji, uid): &ReactionKey,
+    stored: Option<&Reaction>,
+    now: &Reaction,
+) -> Result<(), StoreError> {
+    for (reaction, spelling) in &now.spellings {
+        if stored.and_then(|stored| stored.spellings.get(reaction)) == Some(spelling) {
             continue;
         }
-        let text = serde_json::to_string(facts).unwrap_or_default();
-        let (since_at, from) = since.map(|it| (it.at.0, it.from.as_str())).unzip();
-        let row = (key.0, key.1, key.2, key.3, reaction, since.is_some(), since_at, from, facts.first(), text);
-        at.conn.prepare_cached(WRITE)?.execute(row)?;
+        let (facts, since) = spelling;
+        let text = write_json(facts)?;
+        let (at, from) = since.map(|since| (since.at.0, since.from.as_str())).unzip();
+        let values = (app, message_id, emoji, uid, reaction, since.is_some(), at, from, facts.first(), text);
+        conn.prepare_cached(WRITE)?.execute(values)?;
     }
     Ok(())
 }

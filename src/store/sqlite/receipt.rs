@@ -1,10 +1,15 @@
-//! `receipts` and `read_markers`: what can only grow.
+//! `receipts` and `read_markers`.
 
-use super::rows::At;
-use crate::change::{Dated, ReadMarker, Receipt};
-use crate::ids::{ConversationKey, Time, TimeSource, id_number, id_order};
+use super::App;
+use super::PairKey;
+use crate::change::Dated;
+use crate::ids::{ConversationKey, Time, TimeSource};
 use crate::store::StoreError;
-use rusqlite::{OptionalExtension, Row};
+use crate::tables::receipt::{ReadMarker, Receipt};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+/// App, conversation, uid, and whether the ids of the messages are numbers.
+pub type MarkerKey = (App, ConversationKey, String, bool);
 
 const LOAD: &str = "
     SELECT delivered_at, delivered_at_from, read_at, read_at_from FROM receipts
@@ -31,35 +36,26 @@ pub(super) fn dated(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Dat
     Ok(at.zip(from).map(|(at, from)| Dated { from, at: Time(at) }))
 }
 
-pub(super) fn put(at: &At<'_>, receipt: &Receipt) -> Result<(), StoreError> {
-    let key = (at.app_id, &receipt.message_id, &receipt.uid);
-    let read = |row: &Row<'_>| Ok((dated(row, 0)?, dated(row, 2)?));
-    let (delivered, read) = at.conn.prepare_cached(LOAD)?.query_row(key, read).optional()?.unwrap_or_default();
-    let delivered = delivered.into_iter().chain(receipt.delivered).min();
-    let read = read.into_iter().chain(receipt.read).min();
-    let (delivered_at, delivered_from) = delivered.map(|it| (it.at.0, it.from.as_str())).unzip();
-    let (read_at, read_from) = read.map(|it| (it.at.0, it.from.as_str())).unzip();
-    at.conn.prepare_cached(WRITE)?.execute((key.0, key.1, key.2, delivered_at, delivered_from, read_at, read_from))?;
+pub fn load(conn: &Connection, (app, message_id, uid): &PairKey) -> Result<Option<Receipt>, StoreError> {
+    let read = |row: &Row<'_>| Ok(Receipt { delivered: dated(row, 0)?, read: dated(row, 2)? });
+    Ok(conn.prepare_cached(LOAD)?.query_row((app, message_id, uid), read).optional()?)
+}
+
+pub fn save(conn: &Connection, (app, message_id, uid): &PairKey, now: &Receipt) -> Result<(), StoreError> {
+    let columns = |dated: Option<Dated>| dated.map(|it| (it.at.0, it.from.as_str())).unzip();
+    let ((delivered_at, delivered_from), (read_at, read_from)) = (columns(now.delivered), columns(now.read));
+    let values = (app, message_id, uid, delivered_at, delivered_from, read_at, read_from);
+    conn.prepare_cached(WRITE)?.execute(values)?;
     Ok(())
 }
 
-/// The greatest id read; of equal ids the earliest time told.
-pub(super) fn put_marker(at: &At<'_>, marker: &ReadMarker) -> Result<(), StoreError> {
-    let numeric = id_number(&marker.message_id).is_some();
-    let ConversationKey { id, low_length } = &marker.conversation;
-    let key = (at.app_id, id, low_length, &marker.uid, numeric);
-    let stored: Option<(i64, String, Option<i64>)> = at
-        .conn
-        .prepare_cached(LOAD_MARKER)?
-        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let new = (id_order(&marker.message_id), marker.message_id.as_str());
-    let told = marker.at.map(|time| time.0);
-    let read_at = match &stored {
-        Some((no, id, _)) if (*no, id.as_str()) > new => return Ok(()),
-        Some((no, id, known)) if (*no, id.as_str()) == new => told.into_iter().chain(*known).min(),
-        _ => told,
-    };
-    at.conn.prepare_cached(WRITE_MARKER)?.execute((key.0, key.1, key.2, key.3, numeric, new.0, new.1, read_at))?;
+pub fn load_marker(conn: &Connection, (app, it, uid, numeric): &MarkerKey) -> Result<Option<ReadMarker>, StoreError> {
+    let read = |row: &Row<'_>| Ok(ReadMarker { message_no: row.get(0)?, message_id: row.get(1)?, at: row.get(2)? });
+    Ok(conn.prepare_cached(LOAD_MARKER)?.query_row((app, &it.id, it.low_length, uid, numeric), read).optional()?)
+}
+
+pub fn save_marker(conn: &Connection, (app, id, uid, numeric): &MarkerKey, now: &ReadMarker) -> Result<(), StoreError> {
+    let values = (app, &id.id, id.low_length, uid, numeric, now.message_no, &now.message_id, now.at);
+    conn.prepare_cached(WRITE_MARKER)?.execute(values)?;
     Ok(())
 }

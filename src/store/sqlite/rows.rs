@@ -1,18 +1,11 @@
 //! Rows of registers: read, merged, written back. How keys are packed is known here alone.
 
 use crate::json::{self, Document};
-use crate::merge::{Fact, Key, Row, Value};
+use crate::merge::{Key, Row, Value};
 use crate::store::StoreError;
 use rusqlite::types::{ToSql, ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::BTreeMap;
-
-/// Where a change is written: one app's rows, under one fact.
-pub struct At<'a> {
-    pub conn: &'a Connection,
-    pub app_id: &'a str,
-    pub fact: &'a Fact,
-}
 
 /// The statements of one table of registers. Texts are made once, of names that are constants.
 pub struct Table {
@@ -175,8 +168,8 @@ pub fn named_json(named: &BTreeMap<String, (Value, Key)>) -> Option<String> {
 }
 
 /// Puts the values of a stored object back beside their keys.
-pub fn read_named(data: Option<&str>, named: &mut BTreeMap<String, (Value, Key)>) {
-    let Some(document) = data.and_then(|data| Document::parse(data.as_bytes().to_vec()).ok()) else { return };
+pub fn read_named(data: &str, named: &mut BTreeMap<String, (Value, Key)>) {
+    let Ok(document) = Document::parse(data.as_bytes().to_vec()) else { return };
     for (name, value) in document.root().members() {
         if let Some((known, _)) = named.get_mut(name.as_ref()) {
             *known = json::redact_member(&name, value).map_or(Value::Null, Value::Text);

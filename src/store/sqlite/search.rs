@@ -4,11 +4,11 @@
 //! that an app is a range of rowids and newest first is the order of the index. A message whose id is no number, or is
 //! 2^44 or greater, has no row in the index.
 //!
-//! A transaction notes the messages that changed, and the commit indexes them together: indexing within the savepoint of
-//! each event would write a segment of the index per event. FTS5 cannot find the words of a text that it does not keep,
-//! so that taking a text out of the index needs that text. `contentless_delete` would do without, but SQLite before 3.43
+//! A batch indexes its texts together: each time that the index is written, it gets a segment more. FTS5 cannot find the
+//! words of a text that it does not keep, so that taking a text out of the index needs that text. `contentless_delete` would do without, but SQLite before 3.43
 //! cannot open a file that has such a table.
 
+use super::App;
 use super::compare::Difference;
 use super::layout::Layout;
 use crate::ids::id_order;
@@ -39,20 +39,10 @@ macro_rules! text {
     };
 }
 
-const PENDING: &str = "CREATE TEMP TABLE IF NOT EXISTS pending_search (app_id, message_id, was, PRIMARY KEY (app_id, message_id)) WITHOUT ROWID";
-const TOUCH: &str =
-    "INSERT INTO temp.pending_search (app_id, message_id, was) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-const TOUCHED: &str = concat!(
-    "SELECT m.app_id, m.message_id, p.was, ",
-    text!(),
-    " FROM temp.pending_search p CROSS JOIN main.messages m ON m.app_id = p.app_id AND m.message_id = p.message_id"
-);
-const SETTLED: &str = "DELETE FROM temp.pending_search";
 const NUMBER: &str = "SELECT number FROM app_numbers WHERE app_id = ?1";
 const NEXT_NUMBER: &str = "SELECT number FROM next_app_numbers WHERE app_id = ?1";
-const ADD_NUMBER: &str = "
-    INSERT INTO app_numbers (app_id, number) SELECT ?1, (SELECT 1 + count(*) FROM app_numbers)
-    WHERE NOT EXISTS (SELECT 1 FROM app_numbers WHERE app_id = ?1)";
+const ADD_NUMBER: &str = "INSERT INTO app_numbers (app_id, number) VALUES (?1, ?2)";
+const NUMBERS: &str = "SELECT count(*) FROM app_numbers";
 const LIVE: [&str; 2] = [
     "INSERT INTO message_search (message_search, rowid, text) VALUES ('delete', ?1, ?2)",
     "INSERT INTO message_search (rowid, text) VALUES (?1, ?2)",
@@ -76,53 +66,35 @@ pub(super) fn is_part(table: &str) -> bool {
     end.is_some_and(|end| PARTS.contains(&end))
 }
 
-/// Makes what the writer notes in.
-pub(super) fn prepare(conn: &Connection) -> Result<(), StoreError> {
-    Ok(conn.execute_batch(PENDING)?)
+/// Numbers given to apps so far.
+pub fn numbers(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.prepare_cached(NUMBERS)?.query_row([], |row| row.get(0))?)
 }
 
-/// Gives the app of a message its number: whatever is known of the message, and in the order of the log, so that it
-/// does not matter how the log is cut into transactions.
-pub(super) fn enroll(conn: &Connection, app_id: &str) -> Result<(), StoreError> {
-    conn.prepare_cached(ADD_NUMBER)?.execute([app_id])?;
-    Ok(())
+/// The number of an app.
+pub fn load_number(conn: &Connection, app: &App) -> Result<Option<i64>, StoreError> {
+    number(conn, NUMBER, app)
 }
 
-/// Notes that what can be found of a message changed; `was` is the text that is in the index.
-pub(super) fn touch(conn: &Connection, app_id: &str, message_id: &str, was: Option<&str>) -> Result<(), StoreError> {
-    if id_order(message_id) < SPAN {
-        conn.prepare_cached(TOUCH)?.execute((app_id, message_id, was))?;
-    }
+pub fn save_number(conn: &Connection, app: &App, now: &i64) -> Result<(), StoreError> {
+    conn.prepare_cached(ADD_NUMBER)?.execute((app, now))?;
     Ok(())
 }
 
 /// One message in the index: its row, the text that is in the index, and the text that belongs there.
-type Reindexed = (i64, Option<String>, Option<String>);
+pub type Reindexed = (i64, Option<String>, Option<String>);
 
-/// Indexes what was noted since the last commit.
-pub(super) fn settle(conn: &Connection) -> Result<(), StoreError> {
-    let mut statement = conn.prepare_cached(TOUCHED)?;
-    let mut touched = statement.query([])?;
-    let mut rows: Vec<Reindexed> = Vec::new();
-    while let Some(row) = touched.next()? {
-        let (app_id, message_id): (String, String) = (row.get(0)?, row.get(1)?);
-        if let Some(rowid) = number(conn, NUMBER, &app_id)?.and_then(|number| rowid(number, &message_id)) {
-            rows.push((rowid, row.get(2)?, row.get(3)?));
-        }
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    write(conn, LIVE, rows)?;
-    conn.prepare_cached(SETTLED)?.execute([])?;
-    Ok(())
+/// Indexes the texts that a batch changed.
+pub fn save(conn: &Connection, texts: Vec<Reindexed>) -> Result<(), StoreError> {
+    write(conn, LIVE, texts)
 }
 
 fn number(conn: &Connection, sql: &str, app_id: &str) -> Result<Option<i64>, StoreError> {
     Ok(conn.prepare_cached(sql)?.query_row([app_id], |row| row.get(0)).optional()?)
 }
 
-fn rowid(number: i64, message_id: &str) -> Option<i64> {
+/// The row of a message, by the number of its app; `None`: it has no place in the index.
+pub fn rowid(number: i64, message_id: &str) -> Option<i64> {
     let no = id_order(message_id);
     (number < APPS && no < SPAN).then(|| number * SPAN + no)
 }

@@ -1,6 +1,5 @@
 //! The writer's transactions.
 
-use super::search;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -20,7 +19,6 @@ pub fn begin_read(conn: &Connection) -> Result<(), StoreError> {
 
 /// Durable when it returns `Ok`: `synchronous=FULL` syncs the WAL.
 pub fn commit(conn: &Connection) -> Result<(), StoreError> {
-    search::settle(conn)?;
     Ok(conn.execute_batch("COMMIT")?)
 }
 
@@ -83,27 +81,6 @@ pub fn checkpoint(conn: &Connection, all: bool) -> Result<bool, StoreError> {
 pub fn finish(conn: &Connection) -> Result<(), StoreError> {
     checkpoint(conn, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    Ok(())
-}
-
-/// Marks where one event's rows begin. Savepoints nest: the innermost is released or undone.
-pub fn savepoint(conn: &Connection) -> Result<(), StoreError> {
-    run(conn, "SAVEPOINT event")
-}
-
-/// Keeps what came since the savepoint.
-pub fn release(conn: &Connection) -> Result<(), StoreError> {
-    run(conn, "RELEASE event")
-}
-
-/// Takes back what came since the savepoint.
-pub fn undo(conn: &Connection) -> Result<(), StoreError> {
-    run(conn, "ROLLBACK TO event")?;
-    release(conn)
-}
-
-fn run(conn: &Connection, statement: &str) -> Result<(), StoreError> {
-    conn.prepare_cached(statement)?.execute([])?;
     Ok(())
 }
 

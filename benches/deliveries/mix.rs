@@ -1,0 +1,84 @@
+//! A mix of deliveries: 70 % messages, 10 % receipts, 10 % reactions, 5 % members, 5 % presence; about 760 bytes each.
+//! The n-th is the same in every run.
+
+/// People and groups of the app.
+const PEOPLE: u64 = 100_000;
+const GROUPS: u64 = 1_000;
+/// Seconds of the first delivery; twenty happen in a second.
+const BEGIN: u64 = 1_767_600_000;
+
+/// A number that looks drawn.
+fn draw(n: u64, salt: u64) -> u64 {
+    let mut mixed = (n ^ salt << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^= mixed >> 29;
+    mixed = mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ mixed >> 32
+}
+
+fn user(uid: u64, at: u64) -> String {
+    format!(
+        r#"{{"uid":"user-{uid}","name":"Name of {uid}","avatar":"https://example.com/avatars/{uid}.png","status":"available","role":"default","lastActiveAt":{at}}}"#
+    )
+}
+
+fn message(n: u64) -> String {
+    let at = BEGIN + n / 20;
+    let sender = draw(n, 1) % PEOPLE;
+    let (kind, receiver, entity) = if draw(n, 2) % 2 == 0 {
+        let guid = draw(n, 3) % GROUPS;
+        let group = format!(
+            r#"{{"guid":"group-{guid}","name":"Group {guid}","type":"public","owner":"user-1","createdAt":{BEGIN},"membersCount":10}}"#
+        );
+        ("group", format!("group-{guid}"), group)
+    } else {
+        let uid = draw(n, 3) % PEOPLE;
+        ("user", format!("user-{uid}"), user(uid, at))
+    };
+    format!(
+        r#"{{"id":"{n}","sender":"user-{sender}","receiverType":"{kind}","receiver":"{receiver}","category":"message","type":"text","sentAt":{at},"updatedAt":{at},"data":{{"text":"This is what number {n} says.","entities":{{"sender":{{"entity":{},"entityType":"user"}},"receiver":{{"entity":{entity},"entityType":"{kind}"}}}}}}}}"#,
+        user(sender, at)
+    )
+}
+
+/// The n-th delivery, from 1.
+pub fn body(n: u64) -> String {
+    let at = BEGIN + n / 20;
+    let uid = draw(n, 4) % PEOPLE;
+    // A message of the newest thousand, or what would be one.
+    let of = n.saturating_sub(draw(n, 5) % 1_000).max(1);
+    let (trigger, data) = match draw(n, 6) % 20 {
+        0..14 => ("message_sent", format!(r#"{{"message":{}}}"#, message(n))),
+        14 | 15 => (
+            "message_read_receipt",
+            format!(
+                r#"{{"receiver":"user-1","receiverType":"user","type":"receipts","sender":"user-{uid}","messageSender":"user-1","body":{{"action":"read","messageId":"{of}","user":{},"timestamp":{at}}}}}"#,
+                user(uid, at)
+            ),
+        ),
+        16 | 17 => (
+            "message_reaction_added",
+            format!(
+                r#"{{"reaction":{{"id":"{n}","messageId":"{of}","reaction":"👍","uid":"user-{uid}","reactedAt":{at},"reactedBy":{}}}}}"#,
+                user(uid, at)
+            ),
+        ),
+        18 => {
+            let guid = draw(n, 3) % GROUPS;
+            let members = format!(r#"{{"user-{uid}":{}}}"#, user(uid, at));
+            (
+                "group_member_joined",
+                format!(
+                    r#"{{"members":{members},"group":{{"guid":"group-{guid}","name":"Group {guid}","type":"public","membersCount":10,"owner":"user-1","createdAt":{BEGIN},"updatedAt":{at}}}}}"#
+                ),
+            )
+        }
+        _ => (
+            "user_connection_status_changed",
+            format!(
+                r#"{{"timestamp":{at}123,"user":{},"status":"online","currentConnection":{{"action":"connected","platform":"javascript","connectedAt":{at}123}},"userPresenceChanged":true}}"#,
+                user(uid, at)
+            ),
+        ),
+    };
+    format!(r#"{{"trigger":"{trigger}","data":{data},"appId":"2489f0demo01","region":"eu","webhook":"bench"}}"#)
+}

@@ -1,0 +1,237 @@
+//! One change of one event: which rows it is applied to. What it means for each of them is told in `tables`.
+
+use super::Batch;
+use crate::change::{Change, MembershipChange, MessageEdit, Reaction};
+use crate::ids::{Time, id_number};
+use crate::merge::{Fact, Telling};
+use crate::reactions::emoji;
+use crate::sessions::CallFact;
+use crate::standing::Roster;
+use crate::store::StoreError;
+use crate::store::sqlite::{
+    App, Connection, Key, PairKey, block, call, conversation, edit, group, membership, message, reaction, receipt,
+    registers, search,
+};
+use std::collections::BTreeSet;
+
+/// Place of the verdict among the fields of a moderation.
+const STATUS: usize = 0;
+
+impl Batch {
+    /// Applies one change to the rows it is about.
+    pub fn apply(&mut self, conn: &Connection, app: &App, fact: &Fact, change: Change) -> Result<(), StoreError> {
+        #[cfg(test)]
+        assert!(**app != *super::PANICS || !matches!(change, Change::Message { .. }));
+        let key = |id: String| (App::clone(app), id);
+        match change {
+            Change::User { uid, telling } => self.user(conn, &key(uid), telling),
+            Change::Group { guid, telling } => self.group(conn, &key(guid), telling),
+            Change::Creation { guid, at } => self.creation(conn, &key(guid), fact, at),
+            Change::Deletion { guid, created_at } => {
+                let key = key(guid);
+                self.tables.groups.edit(&key, || group::load(conn, &key))?.delete(fact, created_at);
+                Ok(())
+            }
+            Change::Membership(told) => self.membership(conn, app, fact, &told),
+            Change::Message { message_id, telling, deleted } => self.message(conn, &key(message_id), telling, deleted),
+            Change::MessageEdit(told) => self.message_edit(conn, app, told),
+            Change::Conversation(told) => {
+                let key = (App::clone(app), told.key());
+                let known = self.tables.conversations.get(&key, || conversation::load(conn, &key))?.is_some();
+                if !known {
+                    self.tables.conversations.edit(&key, || Ok::<_, StoreError>(None))?.parties = Some(told.parties());
+                }
+                Ok(())
+            }
+            Change::Receipt(told) => {
+                let key = (App::clone(app), told.message_id.clone(), told.uid.clone());
+                self.tables.receipts.edit(&key, || receipt::load(conn, &key))?.apply(&told);
+                Ok(())
+            }
+            Change::ReadMarker(told) => {
+                let is_number = id_number(&told.message_id).is_some();
+                let key = (App::clone(app), told.conversation.clone(), told.uid.clone(), is_number);
+                self.tables.read_markers.edit(&key, || receipt::load_marker(conn, &key))?.apply(&told);
+                Ok(())
+            }
+            Change::Reaction(told) => self.reaction(conn, app, &told),
+            Change::Moderation { message_id, telling } => self.moderation(conn, &key(message_id), telling),
+            Change::Presence { uid, telling } => {
+                let key = key(uid);
+                self.tables.presence.edit(&key, || registers::load(conn, &key))?.apply(telling);
+                Ok(())
+            }
+            Change::Connection { uid, platform, connected_at, telling } => {
+                let key = (App::clone(app), uid, platform, connected_at.0);
+                self.tables.connections.edit(&key, || registers::load_connection(conn, &key))?.apply(telling);
+                Ok(())
+            }
+            Change::Block { blocker, blocked, blocks } => {
+                let key = (App::clone(app), blocker, blocked);
+                self.tables.blocks.edit(&key, || block::load(conn, &key))?.add(fact, blocks);
+                Ok(())
+            }
+            Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), fact, &told),
+        }
+    }
+
+    /// Most facts name people without describing them: then a row is all there is to do.
+    fn user(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
+        let load = || registers::load(conn, key);
+        if telling.fields.is_empty() && self.tables.users.get(key, load)?.is_some() {
+            return Ok(());
+        }
+        self.tables.users.edit(key, load)?.apply(telling);
+        Ok(())
+    }
+
+    fn group(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
+        let load = || group::load(conn, key);
+        if telling.fields.is_empty() && self.tables.groups.get(key, load)?.is_some() {
+            return Ok(());
+        }
+        self.tables.groups.edit(key, load)?.apply(telling);
+        Ok(())
+    }
+
+    /// A creation is a complete list: absence is a fact about everybody.
+    fn creation(&mut self, conn: &Connection, key: &Key, fact: &Fact, at: Time) -> Result<(), StoreError> {
+        self.tables.groups.edit(key, || group::load(conn, key))?.create(at);
+        let rosters = self.tables.rosters.edit(key, || group::load_rosters(conn, key))?;
+        rosters.apply(at, fact);
+        let rosters = rosters.lists();
+        let mut people: BTreeSet<String> = membership::people(conn, key)?.into_iter().collect();
+        let unsaved = self.tables.memberships.changed().filter(|((app, guid, _), ..)| (app, guid) == (&key.0, &key.1));
+        people.extend(unsaved.map(|((.., uid), ..)| uid.clone()));
+        for uid in people {
+            let person = (App::clone(&key.0), key.1.clone(), uid);
+            let stored = self.tables.memberships.get(&person, || membership::load(conn, &person))?;
+            if stored.is_some_and(|it| it.stands(&rosters) != it.standing) {
+                self.stand(conn, &person, &rosters)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn membership(
+        &mut self,
+        conn: &Connection,
+        app: &App,
+        fact: &Fact,
+        told: &MembershipChange,
+    ) -> Result<(), StoreError> {
+        let group = (App::clone(app), told.guid.clone());
+        let person = (App::clone(app), told.guid.clone(), told.uid.clone());
+        let rosters = self.tables.rosters.get(&group, || group::load_rosters(conn, &group))?;
+        let (lists, newest_read) = rosters.map(|it| (it.lists(), it.newest_read())).unwrap_or_default();
+        let membership = self.tables.memberships.edit(&person, || membership::load(conn, &person))?;
+        let at = membership.apply(told, fact, newest_read);
+        self.tables.groups.edit(&group, || group::load(conn, &group))?.hear_of_members(at);
+        self.stand(conn, &person, &lists)
+    }
+
+    /// Decides a person's standing anew, and counts them.
+    fn stand(&mut self, conn: &Connection, person: &PairKey, rosters: &[Roster]) -> Result<(), StoreError> {
+        let membership = self.tables.memberships.edit(person, || membership::load(conn, person))?;
+        let before = membership.is_current();
+        membership.standing = membership.stands(rosters);
+        let after = membership.is_current();
+        if before != after {
+            let key = (App::clone(&person.0), person.1.clone());
+            let group = self.tables.groups.edit(&key, || group::load(conn, &key))?;
+            group.members_count += i64::from(after) - i64::from(before);
+        }
+        Ok(())
+    }
+
+    /// Whether the message has a row. The row itself may be large and is not read.
+    fn has_message(&self, conn: &Connection, key: &Key) -> Result<bool, StoreError> {
+        match self.tables.messages.known(key) {
+            Some(known) => Ok(known.is_some()),
+            None => message::exists(conn, key),
+        }
+    }
+
+    fn message(&mut self, conn: &Connection, key: &Key, telling: Telling, deleted: bool) -> Result<(), StoreError> {
+        let silent = telling.fields.is_empty() && telling.named.is_empty() && !deleted;
+        let load = || message::load(conn, key);
+        if silent && self.has_message(conn, key)? {
+            return Ok(());
+        }
+        let before = self.tables.messages.get(key, load)?;
+        let is_new = before.is_none();
+        let (was_deleted, text_before) = before.map(|it| (it.deleted, it.first_text())).unzip();
+        let message = self.tables.messages.edit(key, load)?;
+        message.apply(telling, deleted);
+        let (is_deleted, first_text) = (message.deleted, message.first_text());
+        if is_new {
+            self.number(conn, &key.0)?;
+        }
+        let ends = is_deleted && was_deleted != Some(true);
+        let begins_anew = text_before.is_some_and(|before| before != first_text);
+        if (ends || begins_anew) && self.tables.edits.get(key, || edit::load(conn, key))?.is_some() {
+            let edits = self.tables.edits.edit(key, || edit::load(conn, key))?;
+            if ends {
+                edits.blank();
+            }
+            if begins_anew {
+                edits.judge_again(first_text);
+                let last = edits.last().cloned();
+                self.tables.messages.edit(key, load)?.edit(last.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn message_edit(&mut self, conn: &Connection, app: &App, told: MessageEdit) -> Result<(), StoreError> {
+        let key = (App::clone(app), told.message_id);
+        let load = || message::load(conn, &key);
+        let Some(message) = self.tables.messages.get(&key, load)? else { return Ok(()) };
+        let (deleted, first_text) = (message.deleted, message.first_text());
+        let mut version = told.version;
+        version.text = version.text.filter(|_| !deleted);
+        let edits = self.tables.edits.edit(&key, || edit::load(conn, &key))?;
+        edits.apply(version, first_text);
+        let last = edits.last().cloned();
+        self.tables.messages.edit(&key, load)?.edit(last.as_ref());
+        Ok(())
+    }
+
+    /// Merges a verdict; the message is hidden while it is disapproved.
+    fn moderation(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
+        let verdict = self.tables.verdicts.edit(key, || registers::load(conn, key))?;
+        verdict.apply(telling);
+        let blocked = verdict.row.values[STATUS].text() == Some("disapproved");
+        let load = || message::load(conn, key);
+        let known = self.tables.messages.get(key, load)?.map(|message| message.blocked);
+        if known != Some(blocked) {
+            self.tables.messages.edit(key, load)?.block(blocked);
+        }
+        if known.is_none() {
+            self.number(conn, &key.0)?;
+        }
+        Ok(())
+    }
+
+    /// Gives an app that has messages its number: in the order of the log, so that it does not matter how the log is cut
+    /// into batches.
+    fn number(&mut self, conn: &Connection, app: &App) -> Result<(), StoreError> {
+        let load = || search::load_number(conn, app);
+        if self.tables.numbers.get(app, load)?.is_none() {
+            let next = 1 + search::numbers(conn)? + self.tables.numbers.changed().count() as i64;
+            *self.tables.numbers.edit(app, load)? = next;
+        }
+        Ok(())
+    }
+
+    fn reaction(&mut self, conn: &Connection, app: &App, told: &Reaction) -> Result<(), StoreError> {
+        let key = (App::clone(app), told.message_id.clone(), emoji(&told.reaction), told.uid.clone());
+        self.tables.reactions.edit(&key, || reaction::load(conn, &key))?.apply(told);
+        Ok(())
+    }
+
+    fn call(&mut self, conn: &Connection, key: &Key, fact: &Fact, told: &CallFact) -> Result<(), StoreError> {
+        self.tables.sessions.edit(key, || call::load(conn, key))?.apply(fact.fingerprint, told);
+        Ok(())
+    }
+}

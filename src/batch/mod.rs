@@ -1,0 +1,174 @@
+//! The unit of work: rows are loaded once, changed in memory by one event after the other, and saved once, when the
+//! batch is committed.
+//!
+//! What a batch loaded stays in memory for those that come after it. An event whose fold fails is taken back in memory;
+//! the others of its batch stay.
+
+mod apply;
+mod rows;
+mod save;
+mod sizes;
+
+use crate::change::{Connection as Socket, Moderation, Presence, User};
+use crate::feed::Feed;
+use crate::ids::Time;
+use crate::merge::Fact;
+use crate::store::StoreError;
+use crate::store::sqlite::log::CountKey;
+use crate::store::sqlite::reaction::ReactionKey;
+use crate::store::sqlite::receipt::MarkerKey;
+use crate::store::sqlite::registers::ConnectionKey;
+use crate::store::sqlite::{App, Connection, ConversationKey, Key, PairKey, RefKey, log};
+use crate::tables;
+use crate::tables::block::Block;
+use crate::tables::call::Session;
+use crate::tables::conversation::Conversation;
+use crate::tables::edits::Edits;
+use crate::tables::group::{Group, Rosters};
+use crate::tables::membership::Membership;
+use crate::tables::message::Message;
+use crate::tables::reaction::Reaction;
+use crate::tables::receipt::{ReadMarker, Receipt};
+use crate::tables::registers::Registers;
+use crate::trigger::{Ref, Role};
+use rows::Rows;
+use std::collections::{BTreeMap, HashMap};
+
+/// Changes of messages of this app panic.
+#[cfg(test)]
+pub const PANICS: &str = "a_panic_of_the_fold";
+
+/// Bytes of the rows that stay in memory, twice for a short time.
+pub const CACHE: usize = 32 << 20;
+
+/// Declares the tables of a batch, and what is done to all of them.
+macro_rules! tables {
+    ($($name:ident: $key:ty => $row:ty),+ $(,)?) => {
+        /// Rows of every folded table.
+        #[derive(Debug, Default)]
+        struct Tables {
+            $($name: Rows<$key, $row>),+
+        }
+
+        impl Tables {
+            fn keep(&mut self) {
+                $(self.$name.keep();)+
+            }
+
+            fn take_back(&mut self) {
+                $(self.$name.take_back();)+
+            }
+
+            fn forget_old(&mut self, most: usize) {
+                if [$(self.$name.bytes()),+].into_iter().sum::<usize>() > most {
+                    $(self.$name.forget_old();)+
+                }
+            }
+        }
+    };
+}
+
+tables! {
+    apps: App => tables::app::App,
+    feeds: App => Feed,
+    numbers: App => i64,
+    users: Key => Registers<User>,
+    groups: Key => Group,
+    rosters: Key => Rosters,
+    memberships: PairKey => Membership,
+    conversations: ConversationKey => Conversation,
+    messages: Key => Message,
+    edits: Key => Edits,
+    verdicts: Key => Registers<Moderation>,
+    reactions: ReactionKey => Reaction,
+    receipts: PairKey => Receipt,
+    read_markers: MarkerKey => ReadMarker,
+    presence: Key => Registers<Presence>,
+    connections: ConnectionKey => Registers<Socket>,
+    blocks: PairKey => Block,
+    sessions: Key => Session,
+}
+
+/// Rows in memory, and what is to be added to the file when the batch is saved.
+#[derive(Debug, Default)]
+pub struct Batch {
+    tables: Tables,
+    /// What the events of the batch speak of, in the order of the log.
+    refs: Vec<(RefKey, i64)>,
+    /// Of these the newest log position.
+    newest_refs: HashMap<RefKey, i64>,
+    /// How many of `refs` were there before the event at hand.
+    kept_refs: usize,
+    /// Deliveries by minute: how many, and when the last came.
+    counts: BTreeMap<CountKey, (i64, i64)>,
+}
+
+impl Batch {
+    /// What an app's HTTP deliveries have shown.
+    pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
+        Ok(self.tables.feeds.get(app, || log::load_feed(conn, app))?.cloned().unwrap_or_default())
+    }
+
+    pub fn set_feed(&mut self, conn: &Connection, app: &App, feed: Feed) -> Result<(), StoreError> {
+        *self.tables.feeds.edit(app, || log::load_feed(conn, app))? = feed;
+        self.tables.feeds.keep();
+        Ok(())
+    }
+
+    /// Counts a delivery of that minute.
+    pub fn count(&mut self, app: &App, received_at: Time, trigger: &str, outcome: &'static str) {
+        let key = (App::clone(app), received_at.0 / 60_000, trigger.to_owned(), outcome);
+        let (n, last_at) = self.counts.entry(key).or_default();
+        *n += 1;
+        *last_at = received_at.0.max(*last_at);
+    }
+
+    /// Whether another fact of one of these registers came after a log position.
+    pub fn set_after(&self, conn: &Connection, app: &App, refs: &[Ref], seq: i64) -> Result<bool, StoreError> {
+        for reference in refs.iter().filter(|reference| reference.role != Role::About) {
+            let key = (App::clone(app), reference.kind, reference.key.clone());
+            if self.newest_refs.get(&key).copied().max(log::newest_ref(conn, &key)?) > Some(seq) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keeps that an event speaks of a register or entity.
+    pub fn refer(&mut self, app: &App, reference: &Ref, seq: i64) {
+        let key = (App::clone(app), reference.kind, reference.key.clone());
+        self.newest_refs.insert(key.clone(), seq);
+        self.refs.push((key, seq));
+    }
+
+    /// Counts an event for its app.
+    pub fn count_for_app(
+        &mut self,
+        conn: &Connection,
+        app: &App,
+        region: Option<&str>,
+        fact: &Fact,
+    ) -> Result<(), StoreError> {
+        self.tables.apps.edit(app, || log::load_app(conn, app))?.apply(region, fact);
+        self.tables.apps.keep();
+        Ok(())
+    }
+
+    /// The event at hand is folded.
+    pub fn keep(&mut self) {
+        self.tables.keep();
+        self.kept_refs = self.refs.len();
+    }
+
+    /// The event at hand failed: everything is as it was before it.
+    pub fn take_back(&mut self) {
+        self.tables.take_back();
+        self.refs.truncate(self.kept_refs);
+        self.newest_refs = self.refs.iter().cloned().collect();
+    }
+
+    /// Forgets everything: the transaction was rolled back, or somebody else wrote into the tables.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+}

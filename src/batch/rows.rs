@@ -1,0 +1,216 @@
+//! Rows of one table in memory: loaded once, changed event by event, saved once a batch.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// What a key and a row take in memory.
+pub trait Bytes {
+    fn bytes(&self) -> usize;
+}
+
+/// A row as it is now, and as the file has it. `None` is no row.
+#[derive(Debug)]
+struct Slot<V> {
+    now: Option<Arc<V>>,
+    stored: Option<Arc<V>>,
+    /// What is counted for the slot.
+    bytes: usize,
+}
+
+/// The rows of one table that this batch and earlier ones have seen.
+///
+/// Rows live in two generations. A row that is used moves into the younger one. Once that is full it becomes the older
+/// one, and what the older one held is forgotten.
+#[derive(Debug)]
+pub struct Rows<K, V> {
+    younger: HashMap<K, Slot<V>>,
+    older: HashMap<K, Slot<V>>,
+    /// Bytes of the younger generation.
+    bytes: usize,
+    /// Keys of the rows that may differ from the file.
+    changed: BTreeSet<K>,
+    /// What rows were before the event at hand, in the order of its changes.
+    before: Vec<(K, Option<Arc<V>>)>,
+}
+
+impl<K, V> Default for Rows<K, V> {
+    fn default() -> Self {
+        Self { younger: HashMap::new(), older: HashMap::new(), bytes: 0, changed: BTreeSet::new(), before: Vec::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V> {
+    /// Puts the row into the younger generation; `load` reads a row that was not seen before from the file.
+    fn see<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<(), E> {
+        if self.younger.contains_key(key) {
+            return Ok(());
+        }
+        let slot = match self.older.remove(key) {
+            Some(slot) => slot,
+            None => {
+                let stored = load()?.map(Arc::new);
+                let bytes = 2 * key.bytes() + stored.as_ref().map_or(0, |row| row.bytes());
+                Slot { now: stored.clone(), stored, bytes }
+            }
+        };
+        self.bytes += slot.bytes;
+        self.younger.insert(key.clone(), slot);
+        Ok(())
+    }
+
+    /// The row as it is now.
+    pub fn get<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<Option<&V>, E> {
+        self.see(key, load)?;
+        Ok(self.younger.get(key).and_then(|slot| slot.now.as_deref()))
+    }
+
+    /// The row, to be changed by the event at hand. Where there is none, one with the default values is made.
+    pub fn edit<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<&mut V, E>
+    where
+        V: Default,
+    {
+        self.see(key, load)?;
+        let slot = self.younger.entry(key.clone()).or_insert(Slot { now: None, stored: None, bytes: 0 });
+        self.before.push((key.clone(), slot.now.clone()));
+        if !self.changed.contains(key) {
+            self.changed.insert(key.clone());
+        }
+        Ok(Arc::make_mut(slot.now.get_or_insert_default()))
+    }
+
+    /// The row, if it was seen before: `None`, if the file has to be asked.
+    pub fn known(&self, key: &K) -> Option<Option<&V>> {
+        self.younger.get(key).or_else(|| self.older.get(key)).map(|slot| slot.now.as_deref())
+    }
+
+    /// What the event at hand changed stays.
+    pub fn keep(&mut self) {
+        self.before.clear();
+    }
+
+    /// Rows are again what they were before the event at hand.
+    pub fn take_back(&mut self) {
+        for (key, before) in std::mem::take(&mut self.before).into_iter().rev() {
+            if let Some(slot) = self.younger.get_mut(&key) {
+                slot.now = before;
+                self.changed.insert(key);
+            }
+        }
+    }
+
+    /// Rows that differ from the file, in the order of their keys: the key, the row of the file and the row now.
+    pub fn changed(&self) -> impl Iterator<Item = (&K, Option<&V>, &V)> {
+        self.changed.iter().filter_map(|key| {
+            let slot = self.younger.get(key).filter(|slot| slot.now != slot.stored)?;
+            Some((key, slot.stored.as_deref(), slot.now.as_deref()?))
+        })
+    }
+
+    /// Saves the rows that differ from the file, in the order of their keys: `save` is given the key, the row of the file
+    /// and the row now.
+    pub fn save<E>(&mut self, mut save: impl FnMut(&K, Option<&V>, &V) -> Result<(), E>) -> Result<(), E> {
+        for key in std::mem::take(&mut self.changed) {
+            let Some(slot) = self.younger.get_mut(&key).filter(|slot| slot.now != slot.stored) else { continue };
+            let Some(now) = &slot.now else { continue };
+            save(&key, slot.stored.as_deref(), now)?;
+            let bytes = 2 * key.bytes() + now.bytes();
+            self.bytes = self.bytes + bytes - slot.bytes;
+            slot.bytes = bytes;
+            slot.stored = Some(Arc::clone(now));
+        }
+        self.before.clear();
+        Ok(())
+    }
+
+    /// Bytes of the younger rows.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The younger rows become the older ones, and the older ones are forgotten. To be called when everything is saved.
+    pub fn forget_old(&mut self) {
+        self.older = std::mem::take(&mut self.younger);
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    impl Bytes for i32 {
+        fn bytes(&self) -> usize {
+            4
+        }
+    }
+
+    fn nothing() -> Result<Option<i32>, Infallible> {
+        Ok(None)
+    }
+
+    fn edit(rows: &mut Rows<i32, i32>, key: i32, value: i32) {
+        *rows.edit(&key, nothing).unwrap() = value;
+    }
+
+    fn saved(rows: &mut Rows<i32, i32>) -> Vec<(i32, Option<i32>, i32)> {
+        let mut saved = Vec::new();
+        let save = |key: &i32, stored: Option<&i32>, now: &i32| {
+            saved.push((*key, stored.copied(), *now));
+            Ok::<_, Infallible>(())
+        };
+        rows.save(save).unwrap();
+        saved
+    }
+
+    #[test]
+    fn rows_are_saved_once_in_the_order_of_keys() {
+        let mut rows = Rows::default();
+        for (key, value) in [(2, 5), (1, 6), (2, 7)] {
+            edit(&mut rows, key, value);
+            rows.keep();
+        }
+        assert_eq!(saved(&mut rows), [(1, None, 6), (2, None, 7)]);
+        edit(&mut rows, 2, 7);
+        assert_eq!(saved(&mut rows), [], "the file has it already");
+    }
+
+    #[test]
+    fn a_failed_event_leaves_rows_as_they_were_before_it() {
+        let mut rows = Rows::default();
+        edit(&mut rows, 1, 5);
+        rows.keep();
+        assert_eq!(saved(&mut rows).len(), 1);
+        edit(&mut rows, 1, 6);
+        rows.keep();
+        for value in [7, 8] {
+            edit(&mut rows, 1, value);
+            edit(&mut rows, 2, value);
+        }
+        rows.take_back();
+        assert_eq!(rows.get(&1, nothing).unwrap(), Some(&6));
+        assert_eq!(rows.get(&2, nothing).unwrap(), None);
+        assert_eq!(saved(&mut rows), [(1, Some(5), 6)]);
+    }
+
+    #[test]
+    fn rows_that_were_used_lately_stay_in_memory() {
+        let mut rows = Rows::<i32, i32>::default();
+        let loads = std::cell::Cell::new(0);
+        let load = || {
+            loads.set(loads.get() + 1);
+            Ok::<_, Infallible>(Some(1))
+        };
+        rows.get(&1, load).unwrap();
+        rows.get(&2, load).unwrap();
+        rows.forget_old();
+        rows.get(&1, load).unwrap();
+        rows.get(&3, load).unwrap();
+        rows.forget_old();
+        rows.get(&1, load).unwrap();
+        assert_eq!(loads.get(), 3, "1 was used since");
+        rows.get(&2, load).unwrap();
+        assert_eq!(loads.get(), 4, "2 was not");
+    }
+}

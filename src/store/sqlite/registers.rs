@@ -1,0 +1,86 @@
+//! `users`, `moderation`, `presence` and `connections`: tables of nothing but registers.
+
+use super::rows::Table;
+use super::{App, Key};
+use crate::change::{Connection as Socket, Moderation, Presence, User};
+use crate::ids::Time;
+use crate::merge::Row;
+use crate::store::StoreError;
+use crate::tables::registers::Registers;
+use rusqlite::Connection;
+use rusqlite::types::ToSql;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// App, uid, platform, connect time.
+pub type ConnectionKey = (App, String, String, i64);
+
+static USERS: LazyLock<Table> = LazyLock::new(|| Table::new("users", &["app_id", "uid"], User::COLUMNS, &[]));
+static MODERATION: LazyLock<Table> =
+    LazyLock::new(|| Table::new("moderation", &["app_id", "message_id"], Moderation::COLUMNS, &[]));
+static PRESENCE: LazyLock<Table> = LazyLock::new(|| Table::new("presence", &["app_id", "uid"], Presence::COLUMNS, &[]));
+static CONNECTIONS: LazyLock<Table> =
+    LazyLock::new(|| Table::new("connections", &["app_id", "uid", "platform", "connected_at"], Socket::COLUMNS, &[]));
+
+/// Rows that have registers alone, and their table.
+pub trait Stored: Sized {
+    fn table() -> &'static Table;
+}
+
+macro_rules! stored {
+    ($($row:ident in $table:ident),+) => {
+        $(impl Stored for $row {
+            fn table() -> &'static Table {
+                &$table
+            }
+        })+
+    };
+}
+
+stored!(User in USERS, Moderation in MODERATION, Presence in PRESENCE, Socket in CONNECTIONS);
+
+pub fn load<T: Stored>(conn: &Connection, (app, id): &Key) -> Result<Option<Registers<T>>, StoreError> {
+    read::<T>(conn, &[app, id])
+}
+
+pub fn save<T: Stored>(conn: &Connection, (app, id): &Key, now: &Registers<T>) -> Result<(), StoreError> {
+    T::table().write(conn, &[app, id], &now.row, &[])
+}
+
+pub fn load_connection(conn: &Connection, key: &ConnectionKey) -> Result<Option<Registers<Socket>>, StoreError> {
+    let (app, uid, platform, connected_at) = key;
+    read::<Socket>(conn, &[app, uid, platform, connected_at])
+}
+
+pub fn save_connection(conn: &Connection, key: &ConnectionKey, now: &Registers<Socket>) -> Result<(), StoreError> {
+    let (app, uid, platform, connected_at) = key;
+    CONNECTIONS.write(conn, &[app, uid, platform, connected_at], &now.row, &[])
+}
+
+fn read<T: Stored>(conn: &Connection, key: &[&dyn ToSql]) -> Result<Option<Registers<T>>, StoreError> {
+    Ok(T::table().load(conn, key)?.map(|(row, _)| row.into()))
+}
+
+/// The registers of a row by app and id.
+pub(super) fn stored<T: Stored>(conn: &Connection, app_id: &str, id: &str) -> Result<Option<Row>, StoreError> {
+    Ok(T::table().load(conn, &[&app_id, &id])?.map(|(row, _)| row))
+}
+
+const CONNECTIONS_OF: &str = "SELECT platform, connected_at FROM connections WHERE app_id = ?1 AND uid = ?2";
+
+/// By platform and connect time.
+type Connections = BTreeMap<(String, Time), Row>;
+
+/// The registers of each of a person's connections.
+pub(super) fn stored_connections(conn: &Connection, app_id: &str, uid: &str) -> Result<Connections, StoreError> {
+    let mut statement = conn.prepare_cached(CONNECTIONS_OF)?;
+    let keys = statement.query_map((app_id, uid), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut found = Connections::new();
+    for key in keys {
+        let (platform, connected_at): (String, i64) = key?;
+        if let Some((row, _)) = CONNECTIONS.load(conn, &[&app_id, &uid, &platform, &connected_at])? {
+            found.insert((platform, Time(connected_at)), row);
+        }
+    }
+    Ok(found)
+}

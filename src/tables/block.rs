@@ -1,0 +1,3 @@
+//! Who blocks whom: see [`crate::blocks`].
+
+pub use crate::blocks::Facts as Block;

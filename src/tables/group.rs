@@ -1,0 +1,89 @@
+//! A group: its profile, its creations and deletions, and what is known of its members as a whole.
+
+use crate::change;
+use crate::ids::Time;
+use crate::lifecycle::Lifecycle;
+use crate::merge::{Fact, Row, Telling};
+use crate::standing;
+
+/// A group as merged so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub row: Row,
+    pub lifecycle: Lifecycle,
+    /// Present members.
+    pub members_count: i64,
+    /// Its creation or first complete list; `None`: only what events told is known.
+    pub members_known_since: Option<i64>,
+    /// Time of the earliest fact or list about its members.
+    pub history_since: Option<i64>,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            row: Row::new(change::Group::COLUMNS.len()),
+            lifecycle: Lifecycle::default(),
+            members_count: 0,
+            members_known_since: None,
+            history_since: None,
+        }
+    }
+}
+
+impl Group {
+    /// Merges what a fact tells of the profile.
+    pub fn apply(&mut self, telling: Telling) {
+        self.row.merge(change::Group::RULES, telling);
+    }
+
+    /// The group was created: the list of its creator alone is complete, and a deleted group lives again.
+    pub fn create(&mut self, at: Time) {
+        self.lifecycle.created.insert(at.0);
+        self.members_known_since = self.members_known_since.into_iter().chain([at.0]).min();
+        self.hear_of_members(at.0);
+    }
+
+    /// The group was deleted; `created_at` tells which of that guid.
+    pub fn delete(&mut self, fact: &Fact, created_at: Option<Time>) {
+        self.lifecycle.delete(fact, created_at);
+    }
+
+    /// A fact about a member has this order time.
+    pub fn hear_of_members(&mut self, at: i64) {
+        self.history_since = self.history_since.into_iter().chain([at]).min();
+    }
+}
+
+/// A complete list of members, as the log told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roster {
+    pub roster: standing::Roster,
+    pub seq: i64,
+    pub fingerprint: [u8; 32],
+}
+
+/// The complete lists of one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rosters(pub Vec<Roster>);
+
+impl Rosters {
+    /// One event tells one list of a time.
+    pub fn apply(&mut self, at: Time, fact: &Fact) {
+        let roster = standing::Roster { at, created: true };
+        if !self.0.iter().any(|known| known.seq == fact.seq && known.roster.at == at) {
+            self.0.push(Roster { roster, seq: fact.seq, fingerprint: fact.fingerprint });
+        }
+    }
+
+    pub fn lists(&self) -> Vec<standing::Roster> {
+        let mut lists: Vec<_> = self.0.iter().map(|it| it.roster).collect();
+        lists.sort_by_key(|roster| roster.at);
+        lists
+    }
+
+    /// Time of the newest list that was read, not made by the group's creation.
+    pub fn newest_read(&self) -> Option<i64> {
+        self.0.iter().filter(|it| !it.roster.created).map(|it| it.roster.at.0).max()
+    }
+}

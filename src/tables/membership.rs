@@ -1,0 +1,74 @@
+//! One person in one group: the facts told, and the standing they come to (see [`crate::standing`]).
+
+use crate::change::MembershipChange;
+use crate::ids::{State, Time, TimeSource};
+use crate::merge::{Fact, When};
+use crate::standing::{self, Change, Roster, Standing};
+
+/// A fact as the table of changes keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub change: Change,
+    pub trigger: String,
+    pub fingerprint: [u8; 32],
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// In the order of the log.
+    pub told: Vec<Told>,
+    pub standing: Option<Standing>,
+}
+
+impl Membership {
+    /// Whether the person is in the group.
+    pub fn is_current(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.state == State::Joined)
+    }
+
+    /// Takes a fact; gives its order time. `newest_read` is the time of the newest list that was read.
+    pub fn apply(&mut self, told: &MembershipChange, fact: &Fact, newest_read: Option<i64>) -> i64 {
+        let at = self.order_at(fact, newest_read);
+        if self.told.iter().any(|known| known.change.seq == fact.seq && known.change.at.0 == at) {
+            return at;
+        }
+        self.told.push(Told {
+            change: Change {
+                at: Time(at),
+                at_from: fact.occurred_from,
+                seq: fact.seq,
+                occurred_at: fact.occurred_at,
+                arrived_at: fact.arrived_at,
+                group_created_at: told.group_created_at,
+                by: told.by.clone(),
+                state: told.state,
+                scope: told.scope,
+                old_scope: told.old_scope,
+                joined_at: told.joined_at,
+            },
+            trigger: fact.trigger.clone(),
+            fingerprint: fact.fingerprint,
+        });
+        at
+    }
+
+    fn order_at(&self, fact: &Fact, newest_read: Option<i64>) -> i64 {
+        if fact.occurred_from == TimeSource::Told {
+            return fact.occurred_at.0;
+        }
+        let known = match fact.when() {
+            When::At(_) => None,
+            When::Feed { .. } => {
+                let decides = |told: &&Told| told.change.state.is_some() || told.change.scope.is_some();
+                self.told.iter().filter(decides).map(|told| told.change.at.0).max()
+            }
+        };
+        standing::order_at(fact, known, newest_read)
+    }
+
+    /// What the facts come to, given the complete lists of the group.
+    pub fn stands(&self, rosters: &[Roster]) -> Option<Standing> {
+        let changes: Vec<Change> = self.told.iter().map(|told| told.change.clone()).collect();
+        standing::standing(&changes, rosters).or_else(|| self.standing.clone())
+    }
+}

@@ -1,0 +1,174 @@
+//! A message: what was told of it, whether it is deleted or blocked, and what lists, counts and searches see of it.
+
+use super::conversation::Listing;
+use crate::change::{self, Conversation};
+use crate::chat::Known;
+use crate::edits::{Digest, Version, digest, read_digest};
+use crate::ids::ReceiverType;
+use crate::json::{Document, Json};
+use crate::merge::{Row, Telling, Value};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub row: Row,
+    pub deleted: bool,
+    /// Disapproved by moderation.
+    pub blocked: bool,
+    /// Of the last edit.
+    pub edited_at: Option<i64>,
+    pub edited_by: Option<String>,
+    pub shown: Shown,
+}
+
+/// What follows from a message as merged: for lists, counts and searches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Shown {
+    pub listing: Listing,
+    pub is_chat: bool,
+    /// An agent's use of a tool.
+    pub is_step: bool,
+    /// Why unread leaves it out: see [`Known::uncounted`].
+    pub uncounted: i64,
+    /// What the message says, if that is text.
+    pub text: Option<String>,
+    /// What the full-text index has of it. Steps are in it for those who ask for them.
+    pub searched: bool,
+    /// The files, as a JSON list.
+    pub attachments: Option<String>,
+    pub tags: Vec<String>,
+    /// Uids of the people mentioned.
+    pub mentions: Vec<String>,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        let row = Row::new(change::Message::COLUMNS.len());
+        Self { row, deleted: false, blocked: false, edited_at: None, edited_by: None, shown: Shown::default() }
+    }
+}
+
+impl Message {
+    /// Merges what a fact tells. Deleted stays deleted, without a text: the log keeps what it said.
+    pub fn apply(&mut self, telling: Telling, deleted: bool) {
+        self.row.merge(change::Message::RULES, telling);
+        self.deleted |= deleted;
+        if self.deleted {
+            self.row.named.clear();
+        }
+        self.show();
+    }
+
+    /// Moderation disapproves of it, or does not any more.
+    pub fn block(&mut self, blocked: bool) {
+        self.blocked = blocked;
+        self.show();
+    }
+
+    /// Derives what is shown. Every change ends with it, so that a failure is one of the event at hand.
+    pub fn show(&mut self) {
+        let (known, sent_at) = (self.known(), self.field("sent_at").int());
+        let (is_chat, is_step) = (known.is_chat(), known.is_step());
+        self.shown = Shown {
+            listing: Listing {
+                conversation: self.conversation().map(|it| it.key()),
+                listed: is_chat && !self.deleted && !self.blocked && sent_at.is_some(),
+                may_be_last: known.may_be_last(),
+                sent_at,
+            },
+            is_chat,
+            is_step,
+            uncounted: known.uncounted(),
+            text: self.text(),
+            searched: (is_chat || is_step) && !self.deleted && sent_at.is_some(),
+            attachments: attachments(self.member("attachments"), self.member("url")),
+            tags: texts(self.field("tags")),
+            mentions: texts(self.field("mentions")),
+        };
+    }
+
+    /// The text that the full-text index has of it.
+    pub fn searched(&self) -> Option<&str> {
+        self.shown.text.as_deref().filter(|_| self.shown.searched)
+    }
+
+    /// The last edit is another one.
+    pub fn edit(&mut self, last: Option<&Version>) {
+        self.edited_at = last.map(|version| version.key.at);
+        self.edited_by = last.and_then(|version| version.by.clone());
+    }
+
+    /// The value of a column that is a register.
+    fn field(&self, column: &str) -> &Value {
+        let at = change::Message::COLUMNS.iter().position(|name| name.trim_start_matches("r#") == column);
+        at.and_then(|at| self.row.values.get(at)).unwrap_or(&Value::Null)
+    }
+
+    /// A member of `data`, as JSON.
+    fn member(&self, name: &str) -> Option<&str> {
+        self.row.named.get(name).and_then(|(value, _)| value.text())
+    }
+
+    /// Between whom, once sender and receiver are known, be it from several facts.
+    pub fn conversation(&self) -> Option<Conversation> {
+        let text = |column| self.field(column).text().map(str::to_owned);
+        let receiver_type = ReceiverType::from_word(&text("receiver_type")?)?;
+        Some(Conversation { sender: text("sender_uid")?, receiver_type, receiver: text("receiver_id")? })
+    }
+
+    /// What decides which lists and counts hold it.
+    fn known(&self) -> Known<'_> {
+        Known {
+            category: self.field("category").text(),
+            kind: self.field("type").text(),
+            is_reply: self.field("parent_id").text().is_some(),
+            metadata: self.member("metadata"),
+            update_conversation: self.member("updateConversation"),
+        }
+    }
+
+    fn text(&self) -> Option<String> {
+        Document::parse(self.member("text")?.as_bytes().to_vec()).ok()?.root().text().map(String::from)
+    }
+
+    /// The metadata as shown. An empty list stands for an empty object.
+    pub fn metadata(&self) -> Option<&str> {
+        self.member("metadata").map(|text| if text == "[]" { "{}" } else { text })
+    }
+
+    /// The text before all edits.
+    pub fn first_text(&self) -> Digest {
+        self.field("first_text").text().and_then(read_digest).unwrap_or_else(|| digest(None))
+    }
+}
+
+/// As listed, else the one that `url` names.
+fn attachments(listed: Option<&str>, url: Option<&str>) -> Option<String> {
+    let is_list = |text: &&str| {
+        let document = Document::parse(text.as_bytes().to_vec());
+        document.is_ok_and(|document| document.root().elements().any(Json::is_object))
+    };
+    listed
+        .filter(is_list)
+        .map(str::to_owned)
+        .or_else(|| url.filter(|url| url.starts_with('"') && *url != "\"\"").map(|url| format!("[{{\"url\":{url}}}]")))
+}
+
+/// The texts of a JSON list.
+fn texts(list: &Value) -> Vec<String> {
+    let document = list.text().and_then(|text| Document::parse(text.as_bytes().to_vec()).ok());
+    document
+        .map(|document| document.root().elements().filter_map(Json::text).map(String::from).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_listed_or_named_by_its_url() {
+        assert_eq!(attachments(Some("[{\"name\":\"a\"}]"), Some("\"u\"")).as_deref(), Some("[{\"name\":\"a\"}]"));
+        assert_eq!(attachments(Some("[]"), Some("\"u\"")).as_deref(), Some("[{\"url\":\"u\"}]"));
+        assert_eq!(attachments(None, None), None);
+    }
+}
