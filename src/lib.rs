@@ -4,7 +4,7 @@
 //! The modules stand in reading order, which is the way of a delivery:
 //!
 //! ```text
-//! http ─▶ envelope ─▶ writer ─▶ log ─▶ fold ─▶ trigger: reduce ─▶ change ─▶ store: merge, put ─▶ COMMIT ─▶ 200
+//! http ─▶ envelope ─▶ writer ─▶ log ─▶ fold ─▶ trigger: reduce ─▶ change ─▶ batch: apply, save ─▶ COMMIT ─▶ 200
 //! graphql ─▶ one snapshot ─▶ store: read
 //! ```
 //!

@@ -252,7 +252,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn equals(&self, conn: &Connection) -> Result<Vec<Equal>, StoreError> {
-        log::equals(conn, self.app, &self.envelope.fingerprint)
+        log::equals(conn, self.app, &self.envelope.fingerprint, self.envelope.told_at)
     }
 
     fn newest(&self, conn: &Connection) -> Result<Option<Equal>, StoreError> {

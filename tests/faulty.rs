@@ -40,6 +40,9 @@ fn lines(trace: &Path) -> Vec<Line> {
     std::fs::read_to_string(trace).unwrap().lines().map(parsed).collect()
 }
 
+/// A file that cannot be begun: SQLite takes back its header and syncs the file, which holds nothing yet.
+const OPENING: &str = "chatfold: opening ";
+
 /// After a call that failed nothing is synced on its file any more.
 #[track_caller]
 fn assert_not_synced(failed: &Line, after: &[Line], claim: &str) {
@@ -77,7 +80,9 @@ fn life(at: u64, how: &str) -> bool {
         Some((call, after)) => {
             assert_eq!(code, Some(1), "{claim}");
             assert!(log.contains("the process ends") || log.contains("chatfold.db"), "{claim}");
-            assert_not_synced(call, after, &claim);
+            if !log.contains(OPENING) {
+                assert_not_synced(call, after, &claim);
+            }
         }
     }
     let mut server = TestServer::within(Arc::clone(&dir), "");
@@ -131,7 +136,7 @@ fn an_ingest_that_fails_ends_and_the_next_one_reads_the_rest() {
         let failed = lines.iter().position(|line| matches!(line, Line::Call(.., result) if result == "failed"));
         let claim = format!("call {at}: {failed:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(i32::from(failed.is_some())), "{claim}");
-        if let Some(failed) = failed {
+        if let Some(failed) = failed.filter(|_| !claim.contains(OPENING)) {
             assert_not_synced(&lines[failed], &lines[failed + 1..], &claim);
         }
         let (code, _, err) = chatfold(&args);

@@ -57,6 +57,13 @@ fn every_table_is_strict_commented_keyed_by_app_and_has_a_view() {
 }
 
 #[test]
+fn a_new_file_has_small_pages_and_gives_back_free_ones() {
+    let harness = Harness::new();
+    assert_eq!(harness.ask("PRAGMA page_size"), "2048");
+    assert_eq!(harness.ask("PRAGMA auto_vacuum"), "2", "incremental");
+}
+
+#[test]
 fn views_show_text_ids_and_iso_times() {
     let harness = filled();
     for table in TABLES {

@@ -24,7 +24,7 @@ fn user(uid: u64, at: u64) -> String {
 fn message(n: u64) -> String {
     let at = BEGIN + n / 20;
     let sender = draw(n, 1) % PEOPLE;
-    let (kind, receiver, entity) = if draw(n, 2) % 2 == 0 {
+    let (kind, receiver, entity) = if draw(n, 2).is_multiple_of(2) {
         let guid = draw(n, 3) % GROUPS;
         let group = format!(
             r#"{{"guid":"group-{guid}","name":"Group {guid}","type":"public","owner":"user-1","createdAt":{BEGIN},"membersCount":10}}"#

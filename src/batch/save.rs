@@ -45,7 +45,7 @@ impl Batch {
         tables.connections.save(|key, _, now| registers::save_connection(conn, key, now))?;
         tables.blocks.save(|key, _, now| block::save(conn, key, now))?;
         tables.sessions.save(|key, stored, now| call::save(conn, key, stored, now))?;
-        self.follow(conn, moved)?;
+        self.follow(conn, &moved)?;
         self.tables.conversations.save(|key, _, now| conversation::save(conn, key, now))?;
         search::save(conn, texts)?;
         self.tables.forget_old(CACHE);
@@ -88,10 +88,10 @@ impl Batch {
     }
 
     /// Moves the counts and last messages of conversations. The messages are saved already.
-    fn follow(&mut self, conn: &Connection, moved: Vec<Moved>) -> Result<(), StoreError> {
+    fn follow(&mut self, conn: &Connection, moved: &[Moved]) -> Result<(), StoreError> {
         // Conversations that lost their last message, and that message.
         let mut lost: BTreeMap<ConversationKey, Option<Last>> = BTreeMap::new();
-        for Moved { key: (app, message_id), before, after, conversation: told } in &moved {
+        for Moved { key: (app, message_id), before, after, conversation: told } in moved {
             for (listing, is_listed) in [(before, false), (after, true)] {
                 let Some(conversation) = listing.shown_in() else { continue };
                 let key = (App::clone(app), conversation.clone());

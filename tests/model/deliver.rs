@@ -192,7 +192,13 @@ fn judged(world: &mut World, it: &Message, trigger: &'static str, status: &str, 
 
 pub fn approved(world: &mut World, id: i64) {
     let it = world.messages[&id].clone();
+    let before = world.described.clone();
     judged(world, &it, "moderation_manual_approved", "approved", it.held);
+    // An approval is dated by the block (contract 4.1): what was told of people since then stays.
+    let is_newer = |known: &&(i64, usize)| second(known.0) > it.held.unwrap_or_default();
+    for (uid, told) in &mut world.described {
+        *told = before.get(uid).filter(is_newer).copied().unwrap_or(*told);
+    }
 }
 
 /// In either shape, with up to three echoes.

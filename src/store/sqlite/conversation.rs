@@ -19,11 +19,11 @@ const WRITE: &str = "
 /// Behind the bound are only messages that may not be the last.
 const LAST: &str = "
     SELECT sent_at, message_id FROM messages
-    WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND listed AND may_be_last
+    WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND chat AND listed AND may_be_last
         AND (sent_at, message_no, message_id) <= (?4, ?5, ?6)
     ORDER BY sent_at DESC, message_no DESC, message_id DESC LIMIT 1";
 const NEWEST: &str = "
-    SELECT sent_at FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND listed
+    SELECT sent_at FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND chat AND listed
     ORDER BY sent_at DESC, message_no DESC, message_id DESC LIMIT 1";
 
 pub fn load(conn: &Connection, (app, it): &ConversationKey) -> Result<Option<Conversation>, StoreError> {

@@ -20,7 +20,8 @@ pub struct Equal {
 
 const EQUALS: &str = "
     SELECT seq, received_at, last_received_at, outcome FROM events
-    WHERE app_id = ?1 AND fingerprint = ?2 ORDER BY seq";
+    WHERE app_id = ?1 AND iif(occurred_from = 'told', occurred_at, 0) IN (?3, 0)
+        AND substr(fingerprint, 1, 8) = substr(?2, 1, 8) AND fingerprint = ?2";
 const NEWEST_REF: &str = "SELECT max(seq) FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3";
 const APPEND: &str = "
     INSERT INTO events
@@ -68,10 +69,16 @@ const AFTER: &str = "
 const REFUSED_ROWS: i64 = 1_000;
 const REFUSED_BYTES: usize = 64 << 10;
 
-/// Events of equal fingerprint in one app, oldest first.
-pub fn equals(conn: &Connection, app_id: &str, fingerprint: &[u8; 32]) -> Result<Vec<Equal>, StoreError> {
+/// Events of equal fingerprint in one app, oldest first. `told_at` is the time that the body tells: equal bodies tell
+/// equal times, or none that was understood when they came.
+pub fn equals(
+    conn: &Connection,
+    app_id: &str,
+    fingerprint: &[u8; 32],
+    told_at: Option<Time>,
+) -> Result<Vec<Equal>, StoreError> {
     let mut statement = conn.prepare_cached(EQUALS)?;
-    let rows = statement.query_map((app_id, fingerprint), |row| {
+    let rows = statement.query_map((app_id, fingerprint, told_at.unwrap_or_default().0), |row| {
         Ok(Equal {
             seq: row.get(0)?,
             received_at: Time(row.get(1)?),
@@ -79,7 +86,9 @@ pub fn equals(conn: &Connection, app_id: &str, fingerprint: &[u8; 32]) -> Result
             outcome: Outcome::from_word(&row.get::<_, String>(3)?).unwrap_or(Outcome::Ignored),
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut equals: Vec<Equal> = rows.collect::<Result<_, _>>()?;
+    equals.sort_unstable_by_key(|equal| equal.seq);
+    Ok(equals)
 }
 
 /// Log position of the newest event that speaks of a register or entity.
@@ -288,3 +297,15 @@ pub const PROJECTION: &[&str] = &[
     "transcripts",
     "moderation",
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn equal_events_are_found_by_their_time_and_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {}", super::EQUALS);
+        let plan: String = conn.query_row(&explain, ("a", "f", 0), |row| row.get("detail")).unwrap();
+        assert!(plan.contains("events_by_fingerprint (app_id=? AND <expr>=? AND <expr>=?)"), "{plan}");
+    }
+}

@@ -87,7 +87,7 @@ fn begin_or_check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let (application_id, edition) = header(conn)?;
     if application_id == 0 && is_empty(conn)? {
         conn.execute_batch(&format!(
-            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;"
+            "PRAGMA page_size = 2048; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = {APPLICATION_ID};"
         ))?;
         return Ok(());
     }

@@ -115,7 +115,7 @@ macro_rules! of_conversation {
     };
 }
 
-const LISTED: Scan = of_conversation!("m.listed");
+const LISTED: Scan = of_conversation!("m.chat AND m.listed");
 const CONVERSATION: Scan = of_conversation!("m.chat");
 const SENDER: Scan = by_time!("messages m WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
 const PARENT: Scan = by_time!("messages m WHERE m.app_id = :app AND m.parent_id = :parent AND m.chat");
@@ -267,7 +267,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).expect("a file");
         for (scan, index) in [
-            (&LISTED, "messages_listed"),
+            (&LISTED, "messages_by_conversation"),
             (&CONVERSATION, "messages_by_conversation"),
             (&SENDER, "messages_by_sender"),
             (&PARENT, "messages_by_parent"),

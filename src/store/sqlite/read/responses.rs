@@ -52,13 +52,14 @@ macro_rules! messages {
 }
 
 const MESSAGES: &str = messages!("m.chat");
-const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND m.low_length = :low_length AND m.listed");
+const MESSAGES_OF: &str =
+    messages!("m.conversation_id = :conversation AND m.low_length = :low_length AND m.chat AND m.listed");
 /// Who spoke last in each conversation before the span.
 const BEFORE: &str = "
     SELECT json_extract(k.value, '$[0]') AS conversation_id, json_extract(k.value, '$[1]') AS low_length, (
         SELECT m.sender_uid FROM messages m
         WHERE m.app_id = :app AND m.conversation_id = json_extract(k.value, '$[0]')
-            AND m.low_length = json_extract(k.value, '$[1]') AND m.listed AND m.sent_at < :from
+            AND m.low_length = json_extract(k.value, '$[1]') AND m.chat AND m.listed AND m.sent_at < :from
             AND m.sender_uid IS NOT NULL
         ORDER BY m.sent_at DESC, m.message_no DESC, m.message_id DESC LIMIT 1) AS sender_uid
     FROM json_each(:keys) k";
