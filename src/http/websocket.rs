@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -92,7 +92,7 @@ async fn upgrade(
             greeted: false,
         };
         let closing = socket.run(stream).await;
-        socket.operations.into_values().for_each(|operation| operation.abort());
+        socket.operations.into_values().for_each(|running| running.task.abort());
         if let Some(Closing(code, why)) = closing {
             let reason = CloseReason { code: CloseCode::Other(code), description: Some(why.to_owned()) };
             // Who does not read hears no reason either.
@@ -110,7 +110,7 @@ struct Socket {
     stranger: Option<Stranger>,
     /// What may be seen; `None` until a token says it.
     access: Option<Access>,
-    operations: HashMap<String, JoinHandle<()>>,
+    operations: HashMap<String, Running>,
     /// How many of them are subscriptions.
     subscriptions: Arc<AtomicUsize>,
     greeted: bool,
@@ -186,14 +186,14 @@ impl Socket {
             Said::Ping { payload } => self.say(&json!({ "type": "pong", "payload": payload })).await,
             Said::Pong {} => Ok(()),
             Said::Complete { id } => {
-                if let Some(operation) = self.operations.remove(&id) {
-                    operation.abort();
+                if let Some(running) = self.operations.remove(&id) {
+                    running.task.abort();
                 }
                 Ok(())
             }
             Said::Subscribe { .. } if !self.greeted => Err(Closing(4401, "Unauthorized")),
             Said::Subscribe { id, payload } => {
-                self.operations.retain(|_, operation| !operation.is_finished());
+                self.operations.retain(|_, running| !running.has_ended());
                 if self.operations.contains_key(&id) {
                     return Err(Closing(4409, "Subscriber for this id already exists"));
                 }
@@ -207,8 +207,11 @@ impl Socket {
                     shared: self.shared.clone(),
                     access,
                     subscriptions: Arc::clone(&self.subscriptions),
+                    ended: Arc::default(),
                 };
-                self.operations.insert(id, self.shared.feeds.spawn(operation.run(payload)));
+                let ended = Arc::clone(&operation.ended);
+                let task = self.shared.feeds.spawn(operation.run(payload));
+                self.operations.insert(id, Running { task, ended });
                 Ok(())
             }
         }
@@ -222,6 +225,18 @@ impl Socket {
     }
 }
 
+/// An operation that was begun.
+struct Running {
+    task: JoinHandle<()>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Running {
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire) || self.task.is_finished()
+    }
+}
+
 /// One query or subscription.
 struct Operation {
     id: String,
@@ -229,6 +244,8 @@ struct Operation {
     shared: web::Data<Shared>,
     access: Access,
     subscriptions: Arc<AtomicUsize>,
+    /// Set before the client is told of the end: the client may use the id again at once.
+    ended: Arc<AtomicBool>,
 }
 
 impl Operation {
@@ -313,10 +330,12 @@ impl Operation {
     }
 
     async fn fail(&mut self, errors: Value) -> Option<()> {
+        self.ended.store(true, Ordering::Release);
         self.say(json!({ "id": self.id, "type": "error", "payload": errors }).to_string()).await
     }
 
     async fn complete(&mut self) -> Option<()> {
+        self.ended.store(true, Ordering::Release);
         self.say(json!({ "id": self.id, "type": "complete" }).to_string()).await
     }
 
