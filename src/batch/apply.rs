@@ -1,4 +1,4 @@
-//! One change of one event: which rows it is applied to. What it means for each of them is told in `tables`.
+//! Finds the rows that a change is about. `tables` tells what the change means to each row.
 
 use super::Batch;
 use crate::change::{Change, MembershipChange, MessageEdit, Reaction};
@@ -105,10 +105,7 @@ impl Batch {
         people.extend(unsaved.map(|((.., uid), ..)| uid.clone()));
         for uid in people {
             let person = (App::clone(&key.0), key.1.clone(), uid);
-            let stored = self.tables.memberships.get(&person, || membership::load(conn, &person))?;
-            if stored.is_some_and(|it| it.stands(&rosters) != it.standing) {
-                self.stand(conn, &person, &rosters)?;
-            }
+            self.stand(conn, &person, &rosters)?;
         }
         Ok(())
     }
@@ -130,11 +127,16 @@ impl Batch {
         self.stand(conn, &person, &lists)
     }
 
-    /// Decides a person's standing anew, and counts them.
+    /// Decides a person's standing anew, and counts the person where that changes.
     fn stand(&mut self, conn: &Connection, person: &PairKey, rosters: &[Roster]) -> Result<(), StoreError> {
-        let membership = self.tables.memberships.edit(person, || membership::load(conn, person))?;
-        let before = membership.is_current();
-        membership.standing = membership.stands(rosters);
+        let load = || membership::load(conn, person);
+        let Some(known) = self.tables.memberships.get(person, load)? else { return Ok(()) };
+        let (standing, before) = (known.stands(rosters), known.is_current());
+        if standing == known.standing {
+            return Ok(());
+        }
+        let membership = self.tables.memberships.edit(person, load)?;
+        membership.standing = standing;
         let after = membership.is_current();
         if before != after {
             let key = (App::clone(&person.0), person.1.clone());

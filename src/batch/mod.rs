@@ -1,14 +1,15 @@
 //! The unit of work: rows are loaded once, changed in memory by one event after the other, and saved once, when the
 //! batch is committed.
 //!
-//! What a batch loaded stays in memory for those that come after it. An event whose fold fails is taken back in memory;
-//! the others of its batch stay.
+//! Rows that one batch has loaded stay in memory for later batches. When the fold of an event fails, its changes are taken
+//! back in memory. The other events of the batch stay.
 
 mod apply;
 mod rows;
 mod save;
 mod sizes;
 
+use crate::blocks::Facts as Block;
 use crate::change::{Connection as Socket, Moderation, Presence, User};
 use crate::feed::Feed;
 use crate::ids::Time;
@@ -20,7 +21,6 @@ use crate::store::sqlite::receipt::MarkerKey;
 use crate::store::sqlite::registers::ConnectionKey;
 use crate::store::sqlite::{App, Connection, ConversationKey, Key, PairKey, RefKey, log};
 use crate::tables;
-use crate::tables::block::Block;
 use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
 use crate::tables::edits::Edits;
@@ -93,7 +93,7 @@ tables! {
 #[derive(Debug, Default)]
 pub struct Batch {
     tables: Tables,
-    /// What the events of the batch speak of, in the order of the log.
+    /// The entities and registers that the events of the batch name, in the order of the log.
     refs: Vec<(RefKey, i64)>,
     /// Of these the newest log position.
     newest_refs: HashMap<RefKey, i64>,
@@ -104,7 +104,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// What an app's HTTP deliveries have shown.
+    /// The clock that an app's HTTP deliveries have shown.
     pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
         Ok(self.tables.feeds.get(app, || log::load_feed(conn, app))?.cloned().unwrap_or_default())
     }

@@ -1,12 +1,12 @@
 //! What keys and rows take in memory, about: the cache is bounded by it.
 
 use super::rows::Bytes;
+use crate::blocks::Facts as Block;
 use crate::feed::Feed;
 use crate::ids::ConversationKey;
 use crate::merge::{Row, Value};
 use crate::store::sqlite::App;
 use crate::tables;
-use crate::tables::block::Block;
 use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
 use crate::tables::edits::Edits;

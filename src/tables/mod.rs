@@ -2,7 +2,6 @@
 //! and decides nothing.
 
 pub mod app;
-pub mod block;
 pub mod call;
 pub mod conversation;
 pub mod edits;

@@ -1,9 +1,9 @@
 //! `blocks`: one row a pair.
 
 use super::PairKey;
+use crate::blocks::Facts as Block;
 use crate::ids::TimeSource;
 use crate::store::{StoreError, read_json, write_json};
-use crate::tables::block::Block;
 use rusqlite::{Connection, OptionalExtension};
 
 const LOAD: &str = "SELECT facts FROM blocks WHERE app_id = ?1 AND blocker_uid = ?2 AND blocked_uid = ?3";
