@@ -85,6 +85,8 @@ fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
         rows.map(Result::unwrap).collect()
     };
     assert_eq!(list("SELECT app_id || '/' || message_id FROM messages ORDER BY 1"), ["a/1", "a/5"]);
+    let left = list(&format!("SELECT uid FROM users WHERE app_id = '{}'", crate::batch::PANICS));
+    assert!(left.is_empty(), "nothing of a dead letter stays: {left:?}");
     assert_eq!(
         list("SELECT reason FROM events WHERE outcome = 'rejected' AND reason LIKE '%a bug in chatfold%'").len(),
         3
