@@ -71,7 +71,7 @@ impl Batch {
                 self.tables.blocks.edit(&key, || block::load(conn, &key))?.add(fact, blocks);
                 Ok(())
             }
-            Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), fact, &told),
+            Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), &told),
         }
     }
 
@@ -232,8 +232,12 @@ impl Batch {
         Ok(())
     }
 
-    fn call(&mut self, conn: &Connection, key: &Key, fact: &Fact, told: &CallFact) -> Result<(), StoreError> {
-        self.tables.sessions.edit(key, || call::load(conn, key))?.apply(fact.fingerprint, told);
-        Ok(())
+    fn call(&mut self, conn: &Connection, key: &Key, told: &CallFact) -> Result<(), StoreError> {
+        let is_saved = self.tables.sessions.is_saved(key);
+        let session = self.tables.sessions.edit(key, || call::load(conn, key))?;
+        if is_saved {
+            session.begin();
+        }
+        session.apply(told, |page| call::facts(conn, key, page))
     }
 }

@@ -84,6 +84,15 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         self.younger.get(key).or_else(|| self.older.get(key)).map(|slot| slot.now.as_deref())
     }
 
+    /// Whether the row is as the file has it.
+    pub fn is_saved(&self, key: &K) -> bool {
+        let slot = self.younger.get(key).or_else(|| self.older.get(key));
+        slot.is_none_or(|slot| match (&slot.now, &slot.stored) {
+            (Some(now), Some(stored)) => Arc::ptr_eq(now, stored),
+            (now, stored) => now.is_none() && stored.is_none(),
+        })
+    }
+
     /// What the event at hand changed stays.
     pub fn keep(&mut self) {
         self.before.clear();

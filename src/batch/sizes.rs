@@ -62,7 +62,8 @@ impl Bytes for Membership {
 
 impl Bytes for Session {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.facts.len() * 8 * ENTRY + self.instances.len() * 16 * ENTRY
+        let (facts, instances) = self.size();
+        size_of::<Self>() + facts * 8 * ENTRY + instances * 16 * ENTRY
     }
 }
 

@@ -4,6 +4,7 @@ use super::files::{recordings, transcripts};
 use super::participants::stays;
 use super::placing::place_all;
 use super::signals::{self, Signalled};
+use super::slice::History;
 use super::{CallFact, Instance, Kind, News, Occupant, RecordingRow, TranscriptRow, Why};
 use crate::ids::{CallKind, ReceiverType, Time};
 
@@ -76,6 +77,24 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// What the facts outside a slice say about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Around {
+    /// Media that tell no kind are those of a call.
+    pub is_call: bool,
+    /// The start that ends what is open in the slice.
+    pub next: Option<(Kind, i64)>,
+}
+
+impl Around {
+    /// Of all facts: there is nothing around them.
+    fn none<'a>(facts: impl IntoIterator<Item = &'a CallFact>) -> Self {
+        let mut history = History::default();
+        facts.into_iter().for_each(|fact| history.take(fact));
+        Self { is_call: history.is_call(), next: None }
+    }
+}
+
 /// Decides the instances of one session id over all its facts. Deterministic, whatever order they come in.
 pub fn sessions(facts: &[CallFact]) -> Vec<Instance> {
     sessions_with_facts(facts).into_iter().map(|(instance, _)| instance).collect()
@@ -83,14 +102,25 @@ pub fn sessions(facts: &[CallFact]) -> Vec<Instance> {
 
 /// The same, each with the log positions of its facts and why they belong to it, for explanations.
 pub fn sessions_with_facts(facts: &[CallFact]) -> Vec<(Instance, Vec<(i64, Why)>)> {
-    let mut facts: Vec<&CallFact> = facts.iter().collect();
+    decide(facts.iter().collect(), Around::none(facts))
+}
+
+/// Decides the instances of a slice.
+pub fn sessions_of_slice<'a>(facts: impl IntoIterator<Item = &'a CallFact>, around: Around) -> Vec<Instance> {
+    decide(facts.into_iter().collect(), around).into_iter().map(|(instance, _)| instance).collect()
+}
+
+fn decide(mut facts: Vec<&CallFact>, around: Around) -> Vec<(Instance, Vec<(i64, Why)>)> {
     facts.sort_by_key(|fact| (fact.at, fact.seq));
     let mut drafts = started(&facts);
+    drafts.extend(around.next.map(|(kind, start)| Draft { start: Some(start), ..Draft::new(kind) }));
     let unplaced = close(&facts, &mut drafts);
     follow(&mut drafts);
-    place_all(&facts, unplaced, &mut drafts);
+    place_all(&facts, unplaced, if around.is_call { Kind::Call } else { Kind::Meeting }, &mut drafts);
     follow(&mut drafts);
     signals::place_all(&facts, &mut drafts);
+    // The next start has no facts here: the next slice shows it.
+    drafts.retain(|draft| !draft.facts.is_empty());
     let session_id = facts.iter().find_map(|fact| fact.session_id.clone());
     let finished = drafts.into_iter().map(|draft| {
         let placed = draft.facts.iter().map(|(fact, why)| (fact.seq, *why)).collect();
@@ -133,7 +163,7 @@ fn started<'a>(facts: &[&'a CallFact]) -> Vec<Draft<'a>> {
     drafts
 }
 
-fn told_start(fact: &CallFact) -> Option<(Kind, i64)> {
+pub(super) fn told_start(fact: &CallFact) -> Option<(Kind, i64)> {
     match &fact.news {
         News::Started { kind, created_at } => Some((*kind, *created_at)),
         News::Ended { kind, created_at: Some(created_at), .. } => Some((*kind, *created_at)),

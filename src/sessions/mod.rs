@@ -1,7 +1,8 @@
-//! Call and meeting instances from the facts of one session id (contract 4.5): a pure function over all of them.
+//! Call and meeting instances from the facts of one session id (contract 4.5): a pure function over all of them, or over
+//! the slice of time that a new fact can touch.
 //!
 //! A session id may be used again, and media events, signalling and recordings come by ways of different delay, so an
-//! instance is decided over all facts, never by arrival.
+//! instance is decided over facts, never by arrival.
 
 use crate::ids::{CallKind, CallStatus, ReceiverType, Time};
 use serde::{Deserialize, Serialize};
@@ -11,8 +12,10 @@ mod instances;
 mod participants;
 mod placing;
 mod signals;
+mod slice;
 
-pub use instances::{sessions, sessions_with_facts};
+pub use instances::{Around, sessions, sessions_of_slice, sessions_with_facts};
+pub use slice::{Facts, Found, History};
 
 /// One fact about a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +173,6 @@ pub enum Why {
 }
 
 #[cfg(test)]
-mod model_tests;
+pub mod model_tests;
 #[cfg(test)]
 mod tests;

@@ -235,7 +235,7 @@ fn rings(facts: &[CallFact], all: &mut Vec<Expected>) {
 }
 
 /// A fact at second `second` of some day; `a` and `b` choose among what it may say.
-fn random(index: usize, (what, day, second, a, b): (u8, u8, i64, u8, u8), mixed: bool) -> CallFact {
+pub fn random(index: usize, (what, day, second, a, b): (u8, u8, i64, u8, u8), mixed: bool) -> CallFact {
     // No two facts of one instant: between such the log decides.
     let ms = |at: i64| at * 1000 + index as i64;
     let at = ms(i64::from(day) * 50_000 + second);
@@ -279,28 +279,33 @@ fn history() -> impl Strategy<Value = (Vec<CallFact>, Vec<usize>)> {
     let facts = all.prop_map(|(all, mixed, lists)| {
         let mut facts: Vec<CallFact> =
             all.into_iter().enumerate().map(|(index, one)| random(index, one, mixed)).collect();
-        let stays: Vec<(Kind, Occupant)> = facts
-            .iter()
-            .filter_map(|it| {
-                if let News::Occupant { kind, occupant } = &it.news { Some((*kind, occupant.clone())) } else { None }
-            })
-            .collect();
-        let ends = facts.iter_mut().filter(|it| matches!(it.news, News::Ended { .. }));
-        for (turn, fact) in ends.enumerate() {
-            if let News::Ended { kind, occupants, .. } = &mut fact.news {
-                let mine = stays
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, it)| it.0 == *kind && (lists >> (at * 2) & 3) as usize == turn);
-                occupants.extend(mine.map(|(_, it)| it.1.clone()));
-            }
-        }
+        placed_in_ends(&mut facts, lists);
         facts
     });
     facts.prop_flat_map(|facts| {
         let order: Vec<usize> = (0..facts.len()).collect();
         (Just(facts), Just(order).prop_shuffle())
     })
+}
+
+/// Each of the first ends lists the stays that `lists` gives it.
+pub fn placed_in_ends(facts: &mut [CallFact], lists: u64) {
+    let stays: Vec<(Kind, Occupant)> = facts
+        .iter()
+        .filter_map(|it| {
+            if let News::Occupant { kind, occupant } = &it.news { Some((*kind, occupant.clone())) } else { None }
+        })
+        .collect();
+    let ends = facts.iter_mut().filter(|it| matches!(it.news, News::Ended { .. }));
+    for (turn, fact) in ends.enumerate() {
+        if let News::Ended { kind, occupants, .. } = &mut fact.news {
+            let mine = stays
+                .iter()
+                .enumerate()
+                .filter(|(at, it)| it.0 == *kind && (lists >> (at * 2 % 64) & 3) as usize == turn);
+            occupants.extend(mine.map(|(_, it)| it.1.clone()));
+        }
+    }
 }
 
 /// What is told of an instance: kind, end, whether it is over, the facts that belong to it.

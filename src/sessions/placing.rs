@@ -6,7 +6,7 @@ use crate::ids::Time;
 use std::collections::BTreeMap;
 
 /// A participant may be told to have joined this long before the start.
-const EARLY: i64 = 10_000;
+pub(super) const EARLY: i64 = 10_000;
 /// Recordings are told when the session is long over.
 const LATE_RECORDING: i64 = DAY;
 
@@ -32,18 +32,23 @@ enum Lister {
 /// Whom the ends list, by when they came or, where that is not told, went.
 type Listed<'a> = BTreeMap<(bool, i64), Vec<(Kind, &'a Occupant, Lister)>>;
 
-/// Places all but starts and signalling. `ends` are those that close no instance with a told start.
-pub(super) fn place_all<'a>(facts: &[&'a CallFact], ends: Vec<&'a CallFact>, drafts: &mut Vec<Draft<'a>>) {
+/// Places all but starts and signalling. `ends` are those that close no instance with a told start. `unknown` is the kind
+/// of what tells none.
+pub(super) fn place_all<'a>(
+    facts: &[&'a CallFact],
+    ends: Vec<&'a CallFact>,
+    unknown: Kind,
+    drafts: &mut Vec<Draft<'a>>,
+) {
     let mut leftovers: Vec<Leftover<'a>> = ends.into_iter().filter_map(unplaced_end).collect();
     let listed = listed(drafts, &leftovers);
     for fact in facts {
-        let (kind, at, late) = match &fact.news {
-            News::Occupant { kind, occupant } => (Some(*kind), occupant.joined_at.or(occupant.left_at), LATE),
-            News::Recording { started_at, .. } => (None, *started_at, LATE_RECORDING),
-            News::Transcript { started_at, .. } => (None, *started_at, LATE),
-            _ => continue,
+        let Some(at) = placed_at(&fact.news, fact.at) else { continue };
+        let (kind, late) = match &fact.news {
+            News::Occupant { kind, .. } => (Some(*kind), LATE),
+            News::Recording { .. } => (None, LATE_RECORDING),
+            _ => (None, LATE),
         };
-        let at = at.unwrap_or(fact.at);
         match lister(&listed, fact) {
             Some(Lister::Draft(index)) => put(&mut drafts[index], fact, Why::Listed),
             Some(Lister::End(index)) => leftovers[index].about_listed.push(fact),
@@ -53,14 +58,27 @@ pub(super) fn place_all<'a>(facts: &[&'a CallFact], ends: Vec<&'a CallFact>, dra
             },
         }
     }
-    gather(leftovers, facts, drafts);
+    gather(leftovers, unknown, drafts);
 }
 
-/// Begins with the earliest participant that the end lists.
+/// The time by which a participant, recording or transcript is placed.
+pub(super) fn placed_at(news: &News, told_at: i64) -> Option<i64> {
+    match news {
+        News::Occupant { occupant, .. } => Some(occupant.joined_at.or(occupant.left_at).unwrap_or(told_at)),
+        News::Recording { started_at, .. } | News::Transcript { started_at, .. } => Some(started_at.unwrap_or(told_at)),
+        News::Started { .. } | News::Ended { .. } | News::Signal(_) => None,
+    }
+}
+
+/// What an end is about began with the earliest participant that it lists.
+pub(super) fn begin_of(news: &News) -> Option<i64> {
+    let News::Ended { ended_at, occupants, .. } = news else { return None };
+    occupants.iter().filter_map(|occupant| occupant.joined_at).chain([*ended_at]).min()
+}
+
 fn unplaced_end(fact: &CallFact) -> Option<Leftover<'_>> {
-    let News::Ended { kind, ended_at, occupants, .. } = &fact.news else { return None };
-    let joined = occupants.iter().filter_map(|occupant| occupant.joined_at);
-    let at = joined.chain([*ended_at]).min().unwrap_or(*ended_at);
+    let News::Ended { kind, .. } = &fact.news else { return None };
+    let at = begin_of(&fact.news)?;
     Some(Leftover { kind: Some(*kind), at, late: LATE, fact, about_listed: Vec::new() })
 }
 
@@ -118,12 +136,7 @@ fn by_time(drafts: &[Draft<'_>], kind: Option<Kind>, at: i64, late: i64) -> Opti
 }
 
 /// Makes instances without a told start of what is left, in the order of time.
-fn gather<'a>(mut leftovers: Vec<Leftover<'a>>, facts: &[&CallFact], drafts: &mut Vec<Draft<'a>>) {
-    let is_call = facts.iter().any(|fact| match &fact.news {
-        News::Started { kind, .. } | News::Ended { kind, .. } | News::Occupant { kind, .. } => *kind == Kind::Call,
-        News::Signal(_) => true,
-        News::Recording { .. } | News::Transcript { .. } => false,
-    });
+fn gather<'a>(mut leftovers: Vec<Leftover<'a>>, unknown: Kind, drafts: &mut Vec<Draft<'a>>) {
     let told = drafts.len();
     // The newest news of each instance made here.
     let mut news: Vec<i64> = Vec::new();
@@ -133,8 +146,7 @@ fn gather<'a>(mut leftovers: Vec<Leftover<'a>>, facts: &[&CallFact], drafts: &mu
         let (before, made) = drafts.split_at(told);
         let fitting = made.iter().zip(&news).rposition(|(draft, news)| fits(&leftover, draft, *news, before));
         let index = fitting.unwrap_or_else(|| {
-            let kind = leftover.kind.unwrap_or(if is_call { Kind::Call } else { Kind::Meeting });
-            drafts.push(Draft { begin: Some(leftover.at), ..Draft::new(kind) });
+            drafts.push(Draft { begin: Some(leftover.at), ..Draft::new(leftover.kind.unwrap_or(unknown)) });
             news.push(leftover.at);
             news.len() - 1
         });

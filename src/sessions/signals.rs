@@ -5,7 +5,7 @@ use super::{CallFact, Kind, News, Parties, Signal, Why};
 use crate::ids::{CallStatus, compare_ids};
 
 /// A call that rings longer than this is another.
-const RINGS: i64 = 600_000;
+pub(super) const RINGS: i64 = 600_000;
 
 /// A fact that is a signal, and the signal.
 pub(super) type Signalled<'a> = (&'a CallFact, &'a Signal);

@@ -121,7 +121,7 @@ impl Harness {
     fn dump(&self, without: &[&str]) -> String {
         let mut out = String::new();
         for table in PROJECTION {
-            if !without.is_empty() && matches!(*table, "event_refs" | "call_facts" | "app_numbers") {
+            if !without.is_empty() && matches!(*table, "event_refs" | "call_facts" | "call_histories" | "app_numbers") {
                 continue;
             }
             writeln!(out, "# {table}").unwrap();

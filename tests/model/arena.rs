@@ -91,7 +91,9 @@ impl Arena {
             "digest",
         ];
         let mut out = String::new();
-        for table in PROJECTION.iter().filter(|table| !matches!(**table, "event_refs" | "call_facts")) {
+        for table in
+            PROJECTION.iter().filter(|table| !matches!(**table, "event_refs" | "call_facts" | "call_histories"))
+        {
             let sql = format!("SELECT * FROM {table} WHERE app_id = ?1");
             let mut statement = self.file.conn.prepare_cached(&sql).unwrap();
             let shown: Vec<(usize, String)> = statement

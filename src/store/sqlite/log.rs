@@ -291,6 +291,7 @@ pub const PROJECTION: &[&str] = &[
     "connections",
     "blocks",
     "call_facts",
+    "call_histories",
     "call_sessions",
     "call_participants",
     "recordings",
