@@ -269,6 +269,15 @@ impl Changes {
     }
 }
 
+impl<'a> IntoIterator for &'a Changes {
+    type Item = &'a Change;
+    type IntoIter = std::slice::Iter<'a, Change>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.iter()
+    }
+}
+
 impl IntoIterator for Changes {
     type Item = Change;
     type IntoIter = std::vec::IntoIter<Change>;

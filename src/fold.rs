@@ -39,6 +39,7 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
         if applied {
             payload.reduce(fact, &mut changes);
         }
+        batch.load_many(conn, &app, &changes)?;
         changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))
     });
     let panicked = match folded {

@@ -177,15 +177,7 @@ impl Row {
         let mut changed = false;
         for (field, value) in telling.fields {
             let (known, rule) = (&self.values[field], rules[field]);
-            let (key, against, won) = match rule {
-                Rule::Newest => {
-                    let against = self.keys[field];
-                    let key = telling.stamp.key(against.map(|key| key.at));
-                    (Some(key), against, against.is_none_or(|known| key > known))
-                }
-                Rule::Least => (None, None, better(&value, known, |new, known| new < known)),
-                Rule::Greatest => (None, None, better(&value, known, |new, known| new > known)),
-            };
+            let (key, against, won) = self.judge(field, &value, rule, telling.stamp);
             let register = Register::Field(field);
             tell(Judged { register, value: &value, known: Some(known), rule, key, against, won });
             if won {
@@ -214,6 +206,27 @@ impl Row {
             }
         }
         changed
+    }
+}
+
+impl Row {
+    /// The key of a field's value, the key it meets, and whether the value wins.
+    fn judge(&self, field: usize, value: &Value, rule: Rule, stamp: Stamp) -> (Option<Key>, Option<Key>, bool) {
+        let known = &self.values[field];
+        match rule {
+            Rule::Newest => {
+                let against = self.keys[field];
+                let key = stamp.key(against.map(|key| key.at));
+                (Some(key), against, against.is_none_or(|known| key > known))
+            }
+            Rule::Least => (None, None, better(value, known, |new, known| new < known)),
+            Rule::Greatest => (None, None, better(value, known, |new, known| new > known)),
+        }
+    }
+
+    /// Whether merging a telling would change a field, value or key. Names are not looked at.
+    pub fn is_changed_by(&self, rules: &[Rule], telling: &Telling) -> bool {
+        telling.fields.iter().any(|(field, value)| self.judge(*field, value, rules[*field], telling.stamp).2)
     }
 }
 

@@ -135,14 +135,13 @@ CREATE TABLE membership_changes (
 CREATE INDEX membership_changes_by_group ON membership_changes (app_id, guid, at, seq, uid);
 
 CREATE TABLE rosters (
-    -- Complete member lists: who is not in `membership_changes` at that time was not in the group.
+    -- Complete member lists, one row a list: who is not in `membership_changes` at that time was not in the group.
     app_id  TEXT NOT NULL,
     guid    TEXT NOT NULL,
     at      INTEGER NOT NULL,
-    digest  BLOB NOT NULL,
-    seq     INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,                          -- of the first fact that told it
     created INTEGER NOT NULL CHECK (created IN (0, 1)), -- 1: the group's creation, with its creator alone
-    PRIMARY KEY (app_id, guid, at, digest, seq)
+    PRIMARY KEY (app_id, guid, at)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE conversations (

@@ -1,19 +1,23 @@
 //! Finds the rows that a change is about. `tables` tells what the change means to each row.
 
 use super::Batch;
-use crate::change::{Change, MembershipChange, MessageEdit, Reaction};
+use crate::change::{self, Change, MembershipChange, MessageEdit, Reaction};
 use crate::ids::{Time, id_number};
-use crate::merge::{Fact, Telling};
+use crate::merge::{Fact, Row, Telling};
 use crate::reactions::emoji;
 use crate::sessions::CallFact;
-use crate::standing::Roster;
+use crate::standing::{self, Standing};
 use crate::store::StoreError;
 use crate::store::sqlite::{
     App, Connection, Key, PairKey, block, call, conversation, edit, group, membership, message, reaction, receipt,
     registers, search,
 };
+use crate::tables::group::Touched;
+use crate::tables::membership::Membership;
 use std::collections::BTreeSet;
 
+/// People whose facts are looked up one by one.
+const FEW: usize = 64;
 /// Place of the verdict among the fields of a moderation.
 const STATUS: usize = 0;
 
@@ -94,20 +98,57 @@ impl Batch {
         Ok(())
     }
 
-    /// A creation is a complete list: absence is a fact about everybody.
+    /// A creation is a complete list: absence is a fact about everybody who was there.
     fn creation(&mut self, conn: &Connection, key: &Key, fact: &Fact, at: Time) -> Result<(), StoreError> {
         self.tables.groups.edit(key, || group::load(conn, key))?.create(at);
         let rosters = self.tables.rosters.edit(key, || group::load_rosters(conn, key))?;
-        rosters.apply(at, fact);
-        let rosters = rosters.lists();
-        let mut people: BTreeSet<String> = membership::people(conn, key)?.into_iter().collect();
-        let unsaved = self.tables.memberships.changed().filter(|((app, guid, _), ..)| (app, guid) == (&key.0, &key.1));
-        people.extend(unsaved.map(|((.., uid), ..)| uid.clone()));
-        for uid in people {
-            let person = (App::clone(&key.0), key.1.clone(), uid);
-            self.stand(conn, &person, &rosters)?;
+        let touched = rosters.apply(at, fact);
+        let lists = rosters.lists();
+        let (everybody, heard_since) = match touched {
+            Touched::Nobody => return Ok(()),
+            Touched::Present { since } => (false, membership::heard_since(conn, key, since)?),
+            Touched::Everybody => (true, BTreeSet::new()),
+        };
+        let unsaved = self.unsaved(key);
+        for uid in &unsaved {
+            let person = (App::clone(&key.0), key.1.clone(), uid.clone());
+            let facts = self.tables.membership_facts.get(&person, || membership::load_facts(conn, &person))?;
+            let standing = facts.and_then(|facts| facts.stands(&lists));
+            self.stand(conn, &person, standing, || membership::load(conn, &person))?;
         }
-        Ok(())
+        let mut people = membership::of_group(conn, key, everybody)?;
+        people.retain(|uid, _| !unsaved.contains(uid));
+        // Of whom nothing was heard since: whatever the standing was, the list ends it.
+        if let Touched::Present { .. } = touched {
+            for (uid, known) in people.extract_if(.., |uid, _| !heard_since.contains(uid)) {
+                let person = (App::clone(&key.0), key.1.clone(), uid);
+                self.stand(conn, &person, Some(Standing::ended_by_creation(at)), || Ok(Some(known)))?;
+            }
+        }
+        // A few people are looked up; of many, all facts are read in one go.
+        if people.len() <= FEW {
+            for (uid, known) in people {
+                let person = (App::clone(&key.0), key.1.clone(), uid);
+                let facts = membership::load_facts(conn, &person)?.unwrap_or_default();
+                self.stand(conn, &person, facts.stands(&lists), || Ok(Some(known)))?;
+            }
+            return Ok(());
+        }
+        membership::each_person(conn, key, |uid, facts| {
+            let Some(known) = people.remove(uid) else { return Ok(()) };
+            let standing = standing::standing(facts, &lists).filter(|it| known.standing.as_ref() != Some(it));
+            let person = (App::clone(&key.0), key.1.clone(), uid.to_owned());
+            self.stand(conn, &person, standing, || Ok(Some(known)))
+        })
+    }
+
+    /// People of a group whose rows are not saved yet.
+    fn unsaved(&self, (app, guid): &Key) -> BTreeSet<String> {
+        let first = (App::clone(app), guid.clone(), String::new());
+        let of_group = |key: &&PairKey| (&key.0, &key.1) == (app, guid);
+        let standings = self.tables.memberships.changed_from(&first).take_while(of_group);
+        let facts = self.tables.membership_facts.changed_from(&first).take_while(of_group);
+        standings.chain(facts).map(|(.., uid)| uid.clone()).collect()
     }
 
     fn membership(
@@ -121,22 +162,32 @@ impl Batch {
         let person = (App::clone(app), told.guid.clone(), told.uid.clone());
         let rosters = self.tables.rosters.get(&group, || group::load_rosters(conn, &group))?;
         let (lists, newest_read) = rosters.map(|it| (it.lists(), it.newest_read())).unwrap_or_default();
-        let membership = self.tables.memberships.edit(&person, || membership::load(conn, &person))?;
-        let at = membership.apply(told, fact, newest_read);
-        self.tables.groups.edit(&group, || group::load(conn, &group))?.hear_of_members(at);
-        self.stand(conn, &person, &lists)
+        let facts = self.tables.membership_facts.edit(&person, || membership::load_facts(conn, &person))?;
+        let at = facts.apply(told, fact, newest_read);
+        let standing = facts.stands(&lists);
+        let known = self.tables.groups.get(&group, || group::load(conn, &group))?;
+        if known.is_none_or(|group| group.history_since.is_none_or(|since| at < since)) {
+            self.tables.groups.edit(&group, || group::load(conn, &group))?.hear_of_members(at);
+        }
+        self.stand(conn, &person, standing, || membership::load(conn, &person))
     }
 
-    /// Decides a person's standing anew, and counts the person where that changes.
-    fn stand(&mut self, conn: &Connection, person: &PairKey, rosters: &[Roster]) -> Result<(), StoreError> {
-        let load = || membership::load(conn, person);
-        let Some(known) = self.tables.memberships.get(person, load)? else { return Ok(()) };
-        let (standing, before) = (known.stands(rosters), known.is_current());
-        if standing == known.standing {
+    /// Keeps how a person stands, and counts the person where that changes.
+    fn stand(
+        &mut self,
+        conn: &Connection,
+        person: &PairKey,
+        standing: Option<Standing>,
+        load: impl FnOnce() -> Result<Option<Membership>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(standing) = standing else { return Ok(()) };
+        let known = self.tables.memberships.get(person, load)?;
+        if known.and_then(|known| known.standing.as_ref()) == Some(&standing) {
             return Ok(());
         }
-        let membership = self.tables.memberships.edit(person, load)?;
-        membership.standing = standing;
+        let before = known.is_some_and(Membership::is_current);
+        let membership = self.tables.memberships.edit(person, || membership::load(conn, person))?;
+        membership.standing = Some(standing);
         let after = membership.is_current();
         if before != after {
             let key = (App::clone(&person.0), person.1.clone());
@@ -146,18 +197,20 @@ impl Batch {
         Ok(())
     }
 
-    /// Whether the message has a row. The row itself may be large and is not read.
-    fn has_message(&self, conn: &Connection, key: &Key) -> Result<bool, StoreError> {
+    /// Whether the message has a row that what is told of its fields does not change: most receipts and reactions tell
+    /// nothing new of it. Its data may be large, and are neither read nor copied for that.
+    fn knows(&self, conn: &Connection, key: &Key, telling: &Telling) -> Result<bool, StoreError> {
+        let is_known = |row: &Row| !row.is_changed_by(change::Message::RULES, telling);
         match self.tables.messages.known(key) {
-            Some(known) => Ok(known.is_some()),
-            None => message::exists(conn, key),
+            Some(known) => Ok(known.is_some_and(|message| is_known(&message.row))),
+            None if telling.fields.is_empty() => message::exists(conn, key),
+            None => Ok(message::fields(conn, key)?.is_some_and(|row| is_known(&row))),
         }
     }
 
     fn message(&mut self, conn: &Connection, key: &Key, telling: Telling, deleted: bool) -> Result<(), StoreError> {
-        let silent = telling.fields.is_empty() && telling.named.is_empty() && !deleted;
         let load = || message::load(conn, key);
-        if silent && self.has_message(conn, key)? {
+        if !deleted && telling.named.is_empty() && self.knows(conn, key, &telling)? {
             return Ok(());
         }
         let before = self.tables.messages.get(key, load)?;

@@ -5,6 +5,7 @@
 //! back in memory. The other events of the batch stay.
 
 mod apply;
+mod many;
 mod rows;
 mod save;
 mod sizes;
@@ -25,7 +26,7 @@ use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
 use crate::tables::edits::Edits;
 use crate::tables::group::{Group, Rosters};
-use crate::tables::membership::Membership;
+use crate::tables::membership::{Facts, Membership};
 use crate::tables::message::Message;
 use crate::tables::reaction::Reaction;
 use crate::tables::receipt::{ReadMarker, Receipt};
@@ -76,6 +77,7 @@ tables! {
     groups: Key => Group,
     rosters: Key => Rosters,
     memberships: PairKey => Membership,
+    membership_facts: PairKey => Facts,
     conversations: ConversationKey => Conversation,
     messages: Key => Message,
     edits: Key => Edits,

@@ -30,13 +30,19 @@ pub struct Rows<K, V> {
     bytes: usize,
     /// Keys of the rows that may differ from the file.
     changed: BTreeSet<K>,
-    /// What rows were before the event at hand, in the order of its changes.
-    before: Vec<(K, Option<Arc<V>>)>,
+    /// What the rows that the event at hand changed were before it.
+    before: HashMap<K, Option<Arc<V>>>,
 }
 
 impl<K, V> Default for Rows<K, V> {
     fn default() -> Self {
-        Self { younger: HashMap::new(), older: HashMap::new(), bytes: 0, changed: BTreeSet::new(), before: Vec::new() }
+        Self {
+            younger: HashMap::new(),
+            older: HashMap::new(),
+            bytes: 0,
+            changed: BTreeSet::new(),
+            before: HashMap::new(),
+        }
     }
 }
 
@@ -59,6 +65,22 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         Ok(())
     }
 
+    /// Puts many rows into the younger generation at once. `load` reads those that were not seen before from the file.
+    pub fn see_all<E>(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+        load: impl FnOnce(&[K]) -> Result<HashMap<K, V>, E>,
+    ) -> Result<(), E> {
+        let unseen = |key: &K| !self.younger.contains_key(key) && !self.older.contains_key(key);
+        let keys: Vec<K> = keys.into_iter().filter(unseen).collect();
+        let mut found = load(&keys)?;
+        for key in keys {
+            let row = found.remove(&key);
+            self.see(&key, || Ok(row))?;
+        }
+        Ok(())
+    }
+
     /// The row as it is now.
     pub fn get<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<Option<&V>, E> {
         self.see(key, load)?;
@@ -72,9 +94,11 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
     {
         self.see(key, load)?;
         let slot = self.younger.entry(key.clone()).or_insert(Slot { now: None, stored: None, bytes: 0 });
-        self.before.push((key.clone(), slot.now.clone()));
-        if !self.changed.contains(key) {
-            self.changed.insert(key.clone());
+        if !self.before.contains_key(key) {
+            self.before.insert(key.clone(), slot.now.clone());
+            if !self.changed.contains(key) {
+                self.changed.insert(key.clone());
+            }
         }
         Ok(Arc::make_mut(slot.now.get_or_insert_default()))
     }
@@ -100,12 +124,17 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
 
     /// Rows are again what they were before the event at hand.
     pub fn take_back(&mut self) {
-        for (key, before) in std::mem::take(&mut self.before).into_iter().rev() {
+        for (key, before) in std::mem::take(&mut self.before) {
             if let Some(slot) = self.younger.get_mut(&key) {
                 slot.now = before;
                 self.changed.insert(key);
             }
         }
+    }
+
+    /// Keys of the rows that may differ from the file, from a key on.
+    pub fn changed_from(&self, key: &K) -> impl Iterator<Item = &K> {
+        self.changed.range(key..)
     }
 
     /// Rows that differ from the file, in the order of their keys: the key, the row of the file and the row now.

@@ -34,7 +34,8 @@ impl Batch {
         tables.users.save(|key, _, now| registers::save(conn, key, now))?;
         tables.groups.save(|key, _, now| group::save(conn, key, now))?;
         tables.rosters.save(|key, stored, now| group::save_rosters(conn, key, stored, now))?;
-        tables.memberships.save(|key, stored, now| membership::save(conn, key, stored, now))?;
+        tables.memberships.save(|key, _, now| membership::save(conn, key, now))?;
+        tables.membership_facts.save(|key, stored, now| membership::save_facts(conn, key, stored, now))?;
         tables.messages.save(|key, stored, now| message::save(conn, key, stored, now))?;
         tables.edits.save(|key, stored, now| edit::save(conn, key, stored, now))?;
         tables.verdicts.save(|key, _, now| registers::save(conn, key, now))?;

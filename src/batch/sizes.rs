@@ -11,7 +11,7 @@ use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
 use crate::tables::edits::Edits;
 use crate::tables::group::{Group, Rosters};
-use crate::tables::membership::Membership;
+use crate::tables::membership::{Facts, Membership};
 use crate::tables::message::Message;
 use crate::tables::reaction::Reaction;
 use crate::tables::receipt::{ReadMarker, Receipt};
@@ -56,7 +56,13 @@ impl Bytes for Edits {
 
 impl Bytes for Membership {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.told.len() * (size_of::<tables::membership::Told>() + 2 * ENTRY)
+        size_of::<Self>() + ENTRY
+    }
+}
+
+impl Bytes for Facts {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.0.len() * (size_of::<tables::membership::Told>() + 2 * ENTRY)
     }
 }
 

@@ -26,7 +26,7 @@ impl Replay<'_> {
         let State::Membership(membership) = &mut self.state else { return false };
         match change {
             Change::Creation { guid, at } if guid == which => {
-                let known = membership.rosters.iter().any(|(seq, roster)| *seq == fact.seq && roster.at == *at);
+                let known = membership.rosters.iter().any(|(_, roster)| roster.at == *at);
                 if !known {
                     membership.rosters.push((fact.seq, Roster { at: *at, created: true }));
                 }

@@ -61,6 +61,32 @@ pub struct Standing {
     pub changed_by: Option<String>,
 }
 
+impl Standing {
+    /// Whether the person is in the group.
+    pub fn is_current(&self) -> bool {
+        self.state == State::Joined
+    }
+
+    /// Of whoever was in the group, or had left it, when it was made anew.
+    pub fn ended_by_creation(at: Time) -> Self {
+        Self {
+            state: State::Absent,
+            scope: None,
+            joined_at: None,
+            joined_at_from: None,
+            changed_at: at,
+            changed_at_from: TimeSource::Told,
+            changed_by: None,
+        }
+    }
+}
+
+/// A list cannot change the order of rows before this time. It comes after all of them.
+pub fn touched_since(list: Time) -> Time {
+    // A told row is taken together with joins of the next 30 s, which go by their second.
+    Time(list.0.saturating_sub(JOIN_DELAY + 1_000))
+}
+
 /// The order time of a new fact about a membership, given the newest of its rows and the newest list read from the
 /// vendor's API (a group's creation is none). A fact dated by its arrival is not older than the list read before it; a
 /// replayed one is ordered against what is known.
@@ -72,7 +98,7 @@ pub fn order_at(fact: &Fact, known: Option<i64>, roster: Option<i64>) -> i64 {
 }
 
 /// Folds the rows of one person in one group; any order will do. `None` without rows.
-pub fn standing(rows: &[Change], rosters: &[Roster]) -> Option<Standing> {
+pub fn standing<'a>(rows: impl IntoIterator<Item = &'a Change>, rosters: &[Roster]) -> Option<Standing> {
     standing_telling(rows, rosters, |_| {})
 }
 
@@ -103,7 +129,11 @@ pub struct Step<'a> {
 }
 
 /// The same, and tells each step, for explanations.
-pub fn standing_telling(rows: &[Change], rosters: &[Roster], tell: impl FnMut(Step<'_>)) -> Option<Standing> {
+pub fn standing_telling<'a>(
+    rows: impl IntoIterator<Item = &'a Change>,
+    rosters: &[Roster],
+    tell: impl FnMut(Step<'_>),
+) -> Option<Standing> {
     let items = lay(rows, rosters);
     Fold { taken: vec![false; items.len()], items, now: Person::default(), tell }.run()
 }
@@ -121,7 +151,7 @@ enum Item<'a> {
 
 /// Rule 1: rows by time, those that are not told after the told ones of their second; lists before the rows of their
 /// time. A row that is not told and names the group made at an earlier time lies before the next creation.
-fn lay<'a>(rows: &'a [Change], rosters: &[Roster]) -> Vec<Item<'a>> {
+fn lay<'a>(rows: impl IntoIterator<Item = &'a Change>, rosters: &[Roster]) -> Vec<Item<'a>> {
     let mut rosters = rosters.to_vec();
     rosters.sort_by_key(|roster| roster.at);
     let creations: Vec<usize> = (0..rosters.len()).filter(|at| rosters[*at].created).collect();
@@ -130,12 +160,12 @@ fn lay<'a>(rows: &'a [Change], rosters: &[Roster]) -> Vec<Item<'a>> {
         let next = creations.get(creations.partition_point(|at| rosters[*at].at <= made))?;
         Some(*next).filter(|next| rosters[*next].at.second() <= row.at.second())
     };
-    let mut sorted: Vec<(Option<usize>, &Change)> = rows.iter().map(|row| (ended_by(row), row)).collect();
+    let mut sorted: Vec<(Option<usize>, &Change)> = rows.into_iter().map(|row| (ended_by(row), row)).collect();
     sorted.sort_by_key(|(ended_by, row)| (*ended_by, row.at.second(), !told(row), row.at, row.seq));
     let (dated, earlier) = sorted.split_at(sorted.partition_point(|(ended_by, _)| ended_by.is_none()));
     let mut earlier = earlier.iter().peekable();
     let mut due = rosters.iter().enumerate().peekable();
-    let mut items = Vec::with_capacity(rows.len() + rosters.len());
+    let mut items = Vec::with_capacity(sorted.len() + rosters.len());
     for &(_, row) in dated {
         while let Some((index, roster)) = due.next_if(|(_, roster)| roster.at <= row.at) {
             end_of(index, &mut earlier, &mut items);

@@ -111,6 +111,7 @@ impl Session {
         self.facts.insert(new, Arc::clone(&fact));
         self.added.push(fact);
         let mut new = new;
+        let (mut before, mut after) = (most, most);
         let (slice, next) = loop {
             let found = Facts {
                 facts: &self.facts,
@@ -122,16 +123,16 @@ impl Session {
             .slice();
             let missing = match (found, self.first, self.last) {
                 (Found::Slice { facts, next }, ..) => break (facts, next),
-                (Found::Earlier, Some(first), _) => Page::Before(first, most),
-                (Found::Later, _, Some(last)) => Page::After(last, most),
+                (Found::Earlier, Some(first), _) => Page::Before(first, before),
+                (Found::Later, _, Some(last)) => Page::After(last, after),
                 // Nothing is missing on that side.
                 (Found::Earlier | Found::Later, ..) => break (0..self.facts.len(), None),
             };
-            let loaded = load(missing)?;
-            if loaded.len() == most {
-                most *= 2;
+            new += self.extend(missing, load(missing)?);
+            match missing {
+                Page::Before(..) => before *= 2,
+                Page::After(..) => after *= 2,
             }
-            new += self.extend(missing, loaded);
         };
         self.is_wide = self.facts.len() > 2 * slice.len() + KEPT;
         self.decide(slice, new, was.is_call(), next);

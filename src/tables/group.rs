@@ -60,20 +60,36 @@ impl Group {
 pub struct Roster {
     pub roster: standing::Roster,
     pub seq: i64,
-    pub fingerprint: [u8; 32],
 }
 
-/// The complete lists of one group.
+/// The complete lists of one group, in the order of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rosters(pub Vec<Roster>);
 
+/// Whose standing a list can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touched {
+    /// The list is known.
+    Nobody,
+    /// All other lists are older: it ends whoever is not absent. Nothing else changes but for those of whom there are facts
+    /// since that time.
+    Present { since: Time },
+    /// Lists that come after it, or close before it, may fare differently.
+    Everybody,
+}
+
 impl Rosters {
-    /// One event tells one list of a time.
-    pub fn apply(&mut self, at: Time, fact: &Fact) {
-        let roster = standing::Roster { at, created: true };
-        if !self.0.iter().any(|known| known.seq == fact.seq && known.roster.at == at) {
-            self.0.push(Roster { roster, seq: fact.seq, fingerprint: fact.fingerprint });
+    /// Lists this close are taken together: joins are told half a minute late.
+    const CLOSE: i64 = 60_000;
+
+    /// Takes the creation of the group. One list of a time is enough: another says the same.
+    pub fn apply(&mut self, at: Time, fact: &Fact) -> Touched {
+        if self.0.iter().any(|known| known.roster.at == at) {
+            return Touched::Nobody;
         }
+        let is_newest = self.0.iter().all(|known| at.0.saturating_sub(known.roster.at.0) > Self::CLOSE);
+        self.0.push(Roster { roster: standing::Roster { at, created: true }, seq: fact.seq });
+        if is_newest { Touched::Present { since: standing::touched_since(at) } } else { Touched::Everybody }
     }
 
     pub fn lists(&self) -> Vec<standing::Roster> {
@@ -87,3 +103,6 @@ impl Rosters {
         self.0.iter().filter(|it| !it.roster.created).map(|it| it.roster.at.0).max()
     }
 }
+
+#[cfg(test)]
+mod tests;

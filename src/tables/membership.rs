@@ -1,9 +1,10 @@
 //! One person in one group: the facts told, and the standing they come to (see [`crate::standing`]).
 
 use crate::change::MembershipChange;
-use crate::ids::{State, Time, TimeSource};
+use crate::ids::{Time, TimeSource};
 use crate::merge::{Fact, When};
 use crate::standing::{self, Change, Roster, Standing};
+use std::sync::Arc;
 
 /// A fact as the table of changes keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,26 +14,31 @@ pub struct Told {
     pub fingerprint: [u8; 32],
 }
 
+/// The facts told about the person, in the order of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts(pub Vec<Arc<Told>>);
+
+/// What they come to, given the complete lists of the group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
-    /// In the order of the log.
-    pub told: Vec<Told>,
     pub standing: Option<Standing>,
 }
 
 impl Membership {
     /// Whether the person is in the group.
     pub fn is_current(&self) -> bool {
-        self.standing.as_ref().is_some_and(|standing| standing.state == State::Joined)
+        self.standing.as_ref().is_some_and(Standing::is_current)
     }
+}
 
+impl Facts {
     /// Takes a fact; gives its order time. `newest_read` is the time of the newest list that was read.
     pub fn apply(&mut self, told: &MembershipChange, fact: &Fact, newest_read: Option<i64>) -> i64 {
         let at = self.order_at(fact, newest_read);
-        if self.told.iter().any(|known| known.change.seq == fact.seq && known.change.at.0 == at) {
+        if self.0.iter().any(|known| known.change.seq == fact.seq && known.change.at.0 == at) {
             return at;
         }
-        self.told.push(Told {
+        self.0.push(Arc::new(Told {
             change: Change {
                 at: Time(at),
                 at_from: fact.occurred_from,
@@ -48,7 +54,7 @@ impl Membership {
             },
             trigger: fact.trigger.clone(),
             fingerprint: fact.fingerprint,
-        });
+        }));
         at
     }
 
@@ -59,8 +65,8 @@ impl Membership {
         let known = match fact.when() {
             When::At(_) => None,
             When::Feed { .. } => {
-                let decides = |told: &&Told| told.change.state.is_some() || told.change.scope.is_some();
-                self.told.iter().filter(decides).map(|told| told.change.at.0).max()
+                let decides = |told: &&Arc<Told>| told.change.state.is_some() || told.change.scope.is_some();
+                self.0.iter().filter(decides).map(|told| told.change.at.0).max()
             }
         };
         standing::order_at(fact, known, newest_read)
@@ -68,7 +74,6 @@ impl Membership {
 
     /// What the facts come to, given the complete lists of the group.
     pub fn stands(&self, rosters: &[Roster]) -> Option<Standing> {
-        let changes: Vec<Change> = self.told.iter().map(|told| told.change.clone()).collect();
-        standing::standing(&changes, rosters).or_else(|| self.standing.clone())
+        standing::standing(self.0.iter().map(|told| &told.change), rosters)
     }
 }

@@ -61,6 +61,11 @@ impl Harness {
         self.dir.path().join("chatfold.db")
     }
 
+    /// Forgets the rows in memory, as a server that starts anew.
+    pub fn forget(&self) {
+        self.batch.borrow_mut().forget();
+    }
+
     /// Delivers over HTTP at an instant (ms).
     pub fn post(&self, body: &str, at: i64) -> Receipt {
         let envelope = Envelope::parse(body.as_bytes()).unwrap();

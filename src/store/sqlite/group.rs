@@ -35,8 +35,8 @@ static GROUPS: LazyLock<Table> = LazyLock::new(|| {
     Table::new("groups", &["app_id", "guid"], &fields, &extras).hiding(1)
 });
 
-const ROSTERS: &str = "SELECT at, created, seq, digest FROM rosters WHERE app_id = ?1 AND guid = ?2 ORDER BY seq, at";
-const ADD_ROSTER: &str = "INSERT INTO rosters (app_id, guid, at, digest, seq, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const ROSTERS: &str = "SELECT at, created, seq FROM rosters WHERE app_id = ?1 AND guid = ?2 ORDER BY seq, at";
+const ADD_ROSTER: &str = "INSERT INTO rosters (app_id, guid, at, seq, created) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 pub fn load(conn: &Connection, (app, guid): &Key) -> Result<Option<Group>, StoreError> {
     stored(conn, app, guid)
@@ -81,7 +81,7 @@ pub fn load_rosters(conn: &Connection, (app, guid): &Key) -> Result<Option<Roste
     let mut statement = conn.prepare_cached(ROSTERS)?;
     let rows = statement.query_map((app, guid), |row| {
         let roster = standing::Roster { at: Time(row.get(0)?), created: row.get(1)? };
-        Ok(Roster { roster, seq: row.get(2)?, fingerprint: row.get(3)? })
+        Ok(Roster { roster, seq: row.get(2)? })
     })?;
     Ok(Some(Rosters(rows.collect::<Result<_, _>>()?)))
 }
@@ -94,8 +94,8 @@ pub fn save_rosters(
     now: &Rosters,
 ) -> Result<(), StoreError> {
     let known = stored.map_or(0, |stored| stored.0.len());
-    for Roster { roster, seq, fingerprint } in now.0.iter().skip(known) {
-        let values = (app, guid, roster.at.0, fingerprint, seq, roster.created);
+    for Roster { roster, seq } in now.0.iter().skip(known) {
+        let values = (app, guid, roster.at.0, seq, roster.created);
         conn.prepare_cached(ADD_ROSTER)?.execute(values)?;
     }
     Ok(())

@@ -1,11 +1,13 @@
 //! `memberships` and `membership_changes`: the facts, and what they come to.
 
-use super::{Key, PairKey};
+use super::{App, Key, PairKey};
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::standing::{Change, Roster, Standing};
-use crate::store::StoreError;
-use crate::tables::membership::{Membership, Told};
+use crate::store::{StoreError, write_json};
+use crate::tables::membership::{Facts, Membership, Told};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 const ADD_CHANGE: &str = "
     INSERT INTO membership_changes
@@ -15,7 +17,23 @@ const CHANGES: &str = "
     SELECT at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at, trigger, digest
     FROM membership_changes WHERE app_id = ?1 AND guid = ?2 AND uid = ?3 AND at <= ?4 ORDER BY seq, at";
 const ROSTERS: &str = "SELECT at, created FROM rosters WHERE app_id = ?1 AND guid = ?2 AND at <= ?3 ORDER BY at";
-const PEOPLE: &str = "SELECT DISTINCT uid FROM membership_changes WHERE app_id = ?1 AND guid = ?2";
+const SINCE: &str = "SELECT DISTINCT uid FROM membership_changes WHERE app_id = ?1 AND guid = ?2 AND at >= ?3";
+const OF_GROUP: &str = "
+    SELECT uid, at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at
+    FROM membership_changes WHERE app_id = ?1 AND guid = ?2 ORDER BY uid";
+const MANY_CHANGES: &str = "
+    SELECT uid, at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at, trigger, digest
+    FROM json_each(?3) AS wanted CROSS JOIN membership_changes ON app_id = ?1 AND guid = ?2 AND uid = wanted.value
+    ORDER BY seq, at";
+const MANY: &str = "
+    SELECT uid, state, scope, joined_at, joined_at_from, changed_at, changed_at_from, changed_by
+    FROM json_each(?3) AS wanted CROSS JOIN memberships ON app_id = ?1 AND guid = ?2 AND uid = wanted.value";
+const EVERYBODY: &str = "
+    SELECT uid, state, scope, joined_at, joined_at_from, changed_at, changed_at_from, changed_by FROM memberships
+    WHERE app_id = ?1 AND guid = ?2";
+const NOT_ABSENT: &str = "
+    SELECT uid, state, scope, joined_at, joined_at_from, changed_at, changed_at_from, changed_by FROM memberships
+    WHERE app_id = ?1 AND guid = ?2 AND state IN ('joined', 'left', 'kicked', 'banned', 'unbanned')";
 const STANDING: &str = "
     SELECT state, scope, joined_at, joined_at_from, changed_at, changed_at_from, changed_by FROM memberships
     WHERE app_id = ?1 AND guid = ?2 AND uid = ?3";
@@ -26,26 +44,63 @@ const WRITE: &str = "
         state = excluded.state, scope = excluded.scope, joined_at = excluded.joined_at, joined_at_from = excluded.joined_at_from, changed_at = excluded.changed_at,
         changed_at_from = excluded.changed_at_from, changed_by = excluded.changed_by, current = excluded.current";
 
-pub fn load(conn: &Connection, (app, guid, uid): &PairKey) -> Result<Option<Membership>, StoreError> {
+pub fn load_facts(conn: &Connection, (app, guid, uid): &PairKey) -> Result<Option<Facts>, StoreError> {
     let mut statement = conn.prepare_cached(CHANGES)?;
     let rows = statement.query_map((app, guid, uid, i64::MAX), |row| {
-        Ok(Told { change: change(row)?, trigger: row.get("trigger")?, fingerprint: row.get("digest")? })
+        Ok(Arc::new(Told { change: change(row)?, trigger: row.get("trigger")?, fingerprint: row.get("digest")? }))
     })?;
-    let told: Vec<Told> = rows.collect::<Result<_, _>>()?;
-    if told.is_empty() {
-        return Ok(None);
+    let told: Vec<Arc<Told>> = rows.collect::<Result<_, _>>()?;
+    Ok((!told.is_empty()).then_some(Facts(told)))
+}
+
+pub fn load(conn: &Connection, (app, guid, uid): &PairKey) -> Result<Option<Membership>, StoreError> {
+    let standing = stored_standing(conn, app, guid, uid)?;
+    Ok(standing.map(|standing| Membership { standing: Some(standing) }))
+}
+
+fn uids(people: &[PairKey]) -> Result<String, StoreError> {
+    write_json(&people.iter().map(|(.., uid)| uid.as_str()).collect::<Vec<_>>())
+}
+
+/// The facts about many people of one group.
+pub fn load_many_facts(
+    conn: &Connection,
+    (app, guid): &Key,
+    people: &[PairKey],
+) -> Result<HashMap<PairKey, Facts>, StoreError> {
+    let mut statement = conn.prepare_cached(MANY_CHANGES)?;
+    let mut rows = statement.query((app, guid, uids(people)?))?;
+    let mut found: HashMap<PairKey, Facts> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let told = Told { change: change(row)?, trigger: row.get("trigger")?, fingerprint: row.get("digest")? };
+        found.entry((App::clone(app), guid.clone(), row.get("uid")?)).or_default().0.push(Arc::new(told));
     }
-    Ok(Some(Membership { told, standing: stored_standing(conn, app, guid, uid)? }))
+    Ok(found)
+}
+
+/// How many people of one group stand.
+pub fn load_many(
+    conn: &Connection,
+    (app, guid): &Key,
+    people: &[PairKey],
+) -> Result<HashMap<PairKey, Membership>, StoreError> {
+    let mut statement = conn.prepare_cached(MANY)?;
+    let rows = statement.query_map((app, guid, uids(people)?), |row| {
+        let person = (App::clone(app), guid.clone(), row.get("uid")?);
+        Ok((person, Membership { standing: Some(standing(row)?) }))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Facts are added and never changed.
-pub fn save(
+pub fn save_facts(
     conn: &Connection,
     (app, guid, uid): &PairKey,
-    stored: Option<&Membership>,
-    now: &Membership,
+    stored: Option<&Facts>,
+    now: &Facts,
 ) -> Result<(), StoreError> {
-    for Told { change, trigger, fingerprint } in now.told.iter().skip(stored.map_or(0, |stored| stored.told.len())) {
+    for told in now.0.iter().skip(stored.map_or(0, |stored| stored.0.len())) {
+        let Told { change, trigger, fingerprint } = &**told;
         conn.prepare_cached(ADD_CHANGE)?.execute(named_params! {
             ":app_id": app, ":guid": guid, ":uid": uid, ":at": change.at.0, ":digest": fingerprint, ":seq": change.seq,
             ":at_from": change.at_from.as_str(), ":occurred_at": change.occurred_at.0,
@@ -55,11 +110,11 @@ pub fn save(
             ":group_created_at": change.group_created_at.map(|time| time.0),
         })?;
     }
-    let Some(standing) =
-        now.standing.as_ref().filter(|it| stored.and_then(|known| known.standing.as_ref()) != Some(*it))
-    else {
-        return Ok(());
-    };
+    Ok(())
+}
+
+pub fn save(conn: &Connection, (app, guid, uid): &PairKey, now: &Membership) -> Result<(), StoreError> {
+    let Some(standing) = &now.standing else { return Ok(()) };
     conn.prepare_cached(WRITE)?.execute(named_params! {
         ":app_id": app, ":guid": guid, ":uid": uid, ":state": standing.state.as_str(),
         ":scope": standing.scope.map(Scope::as_str), ":joined_at": standing.joined_at.map(|time| time.0),
@@ -70,11 +125,46 @@ pub fn save(
     Ok(())
 }
 
-/// Everybody of whom the file holds a fact about that group.
-pub fn people(conn: &Connection, (app, guid): &Key) -> Result<Vec<String>, StoreError> {
-    let mut statement = conn.prepare_cached(PEOPLE)?;
-    let rows = statement.query_map((app, guid), |row| row.get(0))?;
+/// How the people of a group stand in the file: everybody, or all but those who are absent.
+pub fn of_group(
+    conn: &Connection,
+    (app, guid): &Key,
+    everybody: bool,
+) -> Result<BTreeMap<String, Membership>, StoreError> {
+    let mut statement = conn.prepare_cached(if everybody { EVERYBODY } else { NOT_ABSENT })?;
+    let rows =
+        statement.query_map((app, guid), |row| Ok((row.get("uid")?, Membership { standing: Some(standing(row)?) })))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// People of whom the file holds facts since a time.
+pub fn heard_since(conn: &Connection, (app, guid): &Key, at: Time) -> Result<BTreeSet<String>, StoreError> {
+    let mut statement = conn.prepare_cached(SINCE)?;
+    let rows = statement.query_map((app, guid, at.0), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Gives the facts about each person of a group that the file holds, one person after the other.
+pub fn each_person(
+    conn: &Connection,
+    (app, guid): &Key,
+    mut take: impl FnMut(&str, &[Change]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(OF_GROUP)?;
+    let mut rows = statement.query((app, guid))?;
+    let (mut person, mut facts) = (String::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let uid = row.get_ref("uid")?.as_str().map_err(rusqlite::Error::from)?;
+        if uid != person && !facts.is_empty() {
+            take(&person, &facts)?;
+            facts.clear();
+        }
+        if facts.is_empty() {
+            uid.clone_into(&mut person);
+        }
+        facts.push(change(row)?);
+    }
+    if facts.is_empty() { Ok(()) } else { take(&person, &facts) }
 }
 
 /// What a person's facts come to, as stored.

@@ -3,6 +3,7 @@
 use super::Key;
 use super::rows::{Table, named_json, read_named};
 use crate::ids::id_order;
+use crate::merge::Row;
 use crate::store::StoreError;
 use crate::tables::message::Message;
 use rusqlite::Connection;
@@ -66,6 +67,11 @@ const MENTION: [&str; 2] = [
 /// Whether the message has a row.
 pub fn exists(conn: &Connection, (app, message_id): &Key) -> Result<bool, StoreError> {
     Ok(conn.prepare_cached(EXISTS)?.exists((app, message_id))?)
+}
+
+/// What was told of the message, but for the members of its data.
+pub fn fields(conn: &Connection, (app, message_id): &Key) -> Result<Option<Row>, StoreError> {
+    MESSAGES.load_fields(conn, &[app, message_id])
 }
 
 pub fn load(conn: &Connection, (app, message_id): &Key) -> Result<Option<Message>, StoreError> {

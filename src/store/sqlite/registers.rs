@@ -5,11 +5,11 @@ use super::{App, Key};
 use crate::change::{Connection as Socket, Moderation, Presence, User};
 use crate::ids::Time;
 use crate::merge::Row;
-use crate::store::StoreError;
+use crate::store::{StoreError, write_json};
 use crate::tables::registers::Registers;
 use rusqlite::Connection;
 use rusqlite::types::ToSql;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 /// App, uid, platform, connect time.
@@ -41,6 +41,18 @@ stored!(User in USERS, Moderation in MODERATION, Presence in PRESENCE, Socket in
 
 pub fn load<T: Stored>(conn: &Connection, (app, id): &Key) -> Result<Option<Registers<T>>, StoreError> {
     read::<T>(conn, &[app, id])
+}
+
+/// The rows that there are among many.
+pub fn load_many<T: Stored>(
+    conn: &Connection,
+    app: &App,
+    ids: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<HashMap<Key, Registers<T>>, StoreError> {
+    let ids: Vec<_> = ids.into_iter().collect();
+    let ids = write_json(&ids.iter().map(AsRef::as_ref).collect::<Vec<&str>>())?;
+    let rows = T::table().load_many(conn, app, &ids)?;
+    Ok(rows.into_iter().map(|(id, row)| ((App::clone(app), id), row.into())).collect())
 }
 
 pub fn save<T: Stored>(conn: &Connection, (app, id): &Key, now: &Registers<T>) -> Result<(), StoreError> {

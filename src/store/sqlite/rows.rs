@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 /// The statements of one table of registers. Texts are made once, of names that are constants.
 pub struct Table {
     select: String,
+    select_fields: String,
+    select_many: String,
     upsert: String,
     fields: usize,
     extras: usize,
@@ -25,6 +27,12 @@ impl Table {
         let places: Vec<String> = (1..=all.len()).map(|n| format!("?{n}")).collect();
         let updates: Vec<String> = written.iter().map(|column| format!("{column} = excluded.{column}")).collect();
         Self {
+            select_many: format!(
+                "SELECT {}, {key} FROM json_each(?2) AS wanted CROSS JOIN {name} ON app_id = ?1 AND {key} = wanted.value",
+                written.join(", "),
+                key = keys.last().copied().unwrap_or_default(),
+            ),
+            select_fields: format!("SELECT {}, registers FROM {name} WHERE {}", fields.join(", "), by.join(" AND ")),
             select: format!("SELECT {} FROM {name} WHERE {}", written.join(", "), by.join(" AND ")),
             upsert: format!(
                 "INSERT INTO {name} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
@@ -46,21 +54,46 @@ impl Table {
 
     /// The row and its derived columns, if there is one.
     pub fn load(&self, conn: &Connection, keys: &[&dyn ToSql]) -> Result<Option<(Row, Vec<SqlValue>)>, StoreError> {
+        Ok(conn.prepare_cached(&self.select)?.query_row(keys, |row| self.read(row)).optional()?)
+    }
+
+    /// The rows of an app that there are among many, by the last part of their key.
+    pub fn load_many(&self, conn: &Connection, app_id: &str, ids: &str) -> Result<Vec<(String, Row)>, StoreError> {
+        let mut statement = conn.prepare_cached(&self.select_many)?;
+        let id = self.fields + self.extras + 1;
+        let rows = statement.query_map((app_id, ids), |row| Ok((row.get(id)?, self.read(row)?.0)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn read(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, Vec<SqlValue>)> {
+        let mut merged = self.values(row)?;
+        let extras = (0..self.extras).map(|extra| row.get(self.fields + extra)).collect::<Result<_, _>>()?;
+        let mut packed = row.get_ref(self.fields + self.extras)?.as_blob()?;
+        let keys = unpack_fields(&mut packed, &mut merged);
+        unpack_named(packed, &keys, &mut merged);
+        Ok((merged, extras))
+    }
+
+    /// The row without its named registers.
+    pub fn load_fields(&self, conn: &Connection, keys: &[&dyn ToSql]) -> Result<Option<Row>, StoreError> {
         let read = |row: &rusqlite::Row<'_>| {
-            let mut merged = Row::new(self.fields + self.hidden);
-            for field in 0..self.fields {
-                merged.values[field] = match row.get_ref(field)? {
-                    ValueRef::Integer(int) => Value::Int(int),
-                    ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
-                    _ => Value::Null,
-                };
-            }
-            let extras = (0..self.extras).map(|extra| row.get(self.fields + extra)).collect::<Result<_, _>>()?;
-            let packed: Vec<u8> = row.get(self.fields + self.extras)?;
-            unpack(&packed, &mut merged);
-            Ok((merged, extras))
+            let mut merged = self.values(row)?;
+            unpack_fields(&mut row.get_ref(self.fields)?.as_blob()?, &mut merged);
+            Ok(merged)
         };
-        Ok(conn.prepare_cached(&self.select)?.query_row(keys, read).optional()?)
+        Ok(conn.prepare_cached(&self.select_fields)?.query_row(keys, read).optional()?)
+    }
+
+    fn values(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+        let mut merged = Row::new(self.fields + self.hidden);
+        for field in 0..self.fields {
+            merged.values[field] = match row.get_ref(field)? {
+                ValueRef::Integer(int) => Value::Int(int),
+                ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                _ => Value::Null,
+            };
+        }
+        Ok(merged)
     }
 
     pub fn write(
@@ -120,26 +153,31 @@ fn pack(row: &Row) -> Vec<u8> {
     out
 }
 
-/// Reads what [`pack`] wrote; the values of names come with [`read_named`].
-fn unpack(packed: &[u8], row: &mut Row) {
-    let mut bytes = packed;
-    let count = u16::from_le_bytes(take(&mut bytes));
+/// Reads what [`pack`] wrote of the fields. Gives all keys.
+fn unpack_fields(bytes: &mut &[u8], row: &mut Row) -> Vec<Key> {
+    let count = u16::from_le_bytes(take(bytes));
     let mut keys = Vec::with_capacity(count.into());
     for _ in 0..count {
-        let at = i64::from_le_bytes(take(&mut bytes));
-        let [rank] = take(&mut bytes);
-        let fact_at = i64::from_le_bytes(take(&mut bytes));
-        keys.push(Key { at, rank, fact_at, seq: i64::from_le_bytes(take(&mut bytes)) });
+        let at = i64::from_le_bytes(take(bytes));
+        let [rank] = take(bytes);
+        let fact_at = i64::from_le_bytes(take(bytes));
+        keys.push(Key { at, rank, fact_at, seq: i64::from_le_bytes(take(bytes)) });
     }
-    let next = |bytes: &mut &[u8]| {
-        let index = u16::from_le_bytes(take(bytes));
-        usize::from(index).checked_sub(1).and_then(|at| keys.get(at)).copied()
-    };
     for key in &mut row.keys {
-        *key = next(&mut bytes);
+        *key = next_key(bytes, &keys);
     }
+    keys
+}
+
+fn next_key(bytes: &mut &[u8], keys: &[Key]) -> Option<Key> {
+    let index = u16::from_le_bytes(take(bytes));
+    usize::from(index).checked_sub(1).and_then(|at| keys.get(at)).copied()
+}
+
+/// Reads the rest, about names; their values come with [`read_named`].
+fn unpack_named(mut bytes: &[u8], keys: &[Key], row: &mut Row) {
     while !bytes.is_empty() {
-        let key = next(&mut bytes);
+        let key = next_key(&mut bytes, keys);
         let length = u32::from_le_bytes(take(&mut bytes)) as usize;
         let (name, rest) = bytes.split_at(length.min(bytes.len()));
         bytes = rest;
@@ -188,7 +226,10 @@ mod tests {
         row.keys = vec![Some(key(1)), None, Some(key(2))];
         row.named.insert("text".into(), (Value::Null, key(1)));
         let mut back = Row::new(3);
-        unpack(&pack(&row), &mut back);
+        let packed = pack(&row);
+        let mut bytes = packed.as_slice();
+        let keys = unpack_fields(&mut bytes, &mut back);
+        unpack_named(bytes, &keys, &mut back);
         assert_eq!((back.keys, back.named), (row.keys, row.named));
     }
 }

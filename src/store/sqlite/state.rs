@@ -138,7 +138,7 @@ const PARTS: &[Part] = &[
         key: 11,
         left_out: &["at", "digest", "seq", "at_from", "occurred_at", "arrived_at"],
     },
-    Part { table: "rosters", hashed: &["guid", "at", "created"], key: 3, left_out: &["digest", "seq"] },
+    Part { table: "rosters", hashed: &["guid", "at", "created"], key: 2, left_out: &["seq"] },
     Part {
         table: "conversations",
         hashed: &[

@@ -93,7 +93,7 @@ fn histories() -> impl Strategy<Value = (Vec<CallFact>, Vec<usize>)> {
 #[test]
 fn slices_come_to_what_all_facts_come_to() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[13; 32]);
-    let cases = std::env::var("CHATFOLD_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
+    let cases = std::env::var("CHATFOLD_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(250);
     let mut runner = TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, rng);
     let law = |((facts, order), page, batch, fresh): ((Vec<CallFact>, Vec<usize>), usize, usize, bool)| {
         let mut file = File::default();
