@@ -125,14 +125,13 @@ CREATE TABLE membership_changes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX membership_changes_by_group ON membership_changes (app_id, guid, at, seq, uid);
 CREATE TABLE rosters (
-    -- Complete member lists: who is not in `membership_changes` at that time was not in the group.
+    -- Complete member lists, one row a list: who is not in `membership_changes` at that time was not in the group.
     app_id  TEXT NOT NULL,
     guid    TEXT NOT NULL,
     at      INTEGER NOT NULL,
-    digest  BLOB NOT NULL,
-    seq     INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,                          -- of the first fact that told it
     created INTEGER NOT NULL CHECK (created IN (0, 1)), -- 1: the group's creation, with its creator alone
-    PRIMARY KEY (app_id, guid, at, digest, seq)
+    PRIMARY KEY (app_id, guid, at)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE conversations (
     -- One row a conversation: a group's, or that of two people. The key is conversation_id and low_length together, here
@@ -339,13 +338,27 @@ CREATE TABLE blocks (
 CREATE INDEX blocks_current ON blocks (app_id, blocker_uid, blocked_uid) WHERE current;
 CREATE INDEX blocks_by_blocked ON blocks (app_id, blocked_uid, blocker_uid, current) WHERE current;
 CREATE TABLE call_facts (
-    -- What was told about one session id, in the order of the log; `call_sessions` and its kin are decided over these.
+    -- What was told about one session id, in the order of time; `call_sessions` and its kin are decided over these.
     app_id      TEXT NOT NULL,
     session_key TEXT NOT NULL,                         -- s:<session id>, or m:<message id> where none was told
-    digest      BLOB NOT NULL,
+    at          INTEGER NOT NULL,                      -- the first time that the fact names
     seq         INTEGER NOT NULL,
     fact        TEXT NOT NULL,                         -- JSON
-    PRIMARY KEY (app_id, session_key, digest, seq)
+    PRIMARY KEY (app_id, session_key, at, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE call_histories (
+    -- What all rows in `call_facts` of one session id have in common. It tells how few of them a new fact can touch.
+    app_id       TEXT NOT NULL,
+    session_key  TEXT NOT NULL,
+    longest      INTEGER NOT NULL,                     -- ms between the first and the last time that one fact names, at most
+    calls        INTEGER NOT NULL CHECK (calls IN (0, 1)),    -- media events of calls are known
+    meetings     INTEGER NOT NULL CHECK (meetings IN (0, 1)), -- the same of meetings
+    signals      INTEGER NOT NULL CHECK (signals IN (0, 1)),  -- somebody rang
+    files        INTEGER NOT NULL CHECK (files IN (0, 1)),    -- recordings or transcripts
+    undated      INTEGER NOT NULL CHECK (undated IN (0, 1)),  -- a signal that does not tell when the call was initiated
+    started_at   INTEGER,                              -- earliest start told
+    initiated_at INTEGER,                              -- earliest initiation told
+    PRIMARY KEY (app_id, session_key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE call_sessions (
     -- Calls and meetings: one row an instance, for a session id may be used again.

@@ -27,10 +27,10 @@ fn price(harness: &mut Harness, body: &str, at: i64) -> Vec<(String, i32)> {
     harness.forget();
     // Statements prepared anew begin to count.
     harness.conn.flush_prepared_statement_cache();
-    harness.conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note));
+    harness.conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
     RUN.take();
     harness.post(body, at);
-    harness.conn.trace_v2(TraceEventCodes::empty(), None::<fn(TraceEvent<'_>)>);
+    harness.conn.trace_v2(TraceEventCodes::empty(), None::<fn(TraceEvent<'_>)>).unwrap();
     RUN.take()
 }
 
