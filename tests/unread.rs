@@ -4,7 +4,7 @@
 mod harness;
 
 use chatfold::chat::Unread;
-use chatfold::graphql::{Api, Caller, Limits};
+use chatfold::graphql::{Caller, Limits};
 use harness::{Harness, NOON, assert_same};
 use serde_json::{Value, json};
 
@@ -76,15 +76,13 @@ fn post(harness: &Harness, bodies: &[String]) {
 
 /// Asks with settings of `[unread]`.
 fn ask_with(harness: &Harness, unread: Unread, query: &str) -> Value {
-    let api = Api::open(&harness.path(), Limits { unread, ..Limits::default() }).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let answer = runtime.block_on(api.execute(async_graphql::Request::new(query), Caller::default()));
-    assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
+    let answer = harness.answer(query, Limits { unread, ..Limits::default() }, Caller::default());
+    assert!(
+        answer.get("errors").is_none(),
+        "{query}
+{answer:#}"
+    );
     answer["data"].clone()
-}
-
-fn ask(harness: &Harness, query: &str) -> Value {
-    ask_with(harness, Unread::default(), query)
 }
 
 fn ids(connection: &Value) -> Vec<String> {
@@ -94,7 +92,7 @@ fn ids(connection: &Value) -> Vec<String> {
 
 /// Ids of messages with a filter, newest first.
 fn listed(harness: &Harness, filter: &str) -> Vec<String> {
-    ids(&ask(harness, &format!("{{messages(filter:{{{filter}}}){{nodes{{messageId}}}}}}"))["messages"])
+    ids(&harness.data(&format!("{{messages(filter:{{{filter}}}){{nodes{{messageId}}}}}}"))["messages"])
 }
 
 /// How many messages of `conversation` are unread to `uid`; asked in every way there is, with one answer.
@@ -237,7 +235,7 @@ fn a_conversation_of_silent_messages_is_listed_without_a_last_one() {
     post(&harness, &[said(11, "a", elsewhere), custom(12, "a", json!({ "updateConversation": false }))]);
     let list = || {
         let query = "{conversations{nodes{conversationId messagesCount lastMessage{messageId}}}}";
-        ask(&harness, query)["conversations"]["nodes"].clone()
+        harness.data(query)["conversations"]["nodes"].clone()
     };
     let silent = json!({ "conversationId": "group_g", "messagesCount": 1, "lastMessage": null });
     let other = json!({ "conversationId": "group_h", "messagesCount": 1, "lastMessage": { "messageId": "11" } });
@@ -328,8 +326,7 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
     ] {
         assert_eq!(listed(&harness, filter), chat, "{filter}");
     }
-    let answer = ask(
-        &harness,
+    let answer = harness.data(
         "{message(messageId:\"1\"){replies{nodes{messageId}} repliesCount threadParticipantsCount}
           user(uid:\"agent\"){messages{nodes{messageId}}}
           conversation(conversationId:\"agent_user_ann\"){messagesCount lastMessage{messageId} unreadCount(uid:\"ann\")
@@ -355,11 +352,11 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
 #[test]
 fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
     let harness = with_an_agent();
-    let answer = ask(&harness, "{message(messageId:\"2\"){category type data} node:message(messageId:\"3\"){id text}}");
+    let answer = harness.data("{message(messageId:\"2\"){category type data} node:message(messageId:\"3\"){id text}}");
     assert_eq!(answer["message"]["type"], "tool-arguments");
     assert!(answer["message"]["data"]["toolCalls"].as_str().unwrap().contains("slots"), "{answer}");
     let id = answer["node"]["id"].as_str().unwrap();
-    assert_eq!(ask(&harness, &format!("{{node(id:\"{id}\"){{id}}}}"))["node"]["id"], *id);
+    assert_eq!(harness.data(&format!("{{node(id:\"{id}\"){{id}}}}"))["node"]["id"], *id);
     for (filter, all) in [
         ("", &["5", "4", "3", "2", "1"][..]),
         ("conversationId:\"agent_user_ann\"", &["5", "4", "3", "2", "1"]),
@@ -379,7 +376,7 @@ fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
         let query = format!(
             "{{messages(filter:{{includeSteps:true}},{filter}){{nodes{{messageId}} pageInfo{{endCursor hasNextPage}}}}}}"
         );
-        ask(&harness, &query)["messages"].clone()
+        harness.data(&query)["messages"].clone()
     };
     let first = page("first:2");
     assert_eq!((ids(&first), &first["pageInfo"]["hasNextPage"]), (vec!["5".into(), "4".into()], &json!(true)));
@@ -394,7 +391,7 @@ fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
 fn a_conversation_of_steps_alone_is_in_no_list() {
     let harness = Harness::new();
     post(&harness, &[step(2, "tool-result", json!({ "text": "rows" }))]);
-    assert_eq!(ask(&harness, "{conversations{totalCount}}")["conversations"]["totalCount"], 0);
+    assert_eq!(harness.data("{conversations{totalCount}}")["conversations"]["totalCount"], 0);
     assert_eq!(harness.ask(CONVERSATIONS), "agent_user_ann|0|null");
     assert_eq!(harness.explain_all("a step"), 4, "the step, what it replies to, and two people");
 }
