@@ -10,13 +10,8 @@ use serde_json::{Value, json};
 
 const SECOND: i64 = NOON / 1000;
 
-fn with_data(mut object: Value, data: Value) -> Value {
-    object["data"] = data;
-    object
-}
-
 fn event(trigger: &str, data: Value) -> String {
-    with_data(json!({ "trigger": trigger, "appId": "app", "webhook": "w", "region": "eu" }), data).to_string()
+    json!({ "trigger": trigger, "appId": "app", "webhook": "w", "region": "eu", "data": data }).to_string()
 }
 
 /// A message in the group `g`, sent `id` seconds after the beginning; `more` adds to it or replaces.
@@ -30,16 +25,23 @@ fn said(id: i64, sender: &str, mut more: Value) -> String {
 }
 
 fn custom(id: i64, sender: &str, data: Value) -> String {
-    said(id, sender, with_data(json!({ "category": "custom", "type": "move" }), data))
+    said(id, sender, json!({ "category": "custom", "type": "move", "data": data }))
 }
 
 /// An agent's step in its conversation with `ann`.
 fn step(id: i64, kind: &str, data: Value) -> String {
     let more = json!({
         "receiverType": "user", "receiver": "ann", "category": "agentic", "type": kind, "parentId": 1,
-        "tags": ["tagged"],
+        "tags": ["tagged"], "data": data,
     });
-    said(id, "agent", with_data(more, data))
+    said(id, "agent", more)
+}
+
+/// Ann reacts to what the agent said, and the agent edits it.
+fn touched(id: i64) -> [String; 2] {
+    let reaction = json!({ "messageId": id, "reaction": "+", "uid": "ann", "reactedAt": SECOND + 60 });
+    let edited = json!({ "id": id, "editedAt": SECOND + 60, "editedBy": "agent", "data": { "text": "seven words" } });
+    ["message_reaction_added", "message_edited"].map(|it| event(it, json!({ "reaction": reaction, "message": edited })))
 }
 
 fn deleted(id: i64) -> String {
@@ -77,11 +79,7 @@ fn post(harness: &Harness, bodies: &[String]) {
 /// Asks with settings of `[unread]`.
 fn ask_with(harness: &Harness, unread: Unread, query: &str) -> Value {
     let answer = harness.answer(query, Limits { unread, ..Limits::default() }, Caller::default());
-    assert!(
-        answer.get("errors").is_none(),
-        "{query}
-{answer:#}"
-    );
+    assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
     answer["data"].clone()
 }
 
@@ -303,6 +301,7 @@ fn with_an_agent() -> Harness {
             step(5, "tool-result", json!({ "toolCallId": "tc-2", "text": "seven more" })),
         ],
     );
+    post(&harness, &[touched(4), touched(5)].concat());
     harness
 }
 
@@ -331,7 +330,7 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
           user(uid:\"agent\"){messages{nodes{messageId}}}
           conversation(conversationId:\"agent_user_ann\"){messagesCount lastMessage{messageId} unreadCount(uid:\"ann\")
               messages{totalCount}}
-          app(appId:\"app\"){activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){days{messagesCount}}}}",
+          app(appId:\"app\"){activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){days{messagesCount reactionsCount}}}}",
     );
     assert_eq!(ids(&answer["message"]["replies"]), ["4"]);
     assert_eq!(answer["message"]["repliesCount"], 1);
@@ -341,12 +340,14 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
         "messagesCount": 2, "lastMessage": { "messageId": "4" }, "unreadCount": 0, "messages": { "totalCount": 2 },
     });
     assert_eq!(answer["conversation"], conversation);
-    assert_eq!(answer["app"]["activity"]["days"], json!([{ "messagesCount": 2 }]));
+    assert_eq!(answer["app"]["activity"]["days"], json!([{ "messagesCount": 2, "reactionsCount": 1 }]));
     let all = Unread { thread_replies: true, custom: true };
     assert_eq!(unread(&harness, all, "agent_user_ann", "ann"), Some(1), "the answer alone");
     assert_eq!(harness.ask("SELECT message_id FROM v_messages ORDER BY message_id"), "1\n4");
     assert_eq!(harness.ask("SELECT message_id FROM v_message_tags"), "4");
     assert_eq!(harness.ask("SELECT count(*) FROM v_mentions"), "0");
+    assert_eq!(harness.ask("SELECT message_id FROM v_reactions"), "4");
+    assert_eq!(harness.ask("SELECT message_id FROM v_message_edits"), "4");
 }
 
 #[test]
