@@ -9,7 +9,7 @@ use support::{chatfold, verified};
 /// The log of the first edition, in which all else is left out.
 const EARLIER: &str = "
     PRAGMA application_id = 0x43464c44;
-    PRAGMA user_version = 2;
+    PRAGMA user_version = 4;
     CREATE TABLE events (
         seq INTEGER PRIMARY KEY, app_id TEXT NOT NULL, received_at INTEGER NOT NULL,
         deliveries INTEGER NOT NULL DEFAULT 1, last_received_at INTEGER NOT NULL, body TEXT NOT NULL
