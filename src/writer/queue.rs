@@ -123,7 +123,8 @@ impl<J: Queued, U> Queue<J, U> {
     pub fn next(&self) -> Option<Next<J, U>> {
         let mut state = self.lock();
         loop {
-            if !state.units.is_empty() && !(state.unit_was_last && state.jobs > 0) {
+            let jobs_turn = state.unit_was_last && state.jobs > 0;
+            if !state.units.is_empty() && !jobs_turn {
                 state.unit_was_last = true;
                 return state.units.pop_front().map(Next::Unit);
             }

@@ -50,7 +50,9 @@ pub(super) fn stored(conn: &Connection, app_id: &str, message_id: &str) -> Resul
 }
 
 /// Rows by their place in the two tables.
-fn by_place(edits: &Edits) -> BTreeMap<((merge::Key, Digest), bool), &(Version, bool)> {
+type ByPlace<'a> = BTreeMap<((merge::Key, Digest), bool), &'a (Version, bool)>;
+
+fn by_place(edits: &Edits) -> ByPlace<'_> {
     edits.0.iter().map(|row| ((row.0.place(), row.1), row)).collect()
 }
 
