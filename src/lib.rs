@@ -26,6 +26,7 @@ pub mod days;
 pub mod json;
 pub mod http;
 pub mod envelope;
+pub mod lock;
 pub mod writer;
 pub mod log;
 pub mod feed;

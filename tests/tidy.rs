@@ -91,7 +91,7 @@ fn nothing_is_left_for_later() {
 
 /// Where files are opened, made, removed or renamed without SQLite, and why that is none SQLite has open.
 const FILES: &[(&str, &str)] = &[
-    ("src/cli/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
+    ("src/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
     ("src/cli/ingest.rs", "deliveries to read"),
     ("src/graphql/documents.rs", "the list of allowed documents"),
     ("src/http/graphiql/", "the files of GraphiQL, read at the start"),
@@ -132,6 +132,6 @@ fn no_file_of_sqlites_is_opened_but_through_sqlite() {
         assert!(there, "{may} opens no file any more: {why}");
     }
     // Who may open some file never names one of SQLite's but to look whether it is there.
-    let looking = ["src/store/sqlite/place.rs", "src/store/sqlite/open.rs", "src/cli/lock.rs", "src/cli/ingest.rs"];
+    let looking = ["src/store/sqlite/place.rs", "src/store/sqlite/open.rs", "src/lock.rs", "src/cli/ingest.rs"];
     nowhere_but(|path| looking.contains(&path), &["-wal\"", "-shm\""], "it is a file of SQLite's");
 }
