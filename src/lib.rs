@@ -45,6 +45,7 @@ pub mod reactions;
 pub mod blocks;
 pub mod store;
 pub mod rebuild;
+pub mod entity;
 pub mod explain;
 pub mod token;
 pub mod graphql;

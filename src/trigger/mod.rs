@@ -82,16 +82,25 @@ impl Ref {
         Self { kind, key: key.to_owned(), role: Role::SetBy }
     }
 
-    /// A key of several parts; a part's own `/` cannot pass for the divider.
     fn sets_of(kind: &'static str, parts: &[&str]) -> Self {
-        let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
-        Self { kind, key: parts.join("/"), role: Role::Sets }
+        Self { kind, key: write_key(parts), role: Role::Sets }
     }
 
     /// The parts of a key of several.
     pub fn parts(&self) -> Vec<String> {
-        self.key.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect()
+        self.key.split('/').map(read_part).collect()
     }
+}
+
+/// A key of several parts; a part's own `/` cannot pass for the divider.
+pub fn write_key(parts: &[&str]) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
+    parts.join("/")
+}
+
+/// Reads a part of a key that [`write_key`] wrote.
+pub fn read_part(part: &str) -> String {
+    part.replace("%2F", "/").replace("%25", "%")
 }
 
 /// A known trigger's `data` that does not name its entity: the dead letter's reason.

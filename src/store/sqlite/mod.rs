@@ -16,7 +16,6 @@ pub mod call;
 pub mod compare;
 pub mod conversation;
 pub mod edit;
-pub mod explain;
 pub mod group;
 pub mod inspect;
 pub mod log;

@@ -3,8 +3,8 @@
 use super::list::{Key, Part, Scan, merge, run_until, scan};
 use super::membership::word;
 use super::{Conn, Found, List, Lookup, Range, Sql, allowance, json, prepare, rows};
+use crate::entity::Entity;
 use crate::envelope;
-use crate::explain::Entity;
 use crate::ids::{Outcome, Time, TimeSource};
 use std::collections::HashSet;
 
@@ -122,15 +122,7 @@ fn named_by(body: &str, first: usize) -> Sql<Vec<Entity>> {
     let refs = envelope::payload(body).map(|payload| payload.refs()).unwrap_or_default();
     for reference in refs {
         allowance::in_time()?;
-        let key = reference.key.clone();
-        let entity = match (reference.kind, reference.parts().as_slice()) {
-            ("group", _) => Entity::Group(key),
-            ("user", _) => Entity::User(key),
-            ("message", _) => Entity::Message(key),
-            ("membership", [guid, uid]) => Entity::Membership { guid: guid.clone(), uid: uid.clone() },
-            ("call", _) => Entity::Call(key.strip_prefix("s:").unwrap_or(&key).to_owned()),
-            _ => continue,
-        };
+        let Some(entity) = Entity::of(&reference) else { continue };
         if known.insert(entity.clone()) {
             named.push(entity);
             if named.len() == first {
