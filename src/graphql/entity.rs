@@ -40,12 +40,9 @@ impl Entity {
 
     /// What it is now.
     async fn node(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
-        let key = match &self.subject {
-            Subject::Group(guid) => NodeKey::Group(guid.clone()),
-            Subject::Membership { guid, uid } => NodeKey::Membership(guid.clone(), uid.clone()),
-            Subject::Message(id) => NodeKey::Message(id.clone()),
-            Subject::User(uid) => NodeKey::User(uid.clone()),
-            Subject::Call(_) => match ctx.load(&self.app, NewestOf(self.subject.session_key())).await? {
+        let key = match NodeKey::of(self.subject.clone()) {
+            Some(key) => key,
+            None => match ctx.load(&self.app, NewestOf(self.subject.session_key())).await? {
                 Some(key) => NodeKey::Call(key.session_key, key.kind, key.anchor),
                 None => return Ok(None),
             },

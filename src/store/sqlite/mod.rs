@@ -8,6 +8,7 @@ mod pool;
 mod rows;
 mod schema;
 mod settings;
+mod values;
 mod write;
 
 pub mod aside;

@@ -74,13 +74,11 @@ pub fn count(conn: &Conn, span: Span<'_>) -> Sql<(Vec<Totals>, bool)> {
         let Some(totals) = periods.get_mut(span.starts.partition_point(|start| *start <= at).saturating_sub(1)) else {
             continue;
         };
-        let kind: String = row.get("kind")?;
-        let is_call = CallKind::from_word(&kind) == Some(CallKind::Call);
+        let is_call = row.get::<_, CallKind>("kind")? == CallKind::Call;
         *(if is_call { &mut totals.calls } else { &mut totals.meetings }) += 1;
         totals.seconds = totals.seconds.saturating_add(row.get("seconds")?);
         totals.present = totals.present.saturating_add(row.get("present")?);
-        let status: Option<String> = row.get("status")?;
-        if let Some(status) = status.as_deref().and_then(CallStatus::from_word) {
+        if let Some(status) = row.get::<_, Option<CallStatus>>("status")? {
             *totals.statuses.entry(status.as_str()).or_default() += 1;
         }
     }

@@ -1,7 +1,6 @@
 //! The log.
 
 use super::list::{Key, Part, Scan, merge, run_until, scan};
-use super::membership::word;
 use super::{Conn, Found, List, Lookup, Range, Sql, allowance, json, prepare, rows};
 use crate::entity::Entity;
 use crate::envelope;
@@ -32,7 +31,7 @@ const NEWEST: &str = "
 /// The newest event of these apps or of all: its log position, 0 where there is none, and when it arrived.
 pub fn newest(conn: &Conn, apps: Option<&[String]>) -> Sql<(i64, Option<Time>)> {
     let apps = apps.map(json);
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get("seq")?, Some(Time(row.get("received_at")?))));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get("seq")?, Some(row.get("received_at")?)));
     Ok(rows(conn, NEWEST, &[(":apps", &apps)], read)?.pop().unwrap_or_default())
 }
 
@@ -56,11 +55,11 @@ impl Lookup for EventKey {
                 trigger: row.get("trigger")?,
                 region: row.get("region")?,
                 webhook_id: row.get("webhook_id")?,
-                received_at: Time(row.get("received_at")?),
-                occurred_at: Time(row.get("occurred_at")?),
-                occurred_from: word(row, "occurred_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+                received_at: row.get("received_at")?,
+                occurred_at: row.get("occurred_at")?,
+                occurred_from: row.get("occurred_from")?,
                 deliveries: row.get("deliveries")?,
-                outcome: word(row, "outcome", Outcome::from_word)?.unwrap_or(Outcome::Ignored),
+                outcome: row.get("outcome")?,
                 reason: row.get("reason")?,
             };
             Ok((Self(event.seq), event))

@@ -185,7 +185,7 @@ fn heard(row: &Row<'_>) -> rusqlite::Result<Heard> {
     Ok(Heard {
         logged: logged(row)?,
         deliveries: row.get("deliveries")?,
-        last_received_at: Time(row.get("last_received_at")?),
+        last_received_at: row.get("last_received_at")?,
     })
 }
 
