@@ -70,6 +70,7 @@ pub struct Message {
     pub sent_at: Option<String>,
     pub edited_at: Option<String>,
     pub deleted_at: Option<String>,
+    pub deleted_at_from: Option<String>,
     pub pinned_at: Option<String>,
     pub original_text: Option<String>,
     pub sender: Option<Person>,

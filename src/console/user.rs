@@ -50,6 +50,8 @@ pub struct Presence {
     #[serde(flatten)]
     state: users::Presence,
     changed_at: Option<String>,
+    changed_at_from: Option<String>,
+    last_seen_at_from: Option<String>,
     connections: Vec<Connection>,
     connections_count: i64,
 }

@@ -7,6 +7,7 @@ use chatfold::batch::Batch;
 use chatfold::entity::{Entity, EntityError};
 use chatfold::envelope::Envelope;
 use chatfold::explain::{Reach, State, explain};
+use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
 use chatfold::rebuild::{Verified, verify};
@@ -160,6 +161,20 @@ impl Harness {
             Ok(cells.collect::<rusqlite::Result<Vec<String>>>()?.join("|"))
         });
         rows.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The whole answer to a GraphQL request.
+    pub fn answer(&self, request: &str, limits: Limits, caller: Caller) -> serde_json::Value {
+        let api = Api::open(&self.path(), limits).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(api.execute(async_graphql::Request::new(request), caller))
+    }
+
+    /// The data that answers a GraphQL request, which has no errors.
+    pub fn data(&self, request: &str) -> serde_json::Value {
+        let answer = self.answer(request, Limits::default(), Caller::default());
+        assert!(answer.get("errors").is_none(), "{request}\n{answer:#}");
+        answer["data"].clone()
     }
 
     /// Explains every entity of the file: what its deliveries come to is what its rows say, every fact that its

@@ -53,7 +53,7 @@ macro_rules! messages {
 
 const MESSAGES: &str = messages!("");
 const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND m.low_length = :low_length AND ");
-/// A person's emoji counts once, when its first spelling was given.
+/// A person's emoji counts once, when its first spelling was given. Reactions to an agent's steps do not count.
 const REACTIONS: &str = "
     SELECT r.reacted_at, r.reaction, r.emoji, NOT EXISTS (
         SELECT 1 FROM reactions x
@@ -61,7 +61,8 @@ const REACTIONS: &str = "
             AND (x.reacted_at_from <> 'told', +x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
         SELECT 1 FROM messages m
         WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation
-            AND m.low_length = :low_length), 0)
+            AND m.low_length = :low_length), 0) AND NOT EXISTS (
+        SELECT 1 FROM messages m WHERE m.app_id = :app AND m.message_id = r.message_id AND m.step)
     FROM reactions r
     WHERE r.app_id = :app AND r.present AND r.reacted_at >= :from AND r.reacted_at < :until
     ORDER BY r.reacted_at LIMIT :limit";
