@@ -9,7 +9,7 @@ use crate::store::sqlite::read::explain::Outline;
 use serde_json::json;
 
 impl Call {
-    /// Takes what is about this session; true if it was.
+    /// Applies a change; true if the change is about this session.
     pub(super) fn take(&mut self, which: &str, change: Change) -> bool {
         let Change::Call { session_key, fact } = change else { return false };
         let own = session_key == which;

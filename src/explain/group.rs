@@ -14,7 +14,7 @@ pub(super) const OWNER: usize = change::Group::COLUMNS.len() - 2;
 pub(super) const OWNER_COPY: usize = change::Group::COLUMNS.len() - 1;
 
 impl Group {
-    /// Takes what is about it; true if it was.
+    /// Applies a change; true if the change is about this group.
     pub(super) fn take(&mut self, which: &str, fact: &Fact, change: Change, observer: &mut Observer) -> bool {
         match change {
             Change::Group { guid, telling } if guid == which => self.group(telling, observer),

@@ -21,7 +21,7 @@ pub(super) fn said(uid: &str, state: Option<Place>, scope: Option<Scope>, old: O
 }
 
 impl Membership {
-    /// Takes what is about it; true if it was.
+    /// Applies a change; true if the change is about this membership.
     pub(super) fn take(&mut self, which: &str, who: &str, fact: &Fact, change: &Change) -> bool {
         match change {
             Change::Creation { guid, at } if guid == which => self.rosters.apply(*at, fact),

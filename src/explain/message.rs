@@ -16,7 +16,7 @@ fn edit_of(at: i64) -> String {
 }
 
 impl Message {
-    /// Takes what is about it; true if it was.
+    /// Applies a change; true if the change is about this message.
     pub(super) fn take(&mut self, id: &str, fact: &Fact, change: Change, observer: &mut Observer) -> bool {
         match change {
             Change::Message { message_id, telling, deleted } if message_id == id => {

@@ -8,7 +8,7 @@ use crate::change::{self, Change};
 use crate::merge::Fact;
 
 impl User {
-    /// Takes what is about it; true if it was.
+    /// Applies a change; true if the change is about this person.
     pub(super) fn take(&mut self, who: &str, fact: &Fact, change: Change, observer: &mut Observer) -> bool {
         match change {
             Change::User { uid, telling } if uid == who => {

@@ -37,7 +37,7 @@ const EVENTS: &str = "
 const COUNT_ABOUT: &str = "
     SELECT count(*) FROM (SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 LIMIT ?4)";
 const LOG: &str = "SELECT * FROM events WHERE app_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-/// Facts are read for the allowance alone: their bytes are those of the rows.
+/// The facts are selected so that the allowance counts their bytes. The row is then loaded by its key.
 const REACTIONS: &str = "SELECT emoji, uid, facts FROM reactions WHERE app_id = ?1 AND message_id = ?2";
 const RECEIPTS: &str = "SELECT uid FROM receipts WHERE app_id = ?1 AND message_id = ?2";
 const CONNECTIONS: &str = "SELECT platform, connected_at FROM connections WHERE app_id = ?1 AND uid = ?2";
