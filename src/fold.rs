@@ -10,17 +10,8 @@ use crate::store::StoreError;
 use crate::store::sqlite::{App, Connection};
 use crate::trigger::{Ref, Role};
 
-/// The edition of reducers and tables. Raise it with every change that makes tables of an old log differ: files of
-/// another edition are rebuilt when the server starts.
-pub const FOLD_VERSION: i64 = 2;
-
-/// What became of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    pub outcome: Outcome,
-    /// Why it was not applied, or which fields were not understood.
-    pub reason: Option<String>,
-}
+pub use crate::ids::Verdict;
+pub use crate::tables::FOLD_VERSION;
 
 /// Folds an event that is in the log. An event over which a reducer or a table panics, or which makes a row too large to be
 /// stored, is a dead letter and leaves nothing behind.

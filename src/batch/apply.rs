@@ -12,10 +12,8 @@ use crate::store::sqlite::{
     App, Connection, Key, PairKey, block, call, conversation, edit, group, membership, message, reaction, receipt,
     registers, search,
 };
+use crate::tables::message::Effects;
 use std::collections::BTreeSet;
-
-/// Place of the verdict among the fields of a moderation.
-const STATUS: usize = 0;
 
 impl Batch {
     /// Applies one change to the rows it is about.
@@ -160,27 +158,15 @@ impl Batch {
         if silent && self.has_message(conn, key)? {
             return Ok(());
         }
-        let before = self.tables.messages.get(key, load)?;
-        let is_new = before.is_none();
-        let (was_deleted, text_before) = before.map(|it| (it.deleted, it.first_text())).unzip();
-        let message = self.tables.messages.edit(key, load)?;
-        message.apply(telling, deleted);
-        let (is_deleted, first_text) = (message.deleted, message.first_text());
+        let is_new = self.tables.messages.get(key, load)?.is_none();
+        let effects = self.tables.messages.edit(key, load)?.apply(telling, deleted);
         if is_new {
-            self.number(conn, &key.0)?;
+            return self.number(conn, &key.0);
         }
-        let ends = is_deleted && was_deleted != Some(true);
-        let begins_anew = text_before.is_some_and(|before| before != first_text);
-        if (ends || begins_anew) && self.tables.edits.get(key, || edit::load(conn, key))?.is_some() {
+        if effects != Effects::default() && self.tables.edits.get(key, || edit::load(conn, key))?.is_some() {
             let edits = self.tables.edits.edit(key, || edit::load(conn, key))?;
-            if ends {
-                edits.blank();
-            }
-            if begins_anew {
-                edits.judge_again(first_text);
-                let last = edits.last().cloned();
-                self.tables.messages.edit(key, load)?.edit(last.as_ref());
-            }
+            edits.follow(effects);
+            self.tables.messages.edit(key, load)?.edit(edits.last());
         }
         Ok(())
     }
@@ -189,13 +175,9 @@ impl Batch {
         let key = (App::clone(app), told.message_id);
         let load = || message::load(conn, &key);
         let Some(message) = self.tables.messages.get(&key, load)? else { return Ok(()) };
-        let (deleted, first_text) = (message.deleted, message.first_text());
-        let mut version = told.version;
-        version.text = version.text.filter(|_| !deleted);
         let edits = self.tables.edits.edit(&key, || edit::load(conn, &key))?;
-        edits.apply(version, first_text);
-        let last = edits.last().cloned();
-        self.tables.messages.edit(&key, load)?.edit(last.as_ref());
+        edits.apply(told.version, message);
+        self.tables.messages.edit(&key, load)?.edit(edits.last());
         Ok(())
     }
 
@@ -203,7 +185,7 @@ impl Batch {
     fn moderation(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
         let verdict = self.tables.verdicts.edit(key, || registers::load(conn, key))?;
         verdict.apply(telling);
-        let blocked = verdict.row.values[STATUS].text() == Some("disapproved");
+        let blocked = verdict.disapproves();
         let load = || message::load(conn, key);
         let known = self.tables.messages.get(key, load)?.map(|message| message.blocked);
         if known != Some(blocked) {

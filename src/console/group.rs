@@ -6,7 +6,7 @@ use super::frame::Frame;
 use super::page::{Page, Show};
 use super::{source, view};
 use crate::clock;
-use crate::explain::Entity;
+use crate::entity::Entity;
 use crate::ids::Time;
 use askama::Template;
 use serde::Deserialize;

@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::page::{Page, Show};
 use super::source;
 use super::view::{self, Html};
-use crate::explain::Entity;
+use crate::entity::Entity;
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use super::conversations::Conversation;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::{source, users, view};
-use crate::explain::Entity;
+use crate::entity::Entity;
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;

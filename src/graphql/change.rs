@@ -7,6 +7,7 @@ use super::error::{Code, Result, bad_input};
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
 use super::scalars::{BigInt, DateTime, int};
+use crate::entity::Entity;
 use crate::envelope;
 use crate::ids::{self, Time};
 use crate::store::sqlite::read::call::{self, CallKey};
@@ -273,26 +274,19 @@ fn nodes(conn: &Conn, app: &str, refs: &[Ref]) -> Sql<(Vec<ID>, usize)> {
     let mut ids = Vec::new();
     let mut known: HashSet<(&str, &str)> = HashSet::new();
     for reference in refs {
-        if !matches!(reference.kind, "group" | "user" | "message" | "membership" | "call") {
-            continue;
-        }
+        let Some(entity) = Entity::of(reference) else { continue };
         if !known.insert((reference.kind, &reference.key)) || ids.len() == PLAIN_LIST {
             continue;
         }
-        let key = reference.key.clone();
-        let node = match (reference.kind, reference.parts().as_slice()) {
-            ("group", _) => NodeKey::Group(key),
-            ("user", _) => NodeKey::User(key),
-            ("message", _) => NodeKey::Message(key),
-            ("membership", [guid, uid]) => NodeKey::Membership(guid.clone(), uid.clone()),
-            ("call", _) => match call::newest_of(conn, app, &key)? {
+        let node = match NodeKey::of(entity) {
+            Some(key) => key,
+            None => match call::newest_of(conn, app, &reference.key)? {
                 Some(CallKey { session_key, kind, anchor }) => NodeKey::Call(session_key, kind, anchor),
                 None => {
                     known.remove(&(reference.kind, reference.key.as_str()));
                     continue;
                 }
             },
-            _ => continue,
         };
         ids.push(encode(app, &node));
     }

@@ -19,6 +19,16 @@ pub enum StoreError {
     Gone(String),
 }
 
+/// For whoever reads inside a request, whose limits are errors of the engine.
+impl From<StoreError> for rusqlite::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Engine(error) => error,
+            error => Self::ToSqlConversionFailure(error.into()),
+        }
+    }
+}
+
 impl StoreError {
     /// No space left, by the file system's or the file's own limit: the next attempt may succeed.
     pub fn is_full(&self) -> bool {

@@ -4,8 +4,9 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use chatfold::batch::Batch;
+use chatfold::entity::{Entity, EntityError};
 use chatfold::envelope::Envelope;
-use chatfold::explain::{Entity, EntityError, Reach, State, explain};
+use chatfold::explain::{Reach, State, explain};
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
@@ -183,12 +184,12 @@ impl Harness {
         let replayed = self.ask("SELECT count(*) FROM events WHERE occurred_from = 'feed'") != "0";
         let entities = self.entities();
         for (app, entity) in &entities {
-            let stored = sqlite::explain::stored(&self.conn, app, entity).unwrap();
+            let stored = State::load(&self.conn, app, entity).unwrap();
             for all in [false, true] {
                 let reach = if all { Reach::All } else { Reach::Needed };
                 let it = explain(&self.conn, app, entity, reach, None).unwrap().unwrap();
                 assert!(it.agrees, "{claim}: {entity} of {app}: {it:#?}");
-                let by_a_copy = matches!(&stored, State::Message(message) if !message.edits.is_empty());
+                let by_a_copy = matches!(&stored, State::Message(message) if !message.edits.0.is_empty());
                 assert!(all || replayed || by_a_copy || !it.scanned, "{claim}: {entity} of {app} needed the whole log");
                 let listed: Vec<i64> = it.deliveries.iter().map(|delivery| delivery.seq).collect();
                 assert!(listed.is_sorted());

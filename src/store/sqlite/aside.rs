@@ -3,8 +3,7 @@
 use super::log::Logged;
 use super::open_writer;
 use crate::envelope::Envelope;
-use crate::fold::Verdict;
-use crate::ids::Outcome;
+use crate::ids::{Outcome, Verdict};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;

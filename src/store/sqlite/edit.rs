@@ -38,15 +38,10 @@ fn version(row: &Row<'_>) -> rusqlite::Result<(Version, bool)> {
 }
 
 pub fn load(conn: &Connection, (app, message_id): &Key) -> Result<Option<Edits>, StoreError> {
-    let stored = stored(conn, app, message_id)?;
-    Ok((!stored.is_empty()).then_some(Edits(stored)))
-}
-
-/// All that was told as an edit of a message, in order, and whether it is one.
-pub(super) fn stored(conn: &Connection, app_id: &str, message_id: &str) -> Result<Vec<(Version, bool)>, StoreError> {
     let mut statement = conn.prepare_cached(ALL)?;
-    let rows = statement.query_map((app_id, message_id), version)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let rows = statement.query_map((app, message_id), version)?;
+    let stored: Vec<(Version, bool)> = rows.collect::<Result<_, _>>()?;
+    Ok((!stored.is_empty()).then_some(Edits(stored)))
 }
 
 /// Rows by their place in the two tables.

@@ -250,7 +250,7 @@ pub fn after(conn: &Connection, seq: i64, limit: usize) -> Result<Vec<Logged>, S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
+pub(in crate::store) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
     let floor: Option<i64> = row.get("floor_at")?;
     Ok(Logged {
         app_id: row.get("app_id")?,

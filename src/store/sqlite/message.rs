@@ -70,12 +70,7 @@ pub fn exists(conn: &Connection, (app, message_id): &Key) -> Result<bool, StoreE
 }
 
 pub fn load(conn: &Connection, (app, message_id): &Key) -> Result<Option<Message>, StoreError> {
-    stored(conn, app, message_id)
-}
-
-/// A message by app and id.
-pub(super) fn stored(conn: &Connection, app_id: &str, message_id: &str) -> Result<Option<Message>, StoreError> {
-    let Some((mut row, extras)) = MESSAGES.load(conn, &[&app_id, &message_id])? else { return Ok(None) };
+    let Some((mut row, extras)) = MESSAGES.load(conn, &[app, message_id])? else { return Ok(None) };
     let mut extras = extras.into_iter();
     let mut next = || extras.next().unwrap_or(SqlValue::Null);
     if let SqlValue::Text(data) = next() {

@@ -2,8 +2,8 @@
 
 use super::place::{beside, real, resolve};
 use super::schema::{Schema, bounded};
-use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
+use crate::tables::FOLD_VERSION;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};

@@ -34,7 +34,7 @@ pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64, mut take: impl FnMut(
         let fact = Applied {
             seq: row.get("seq")?,
             trigger: row.get("trigger")?,
-            occurred_at: Time(row.get("occurred_at")?),
+            occurred_at: row.get("occurred_at")?,
             body: row.get("body")?,
         };
         if !take(fact)? {
