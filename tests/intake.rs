@@ -29,10 +29,10 @@ fn applied_then_duplicate_and_the_answer_is_always_an_empty_object() {
     assert_eq!(answer.header("chatfold-outcome"), Some("applied"));
     assert_eq!(outcome(&server, MESSAGE), ok("1", "duplicate"));
     assert_eq!(outcome(&server, &MESSAGE.replace("\"webhook\":\"w\"", "\"webhook\":\"second\"")), ok("1", "duplicate"));
-    assert_eq!(outcome(&server, &MESSAGE.replace("\"id\":\"1\"", "\"id\":\"2\"")), ok("2", "applied"));
+    assert_eq!(outcome(&server, &MESSAGE.replace("\"id\":\"1\"", "\"id\":\"2\"")), ok("4", "applied"));
     let metrics = server.get("/metrics").body;
     assert!(metrics.contains("chatfold_deliveries_total{outcome=\"duplicate\"} 2\n"), "{metrics}");
-    assert!(metrics.contains("chatfold_log_position 2\n"), "{metrics}");
+    assert!(metrics.contains("chatfold_log_position 4\n"), "{metrics}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn events_and_inspect_tell_what_is_in_the_file() {
 
     let (code, stdout, _) = server.run(&["inspect", "--json"]);
     let summary: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, &summary["seq"], &summary["state"]["tables"]["messages"]["rows"]), (0, &2.into(), &1.into()));
+    assert_eq!((code, &summary["seq"], &summary["state"]["tables"]["messages"]["rows"]), (0, &3.into(), &1.into()));
     assert_eq!(summary["outcomes"]["applied"], 1);
     assert_eq!(summary["triggers"]["of_tomorrow"], 1);
     assert_eq!(summary["apps"][0]["appId"], "app");

@@ -8,11 +8,12 @@ use chatfold::envelope::Envelope;
 use chatfold::explain::{Entity, EntityError, Reach, State, explain};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
-use chatfold::rebuild::{Verified, verify};
+use chatfold::rebuild::{Host, Rebuilt, Verified, rebuild, verify};
 use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
 use rusqlite::types::Value;
 use std::cell::RefCell;
 use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
 
 /// 2026-01-05T12:00:00Z, when tests begin.
 pub const NOON: i64 = 1_767_614_400_000;
@@ -203,6 +204,15 @@ impl Harness {
             Ok((app, entity))
         });
         rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Repeats append and fold, as `chatfold rebuild` does alone on a file.
+    pub fn rebuild(&self) -> Rebuilt {
+        let host = Host::alone(sqlite::open_writer(&self.path()).unwrap());
+        let rebuilt = rebuild(&self.path(), &host, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        host.finish().unwrap();
+        self.batch.borrow_mut().forget();
+        rebuilt
     }
 
     /// Folds the whole log aside and compares, as `chatfold verify` does.
