@@ -330,12 +330,12 @@ impl<'a> Delivery<'a> {
 ///
 /// The body tells the newest of them, unless another fact of their register came since. Then a webhook that tells
 /// everything once more, late, tells the oldest that `may_be_copied` and that this webhook has not told.
-pub fn repeated<'a>(
-    equals: &'a [Equal],
+pub fn repeated(
+    equals: &[Equal],
     set_after: impl FnOnce(i64) -> Result<bool, StoreError>,
     may_be_copied: impl Fn(&Equal) -> bool,
     told: impl Fn(&Equal) -> Result<bool, StoreError>,
-) -> Result<Option<&'a Equal>, StoreError> {
+) -> Result<Option<&Equal>, StoreError> {
     let Some(newest) = equals.last() else { return Ok(None) };
     if !set_after(newest.seq)? {
         return Ok(Some(newest));

@@ -207,6 +207,25 @@ fn what_was_not_told_stays_as_it_was_decided() {
     assert_eq!(harness.ask("SELECT at, arrived_at FROM membership_changes"), "7000|7500");
 }
 
+#[test]
+fn long_log_is_repeated_in_pieces_in_the_order_of_its_positions() {
+    let (upgraded, expected) = (Harness::new(), Harness::new());
+    for (harness, read) in [(&upgraded, unknown as fn(&str) -> Envelope), (&expected, known)] {
+        harness.transaction(|| {
+            for n in 0..2_200 {
+                // Between two facts of the pair are many copies, and many facts about somebody else.
+                let verb = if n % 500 == 499 { "unblocked" } else { "blocked" };
+                harness.append(&read(&blocked(verb, "w")), Time(NOON + n * 1_000), Source::Http);
+                if n < 1_100 {
+                    harness.append(&known(&act("kicked", Some(n), "")), Time(NOON + n * 1_000), Source::Http);
+                }
+            }
+        });
+    }
+    assert_as_if_always_understood(&upgraded, &expected, "many deliveries");
+    assert_eq!(upgraded.ask("SELECT count(*) FROM events WHERE trigger GLOB 'user_*'"), "9");
+}
+
 /// Numbers of a fixed seed: xorshift.
 struct Dice(u64);
 

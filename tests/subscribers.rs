@@ -134,3 +134,18 @@ fn who_has_seen_the_newest_events_goes_on_after_they_were_deleted() {
     assert_eq!((client.seq(), events.next().0), (7, 7));
     assert!(server.get("/changes?afterSeq=8").problem(400).contains("8 is newer than its newest, 7"));
 }
+
+#[test]
+fn positions_of_further_deliveries_before_the_oldest_event_are_no_events_that_are_gone() {
+    let mut server = TestServer::start();
+    for id in [1, 2, 1, 2, 3] {
+        server.deliver(message(id, "g"));
+    }
+    server.sigterm();
+    let conn = rusqlite::Connection::open(server.db()).unwrap();
+    conn.execute_batch("DELETE FROM events WHERE seq <= 2").unwrap();
+    drop(conn);
+    let server = TestServer::within(server.dir(), "");
+    assert_eq!(Events::follow(&server, "/changes", "Last-Event-ID: 2\r\n").next().0, 5);
+    assert!(server.get("/changes?afterSeq=1").problem(410).contains("what followed 1 is gone"));
+}

@@ -193,8 +193,7 @@ pub fn next(
         return Err(bad_input("afterSeq", &what));
     }
     // Whoever goes on from before the oldest event there is would miss what is gone without noticing.
-    let first = asking.snapshot.read(change::first)?;
-    if let Some(begins) = first.map(|first| first - 1).filter(|begins| after < *begins) {
+    if let Some(begins) = asking.snapshot.read(|conn| change::begins_after(conn, after))? {
         let what = format!("afterSeq: the log begins behind {begins}, what followed {after} is gone: begin anew");
         return Err(Code::BeforeHistory.error(what));
     }

@@ -117,3 +117,17 @@ pub fn assign(conn: &Connection, position: i64, seq: i64, verdict: Option<&Verdi
     conn.prepare_cached(LESS)?.execute([before])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn further_deliveries_of_an_event_are_found_by_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        for sql in [super::TOLD_BY, super::OF_EVENT] {
+            let explain = format!("EXPLAIN QUERY PLAN {sql}");
+            let plan: String = conn.query_row(&explain, (1, 2), |row| row.get("detail")).unwrap();
+            assert!(plan.contains("deliveries_untold (seq=?"), "{plan}");
+        }
+    }
+}
