@@ -317,30 +317,31 @@ impl<'a> Delivery<'a> {
     fn untimed_again(&self, batch: &Batch, conn: &Connection) -> Result<Known, StoreError> {
         let (equals, webhook_id) = (self.equals(conn)?, webhook_id(self.envelope));
         let repeated = repeated(
-            &equals,
-            |seq| batch.set_after(conn, self.app, &self.refs, seq),
-            |equal| self.received_at.0.abs_diff(equal.received_at.0) <= COPIES,
+            equals.last(),
+            equals.iter().filter(|equal| self.received_at.0.abs_diff(equal.received_at.0) <= COPIES),
+            |newest| batch.set_after(conn, self.app, &self.refs, newest.seq),
             |equal| Ok(equal.webhook_id == webhook_id || delivery::told_by(conn, equal.seq, webhook_id)?),
         )?;
         Ok(repeated.map_or(Known::New, |equal| Known::Again(equal.clone())))
     }
 }
 
-/// Which of equal facts without a time, oldest first, a further body tells; `None`: a fact of its own.
+/// Which of equal facts without a time a further body tells; `None`: a fact of its own.
 ///
 /// The body tells the newest of them, unless another fact of their register came since. Then a webhook that tells
-/// everything once more, late, tells the oldest that `may_be_copied` and that this webhook has not told.
-pub fn repeated(
-    equals: &[Equal],
-    set_after: impl FnOnce(i64) -> Result<bool, StoreError>,
-    may_be_copied: impl Fn(&Equal) -> bool,
+/// everything once more, late, tells the oldest of the `copied` ones that this webhook has not told: those that may be
+/// told so late.
+pub fn repeated<'a>(
+    newest: Option<&'a Equal>,
+    copied: impl IntoIterator<Item = &'a Equal>,
+    set_after: impl FnOnce(&Equal) -> Result<bool, StoreError>,
     told: impl Fn(&Equal) -> Result<bool, StoreError>,
-) -> Result<Option<&Equal>, StoreError> {
-    let Some(newest) = equals.last() else { return Ok(None) };
-    if !set_after(newest.seq)? {
+) -> Result<Option<&'a Equal>, StoreError> {
+    let Some(newest) = newest else { return Ok(None) };
+    if !set_after(newest)? {
         return Ok(Some(newest));
     }
-    for equal in equals.iter().filter(|equal| may_be_copied(equal)) {
+    for equal in copied {
         if !told(equal)? {
             return Ok(Some(equal));
         }

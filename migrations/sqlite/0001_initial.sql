@@ -486,7 +486,7 @@ CREATE TABLE deliveries (
     arrived_at    INTEGER,
     floor_at      INTEGER
 ) STRICT;
-CREATE INDEX deliveries_untold ON deliveries (seq, webhook_id) WHERE occurred_from IS NOT NULL;
+CREATE INDEX deliveries_untold ON deliveries (seq, coalesce(webhook_id, '')) WHERE occurred_from IS NOT NULL;
 
 CREATE TABLE event_counts (
     -- Deliveries per minute, for charts and alarms. Outcome may also be 'duplicate'.

@@ -29,8 +29,10 @@ pub struct Repeat {
     learned: HashSet<RefKey>,
     /// Further deliveries that are events of their own.
     events: HashMap<FactKey, Vec<Equal>>,
-    /// Log positions of further deliveries, and of the events that they repeat, where the log says another.
-    assigned: HashMap<i64, i64>,
+    /// Log positions of further deliveries that repeat another event than the log says.
+    assigned: HashSet<i64>,
+    /// The webhooks of these, by the event that they repeat.
+    tellers: HashMap<i64, HashSet<String>>,
 }
 
 /// The fact as its body tells it now.
@@ -109,54 +111,48 @@ impl Repeat {
         if !registers(&app, &refs).any(|register| self.learned.contains(&register)) {
             return Ok(None);
         }
-        let mut logged = log::equals(log, &app, &envelope.fingerprint, None)?;
-        logged.retain(|equal| equal.seq < it.position);
-        let mut equals = logged.clone();
-        equals.extend(self.events.get(&(App::clone(&app), envelope.fingerprint)).into_iter().flatten().cloned());
-        equals.sort_unstable_by_key(|equal| equal.seq);
-        let webhook_id = it.webhook_id.as_deref().unwrap_or("");
-        let repeats = repeated(
-            &equals,
-            |seq| batch.set_after(folded, &app, &refs, seq),
-            // Nothing tells when bare bodies came: all facts of their run may be copied, and none of the log from before.
-            |equal| match it.bare {
+        let logged = log::equals(log, &app, &envelope.fingerprint, None)?;
+        let found = self.events.get(&(App::clone(&app), envelope.fingerprint)).into_iter().flatten();
+        let equals = || logged.iter().filter(|equal| equal.seq < it.position).chain(found.clone());
+        // Nothing tells when bare bodies came: all facts of their run may be copied, and none of the log from before.
+        let mut copied: Vec<&Equal> = equals()
+            .filter(|equal| match it.bare {
                 true => equal.seq >= it.seq,
                 false => it.received_at.0.abs_diff(equal.received_at.0) <= COPIES,
-            },
-            |equal| Ok(equal.webhook_id == webhook_id || self.told_again(log, &logged, equal, webhook_id, it.position)?),
+            })
+            .collect();
+        copied.sort_unstable_by_key(|equal| equal.seq);
+        let webhook_id = it.webhook_id.as_deref().unwrap_or("");
+        let repeats = repeated(
+            equals().max_by_key(|equal| equal.seq),
+            copied,
+            |newest| batch.set_after(folded, &app, &refs, newest.seq),
+            |equal| Ok(equal.webhook_id == webhook_id || self.told_again(log, equal.seq, webhook_id, it.position)?),
         )?;
         let assigned = repeats.map_or(it.position, |equal| equal.seq);
         Ok((assigned != it.seq).then_some((envelope, assigned)))
     }
 
     /// Whether a webhook has told a fact again before a log position.
-    fn told_again(
-        &self,
-        log: &Connection,
-        logged: &[Equal],
-        fact: &Equal,
-        webhook_id: &str,
-        before: i64,
-    ) -> Result<bool, StoreError> {
-        for event in logged {
-            for (position, webhook) in delivery::of_event(log, event.seq, before)? {
-                let repeats = self.assigned.get(&position).copied().unwrap_or(event.seq);
-                if repeats == fact.seq && repeats != position && webhook == webhook_id {
-                    return Ok(true);
-                }
-            }
+    fn told_again(&self, log: &Connection, fact: i64, webhook_id: &str, before: i64) -> Result<bool, StoreError> {
+        if self.tellers.get(&fact).is_some_and(|webhooks| webhooks.contains(webhook_id)) {
+            return Ok(true);
         }
-        Ok(false)
+        let as_logged = delivery::of_event(log, fact, webhook_id, before)?;
+        Ok(as_logged.iter().any(|position| !self.assigned.contains(position)))
     }
 
     /// A further delivery repeats this event: itself, if it is one.
     pub fn assign(&mut self, it: &Further, seq: i64, envelope: &Envelope) {
-        self.assigned.insert(it.position, seq);
-        if seq == it.position {
+        let webhook_id = it.webhook_id.clone().unwrap_or_default();
+        self.assigned.insert(it.position);
+        if seq != it.position {
+            self.tellers.entry(seq).or_default().insert(webhook_id);
+        } else {
             let key = (App::from(envelope.app_id.as_str()), envelope.fingerprint);
             self.events.entry(key).or_default().push(Equal {
                 seq,
-                webhook_id: it.webhook_id.clone().unwrap_or_default(),
+                webhook_id,
                 received_at: it.received_at,
                 last_received_at: it.received_at,
                 outcome: envelope.outcome,

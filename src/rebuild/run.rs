@@ -12,6 +12,7 @@ use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
 use crate::store::sqlite::state;
 use crate::store::sqlite::{self, Connection, aside as store, delivery, log, shadow};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -237,18 +238,23 @@ fn date(conn: &Connection, aside: &Aside) -> Result<(), StoreError> {
 /// events of their own.
 fn assign(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
     let (mut position, mut count) = (0, 0);
+    let mut fewer: BTreeMap<i64, i64> = BTreeMap::new();
     loop {
         let assigned = store::assigned(&aside.conn, position, 1_000)?;
-        let Some(last) = assigned.last() else { return Ok(count) };
+        let Some(last) = assigned.last() else { break };
         position = last.position;
         for it in assigned {
-            delivery::assign(conn, it.position, it.seq, it.verdict.as_ref())?;
+            if let Some(before) = delivery::assign(conn, it.position, it.seq, it.verdict.as_ref())? {
+                *fewer.entry(before).or_default() += 1;
+            }
             if it.verdict.is_some() {
                 log::count_as_event(conn, it.position)?;
                 count += 1;
             }
         }
     }
+    fewer.into_iter().try_for_each(|(seq, deliveries)| delivery::less(conn, seq, deliveries))?;
+    Ok(count)
 }
 
 /// Writes into the log which events hold secrets, where that is not what it said.

@@ -33,8 +33,8 @@ const UNTOLD: &str = "
     WHERE position > ?1 AND position <= ?2 AND occurred_from IS NOT NULL AND position <> seq
     ORDER BY position LIMIT ?3";
 const OF_EVENT: &str = "
-    SELECT position, coalesce(webhook_id, '') FROM deliveries
-    WHERE seq = ?1 AND occurred_from IS NOT NULL AND position <> seq AND position < ?2";
+    SELECT position FROM deliveries
+    WHERE seq = ?1 AND occurred_from IS NOT NULL AND position <> seq AND coalesce(webhook_id, '') = ?2 AND position < ?3";
 const IS_EVENT: &str = "SELECT 1 FROM deliveries WHERE position = ?1 AND seq = ?1";
 const REPEATS: &str = "SELECT seq, received_at FROM deliveries WHERE position = ?1";
 const MOVE: &str = "UPDATE deliveries SET seq = ?2 WHERE position = ?1";
@@ -46,7 +46,7 @@ const BEGIN: &str = "
         d.floor_at, e.fingerprint, d.received_at, ?2, ?3, e.has_secret, e.body
     FROM deliveries AS d JOIN events AS e ON e.seq = d.seq WHERE d.position = ?1";
 const LESS: &str = "
-    UPDATE events SET deliveries = deliveries - 1, last_received_at = max(received_at, coalesce((
+    UPDATE events SET deliveries = deliveries - ?2, last_received_at = max(received_at, coalesce((
         SELECT max(d.received_at) FROM deliveries AS d
         WHERE d.seq = events.seq AND d.position <> d.seq AND d.occurred_from IS NOT NULL), 0))
     WHERE seq = ?1";
@@ -90,10 +90,10 @@ fn further(row: &Row<'_>) -> rusqlite::Result<Further> {
     })
 }
 
-/// Log positions and webhooks of the further deliveries of an event before a log position. Of facts without a time alone.
-pub fn of_event(conn: &Connection, seq: i64, before: i64) -> Result<Vec<(i64, String)>, StoreError> {
+/// Log positions, before another, of the further deliveries of an event by a webhook. Of facts without a time alone.
+pub fn of_event(conn: &Connection, seq: i64, webhook_id: &str, before: i64) -> Result<Vec<i64>, StoreError> {
     let mut statement = conn.prepare_cached(OF_EVENT)?;
-    let rows = statement.query_map((seq, before), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map((seq, webhook_id, before), |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -103,10 +103,15 @@ pub fn is_event(conn: &Connection, position: i64) -> Result<bool, StoreError> {
 }
 
 /// Makes a further delivery repeat the event at `seq`. Where that is its own position it becomes an event, of which
-/// `verdict` tells what became.
-pub fn assign(conn: &Connection, position: i64, seq: i64, verdict: Option<&Verdict>) -> Result<(), StoreError> {
+/// `verdict` tells what became. Gives the event that it repeated before, which has [`less`] deliveries now.
+pub fn assign(
+    conn: &Connection,
+    position: i64,
+    seq: i64,
+    verdict: Option<&Verdict>,
+) -> Result<Option<i64>, StoreError> {
     let known = conn.prepare_cached(REPEATS)?.query_row([position], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
-    let Some((before, received_at)) = known.optional()? else { return Ok(()) };
+    let Some((before, received_at)) = known.optional()? else { return Ok(None) };
     match verdict {
         Some(verdict) => {
             conn.prepare_cached(BEGIN)?.execute((position, verdict.outcome.as_str(), &verdict.reason))?;
@@ -114,7 +119,12 @@ pub fn assign(conn: &Connection, position: i64, seq: i64, verdict: Option<&Verdi
         None => repeat(conn, seq, Time(received_at))?,
     }
     conn.prepare_cached(MOVE)?.execute((position, seq))?;
-    conn.prepare_cached(LESS)?.execute([before])?;
+    Ok(Some(before))
+}
+
+/// Counts fewer deliveries of an event: so many do not repeat it any more.
+pub fn less(conn: &Connection, seq: i64, deliveries: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(LESS)?.execute((seq, deliveries))?;
     Ok(())
 }
 
@@ -125,9 +135,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
         for sql in [super::TOLD_BY, super::OF_EVENT] {
-            let explain = format!("EXPLAIN QUERY PLAN {sql}");
-            let plan: String = conn.query_row(&explain, (1, 2), |row| row.get("detail")).unwrap();
-            assert!(plan.contains("deliveries_untold (seq=?"), "{plan}");
+            let sql = format!("EXPLAIN QUERY PLAN {}", sql.replace("?3", "9"));
+            let plan: String = conn.query_row(&sql, (1, "w"), |row| row.get("detail")).unwrap();
+            assert!(plan.contains("deliveries_untold (seq=? AND <expr>=?"), "{plan}");
         }
     }
 }
