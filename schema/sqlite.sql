@@ -2,8 +2,9 @@
 
 CREATE TABLE migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT;
 CREATE TABLE events (
-    -- The log: one row a fact, never rewritten but for deliveries, last_received_at, outcome and reason.
-    seq              INTEGER PRIMARY KEY,              -- log position: 1, 2, 3, … without a gap
+    -- The log: one row a fact, never rewritten but for deliveries, last_received_at, outcome and reason. A rebuild may
+    -- write what a newer chatfold understands of it: has_secret, and when it happened, where the body tells that.
+    seq              INTEGER PRIMARY KEY,              -- log position of its first delivery: rises, may skip, is never given twice
     app_id           TEXT NOT NULL,
     region           TEXT,
     webhook_id       TEXT,                             -- the webhook that told it first
@@ -423,21 +424,30 @@ CREATE TABLE moderation (
 CREATE UNIQUE INDEX moderation_key ON moderation (app_id, message_id);
 CREATE INDEX moderation_by_status ON moderation (app_id, status, message_id);
 CREATE TABLE feeds (
-    -- One row an app: how fresh its deliveries are, to date facts that carry no time.
+    -- One row an app: how fresh its deliveries are, to date facts that carry no time, and how far its log goes.
     app_id           TEXT NOT NULL PRIMARY KEY,
     told_at          INTEGER,                          -- newest told time
     told_received_at INTEGER,                          -- arrival of the delivery that told it
     clock_at         INTEGER,                          -- newest told time or floor shown
     lags             TEXT NOT NULL,                    -- JSON: of the newest told facts, arrival less told time in ms
-    clock_offset     INTEGER NOT NULL                  -- ms that arrivals are ahead of the vendor's clock; 0: too little to count
+    clock_offset     INTEGER NOT NULL,                 -- ms that arrivals are ahead of the vendor's clock; 0: too little to count
+    newest_seq       INTEGER NOT NULL                  -- log position of its newest event, also where that was deleted since
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE event_tellers (
-    -- Which webhooks told a fact without a time, whose equal bodies may be two facts.
-    app_id     TEXT NOT NULL,
-    seq        INTEGER NOT NULL,
-    webhook_id TEXT NOT NULL,
-    PRIMARY KEY (app_id, seq, webhook_id)
-) STRICT, WITHOUT ROWID;
+CREATE TABLE deliveries (
+    -- Each further delivery of an event: what was known of it when it came, so that a rebuild can decide again whether it
+    -- repeats the event. What was known of the first delivery is in `events`.
+    position      INTEGER PRIMARY KEY,                 -- log position: first and further deliveries share one sequence
+    seq           INTEGER NOT NULL,                    -- the event it repeats; its own position: a rebuild found that it is another event
+    webhook_id    TEXT,
+    received_at   INTEGER NOT NULL,
+    bare          INTEGER NOT NULL CHECK (bare IN (0, 1)), -- 1: read from a file that does not tell when it came
+    -- When it would have happened as an event of its own. Null where the body told that itself.
+    occurred_at   INTEGER,
+    occurred_from TEXT CHECK (occurred_from IN ('arrival', 'feed')),
+    arrived_at    INTEGER,
+    floor_at      INTEGER
+) STRICT;
+CREATE INDEX deliveries_untold ON deliveries (seq, coalesce(webhook_id, '')) WHERE occurred_from IS NOT NULL;
 CREATE TABLE event_counts (
     -- Deliveries per minute, for charts and alarms. Outcome may also be 'duplicate'.
     app_id  TEXT NOT NULL,

@@ -74,7 +74,7 @@ impl Stamp {
 }
 
 /// A fact as the log dates it; reducers derive their stamps from it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     pub seq: i64,
     pub trigger: String,

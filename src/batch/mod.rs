@@ -11,7 +11,7 @@ mod sizes;
 
 use crate::blocks::Facts as Block;
 use crate::change::{Connection as Socket, Moderation, Presence, User};
-use crate::feed::Feed;
+use crate::feed::{Feed, Kept};
 use crate::ids::Time;
 use crate::merge::Fact;
 use crate::store::StoreError;
@@ -83,7 +83,7 @@ macro_rules! tables {
 
 tables! {
     apps: App => tables::app::App,
-    feeds: App => Feed,
+    feeds: App => Kept,
     numbers: App => i64,
     users: Key => Registers<User>,
     groups: Key => Group,
@@ -112,6 +112,8 @@ pub struct Batch {
     newest_refs: HashMap<RefKey, i64>,
     /// How many of `refs` were there before the event at hand.
     kept_refs: usize,
+    /// The newest log position given; `None`: the file has to be asked.
+    newest_position: Option<i64>,
     /// Deliveries by minute: how many, and when the last came.
     counts: BTreeMap<CountKey, (i64, i64)>,
 }
@@ -119,13 +121,30 @@ pub struct Batch {
 impl Batch {
     /// The clock that an app's HTTP deliveries have shown.
     pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
-        Ok(self.tables.feeds.get(app, || log::load_feed(conn, app))?.cloned().unwrap_or_default())
+        let kept = self.tables.feeds.get(app, || log::load_feed(conn, app))?;
+        Ok(kept.map(|kept| kept.feed.clone()).unwrap_or_default())
     }
 
-    pub fn set_feed(&mut self, conn: &Connection, app: &App, feed: Feed) -> Result<(), StoreError> {
-        *self.tables.feeds.edit(app, || log::load_feed(conn, app))? = feed;
+    /// Gives the next log position to a further delivery of an event.
+    pub fn next_position(&mut self, conn: &Connection) -> Result<i64, StoreError> {
+        let newest = match self.newest_position {
+            Some(newest) => newest,
+            None => log::newest_position(conn)?,
+        };
+        Ok(*self.newest_position.insert(newest + 1))
+    }
+
+    /// Gives the next log position to an event of an app. The app keeps the position, so that nobody gets the position
+    /// again after the event was deleted. `feed` is what the app's deliveries have shown, where the event changed that.
+    pub fn next_seq(&mut self, conn: &Connection, app: &App, feed: Option<Feed>) -> Result<i64, StoreError> {
+        let seq = self.next_position(conn)?;
+        let kept = self.tables.feeds.edit(app, || log::load_feed(conn, app))?;
+        kept.newest_seq = seq;
+        if let Some(feed) = feed {
+            kept.feed = feed;
+        }
         self.tables.feeds.keep();
-        Ok(())
+        Ok(seq)
     }
 
     /// Counts a delivery of that minute.

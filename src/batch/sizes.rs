@@ -3,7 +3,7 @@
 use super::rows::Bytes;
 use crate::blocks::Facts as Block;
 use crate::change::Dated;
-use crate::feed::Feed;
+use crate::feed::Kept;
 use crate::ids::ConversationKey;
 use crate::merge::{Row, Value};
 use crate::reactions::Facts;
@@ -115,9 +115,9 @@ impl Bytes for Block {
     }
 }
 
-impl Bytes for Feed {
+impl Bytes for Kept {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.lags.len() * 8
+        size_of::<Self>() + self.feed.lags.len() * 8
     }
 }
 

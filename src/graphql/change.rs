@@ -184,13 +184,17 @@ pub fn next(
     if after < 0 {
         return Err(bad_input("afterSeq", "expected a position of this log, 0 or greater"));
     }
+    if after > newest && asking.snapshot.read(|conn| change::given(conn, asking.caller.apps.as_deref()))? >= after {
+        // The newest events were deleted. What comes next has a greater position than they had.
+        position.set(after);
+        return Ok(Vec::new());
+    }
     if after > newest {
         let what = format!("expected a position of this log, but {after} is newer than its newest, {newest}");
         return Err(bad_input("afterSeq", &what));
     }
     // Whoever goes on from before the oldest event there is would miss what is gone without noticing.
-    let first = asking.snapshot.read(change::first)?;
-    if let Some(begins) = first.map(|first| first - 1).filter(|begins| after < *begins) {
+    if let Some(begins) = asking.snapshot.read(|conn| change::begins_after(conn, after))? {
         let what = format!("afterSeq: the log begins behind {begins}, what followed {after} is gone: begin anew");
         return Err(Code::BeforeHistory.error(what));
     }

@@ -10,11 +10,12 @@ use chatfold::explain::{Reach, State, explain};
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
-use chatfold::rebuild::{Verified, verify};
+use chatfold::rebuild::{Host, Rebuilt, Verified, rebuild, verify};
 use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
 use rusqlite::types::Value;
 use std::cell::RefCell;
 use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
 
 /// 2026-01-05T12:00:00Z, when tests begin.
 pub const NOON: i64 = 1_767_614_400_000;
@@ -219,6 +220,15 @@ impl Harness {
             Ok((app, entity))
         });
         rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Repeats append and fold, as `chatfold rebuild` does alone on a file.
+    pub fn rebuild(&self) -> Rebuilt {
+        let host = Host::alone(sqlite::open_writer(&self.path()).unwrap());
+        let rebuilt = rebuild(&self.path(), &host, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        host.finish().unwrap();
+        self.batch.borrow_mut().forget();
+        rebuilt
     }
 
     /// Folds the whole log aside and compares, as `chatfold verify` does.

@@ -16,6 +16,7 @@ pub mod block;
 pub mod call;
 pub mod compare;
 pub mod conversation;
+pub mod delivery;
 pub mod edit;
 pub mod group;
 pub mod inspect;
