@@ -31,6 +31,14 @@ pub struct Feed {
     pub lags: Vec<i64>,
 }
 
+/// What a file keeps of one app's deliveries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    pub feed: Feed,
+    /// Log position of its newest event, also where that was deleted since.
+    pub newest_seq: i64,
+}
+
 /// The time of a fact, as the log keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dated {

@@ -1,6 +1,6 @@
 //! The fold: one event into the tables, live and again from the log. The same function for both.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, ROW};
 use crate::change::Changes;
 use crate::envelope::Envelope;
 use crate::ids::Outcome;
@@ -10,20 +10,11 @@ use crate::store::StoreError;
 use crate::store::sqlite::{App, Connection};
 use crate::trigger::{Ref, Role};
 
-/// The edition of reducers and tables. Raise it with every change that makes tables of an old log differ: files of
-/// another edition are rebuilt when the server starts.
-pub const FOLD_VERSION: i64 = 2;
+pub use crate::ids::Verdict;
+pub use crate::tables::FOLD_VERSION;
 
-/// What became of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    pub outcome: Outcome,
-    /// Why it was not applied, or which fields were not understood.
-    pub reason: Option<String>,
-}
-
-/// Folds an event that is in the log. An event over which a reducer or a table panics is a dead letter and leaves nothing
-/// behind.
+/// Folds an event that is in the log. An event over which a reducer or a table panics, or which makes a row too large to be
+/// stored, is a dead letter and leaves nothing behind.
 pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
     let app = App::from(envelope.app_id.as_str());
     batch.count_for_app(conn, &app, envelope.region.as_deref(), fact)?;
@@ -42,14 +33,18 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
         batch.load_many(conn, &app, &changes)?;
         changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))
     });
-    let panicked = match folded {
-        Ok(folded) => {
-            batch.keep();
-            return folded.map(|()| told);
-        }
-        Err(panicked) => panicked,
+    let problem = match folded {
+        Err(panicked) => panicked.to_string(),
+        Ok(Err(error)) => return Err(error),
+        Ok(Ok(())) => match batch.exceeds() {
+            Some(table) => format!("a row of {table} would be larger than {} MiB", ROW >> 20),
+            None => {
+                batch.keep();
+                return Ok(told);
+            }
+        },
     };
     batch.take_back();
-    tracing::error!(seq = fact.seq, trigger = fact.trigger, problem = %panicked, "fold failed: kept as a dead letter");
-    Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {panicked}")) })
+    tracing::error!(seq = fact.seq, trigger = fact.trigger, problem, "fold failed: kept as a dead letter");
+    Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {problem}")) })
 }

@@ -68,6 +68,14 @@ pub enum Outcome {
     Rejected,
 }
 
+/// What became of an event, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    /// Why it was not applied, or which fields were not understood.
+    pub reason: Option<String>,
+}
+
 /// Declares how a closed set of words is written in the file.
 macro_rules! words {
     ($type:ty { $($variant:ident = $word:literal),+ $(,)? }) => {

@@ -16,6 +16,7 @@
 //! - Facts with different told times end in the same tables in every order (`tests/order.rs`, `tests/truth.rs`).
 //! - Reducers read nothing: no database, no clock, no randomness, no ordering of a hash map (`tests/tidy.rs`).
 //! - Only `store` names the engine; only `clock` asks the time (`tests/tidy.rs`).
+//! - A module names only modules below it; the order stands in `tests/tidy.rs`.
 //! - Nothing crosses from one app to another: the app leads every key (`tests/file.rs`, `tests/laws.rs`).
 //! - A token sees its apps and what its scope shows (`tests/apart.rs`, `tests/graphql/scopes.rs`).
 
@@ -26,6 +27,7 @@ pub mod days;
 pub mod json;
 pub mod http;
 pub mod envelope;
+pub mod lock;
 pub mod writer;
 pub mod log;
 pub mod feed;
@@ -44,6 +46,7 @@ pub mod reactions;
 pub mod blocks;
 pub mod store;
 pub mod rebuild;
+pub mod entity;
 pub mod explain;
 pub mod token;
 pub mod graphql;

@@ -6,19 +6,20 @@
 
 use crate::batch::Batch;
 use crate::envelope::{Envelope, OWN};
-use crate::feed::{Clues, Dated, Feed};
+use crate::feed::{Clues, Feed};
 use crate::fold::{self, Verdict};
 use crate::ids::{Outcome, Time};
 use crate::merge::Fact;
 use crate::panics;
 use crate::store::StoreError;
+use crate::store::sqlite::delivery::{self, Further};
 use crate::store::sqlite::log::{self, Equal};
 use crate::store::sqlite::{App, Connection, RefKey};
 use crate::trigger::{Ref, Role};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Another webhook's copy of a fact comes at most this long after the first: the vendor's retries end after 40 s.
-const COPIES: u64 = 60_000;
+pub const COPIES: u64 = 60_000;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Run {
         })
     }
 
-    /// Which one of several facts with this fingerprint a bare body tells, from 0. The rule of [`Delivery::untimed_again`],
+    /// Which one of several facts with this fingerprint a bare body tells, from 0. The rule of [`repeated`],
     /// but that nothing tells how long ago the others came: copies with no other fact of the register between them are one;
     /// else it is the oldest that its webhook has not told in this run, else another.
     fn nth(&mut self, app: &App, envelope: &Envelope, refs: &[Ref]) -> usize {
@@ -106,7 +107,7 @@ impl Run {
 }
 
 /// The registers between whose facts another one makes two of equal bodies.
-fn registers(app: &App, refs: &[Ref]) -> impl Iterator<Item = RefKey> {
+pub fn registers(app: &App, refs: &[Ref]) -> impl Iterator<Item = RefKey> {
     refs.iter().filter(|it| it.role != Role::About).map(|it| (App::clone(app), it.kind, it.key.clone()))
 }
 
@@ -141,18 +142,25 @@ pub fn append(
             return append(batch, conn, &envelope.as_dead_letter(reason), received_at, source);
         }
     };
-    let known = delivery.known(batch, conn, &mut source)?;
-    if let Known::Again(equal) | Known::Reread(equal) = known {
-        if matches!(known, Known::Again(_)) {
-            log::repeat(conn, equal.seq, received_at)?;
+    let (equal, counts) = match delivery.known(batch, conn, &mut source)? {
+        Known::New => (None, true),
+        Known::Again(equal) => (Some(equal), true),
+        Known::Reread(equal) => (Some(equal), false),
+    };
+    if let Some(equal) = equal {
+        if counts {
+            delivery.repeat(batch, conn, equal.seq, &source)?;
             batch.count(&app, received_at, &envelope.trigger, "duplicate");
         }
-        delivery.told(conn, equal.seq, source)?;
+        delivery.note(equal.seq, source);
         return Ok(Receipt { seq: equal.seq, outcome: equal.outcome, duplicate: true });
     }
-    let dated = delivery.date(batch, conn, &mut source)?;
-    let seq = log::append(conn, envelope, received_at, &dated)?;
-    delivery.told(conn, seq, source)?;
+    let clues = delivery.clues(&source);
+    let before = delivery.feed(batch, conn, &source)?;
+    let dated = before.date(&clues);
+    let seq = batch.next_seq(conn, &app, delivery.show(&before, &clues, &mut source))?;
+    log::append(conn, seq, envelope, received_at, &dated)?;
+    delivery.note(seq, source);
     let fact = Fact {
         seq,
         trigger: envelope.trigger.clone(),
@@ -202,7 +210,7 @@ impl<'a> Delivery<'a> {
     fn known(&self, batch: &Batch, conn: &Connection, source: &mut Source<'_>) -> Result<Known, StoreError> {
         match source {
             Source::Http if self.is_untimed() => self.untimed_again(batch, conn),
-            Source::Http => Ok(self.newest(conn)?.map_or(Known::New, Known::Again)),
+            Source::Http => Ok(self.first(conn)?.map_or(Known::New, Known::Again)),
             Source::Ingest { run, bare } => {
                 run.lines += 1;
                 if *bare { self.in_bare_file(conn, run) } else { self.in_file(batch, conn, run) }
@@ -210,66 +218,83 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// When it happened; the feed learns of it.
-    fn date(&self, batch: &mut Batch, conn: &Connection, source: &mut Source<'_>) -> Result<Dated, StoreError> {
-        let clues = Clues {
+    /// What it says about time.
+    fn clues(&self, source: &Source<'_>) -> Clues {
+        Clues {
             told: self.envelope.told_at,
             newest: self.envelope.newest,
             not_before: self.not_before,
             received_at: self.received_at,
             replay: matches!(source, Source::Ingest { bare: true, .. }),
-        };
-        let before = match source {
-            Source::Http => batch.feed(conn, self.app)?,
-            Source::Ingest { run, .. } => run.feeds.get(self.app).cloned().unwrap_or_default(),
-        };
-        let dated = before.date(&clues);
-        if self.envelope.trigger.starts_with(OWN) {
-            return Ok(dated);
         }
-        let mut feed = before.clone();
-        feed.show(&clues);
-        say_of_the_clock(self.app, &before, &feed);
-        match source {
-            Source::Http if feed != before => batch.set_feed(conn, self.app, feed)?,
-            Source::Http => {}
-            Source::Ingest { run, .. } => {
-                run.feeds.insert(App::clone(self.app), feed);
-            }
-        }
-        Ok(dated)
     }
 
-    /// Takes note of who told the fact at a log position.
-    fn told(&self, conn: &Connection, seq: i64, source: Source<'_>) -> Result<(), StoreError> {
-        if self.is_untimed() {
-            log::tell(conn, self.app, seq, webhook_id(self.envelope))?;
+    /// What its feed has shown before it.
+    fn feed(&self, batch: &mut Batch, conn: &Connection, source: &Source<'_>) -> Result<Feed, StoreError> {
+        match source {
+            Source::Http => batch.feed(conn, self.app),
+            Source::Ingest { run, .. } => Ok(run.feeds.get(self.app).cloned().unwrap_or_default()),
         }
+    }
+
+    /// The feed learns of a new event. Gives the feed of the app's HTTP deliveries where that changed.
+    fn show(&self, before: &Feed, clues: &Clues, source: &mut Source<'_>) -> Option<Feed> {
+        if self.envelope.trigger.starts_with(OWN) {
+            return None;
+        }
+        let mut feed = before.clone();
+        feed.show(clues);
+        say_of_the_clock(self.app, before, &feed);
+        match source {
+            Source::Http => Some(feed),
+            Source::Ingest { run, .. } => {
+                run.feeds.insert(App::clone(self.app), feed);
+                None
+            }
+        }
+    }
+
+    /// Keeps a further delivery of the event at a log position, and what a rebuild has to know to decide that again.
+    fn repeat(&self, batch: &mut Batch, conn: &Connection, seq: i64, source: &Source<'_>) -> Result<(), StoreError> {
+        let clues = self.clues(source);
+        let dated = match clues.told {
+            Some(_) => None,
+            None => Some(self.feed(batch, conn, source)?.date(&clues)),
+        };
+        let position = batch.next_position(conn)?;
+        let webhook_id = self.envelope.webhook_id.clone();
+        let further = Further { position, seq, webhook_id, received_at: self.received_at, bare: clues.replay, dated };
+        delivery::add(conn, &further)?;
+        log::repeat(conn, seq, self.received_at)
+    }
+
+    /// The run takes note of the fact at a log position.
+    fn note(&self, seq: i64, source: Source<'_>) {
         if let Source::Ingest { run, .. } = source {
             run.note(self.app, &self.refs, seq);
         }
-        Ok(())
     }
 
     fn equals(&self, conn: &Connection) -> Result<Vec<Equal>, StoreError> {
         log::equals(conn, self.app, &self.envelope.fingerprint, self.envelope.told_at)
     }
 
-    fn newest(&self, conn: &Connection) -> Result<Option<Equal>, StoreError> {
-        Ok(self.equals(conn)?.pop())
+    /// The event that a body with a time of its own repeats.
+    fn first(&self, conn: &Connection) -> Result<Option<Equal>, StoreError> {
+        Ok(self.equals(conn)?.into_iter().next())
     }
 
     /// A line of a file that tells when it was received: reading it twice changes nothing.
     fn in_file(&self, batch: &Batch, conn: &Connection, run: &Run) -> Result<Known, StoreError> {
-        let mut equals = self.equals(conn)?;
+        let equals = self.equals(conn)?;
         let within = |equal: &&Equal| (equal.received_at..=equal.last_received_at).contains(&self.received_at);
         if let Some(equal) = equals.iter().find(within) {
-            return Ok(run.again(*equal));
+            return Ok(run.again(equal.clone()));
         }
         let known = if self.is_untimed() {
             self.untimed_again(batch, conn)?
         } else {
-            equals.pop().map_or(Known::New, Known::Again)
+            equals.into_iter().next().map_or(Known::New, Known::Again)
         };
         // The row cannot tell that an earlier copy was counted, so it is not: reading it again must change nothing.
         Ok(match known {
@@ -282,28 +307,46 @@ impl<'a> Delivery<'a> {
     /// further ones are new.
     fn in_bare_file(&self, conn: &Connection, run: &mut Run) -> Result<Known, StoreError> {
         if !self.is_untimed() {
-            return Ok(self.newest(conn)?.map_or(Known::New, |equal| run.again(equal)));
+            return Ok(self.first(conn)?.map_or(Known::New, |equal| run.again(equal)));
         }
         let equals = self.equals(conn)?;
         let n = run.nth(self.app, self.envelope, &self.refs);
-        Ok(equals.get(n).map_or(Known::New, |equal| run.again(*equal)))
+        Ok(equals.into_iter().nth(n).map_or(Known::New, |equal| run.again(equal)))
     }
 
-    /// Equal bodies are two facts where another fact of their register came since, unless the webhook has not yet told an
-    /// equal one of the last minute. A second webhook tells everything again, late: it repeats the oldest of these.
     fn untimed_again(&self, batch: &Batch, conn: &Connection) -> Result<Known, StoreError> {
-        let equals = self.equals(conn)?;
-        let Some(newest) = equals.last() else { return Ok(Known::New) };
-        if !batch.set_after(conn, self.app, &self.refs, newest.seq)? {
-            return Ok(Known::Again(*newest));
-        }
-        for equal in equals.iter().filter(|equal| self.received_at.0.abs_diff(equal.received_at.0) <= COPIES) {
-            if !log::told_by(conn, self.app, equal.seq, webhook_id(self.envelope))? {
-                return Ok(Known::Again(*equal));
-            }
-        }
-        Ok(Known::New)
+        let (equals, webhook_id) = (self.equals(conn)?, webhook_id(self.envelope));
+        let repeated = repeated(
+            equals.last(),
+            equals.iter().filter(|equal| self.received_at.0.abs_diff(equal.received_at.0) <= COPIES),
+            |newest| batch.set_after(conn, self.app, &self.refs, newest.seq),
+            |equal| Ok(equal.webhook_id == webhook_id || delivery::told_by(conn, equal.seq, webhook_id)?),
+        )?;
+        Ok(repeated.map_or(Known::New, |equal| Known::Again(equal.clone())))
     }
+}
+
+/// Which of equal facts without a time a further body tells; `None`: a fact of its own.
+///
+/// The body tells the newest of them, unless another fact of their register came since. Then a webhook that tells
+/// everything once more, late, tells the oldest of the `copied` ones that this webhook has not told: those that may be
+/// told so late.
+pub fn repeated<'a>(
+    newest: Option<&'a Equal>,
+    copied: impl IntoIterator<Item = &'a Equal>,
+    set_after: impl FnOnce(&Equal) -> Result<bool, StoreError>,
+    told: impl Fn(&Equal) -> Result<bool, StoreError>,
+) -> Result<Option<&'a Equal>, StoreError> {
+    let Some(newest) = newest else { return Ok(None) };
+    if !set_after(newest)? {
+        return Ok(Some(newest));
+    }
+    for equal in copied {
+        if !told(equal)? {
+            return Ok(Some(equal));
+        }
+    }
+    Ok(None)
 }
 
 /// Says once that arrivals begin or cease to be read on the vendor's clock.

@@ -74,7 +74,7 @@ impl Stamp {
 }
 
 /// A fact as the log dates it; reducers derive their stamps from it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     pub seq: i64,
     pub trigger: String,
@@ -166,54 +166,39 @@ impl Row {
         Self { values: vec![Value::Null; fields], keys: vec![None; fields], named: BTreeMap::new() }
     }
 
-    /// Merges a telling; true if anything, value or key, changed. An equal value with a newer key moves the key: a
-    /// late older value must not win afterwards.
-    pub fn merge(&mut self, rules: &[Rule], telling: Telling) -> bool {
-        self.merge_telling(rules, telling, &mut |_| {})
-    }
-
-    /// The same, and tells how each value fared, for explanations.
-    pub fn merge_telling(&mut self, rules: &[Rule], telling: Telling, tell: &mut impl FnMut(Judged<'_>)) -> bool {
-        let mut changed = false;
+    /// Merges a telling. An equal value with a newer key moves the key: a late older value must not win afterwards.
+    pub fn merge(&mut self, rules: &[Rule], telling: Telling) {
         for (field, value) in telling.fields {
-            let (known, rule) = (&self.values[field], rules[field]);
-            let (key, against, won) = self.judge(field, &value, rule, telling.stamp);
-            let register = Register::Field(field);
-            tell(Judged { register, value: &value, known: Some(known), rule, key, against, won });
+            let Judged { key, won, .. } = self.judge_field(rules[field], telling.stamp, field, &value);
             if won {
                 self.keys[field] = key.or(self.keys[field]);
                 self.values[field] = value;
-                changed = true;
             }
         }
         for (name, value) in telling.named {
-            let known = self.named.get(&name);
-            let against = known.map(|(_, key)| *key);
-            let key = telling.stamp.key(against.map(|key| key.at));
-            let won = against.is_none_or(|known| key > known);
-            tell(Judged {
-                register: Register::Named(&name),
-                value: &value,
-                known: known.map(|(value, _)| value),
-                rule: Rule::Newest,
-                key: Some(key),
-                against,
-                won,
-            });
-            if won {
+            let Judged { key, won, .. } = self.judge_member(telling.stamp, &name, &value);
+            if let Some(key) = key.filter(|_| won) {
                 self.named.insert(name, (value, key));
-                changed = true;
             }
         }
-        changed
     }
-}
 
-impl Row {
-    /// The key of a field's value, the key it meets, and whether the value wins.
-    fn judge(&self, field: usize, value: &Value, rule: Rule, stamp: Stamp) -> (Option<Key>, Option<Key>, bool) {
+    /// Whether merging a telling would change a field, value or key. Names are not looked at.
+    pub fn is_changed_by(&self, rules: &[Rule], telling: &Telling) -> bool {
+        let wins = |(at, value): &(usize, Value)| self.judge_field(rules[*at], telling.stamp, *at, value).won;
+        telling.fields.iter().any(wins)
+    }
+
+    /// How each value of a telling fares when the telling is merged.
+    pub fn judge<'a>(&'a self, rules: &'a [Rule], telling: &'a Telling) -> impl Iterator<Item = Judged<'a>> {
+        let stamp = telling.stamp;
+        let fields = telling.fields.iter().map(move |(at, value)| self.judge_field(rules[*at], stamp, *at, value));
+        fields.chain(telling.named.iter().map(move |(name, value)| self.judge_member(stamp, name, value)))
+    }
+
+    fn judge_field<'a>(&'a self, rule: Rule, stamp: Stamp, field: usize, value: &'a Value) -> Judged<'a> {
         let known = &self.values[field];
-        match rule {
+        let (key, against, won) = match rule {
             Rule::Newest => {
                 let against = self.keys[field];
                 let key = stamp.key(against.map(|key| key.at));
@@ -221,12 +206,15 @@ impl Row {
             }
             Rule::Least => (None, None, better(value, known, |new, known| new < known)),
             Rule::Greatest => (None, None, better(value, known, |new, known| new > known)),
-        }
+        };
+        Judged { register: Register::Field(field), value, known: Some(known), rule, key, against, won }
     }
 
-    /// Whether merging a telling would change a field, value or key. Names are not looked at.
-    pub fn is_changed_by(&self, rules: &[Rule], telling: &Telling) -> bool {
-        telling.fields.iter().any(|(field, value)| self.judge(*field, value, rules[*field], telling.stamp).2)
+    fn judge_member<'a>(&'a self, stamp: Stamp, name: &'a str, value: &'a Value) -> Judged<'a> {
+        let (known, against) = self.named.get(name).map(|(value, key)| (value, *key)).unzip();
+        let key = stamp.key(against.map(|key| key.at));
+        let won = against.is_none_or(|known| key > known);
+        Judged { register: Register::Named(name), value, known, rule: Rule::Newest, key: Some(key), against, won }
     }
 }
 
@@ -237,17 +225,17 @@ pub enum Register<'a> {
     Named(&'a str),
 }
 
-/// How one value of a telling fared.
+/// How one value of a telling fares.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged<'a> {
     pub register: Register<'a>,
     pub value: &'a Value,
-    /// What stood there before.
+    /// What stands there.
     pub known: Option<&'a Value>,
     pub rule: Rule,
     /// The value's key; `None` for what can only grow or shrink.
     pub key: Option<Key>,
-    /// The key it met.
+    /// The key that it meets.
     pub against: Option<Key>,
     pub won: bool,
 }
@@ -267,11 +255,11 @@ mod tests {
         Stamp { when: When::At(Time(at)), rank, fact_at: Time(at), seq }
     }
 
-    fn tell(row: &mut Row, stamp: Stamp, text: &str) -> bool {
+    fn tell(row: &mut Row, stamp: Stamp, text: &str) {
         row.merge(
             &[Rule::Newest],
             Telling { stamp, fields: vec![(0, Value::Text(text.into()))], named: BTreeMap::new() },
-        )
+        );
     }
 
     fn winner(order: &[(Stamp, &str)]) -> Value {

@@ -355,3 +355,30 @@ fn an_empty_file_shows_the_curl_line_that_makes_the_first_delivery() {
     assert_eq!((answer.status, answer.header("chatfold-outcome")), (200, Some("applied")), "{body}");
     assert!(server.get("/groups").body.contains("Hikers"));
 }
+
+#[test]
+fn a_time_that_no_delivery_tells_is_marked_on_the_pages() {
+    let server = TestServer::start();
+    let seconds = chatfold::clock::now().0 / 1000;
+    for (trigger, data) in [
+        ("group_created", json!({ "group": { "guid": "g", "name": "G", "createdAt": seconds }, "members": {} })),
+        ("group_deleted", json!({ "group": { "guid": "g", "name": "G", "createdAt": seconds } })),
+        (
+            "user_connection_status_changed",
+            json!({ "user": { "uid": "ann" }, "status": "online", "userPresenceChanged": true }),
+        ),
+        (
+            "message_deleted",
+            json!({ "message": { "id": "7", "sender": "ann", "receiver": "g", "receiverType": "group",
+            "category": "message", "type": "text", "sentAt": seconds, "data": { "text": "hello" } } }),
+        ),
+    ] {
+        let body = json!({ "trigger": trigger, "appId": APP, "webhook": "w", "data": data });
+        let answer = server.deliver(body.to_string());
+        assert_eq!(answer.header("chatfold-outcome"), Some("applied"), "{body}");
+    }
+    for (path, marks) in [("/group?guid=g", 1), ("/user?uid=ann", 2), ("/message?messageId=7", 1)] {
+        let page = server.get(path);
+        assert_eq!(page.body.matches("by arrival").count(), marks, "{path}: {}", page.body);
+    }
+}

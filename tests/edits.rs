@@ -3,7 +3,6 @@
 
 mod harness;
 
-use chatfold::graphql::{Api, Caller, Limits};
 use harness::{Harness, NOON, assert_same};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -90,15 +89,6 @@ fn in_every_order(bodies: &[String], edits: &str, row: &str) {
     }
 }
 
-fn ask(harness: &Harness, query: &str) -> Value {
-    let api = Api::open(&harness.path(), Limits::default()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let answer = runtime.block_on(api.execute_text(async_graphql::Request::new(query), Caller::default()));
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert!(answer.get("errors").is_none(), "{answer:#}");
-    answer["data"].clone()
-}
-
 #[test]
 fn edit_that_leaves_the_text_is_no_edit() {
     in_every_order(&[sent("a"), edited(9, "app_system", "a")], "", "null|null|a");
@@ -165,7 +155,7 @@ fn edits_of_one_second_are_listed_as_the_log_has_them() {
     let texts = ["d", "b", "c", "a", "e"];
     let bodies: Vec<String> = std::iter::once(sent("0")).chain(texts.map(|text| edited(5, "ann", text))).collect();
     let harness = heard(&bodies);
-    let told = ask(&harness, r#"{message(messageId:"7"){text edits{text} editsCount}}"#);
+    let told = harness.data(r#"{message(messageId:"7"){text edits{text} editsCount}}"#);
     let listed: Vec<&str> =
         told["message"]["edits"].as_array().unwrap().iter().map(|edit| edit["text"].as_str().unwrap()).collect();
     assert_eq!(listed, texts);
@@ -177,7 +167,7 @@ fn edits_of_one_second_are_listed_as_the_log_has_them() {
 fn last_edit_listed_is_the_text_shown_though_an_echo_comes_later() {
     let harness =
         heard(&[sent("0"), edited(5, "ann", "z"), edited(5, "ann", "b"), echo("message_sent", 5, "ann", "z")]);
-    let told = ask(&harness, r#"{message(messageId:"7"){text edits{text}}}"#);
+    let told = harness.data(r#"{message(messageId:"7"){text edits{text}}}"#);
     assert_eq!(told["message"], json!({"text": "b", "edits": [{"text": "z"}, {"text": "b"}]}));
 }
 
@@ -185,7 +175,7 @@ fn last_edit_listed_is_the_text_shown_though_an_echo_comes_later() {
 fn text_first_sent_is_told_though_its_edit_time_is_zero() {
     let unedited = event("message_sent", &message("a", r#","editedAt":0"#));
     let harness = heard(&[unedited, edited(5, "ann", "b")]);
-    let told = ask(&harness, r#"{message(messageId:"7"){originalText edits{text}}}"#);
+    let told = harness.data(r#"{message(messageId:"7"){originalText edits{text}}}"#);
     assert_eq!(told["message"], json!({"originalText": "a", "edits": [{"text": "b"}]}));
 }
 
@@ -220,7 +210,7 @@ fn link_preview_and_legacy_reactions_are_no_edits() {
         order.iter().for_each(|at| {
             harness.post(bodies[*at], NOON);
         });
-        let told = &ask(&harness, query)["message"];
+        let told = &harness.data(query)["message"];
         assert_eq!((&told["editedAt"], &told["editedBy"]), (&Value::Null, &Value::Null), "{order:?}");
         assert_eq!((&told["edits"], &told["reactions"]), (&json!([]), &json!([])), "{order:?}");
         assert_eq!(told["text"], first);

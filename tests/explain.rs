@@ -189,6 +189,29 @@ fn secrets_and_control_characters_stay_in_the_log() {
 }
 
 #[test]
+fn facts_that_cannot_be_read_are_an_error_and_never_none() {
+    let harness = Harness::new();
+    harness.post(&created(0), NOON + 400);
+    harness.post(&event("user_blocked", r#"{"by":{"uid":"ann"},"users":{"bob":{"uid":"bob"}}}"#), NOON + 500);
+    let reaction = r#"{"reaction":{"id":"1","messageId":"7","reaction":"👍","uid":"bob","reactedAt":1767614412}}"#;
+    harness.post(&event("message_reaction_added", reaction), NOON + 12_500);
+    harness.post(&event("call_started", &format!(r#"{{"sessionId":"s","created_at":{SECOND}}}"#)), NOON + 13_000);
+    for (entity, table, column) in [
+        ("group:g", "groups", "lifecycle"),
+        ("user:ann", "blocks", "facts"),
+        ("message:7", "reactions", "facts"),
+        ("call:s", "call_facts", "fact"),
+    ] {
+        let held = harness.ask(&format!("SELECT {column} FROM {table}"));
+        let write = |text: &str| harness.conn.execute(&format!("UPDATE {table} SET {column} = ?1"), [text]).unwrap();
+        write("{");
+        let (code, out, err) = run(&harness, &[entity]);
+        write(&held);
+        assert!(code == 1 && out.is_empty() && err.contains(&format!("{table}.{column} cannot be read")), "{err}{out}");
+    }
+}
+
+#[test]
 fn copies_that_decided_nothing_are_listed_when_all_is_asked_for() {
     let harness = Harness::new();
     harness.post(&event("message_sent", &message(r#","data":{"text":"hello"}"#)), NOON + 400);

@@ -29,10 +29,10 @@ fn applied_then_duplicate_and_the_answer_is_always_an_empty_object() {
     assert_eq!(answer.header("chatfold-outcome"), Some("applied"));
     assert_eq!(outcome(&server, MESSAGE), ok("1", "duplicate"));
     assert_eq!(outcome(&server, &MESSAGE.replace("\"webhook\":\"w\"", "\"webhook\":\"second\"")), ok("1", "duplicate"));
-    assert_eq!(outcome(&server, &MESSAGE.replace("\"id\":\"1\"", "\"id\":\"2\"")), ok("2", "applied"));
+    assert_eq!(outcome(&server, &MESSAGE.replace("\"id\":\"1\"", "\"id\":\"2\"")), ok("4", "applied"));
     let metrics = server.get("/metrics").body;
     assert!(metrics.contains("chatfold_deliveries_total{outcome=\"duplicate\"} 2\n"), "{metrics}");
-    assert!(metrics.contains("chatfold_log_position 2\n"), "{metrics}");
+    assert!(metrics.contains("chatfold_log_position 4\n"), "{metrics}");
 }
 
 #[test]
@@ -50,6 +50,7 @@ fn ignored_rejected_and_refused() {
         r#"{"trigger":1,"appId":"app"}"#,
         r#"{"trigger":"t"}"#,
         r#"{"trigger":"chatfold.roster","appId":"app"}"#,
+        r#"{"trigger":"\u0063hatfold.","appId":"app","data":{}}"#,
     ];
     for body in bad {
         server.post(WEBHOOK, &[JSON], body).problem(400);
@@ -114,7 +115,7 @@ fn events_and_inspect_tell_what_is_in_the_file() {
 
     let (code, stdout, _) = server.run(&["inspect", "--json"]);
     let summary: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, &summary["seq"], &summary["state"]["tables"]["messages"]["rows"]), (0, &2.into(), &1.into()));
+    assert_eq!((code, &summary["seq"], &summary["state"]["tables"]["messages"]["rows"]), (0, &3.into(), &1.into()));
     assert_eq!(summary["outcomes"]["applied"], 1);
     assert_eq!(summary["triggers"]["of_tomorrow"], 1);
     assert_eq!(summary["apps"][0]["appId"], "app");
@@ -137,11 +138,15 @@ fn a_line_that_claims_to_be_an_event_of_chatfolds_own_is_no_delivery() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("chatfold.db");
     let (db, lines) = (db.to_str().unwrap(), dir.path().join("lines.ndjson"));
-    std::fs::write(&lines, "{\"trigger\":\"t\",\"appId\":\"a\"}\n{\"trigger\":\"chatfold.erase\",\"appId\":\"a\"}\n")
-        .unwrap();
+    let own = r#"{"trigger":"chatfold.erase","appId":"a"}"#;
+    let timed = format!(r#"{{"receivedAt":1767600000000,"body":{own}}}"#);
+    std::fs::write(&lines, format!("{{\"trigger\":\"t\",\"appId\":\"a\"}}\n{own}\n{timed}\n")).unwrap();
     let (code, _, err) = chatfold(&["ingest", "--db", db, lines.to_str().unwrap()]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("lines.ndjson:2: trigger: ") && err.contains("1 ignored, 1 refused"), "{err}");
+    assert!(err.contains("lines.ndjson:2: trigger: ") && err.contains("lines.ndjson:3: trigger: "), "{err}");
+    assert!(err.contains("1 ignored, 2 refused"), "{err}");
+    let (_, out, _) = chatfold(&["events", "--refused", "--json", "--db", db]);
+    assert!(out.contains("chatfold's own"), "{out}");
     let (_, out, _) = chatfold(&["events", "--json", "--db", db]);
     assert!(!out.contains("chatfold.erase"), "{out}");
 }

@@ -4,7 +4,7 @@
 mod harness;
 
 use chatfold::clock;
-use chatfold::graphql::{Api, Caller, Limits};
+use chatfold::graphql::{Caller, Limits};
 use chatfold::ids::TokenScope;
 use harness::{Harness, NOON};
 use serde_json::{Value, json};
@@ -20,16 +20,7 @@ fn member(trigger: &str, second: i64, uid: &str) -> String {
 }
 
 fn ask_as(harness: &Harness, query: &str, scope: TokenScope) -> Value {
-    let api = Api::open(&harness.path(), Limits::default()).unwrap();
-    let caller = Caller { scope, ..Caller::default() };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(api.execute(async_graphql::Request::new(query), caller))
-}
-
-fn ask(harness: &Harness, query: &str) -> Value {
-    let answer = ask_as(harness, query, TokenScope::Admin);
-    assert!(answer.get("errors").is_none(), "{answer}");
-    answer["data"].clone()
+    harness.answer(query, Limits::default(), Caller { scope, ..Caller::default() })
 }
 
 fn fixture(name: &str) -> String {
@@ -42,8 +33,7 @@ fn periods_are_what_as_of_answers_within_them() {
     for name in ["group_created", "group_member_joined", "group_member_scope_changed", "group_member_kicked"] {
         harness.post(&fixture(name), NOON);
     }
-    let groups = ask(
-        &harness,
+    let groups = harness.data(
         "{groups(first:5){nodes{guid members(first:20,filter:{states:[JOINED,LEFT,KICKED,BANNED,UNBANNED,ABSENT]}){nodes{uid periods{state scope from until seq}}}}}}",
     );
     let mut checked = 0;
@@ -54,10 +44,10 @@ fn periods_are_what_as_of_answers_within_them() {
             assert!(!periods.is_empty(), "{member}");
             for (at, period) in periods.iter().enumerate() {
                 let from = &period["from"];
-                let then = ask(
-                    &harness,
-                    &format!("{{group(guid:{guid}){{member(uid:{},asOf:{from}){{state scope}}}}}}", member["uid"]),
-                );
+                let then = harness.data(&format!(
+                    "{{group(guid:{guid}){{member(uid:{},asOf:{from}){{state scope}}}}}}",
+                    member["uid"]
+                ));
                 let then = &then["group"]["member"];
                 assert_eq!((&then["state"], &then["scope"]), (&period["state"], &period["scope"]), "{member}");
                 let next = periods.get(at + 1).map_or(&Value::Null, |next| &next["from"]);
@@ -77,7 +67,7 @@ fn changes_of_members_are_found_before_and_after_an_instant() {
     }
     let at = |second: i64| chatfold::ids::Time(NOON + second * 1000).rfc3339();
     let changes = |arguments: String| {
-        let found = ask(&harness, &format!("{{group(guid:\"g\"){{membershipChanges({arguments}){{nodes{{at}}}}}}}}"));
+        let found = harness.data(&format!("{{group(guid:\"g\"){{membershipChanges({arguments}){{nodes{{at}}}}}}}}"));
         let nodes = found["group"]["membershipChanges"]["nodes"].as_array().unwrap().clone();
         nodes.iter().map(|node| node["at"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -92,7 +82,7 @@ fn an_event_names_its_entities_and_they_name_their_events() {
     harness.post(&member("group_member_joined", 10, "ann"), NOON);
     harness.post(&member("group_member_joined", 11, "bob"), NOON);
     harness.post(&member("group_member_left", 12, "ann"), NOON);
-    let event = ask(&harness, "{event(seq:1){entities{name node{id} events{nodes{seq}}}}}");
+    let event = harness.data("{event(seq:1){entities{name node{id} events{nodes{seq}}}}}");
     let entities = event["event"]["entities"].as_array().unwrap();
     let events = |name: &str| {
         let entity = entities.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("no {name}: {event}"));
@@ -103,7 +93,7 @@ fn an_event_names_its_entities_and_they_name_their_events() {
     assert_eq!(events("membership:g/ann"), ["3", "1"]);
     assert_eq!(events("group:g"), ["3", "2", "1"]);
     let about = |id: &str| {
-        let found = ask(&harness, &format!("{{events(filter:{{about:\"{id}\"}}){{nodes{{seq}} totalCount}}}}"));
+        let found = harness.data(&format!("{{events(filter:{{about:\"{id}\"}}){{nodes{{seq}} totalCount}}}}"));
         found["events"]["totalCount"].as_i64().unwrap()
     };
     assert_eq!(
@@ -118,7 +108,7 @@ fn bodies_are_searched_for_admins_only() {
     harness.post(&member("group_member_joined", 10, "ann"), NOON);
     harness.post(&member("group_member_joined", 11, "bob"), NOON);
     let query = "{events(filter:{bodyContains:\"\\\"bob\\\"\"}){nodes{seq}}}";
-    assert_eq!(ask(&harness, query)["events"]["nodes"], json!([{ "seq": "2" }]));
+    assert_eq!(harness.data(query)["events"]["nodes"], json!([{ "seq": "2" }]));
     for scope in [TokenScope::Metadata, TokenScope::Content] {
         assert_eq!(ask_as(&harness, query, scope)["errors"][0]["extensions"]["code"], "FORBIDDEN");
     }
@@ -133,7 +123,7 @@ fn a_secret_is_not_found_by_what_it_says() {
     harness.post(&body(1), NOON);
     let found = |text: &str| {
         let found =
-            ask(&harness, &format!("{{events(filter:{{bodyContains:\"{text}\"}}){{totalCount nodes{{body}}}}}}"));
+            harness.data(&format!("{{events(filter:{{bodyContains:\"{text}\"}}){{totalCount nodes{{body}}}}}}"));
         found["events"]["totalCount"].as_i64().unwrap()
     };
     assert_eq!([found("campaign_sent"), found("shown")], [1, 1]);
@@ -148,8 +138,7 @@ fn traffic_counts_deliveries_and_tells_the_newest_of_each_trigger() {
     harness.post(&join, now - 2 * 3_600_000);
     harness.post(&join, now);
     harness.post(r#"{"trigger":"campaign_sent","appId":"app","data":{}}"#, now);
-    let found = ask(
-        &harness,
+    let found = harness.data(
         "{apps{traffic(step:HOUR,last:3){at deliveriesCount outcomes{applied duplicate ignored}} triggers(hours:1){trigger deliveriesCount lastAt}}}",
     );
     let traffic = found["apps"][0]["traffic"].as_array().unwrap();
@@ -171,12 +160,12 @@ fn an_explanation_tells_what_stood_before() {
         let data = json!({ "group": { "guid": "g", "name": name, "updatedAt": NOON / 1000 + second }, "sentAt": NOON / 1000 + second });
         harness.post(&json!({ "trigger": "group_updated", "appId": APP, "data": data }).to_string(), NOON);
     }
-    let found = ask(&harness, "{explain(entity:\"group:g\")}");
+    let found = harness.data("{explain(entity:\"group:g\")}");
     assert_eq!(found["explain"]["agrees"], true, "{found}");
     let effects = found["explain"]["deliveries"][1]["effects"].as_array().unwrap();
     let name = effects.iter().find(|it| it["register"] == "name").unwrap();
     assert_eq!((&name["before"], &name["value"], &name["won"]), (&json!("One"), &json!("Two"), &json!(true)));
-    assert_eq!(ask(&harness, "{explain(entity:\"group:nothing\")}"), json!({ "explain": null }));
+    assert_eq!(harness.data("{explain(entity:\"group:nothing\")}"), json!({ "explain": null }));
     let answer = ask_as(&harness, "{explain(entity:\"room:7\")}", TokenScope::Admin);
     assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_INPUT");
     // It tells what the log says, of what is deleted too.
@@ -194,14 +183,14 @@ fn an_entity_of_an_event_is_explained_from_its_own_events() {
     for (second, uid) in [(1, "ann"), (2, "bob"), (3, "ann")] {
         harness.post(&member("group_member_joined", second, uid), NOON);
     }
-    let found = ask(&harness, "{event(seq:3){entities(first:1){name explanation(seq:\"3\")}}}");
+    let found = harness.data("{event(seq:3){entities(first:1){name explanation(seq:\"3\")}}}");
     let entities = found["event"]["entities"].as_array().unwrap();
     assert_eq!(entities.len(), 1, "{found}");
     let deliveries = entities[0]["explanation"]["deliveries"].as_array().unwrap();
     assert_eq!((deliveries.len(), &deliveries[0]["seq"]), (1, &json!(3)));
-    let whole = ask(&harness, "{event(seq:3){entities(first:1){name explanation}}}");
+    let whole = harness.data("{event(seq:3){entities(first:1){name explanation}}}");
     let whole = &whole["event"]["entities"][0];
-    let asked = ask(&harness, &format!("{{explain(entity:{})}}", whole["name"]));
+    let asked = harness.data(&format!("{{explain(entity:{})}}", whole["name"]));
     assert_eq!(whole["explanation"], asked["explain"]);
     let code = |query: &str, scope| ask_as(&harness, query, scope)["errors"][0]["extensions"]["code"].clone();
     assert_eq!(code("{event(seq:3){entities(first:1){explanation}}}", TokenScope::Metadata), "FORBIDDEN");
@@ -217,7 +206,7 @@ fn events_before_and_behind_a_position_are_its_neighbours() {
         harness.post(&member("group_member_joined", second, "ann"), NOON);
     }
     let seqs = |arguments: &str| {
-        let found = ask(&harness, &format!("{{events({arguments}){{nodes{{seq}} pageInfo{{endCursor}}}}}}"));
+        let found = harness.data(&format!("{{events({arguments}){{nodes{{seq}} pageInfo{{endCursor}}}}}}"));
         let nodes = found["events"]["nodes"].as_array().unwrap().clone();
         let seqs: Vec<String> = nodes.iter().map(|it| it["seq"].as_str().unwrap().to_owned()).collect();
         (seqs, found["events"]["pageInfo"]["endCursor"].to_string())
@@ -236,12 +225,12 @@ fn events_about_a_membership_are_found_by_the_name_the_log_gives() {
     let harness = Harness::new();
     let body = member("group_member_joined", 1, "ann%/b").replace("\"guid\":\"g\"", "\"guid\":\"g/1\"");
     harness.post(&body, NOON);
-    let event = ask(&harness, "{event(seq:1){entities{name}}}");
+    let event = harness.data("{event(seq:1){entities{name}}}");
     let names: Vec<String> =
         event["event"]["entities"].as_array().unwrap().iter().map(|it| it["name"].to_string()).collect();
     assert!(names.contains(&"\"membership:g%2F1/ann%25%2Fb\"".to_owned()), "{names:?}");
     for name in names {
-        let found = ask(&harness, &format!("{{events(filter:{{about:{name}}}){{totalCount}} explain(entity:{name})}}"));
+        let found = harness.data(&format!("{{events(filter:{{about:{name}}}){{totalCount}} explain(entity:{name})}}"));
         assert_eq!(found["events"]["totalCount"], 1, "{name}");
         assert_eq!(found["explain"]["agrees"], true, "{name}");
     }
@@ -259,8 +248,7 @@ fn calls_of_a_group_are_found() {
         });
         harness.post(&json!({ "trigger": "call_initiated", "appId": APP, "data": { "call": call } }).to_string(), NOON);
     }
-    let found =
-        ask(&harness, "{callSessions{nodes{sessionId}} of:callSessions(filter:{guid:\"g\"}){nodes{sessionId}}}");
+    let found = harness.data("{callSessions{nodes{sessionId}} of:callSessions(filter:{guid:\"g\"}){nodes{sessionId}}}");
     assert_eq!(found["callSessions"]["nodes"].as_array().unwrap().len(), 3, "{found}");
     assert_eq!(found["of"]["nodes"], json!([{ "sessionId": "s1" }]));
 }
@@ -274,7 +262,7 @@ fn thousands_of_dead_letters_keep_nothing_from_being_explained() {
     }
     let data = json!({ "group": { "name": "no guid" }, "members": { "ann": { "uid": "ann" } } });
     harness.post(&json!({ "trigger": "group_member_left", "appId": APP, "data": data }).to_string(), NOON);
-    let found = ask(&harness, "{explain(entity:\"user:ann\") event(seq:1){entities(first:1){explanation}}}");
+    let found = harness.data("{explain(entity:\"user:ann\") event(seq:1){entities(first:1){explanation}}}");
     assert_eq!(found["explain"]["agrees"], true, "{found}");
     let deliveries = found["explain"]["deliveries"].as_array().unwrap();
     assert_eq!(deliveries.last().unwrap()["outcome"], "rejected", "the newest are looked at");

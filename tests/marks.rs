@@ -3,10 +3,9 @@
 
 mod harness;
 
-use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::store::sqlite::state::of_file;
 use harness::{Harness, NOON};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SECOND: i64 = NOON / 1000;
 
@@ -47,15 +46,6 @@ fn heard<'a>(bodies: impl IntoIterator<Item = &'a String>, first: i64) -> Harnes
         harness.post(body, at);
     }
     harness
-}
-
-fn ask(harness: &Harness, query: &str) -> Value {
-    let api = Api::open(&harness.path(), Limits::default()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let answer = runtime.block_on(api.execute_text(async_graphql::Request::new(query), Caller::default()));
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert!(answer.get("errors").is_none(), "{answer:#}");
-    answer["data"].clone()
 }
 
 /// Every order of the bodies.
@@ -101,7 +91,7 @@ fn failure_of_moderation_without_a_time_is_marked() {
     assert_eq!(harness.ask("SELECT failed_at, failed_at_from FROM v_moderation"), "2026-01-05T12:00:05.000Z|arrival");
     let told = r#"{message(messageId:"7"){moderation{failedAt failedAtFrom failure}}}"#;
     let moderation = json!({"failedAt": "2026-01-05T12:00:05Z", "failedAtFrom": "ARRIVAL", "failure": "slow"});
-    assert_eq!(ask(&harness, told)["message"]["moderation"], moderation);
+    assert_eq!(harness.data(told)["message"]["moderation"], moderation);
 }
 
 #[test]
@@ -148,7 +138,7 @@ fn presence_without_a_time_is_marked() {
     let told = r#"{user(uid:"bob"){presence{changedAt changedAtFrom lastSeenAt lastSeenAtFrom}}}"#;
     let (at, from) = ("2026-01-05T12:00:05Z", "ARRIVAL");
     let presence = json!({"changedAt": at, "changedAtFrom": from, "lastSeenAt": at, "lastSeenAtFrom": from});
-    assert_eq!(ask(&harness, told)["user"]["presence"], presence);
+    assert_eq!(harness.data(told)["user"]["presence"], presence);
     harness.conn.execute("UPDATE presence SET online = 0", []).unwrap();
     let seen = "SELECT changed_at_from, last_seen_at_from FROM v_presence";
     assert_eq!(harness.ask(seen), "arrival|arrival");
@@ -170,7 +160,7 @@ fn deletion_of_a_group_is_marked() {
     let harness = heard(&[event("group_deleted", r#"{"group":{"guid":"g"}}"#)], 5_400);
     assert_eq!(harness.ask("SELECT deleted_at - 1767614400000, deleted_at_from FROM groups"), "5000|arrival");
     let group = json!({"deletedAt": "2026-01-05T12:00:05Z", "deletedAtFrom": "ARRIVAL"});
-    assert_eq!(ask(&harness, r#"{group(guid:"g"){deletedAt deletedAtFrom}}"#)["group"], group);
+    assert_eq!(harness.data(r#"{group(guid:"g"){deletedAt deletedAtFrom}}"#)["group"], group);
 }
 
 #[test]

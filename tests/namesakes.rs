@@ -5,7 +5,7 @@
 mod harness;
 mod support;
 
-use chatfold::graphql::{Api, Caller, Limits};
+use chatfold::graphql::{Caller, Limits};
 use harness::{Harness, NOON, assert_same};
 use serde_json::{Value, json};
 use support::TestServer;
@@ -98,15 +98,7 @@ fn told() -> Harness {
 }
 
 fn answer(harness: &Harness, query: &str) -> Value {
-    let api = Api::open(&harness.path(), Limits::default()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(api.execute(async_graphql::Request::new(query), Caller::default()))
-}
-
-fn ask(harness: &Harness, query: &str) -> Value {
-    let answer = answer(harness, query);
-    assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
-    answer["data"].clone()
+    harness.answer(query, Limits::default(), Caller::default())
 }
 
 /// What the first error says; its code is that of a wrong argument.
@@ -122,7 +114,7 @@ fn ids(connection: &Value) -> Vec<&str> {
 
 /// Ids of messages with a filter, newest first.
 fn listed(harness: &Harness, filter: &str) -> String {
-    let found = ask(harness, &format!("{{messages(filter:{{{filter}}}){{nodes{{messageId}}}}}}"));
+    let found = harness.data(&format!("{{messages(filter:{{{filter}}}){{nodes{{messageId}}}}}}"));
     ids(&found["messages"]).join(" ")
 }
 
@@ -162,7 +154,7 @@ fn what_was_read_in_one_conversation_is_not_read_in_the_other() {
         b:user(uid:\"b_user_c\"){conversations{nodes{unreadCount(uid:\"b_user_c\")}}}
         message(messageId:\"12\"){readBy{uid} readByCount conversation{type messagesCount}}
         other:message(messageId:\"31\"){readBy{uid} readByCount}}";
-    let answer = ask(&harness, query);
+    let answer = harness.data(query);
     let row = |kind: &str, unread: i64, count: i64, last: &str| {
         json!({ "conversationId": MIXED, "type": kind, "unreadCount": unread, "messagesCount": count,
             "lastMessage": { "messageId": last } })
@@ -190,9 +182,9 @@ fn what_was_said_in_one_conversation_answers_nothing_in_the_other() {
         "activity": { "days": [{ "messagesCount": 3, "activeSendersCount": 2 }] },
         "responses": { "unansweredCount": 1 }, "conversation": { "messagesCount": 3 },
     });
-    assert_eq!(ask(&harness, &query)["group"], expected);
+    assert_eq!(harness.data(&query)["group"], expected);
     let of_app = format!("{{apps{{responses({span},roles:[],tags:[]){{unansweredCount}}}}}}");
-    assert_eq!(ask(&harness, &of_app)["apps"][0]["responses"]["unansweredCount"], 0, "nobody is an agent");
+    assert_eq!(harness.data(&of_app)["apps"][0]["responses"]["unansweredCount"], 0, "nobody is an agent");
 }
 
 #[test]
@@ -203,11 +195,11 @@ fn each_conversation_is_asked_for_by_its_type_a_person_or_its_global_id() {
         let query = format!(
             "{{conversation(conversationId:\"{id}\",{which}){{id messagesCount readMarkersCount messages{{nodes{{messageId}}}}}}}}"
         );
-        let it = ask(&harness, &query)["conversation"].clone();
+        let it = harness.data(&query)["conversation"].clone();
         assert_eq!(ids(&it["messages"]).join(" "), messages, "{which}");
         assert_eq!(it["messagesCount"], messages.split(' ').count(), "{which}");
         let again = format!("{{node(id:{}){{id ... on Conversation{{messagesCount}}}}}}", it["id"]);
-        let node = ask(&harness, &again)["node"].clone();
+        let node = harness.data(&again)["node"].clone();
         assert_eq!((&node["id"], &node["messagesCount"]), (&it["id"], &it["messagesCount"]), "{which}");
         global.push(it["id"].clone());
     }
@@ -235,11 +227,11 @@ fn an_id_that_several_conversations_have_is_refused_with_their_names() {
     let refused = refusal(&harness, "{messages(filter:{receiverType:USER}){nodes{messageId}}}");
     assert!(refused.contains("filter.receiverType") && refused.contains("conversationId"), "{refused}");
     let nothing = format!("{{conversation(conversationId:\"{MIXED}\",uid:\"nobody\"){{id}}}}");
-    assert_eq!(ask(&harness, &nothing)["conversation"], Value::Null);
+    assert_eq!(harness.data(&nothing)["conversation"], Value::Null);
     // An id that one conversation has needs no more than the id.
     harness.post(&said(50, "amy", "user", "zoe"), NOON);
     let alone = "{conversation(conversationId:\"amy_user_zoe\"){messagesCount}}";
-    assert_eq!(ask(&harness, alone)["conversation"]["messagesCount"], 1);
+    assert_eq!(harness.data(alone)["conversation"]["messagesCount"], 1);
     assert_eq!(listed(&harness, "conversationId:\"amy_user_zoe\""), "50");
     assert_eq!(listed(&harness, "conversationId:\"amy_user_zoe\",receiverType:GROUP"), "");
 }
@@ -258,7 +250,7 @@ fn lists_of_messages_hold_those_of_one_conversation_alone() {
                  same:messages(filter:{{conversationId:\"{MIXED}\"}}){{totalCount}}
                  other:messages(filter:{{conversationId:\"{MIXED}\",receiverType:{other}}}){{totalCount}}}}}}"
         );
-        let it = ask(&harness, &query)["conversation"].clone();
+        let it = harness.data(&query)["conversation"].clone();
         assert_eq!(
             (&it["same"]["totalCount"], &it["other"]["totalCount"]),
             (&json!(here.split(' ').count()), &json!(0))
@@ -294,10 +286,10 @@ fn a_cursor_of_one_conversation_is_refused_by_the_other() {
                  nodes{{messageId}} pageInfo{{endCursor}}}}}}"
         )
     };
-    let first = ask(&harness, &page("USER", &Value::Null))["messages"].clone();
+    let first = harness.data(&page("USER", &Value::Null))["messages"].clone();
     let cursor = &first["pageInfo"]["endCursor"];
     assert_eq!(ids(&first), ["21"]);
-    assert_eq!(ids(&ask(&harness, &page("USER", cursor))["messages"]), ["20"]);
+    assert_eq!(ids(&harness.data(&page("USER", cursor))["messages"]), ["20"]);
     assert!(refusal(&harness, &page("GROUP", cursor)).starts_with("after"));
 }
 
@@ -319,7 +311,7 @@ fn pages_of_one_conversation_each_tell_all_of_them() {
         let (mut cursor, mut seen) = (Value::Null, Vec::new());
         for _ in 0..4 {
             let query = format!("{{conversations({direction}:{cursor}){{edges{{cursor node{{id}}}}}}}}");
-            let edges = ask(&harness, &query)["conversations"]["edges"].clone();
+            let edges = harness.data(&query)["conversations"]["edges"].clone();
             cursor = edges[0]["cursor"].clone();
             seen.push(edges[0]["node"]["id"].to_string());
         }

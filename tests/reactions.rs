@@ -3,7 +3,6 @@
 
 mod harness;
 
-use chatfold::graphql::{Api, Caller, Limits};
 use harness::{Harness, NOON, assert_same};
 use serde_json::{Value, json};
 
@@ -25,17 +24,8 @@ fn sent() -> String {
     )
 }
 
-fn ask(harness: &Harness, query: &str) -> Value {
-    let api = Api::open(&harness.path(), Limits::default()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let answer = runtime.block_on(api.execute_text(async_graphql::Request::new(query), Caller::default()));
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert!(answer.get("errors").is_none(), "{answer:#}");
-    answer["data"].clone()
-}
-
 fn groups(harness: &Harness) -> Value {
-    ask(harness, r#"{message(messageId:"7"){reactionsCount reactions{reaction count users{uid}}}}"#)["message"].clone()
+    harness.data(r#"{message(messageId:"7"){reactionsCount reactions{reaction count users{uid}}}}"#)["message"].clone()
 }
 
 /// Every reaction of every order, newest state.
@@ -119,7 +109,7 @@ fn top_reactions_count_both_spellings_as_one() {
     ];
     let harness = heard(&bodies.each_ref().map(String::as_str));
     let query = r#"{group(guid:"g"){activity(after:"2026-01-05T00:00:00Z",before:"2026-01-06T00:00:00Z"){topReactions{reaction count} days{reactionsCount}}}}"#;
-    let told = ask(&harness, query);
+    let told = harness.data(query);
     let activity = &told["group"]["activity"];
     assert_eq!(activity["topReactions"], json!([{"reaction": PLAIN, "count": 2}, {"reaction": "x", "count": 1}]));
     assert_eq!(activity["days"][0]["reactionsCount"], 3);

@@ -115,3 +115,37 @@ fn a_position_that_is_not_in_the_log_is_told_from_one_that_is_gone() {
     assert_eq!((client.seq(), client.seq(), client.seq()), (4, 5, 6), "nothing behind 3 is gone");
     assert_eq!(Events::follow(&server, "/changes", "Last-Event-ID: 3\r\n").next().0, 4);
 }
+
+#[test]
+fn who_has_seen_the_newest_events_goes_on_after_they_were_deleted() {
+    let mut server = TestServer::start();
+    for id in 1..=6 {
+        server.deliver(message(id, "g"));
+    }
+    server.sigterm();
+    let conn = rusqlite::Connection::open(server.db()).unwrap();
+    conn.execute_batch("DELETE FROM events WHERE seq > 4").unwrap();
+    drop(conn);
+    let server = TestServer::within(server.dir(), "");
+    let mut client = Client::greeted(&server);
+    client.subscribe("1", "subscription { changes(afterSeq: \"6\") { seq } }");
+    let mut events = Events::follow(&server, "/changes", "Last-Event-ID: 5\r\n");
+    assert_eq!(server.deliver(message(7, "g")).header("chatfold-seq"), Some("7"), "no position is given twice");
+    assert_eq!((client.seq(), events.next().0), (7, 7));
+    assert!(server.get("/changes?afterSeq=8").problem(400).contains("8 is newer than its newest, 7"));
+}
+
+#[test]
+fn positions_of_further_deliveries_before_the_oldest_event_are_no_events_that_are_gone() {
+    let mut server = TestServer::start();
+    for id in [1, 2, 1, 2, 3] {
+        server.deliver(message(id, "g"));
+    }
+    server.sigterm();
+    let conn = rusqlite::Connection::open(server.db()).unwrap();
+    conn.execute_batch("DELETE FROM events WHERE seq <= 2").unwrap();
+    drop(conn);
+    let server = TestServer::within(server.dir(), "");
+    assert_eq!(Events::follow(&server, "/changes", "Last-Event-ID: 2\r\n").next().0, 5);
+    assert!(server.get("/changes?afterSeq=1").problem(410).contains("what followed 1 is gone"));
+}

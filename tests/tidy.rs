@@ -64,6 +64,69 @@ fn reducers_read_nothing() {
     nowhere_but(|path| !pure.iter().any(|name| path.starts_with(name)), &impure, "what decides is pure");
 }
 
+/// The modules from top to bottom: each may name those below it. So no arrow points up, and there is no circle.
+const LAYERS: &[&str] = &[
+    "main",
+    "cli",
+    "http",
+    "lock",
+    "console",
+    "config",
+    "graphql",
+    "explain",
+    "rebuild",
+    "writer",
+    "ingest",
+    "log",
+    "fold",
+    "batch",
+    "store",
+    "feed",
+    "envelope",
+    "entity",
+    "trigger",
+    "tables",
+    "lifecycle",
+    "reactions",
+    "change",
+    "standing",
+    "sessions",
+    "edits",
+    "blocks",
+    "merge",
+    "chat",
+    "json",
+    "token",
+    "days",
+    "clock",
+    "ids",
+    "panics",
+];
+
+#[test]
+fn modules_name_only_modules_below_them() {
+    let layer =
+        |name: &str| LAYERS.iter().position(|layer| *layer == name).unwrap_or_else(|| panic!("no layer {name}"));
+    for (path, text) in sources(Path::new("src")) {
+        let path = path.to_string_lossy().replace('\\', "/");
+        let own = path.trim_start_matches("src/").split(['/', '.']).next().unwrap();
+        if own == "lib" || path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for named in line.split("crate::").skip(1) {
+                let named = named.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next().unwrap();
+                assert!(!named.is_empty(), "{path}: name one module a line: {line}");
+                assert!(
+                    named == own || LAYERS.contains(&named) && layer(own) < layer(named),
+                    "{path} names {named}, which stands above {own}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn no_statement_names_an_index() {
     nowhere_but(|_| false, &["INDEXED BY"], "a rebuild gives the indexes other names");
@@ -91,7 +154,7 @@ fn nothing_is_left_for_later() {
 
 /// Where files are opened, made, removed or renamed without SQLite, and why that is none SQLite has open.
 const FILES: &[(&str, &str)] = &[
-    ("src/cli/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
+    ("src/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
     ("src/cli/ingest.rs", "deliveries to read"),
     ("src/graphql/documents.rs", "the list of allowed documents"),
     ("src/http/graphiql/", "the files of GraphiQL, read at the start"),
@@ -132,6 +195,6 @@ fn no_file_of_sqlites_is_opened_but_through_sqlite() {
         assert!(there, "{may} opens no file any more: {why}");
     }
     // Who may open some file never names one of SQLite's but to look whether it is there.
-    let looking = ["src/store/sqlite/place.rs", "src/store/sqlite/open.rs", "src/cli/lock.rs", "src/cli/ingest.rs"];
+    let looking = ["src/store/sqlite/place.rs", "src/store/sqlite/open.rs", "src/lock.rs", "src/cli/ingest.rs"];
     nowhere_but(|path| looking.contains(&path), &["-wal\"", "-shm\""], "it is a file of SQLite's");
 }

@@ -3,8 +3,13 @@
 
 use chatfold::envelope::Envelope;
 use chatfold::graphql::{Api, Caller, Limits};
-use chatfold::ids::Time;
-use chatfold::writer::{Refusal, Writer};
+use chatfold::ids::{Outcome, Time};
+use chatfold::ingest::Ingest;
+use chatfold::writer::{Receipt, Refusal, Writer};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 fn envelope(id: u32) -> Envelope {
     let text = "x".repeat(4_000);
@@ -39,20 +44,140 @@ fn while_another_process_holds_the_lock_deliveries_are_refused_and_then_taken_ag
     assert!(matches!(append(4), Err(Refusal::NotWritten("the server is stopping"))));
 }
 
-#[test]
-fn a_statement_that_fails_is_no_verdict_on_the_event() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("chatfold.db");
+/// A writer of a file that holds one event, and a sender that hears when the writer fails.
+fn file_of_one_event(dir: &Path) -> (PathBuf, Writer, Receiver<()>) {
+    let path = dir.join("chatfold.db");
+    let (writer, failed) = writer_of(&path);
+    append(&writer, envelope(1)).unwrap();
+    (path, writer, failed)
+}
+
+fn writer_of(path: &Path) -> (Writer, Receiver<()>) {
     let (fail, failed) = std::sync::mpsc::channel();
-    let writer = Writer::start(&path, Box::new(move || fail.send(()).unwrap())).unwrap();
-    let other = rusqlite::Connection::open(&path).unwrap();
-    other.execute_batch("DROP TABLE users").unwrap();
+    (Writer::start(path, Box::new(move || fail.send(()).unwrap())).unwrap(), failed)
+}
+
+fn append(writer: &Writer, envelope: Envelope) -> Result<Receipt, Refusal> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let refused = runtime.block_on(writer.append(envelope(1), Time(1_767_614_400_000)));
-    assert_eq!(refused, Err(Refusal::Unknown));
-    failed.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
-    assert!(writer.not_ready().is_some());
+    runtime.block_on(writer.append(envelope, Time(1_767_614_400_000)))
+}
+
+/// The delivery is not answered 200, the process ends, and nothing of the delivery is in the log.
+#[track_caller]
+fn assert_ends_without_a_verdict(path: &Path, writer: &Writer, failed: &Receiver<()>, envelope: Envelope, claim: &str) {
+    let before = events(path);
+    assert_eq!(append(writer, envelope), Err(Refusal::Unknown), "{claim}");
+    failed.recv_timeout(Duration::from_secs(10)).unwrap_or_else(|_| panic!("{claim}: the process goes on"));
+    assert!(writer.not_ready().is_some(), "{claim}");
     writer.stop();
-    let kept: i64 = other.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
-    assert_eq!(kept, 0, "no dead letter: the retry comes to a server that works");
+    assert_eq!(events(path), before, "{claim}: no dead letter, the retry comes to a server that works");
+}
+
+/// How many events there are, and how many were applied.
+fn events(path: &Path) -> (i64, i64) {
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT count(*), coalesce(sum(outcome = 'applied'), 0) FROM events";
+    conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+/// Runs SQL on the write connection itself.
+fn on_the_write_connection(writer: &Writer, sql: &'static str) {
+    let unit = move |conn: &rusqlite::Connection| {
+        conn.execute_batch(sql)?;
+        Ok(())
+    };
+    writer.run(unit).unwrap();
+}
+
+#[test]
+fn what_the_store_does_wrong_is_no_verdict_on_the_event() {
+    for (claim, sql) in [
+        ("SQLITE_ERROR", "DROP TABLE event_counts"),
+        ("SQLITE_CONSTRAINT", "CREATE UNIQUE INDEX bug ON messages (app_id)"),
+        ("SQLITE_CONSTRAINT of the log", "CREATE UNIQUE INDEX bug ON events (app_id)"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, writer, failed) = file_of_one_event(dir.path());
+        rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        assert_ends_without_a_verdict(&path, &writer, &failed, envelope(2), claim);
+    }
+}
+
+#[test]
+fn connection_that_may_not_write_is_no_verdict_on_the_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, writer, failed) = file_of_one_event(dir.path());
+    on_the_write_connection(&writer, "PRAGMA query_only = ON");
+    assert_ends_without_a_verdict(&path, &writer, &failed, envelope(2), "SQLITE_READONLY");
+}
+
+#[test]
+fn page_that_is_damaged_is_no_verdict_on_the_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, writer, _failed) = file_of_one_event(dir.path());
+    writer.stop();
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let sql =
+        "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'messages_key'";
+    let (page, size): (u32, u32) = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(conn);
+    let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start(u64::from(page - 1) * u64::from(size))).unwrap();
+    file.write_all(&vec![0xff; size as usize]).unwrap();
+    drop(file);
+    let (writer, failed) = writer_of(&path);
+    assert_ends_without_a_verdict(&path, &writer, &failed, envelope(2), "SQLITE_CORRUPT");
+}
+
+#[test]
+fn file_at_its_greatest_size_refuses_and_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, writer, failed) = file_of_one_event(dir.path());
+    on_the_write_connection(&writer, "PRAGMA max_page_count = 1");
+    let full = (2..100).find_map(|id| append(&writer, envelope(id)).err()).unwrap();
+    assert_eq!(full, Refusal::NotWritten("the disk is full"), "SQLITE_FULL");
+    let (all, applied) = events(&path);
+    assert_eq!(all, applied, "no dead letter");
+    assert!(failed.try_recv().is_err(), "the process goes on");
+    on_the_write_connection(&writer, "PRAGMA max_page_count = 1000000");
+    while append(&writer, envelope(100)).is_err() {}
+    writer.stop();
+}
+
+/// Columns of facts kept as JSON, each with a delivery that makes such a row.
+const FACTS: [(&str, &str, &str); 5] = [
+    ("call_facts", "fact", "call_started"),
+    ("groups", "lifecycle", "group_deleted"),
+    ("blocks", "facts", "user_blocked"),
+    ("reactions", "facts", "message_reaction_added"),
+    ("feeds", "lags", "call_started"),
+];
+
+#[test]
+fn facts_that_cannot_be_read_are_an_error_and_are_never_written_back() {
+    for (table, column, fixture) in FACTS {
+        let claim = format!("{table}.{column}");
+        let file = format!("{}/fixtures/triggers/{fixture}.json", env!("CARGO_MANIFEST_DIR"));
+        let body = std::fs::read_to_string(file).unwrap();
+        let again = body.replacen("\"data\": {", "\"data\": { \"more\": 1,", 1);
+        assert_ne!(body, again);
+        let read = |body: &str| Envelope::parse(body.as_bytes()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (path, writer, _failed) = file_of_one_event(dir.path());
+        assert_eq!(append(&writer, read(&body)).unwrap().outcome, Outcome::Applied, "{claim}");
+        writer.stop();
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        let damaged = conn.execute(&format!("UPDATE {table} SET {column} = 'no JSON'"), []).unwrap();
+        assert_ne!(damaged, 0, "{claim}");
+        let mut ingest = Ingest::open(&path, chatfold::clock::now).unwrap();
+        let line = again.replace('\n', " ");
+        let told = ingest.read("-", line.as_bytes(), |_| {}).and_then(|()| Ok(ingest.finish()?)).unwrap_err();
+        assert!(told.to_string().contains(&format!("{claim} cannot be read")), "{told}");
+        let (writer, failed) = writer_of(&path);
+        assert_ends_without_a_verdict(&path, &writer, &failed, read(&again), &claim);
+        let kept: String =
+            conn.query_row(&format!("SELECT DISTINCT {column} FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, "no JSON", "{claim} is not written back");
+    }
 }

@@ -17,6 +17,10 @@ use std::fmt::Write;
 /// How late a delivery that was not sent again may be, in milliseconds.
 const LATE: i64 = 6_000;
 
+/// Of so many memberships one may be wrong in every trial. While nothing is known of a person, contract 4.3 rule 2 takes
+/// the earliest in the log first: a join without a time may then be taken before an older join that is told later.
+const RULE_2: usize = 20_000;
+
 #[test]
 fn tables_equal_the_truth_when_nothing_is_lost() {
     let mut arena = Arena::new();
@@ -174,7 +178,8 @@ fn run(at: usize) -> Tally {
     }
     line(&mut table, trial.acts, "all that is timely", &sum);
     println!("{table}");
-    let few = percent(sum.members) <= trial.members && percent(sum.scopes) <= trial.scopes;
+    let few = |it: (usize, usize), most: f64| percent(it) <= most || it.1 <= it.0 / RULE_2;
+    let few = few(sum.members, trial.members) && few(sum.scopes, trial.scopes);
     assert!(few, "{}\n{table}", sum.wrong_now.join("\n"));
     sum
 }

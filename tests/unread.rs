@@ -4,19 +4,14 @@
 mod harness;
 
 use chatfold::chat::Unread;
-use chatfold::graphql::{Api, Caller, Limits};
+use chatfold::graphql::{Caller, Limits};
 use harness::{Harness, NOON, assert_same};
 use serde_json::{Value, json};
 
 const SECOND: i64 = NOON / 1000;
 
-fn with_data(mut object: Value, data: Value) -> Value {
-    object["data"] = data;
-    object
-}
-
 fn event(trigger: &str, data: Value) -> String {
-    with_data(json!({ "trigger": trigger, "appId": "app", "webhook": "w", "region": "eu" }), data).to_string()
+    json!({ "trigger": trigger, "appId": "app", "webhook": "w", "region": "eu", "data": data }).to_string()
 }
 
 /// A message in the group `g`, sent `id` seconds after the beginning; `more` adds to it or replaces.
@@ -30,16 +25,23 @@ fn said(id: i64, sender: &str, mut more: Value) -> String {
 }
 
 fn custom(id: i64, sender: &str, data: Value) -> String {
-    said(id, sender, with_data(json!({ "category": "custom", "type": "move" }), data))
+    said(id, sender, json!({ "category": "custom", "type": "move", "data": data }))
 }
 
 /// An agent's step in its conversation with `ann`.
 fn step(id: i64, kind: &str, data: Value) -> String {
     let more = json!({
         "receiverType": "user", "receiver": "ann", "category": "agentic", "type": kind, "parentId": 1,
-        "tags": ["tagged"],
+        "tags": ["tagged"], "data": data,
     });
-    said(id, "agent", with_data(more, data))
+    said(id, "agent", more)
+}
+
+/// Ann reacts to what the agent said, and the agent edits it.
+fn touched(id: i64) -> [String; 2] {
+    let reaction = json!({ "messageId": id, "reaction": "+", "uid": "ann", "reactedAt": SECOND + 60 });
+    let edited = json!({ "id": id, "editedAt": SECOND + 60, "editedBy": "agent", "data": { "text": "seven words" } });
+    ["message_reaction_added", "message_edited"].map(|it| event(it, json!({ "reaction": reaction, "message": edited })))
 }
 
 fn deleted(id: i64) -> String {
@@ -76,15 +78,9 @@ fn post(harness: &Harness, bodies: &[String]) {
 
 /// Asks with settings of `[unread]`.
 fn ask_with(harness: &Harness, unread: Unread, query: &str) -> Value {
-    let api = Api::open(&harness.path(), Limits { unread, ..Limits::default() }).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let answer = runtime.block_on(api.execute(async_graphql::Request::new(query), Caller::default()));
+    let answer = harness.answer(query, Limits { unread, ..Limits::default() }, Caller::default());
     assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
     answer["data"].clone()
-}
-
-fn ask(harness: &Harness, query: &str) -> Value {
-    ask_with(harness, Unread::default(), query)
 }
 
 fn ids(connection: &Value) -> Vec<String> {
@@ -94,7 +90,7 @@ fn ids(connection: &Value) -> Vec<String> {
 
 /// Ids of messages with a filter, newest first.
 fn listed(harness: &Harness, filter: &str) -> Vec<String> {
-    ids(&ask(harness, &format!("{{messages(filter:{{{filter}}}){{nodes{{messageId}}}}}}"))["messages"])
+    ids(&harness.data(&format!("{{messages(filter:{{{filter}}}){{nodes{{messageId}}}}}}"))["messages"])
 }
 
 /// How many messages of `conversation` are unread to `uid`; asked in every way there is, with one answer.
@@ -237,7 +233,7 @@ fn a_conversation_of_silent_messages_is_listed_without_a_last_one() {
     post(&harness, &[said(11, "a", elsewhere), custom(12, "a", json!({ "updateConversation": false }))]);
     let list = || {
         let query = "{conversations{nodes{conversationId messagesCount lastMessage{messageId}}}}";
-        ask(&harness, query)["conversations"]["nodes"].clone()
+        harness.data(query)["conversations"]["nodes"].clone()
     };
     let silent = json!({ "conversationId": "group_g", "messagesCount": 1, "lastMessage": null });
     let other = json!({ "conversationId": "group_h", "messagesCount": 1, "lastMessage": { "messageId": "11" } });
@@ -305,6 +301,7 @@ fn with_an_agent() -> Harness {
             step(5, "tool-result", json!({ "toolCallId": "tc-2", "text": "seven more" })),
         ],
     );
+    post(&harness, &[touched(4), touched(5)].concat());
     harness
 }
 
@@ -328,13 +325,12 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
     ] {
         assert_eq!(listed(&harness, filter), chat, "{filter}");
     }
-    let answer = ask(
-        &harness,
+    let answer = harness.data(
         "{message(messageId:\"1\"){replies{nodes{messageId}} repliesCount threadParticipantsCount}
           user(uid:\"agent\"){messages{nodes{messageId}}}
           conversation(conversationId:\"agent_user_ann\"){messagesCount lastMessage{messageId} unreadCount(uid:\"ann\")
               messages{totalCount}}
-          app(appId:\"app\"){activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){days{messagesCount}}}}",
+          app(appId:\"app\"){activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-06T00:00:00Z\"){days{messagesCount reactionsCount}}}}",
     );
     assert_eq!(ids(&answer["message"]["replies"]), ["4"]);
     assert_eq!(answer["message"]["repliesCount"], 1);
@@ -344,22 +340,24 @@ fn steps_of_an_agent_are_in_no_list_and_no_count() {
         "messagesCount": 2, "lastMessage": { "messageId": "4" }, "unreadCount": 0, "messages": { "totalCount": 2 },
     });
     assert_eq!(answer["conversation"], conversation);
-    assert_eq!(answer["app"]["activity"]["days"], json!([{ "messagesCount": 2 }]));
+    assert_eq!(answer["app"]["activity"]["days"], json!([{ "messagesCount": 2, "reactionsCount": 1 }]));
     let all = Unread { thread_replies: true, custom: true };
     assert_eq!(unread(&harness, all, "agent_user_ann", "ann"), Some(1), "the answer alone");
     assert_eq!(harness.ask("SELECT message_id FROM v_messages ORDER BY message_id"), "1\n4");
     assert_eq!(harness.ask("SELECT message_id FROM v_message_tags"), "4");
     assert_eq!(harness.ask("SELECT count(*) FROM v_mentions"), "0");
+    assert_eq!(harness.ask("SELECT message_id FROM v_reactions"), "4");
+    assert_eq!(harness.ask("SELECT message_id FROM v_message_edits"), "4");
 }
 
 #[test]
 fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
     let harness = with_an_agent();
-    let answer = ask(&harness, "{message(messageId:\"2\"){category type data} node:message(messageId:\"3\"){id text}}");
+    let answer = harness.data("{message(messageId:\"2\"){category type data} node:message(messageId:\"3\"){id text}}");
     assert_eq!(answer["message"]["type"], "tool-arguments");
     assert!(answer["message"]["data"]["toolCalls"].as_str().unwrap().contains("slots"), "{answer}");
     let id = answer["node"]["id"].as_str().unwrap();
-    assert_eq!(ask(&harness, &format!("{{node(id:\"{id}\"){{id}}}}"))["node"]["id"], *id);
+    assert_eq!(harness.data(&format!("{{node(id:\"{id}\"){{id}}}}"))["node"]["id"], *id);
     for (filter, all) in [
         ("", &["5", "4", "3", "2", "1"][..]),
         ("conversationId:\"agent_user_ann\"", &["5", "4", "3", "2", "1"]),
@@ -379,7 +377,7 @@ fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
         let query = format!(
             "{{messages(filter:{{includeSteps:true}},{filter}){{nodes{{messageId}} pageInfo{{endCursor hasNextPage}}}}}}"
         );
-        ask(&harness, &query)["messages"].clone()
+        harness.data(&query)["messages"].clone()
     };
     let first = page("first:2");
     assert_eq!((ids(&first), &first["pageInfo"]["hasNextPage"]), (vec!["5".into(), "4".into()], &json!(true)));
@@ -394,7 +392,7 @@ fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
 fn a_conversation_of_steps_alone_is_in_no_list() {
     let harness = Harness::new();
     post(&harness, &[step(2, "tool-result", json!({ "text": "rows" }))]);
-    assert_eq!(ask(&harness, "{conversations{totalCount}}")["conversations"]["totalCount"], 0);
+    assert_eq!(harness.data("{conversations{totalCount}}")["conversations"]["totalCount"], 0);
     assert_eq!(harness.ask(CONVERSATIONS), "agent_user_ann|0|null");
     assert_eq!(harness.explain_all("a step"), 4, "the step, what it replies to, and two people");
 }

@@ -163,14 +163,16 @@ CREATE VIEW v_messages AS
     WHERE m.listed;
 
 CREATE VIEW v_message_edits AS
-    -- What a message said after each edit.
+    -- What a message said after each edit. An agent's steps are left out.
     SELECT
-        app_id,
-        message_id,
-        strftime('%Y-%m-%dT%H:%M:%fZ', edited_at / 1000.0, 'unixepoch') AS edited_at,
-        text,
-        edited_by
-    FROM message_edits;
+        e.app_id,
+        e.message_id,
+        strftime('%Y-%m-%dT%H:%M:%fZ', e.edited_at / 1000.0, 'unixepoch') AS edited_at,
+        e.text,
+        e.edited_by
+    FROM message_edits AS e
+    LEFT JOIN messages AS m ON m.app_id = e.app_id AND m.message_id = e.message_id
+    WHERE NOT coalesce(m.step, 0);
 
 CREATE VIEW v_message_tags AS
     -- Tags of messages. An agent's steps are left out.
@@ -193,7 +195,8 @@ CREATE VIEW v_mentions AS
     WHERE NOT coalesce(m.step, 0);
 
 CREATE VIEW v_reactions AS
-    -- Reactions that are still there: one row a person and emoji, which is shown as first told.
+    -- Reactions that are still there: one row a person and emoji, which is shown as first told. Those to an agent's steps
+    -- are left out.
     SELECT
         r.app_id,
         r.message_id,
@@ -210,6 +213,8 @@ CREATE VIEW v_reactions AS
         SELECT 1 FROM reactions AS x
         WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
             AND (x.reacted_at_from <> 'told', x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)
+    ) AND NOT EXISTS (
+        SELECT 1 FROM messages AS m WHERE m.app_id = r.app_id AND m.message_id = r.message_id AND m.step
     );
 
 CREATE VIEW v_receipts AS

@@ -14,12 +14,11 @@ use crate::store::sqlite::{
 };
 use crate::tables::group::Touched;
 use crate::tables::membership::Membership;
+use crate::tables::message::Effects;
 use std::collections::BTreeSet;
 
 /// People whose facts are looked up one by one.
 const FEW: usize = 64;
-/// Place of the verdict among the fields of a moderation.
-const STATUS: usize = 0;
 
 impl Batch {
     /// Applies one change to the rows it is about.
@@ -213,27 +212,15 @@ impl Batch {
         if !deleted && telling.named.is_empty() && self.knows(conn, key, &telling)? {
             return Ok(());
         }
-        let before = self.tables.messages.get(key, load)?;
-        let is_new = before.is_none();
-        let (was_deleted, text_before) = before.map(|it| (it.deleted, it.first_text())).unzip();
-        let message = self.tables.messages.edit(key, load)?;
-        message.apply(telling, deleted);
-        let (is_deleted, first_text) = (message.deleted, message.first_text());
+        let is_new = self.tables.messages.get(key, load)?.is_none();
+        let effects = self.tables.messages.edit(key, load)?.apply(telling, deleted);
         if is_new {
-            self.number(conn, &key.0)?;
+            return self.number(conn, &key.0);
         }
-        let ends = is_deleted && was_deleted != Some(true);
-        let begins_anew = text_before.is_some_and(|before| before != first_text);
-        if (ends || begins_anew) && self.tables.edits.get(key, || edit::load(conn, key))?.is_some() {
+        if effects != Effects::default() && self.tables.edits.get(key, || edit::load(conn, key))?.is_some() {
             let edits = self.tables.edits.edit(key, || edit::load(conn, key))?;
-            if ends {
-                edits.blank();
-            }
-            if begins_anew {
-                edits.judge_again(first_text);
-                let last = edits.last().cloned();
-                self.tables.messages.edit(key, load)?.edit(last.as_ref());
-            }
+            edits.follow(effects);
+            self.tables.messages.edit(key, load)?.edit(edits.last());
         }
         Ok(())
     }
@@ -242,13 +229,9 @@ impl Batch {
         let key = (App::clone(app), told.message_id);
         let load = || message::load(conn, &key);
         let Some(message) = self.tables.messages.get(&key, load)? else { return Ok(()) };
-        let (deleted, first_text) = (message.deleted, message.first_text());
-        let mut version = told.version;
-        version.text = version.text.filter(|_| !deleted);
         let edits = self.tables.edits.edit(&key, || edit::load(conn, &key))?;
-        edits.apply(version, first_text);
-        let last = edits.last().cloned();
-        self.tables.messages.edit(&key, load)?.edit(last.as_ref());
+        edits.apply(told.version, message);
+        self.tables.messages.edit(&key, load)?.edit(edits.last());
         Ok(())
     }
 
@@ -256,7 +239,7 @@ impl Batch {
     fn moderation(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
         let verdict = self.tables.verdicts.edit(key, || registers::load(conn, key))?;
         verdict.apply(telling);
-        let blocked = verdict.row.values[STATUS].text() == Some("disapproved");
+        let blocked = verdict.disapproves();
         let load = || message::load(conn, key);
         let known = self.tables.messages.get(key, load)?.map(|message| message.blocked);
         if known != Some(blocked) {

@@ -12,7 +12,7 @@ mod sizes;
 
 use crate::blocks::Facts as Block;
 use crate::change::{Connection as Socket, Moderation, Presence, User};
-use crate::feed::Feed;
+use crate::feed::{Feed, Kept};
 use crate::ids::Time;
 use crate::merge::Fact;
 use crate::store::StoreError;
@@ -32,8 +32,9 @@ use crate::tables::reaction::Reaction;
 use crate::tables::receipt::{ReadMarker, Receipt};
 use crate::tables::registers::Registers;
 use crate::trigger::{Ref, Role};
+use foldhash::HashMap;
 use rows::Rows;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Changes of messages of this app panic.
 #[cfg(test)]
@@ -41,6 +42,10 @@ pub const PANICS: &str = "a_panic_of_the_fold";
 
 /// Bytes of the rows that stay in memory, twice for a short time.
 pub const CACHE: usize = 32 << 20;
+
+/// Bytes that a row may have, about. SQLite stores 64 MiB: an event that makes a row larger is a dead letter, so that it
+/// ends neither the batch nor the process.
+pub const ROW: usize = 48 << 20;
 
 /// Declares the tables of a batch, and what is done to all of them.
 macro_rules! tables {
@@ -60,6 +65,14 @@ macro_rules! tables {
                 $(self.$name.take_back();)+
             }
 
+            /// The table in which the event at hand made a row larger than so many bytes.
+            fn exceeds(&self, most: usize) -> Option<&'static str> {
+                $(if self.$name.exceeds(most) {
+                    return Some(stringify!($name));
+                })+
+                None
+            }
+
             fn forget_old(&mut self, most: usize) {
                 if [$(self.$name.bytes()),+].into_iter().sum::<usize>() > most {
                     $(self.$name.forget_old();)+
@@ -71,7 +84,7 @@ macro_rules! tables {
 
 tables! {
     apps: App => tables::app::App,
-    feeds: App => Feed,
+    feeds: App => Kept,
     numbers: App => i64,
     users: Key => Registers<User>,
     groups: Key => Group,
@@ -101,6 +114,8 @@ pub struct Batch {
     newest_refs: HashMap<RefKey, i64>,
     /// How many of `refs` were there before the event at hand.
     kept_refs: usize,
+    /// The newest log position given; `None`: the file has to be asked.
+    newest_position: Option<i64>,
     /// Deliveries by minute: how many, and when the last came.
     counts: BTreeMap<CountKey, (i64, i64)>,
 }
@@ -108,13 +123,30 @@ pub struct Batch {
 impl Batch {
     /// The clock that an app's HTTP deliveries have shown.
     pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
-        Ok(self.tables.feeds.get(app, || log::load_feed(conn, app))?.cloned().unwrap_or_default())
+        let kept = self.tables.feeds.get(app, || log::load_feed(conn, app))?;
+        Ok(kept.map(|kept| kept.feed.clone()).unwrap_or_default())
     }
 
-    pub fn set_feed(&mut self, conn: &Connection, app: &App, feed: Feed) -> Result<(), StoreError> {
-        *self.tables.feeds.edit(app, || log::load_feed(conn, app))? = feed;
+    /// Gives the next log position to a further delivery of an event.
+    pub fn next_position(&mut self, conn: &Connection) -> Result<i64, StoreError> {
+        let newest = match self.newest_position {
+            Some(newest) => newest,
+            None => log::newest_position(conn)?,
+        };
+        Ok(*self.newest_position.insert(newest + 1))
+    }
+
+    /// Gives the next log position to an event of an app. The app keeps the position, so that nobody gets the position
+    /// again after the event was deleted. `feed` is what the app's deliveries have shown, where the event changed that.
+    pub fn next_seq(&mut self, conn: &Connection, app: &App, feed: Option<Feed>) -> Result<i64, StoreError> {
+        let seq = self.next_position(conn)?;
+        let kept = self.tables.feeds.edit(app, || log::load_feed(conn, app))?;
+        kept.newest_seq = seq;
+        if let Some(feed) = feed {
+            kept.feed = feed;
+        }
         self.tables.feeds.keep();
-        Ok(())
+        Ok(seq)
     }
 
     /// Counts a delivery of that minute.
@@ -160,6 +192,11 @@ impl Batch {
     pub fn keep(&mut self) {
         self.tables.keep();
         self.kept_refs = self.refs.len();
+    }
+
+    /// The table in which the event at hand made a row too large to be stored.
+    pub fn exceeds(&self) -> Option<&'static str> {
+        self.tables.exceeds(ROW)
     }
 
     /// The event at hand failed: everything is as it was before it.

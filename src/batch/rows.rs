@@ -1,12 +1,18 @@
 //! Rows of one table in memory: loaded once, changed event by event, saved once a batch.
 
-use std::collections::{BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
 /// What a key and a row take in memory.
 pub trait Bytes {
     fn bytes(&self) -> usize;
+
+    /// What the file has to hold in one row.
+    fn in_one_row(&self) -> usize {
+        self.bytes()
+    }
 }
 
 /// A row as it is now, and as the file has it. `None` is no row.
@@ -37,11 +43,11 @@ pub struct Rows<K, V> {
 impl<K, V> Default for Rows<K, V> {
     fn default() -> Self {
         Self {
-            younger: HashMap::new(),
-            older: HashMap::new(),
+            younger: HashMap::default(),
+            older: HashMap::default(),
             bytes: 0,
             changed: BTreeSet::new(),
-            before: HashMap::new(),
+            before: HashMap::default(),
         }
     }
 }
@@ -69,7 +75,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
     pub fn see_all<E>(
         &mut self,
         keys: impl IntoIterator<Item = K>,
-        load: impl FnOnce(&[K]) -> Result<HashMap<K, V>, E>,
+        load: impl FnOnce(&[K]) -> Result<std::collections::HashMap<K, V>, E>,
     ) -> Result<(), E> {
         let unseen = |key: &K| !self.younger.contains_key(key) && !self.older.contains_key(key);
         let keys: Vec<K> = keys.into_iter().filter(unseen).collect();
@@ -115,6 +121,12 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
             (Some(now), Some(stored)) => Arc::ptr_eq(now, stored),
             (now, stored) => now.is_none() && stored.is_none(),
         })
+    }
+
+    /// Whether the event at hand made a row larger than so many bytes.
+    pub fn exceeds(&self, most: usize) -> bool {
+        let row = |key: &K| self.younger.get(key).and_then(|slot| slot.now.as_ref());
+        self.before.keys().any(|key| row(key).is_some_and(|row| row.in_one_row() > most))
     }
 
     /// What the event at hand changed stays.

@@ -2,7 +2,8 @@
 
 use crate::config::{Config, ConfigError};
 use crate::explain::{self, ExplainError};
-use crate::store::sqlite::{explain as store, inspect};
+use crate::store::sqlite::read::explain::apps;
+use crate::store::sqlite::{begin_read, inspect};
 use clap::Args;
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,8 +28,8 @@ pub struct ExplainArgs {
 /// Explains, in one snapshot. Reads only; a server may be running. Exit code 1 where the file knows no such entity.
 pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let conn = inspect::open_file(&config.db)?;
-    store::snapshot(&conn)?;
-    let app_id = app(config, args, &store::apps(&conn)?)?;
+    begin_read(&conn)?;
+    let app_id = app(config, args, &apps(&conn)?)?;
     let reach = if args.all { explain::Reach::All } else { explain::Reach::Needed };
     let found = match explain::explain_named(&conn, &app_id, &args.entity, reach, None) {
         Ok(found) => found,

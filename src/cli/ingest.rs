@@ -1,9 +1,9 @@
 //! `chatfold ingest`: deliveries from files into the log.
 
-use super::lock::Lock;
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::{Ingest, inputs};
+use crate::lock::Lock;
 use crate::store::sqlite::beside;
 use crate::store::sqlite::log_file::LogFile;
 use anyhow::Context;

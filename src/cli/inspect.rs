@@ -48,6 +48,7 @@ fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
         "file": config.db.display().to_string(),
         "bytes": summary.bytes,
         "seq": summary.seq,
+        "events": events(summary),
         "firstReceivedAt": time(summary.first_received_at),
         "lastReceivedAt": time(summary.last_received_at),
         "firstOccurredAt": time(summary.first_occurred_at),
@@ -61,13 +62,17 @@ fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
     })
 }
 
+fn events(summary: &Summary) -> i64 {
+    summary.outcomes.iter().map(|(_, n)| n).sum()
+}
+
 fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::Result<()> {
     let span = |from: Option<Time>, to: Option<Time>| match (from, to) {
         (Some(from), Some(to)) => format!("{from} to {to}"),
         _ => "nothing yet".to_owned(),
     };
     writeln!(out, "file      {}, {} bytes", config.db.display(), summary.bytes)?;
-    writeln!(out, "log       {} events, {} refused deliveries beside it", summary.seq, summary.refused)?;
+    writeln!(out, "log       {} events, {} refused deliveries beside it", events(summary), summary.refused)?;
     if summary.fold_version == FOLD_VERSION {
         writeln!(out, "tables    folded by edition {FOLD_VERSION}")?;
     } else {

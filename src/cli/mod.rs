@@ -4,7 +4,6 @@ pub mod events;
 pub mod explain;
 pub mod ingest;
 pub mod inspect;
-pub mod lock;
 pub mod open;
 mod progress;
 pub mod rebuild;

@@ -1,9 +1,9 @@
 //! `chatfold rebuild`: the tables made anew from the log, by the server that runs on the file, or here.
 
-use super::lock::{Lock, LockError};
 use super::{progress, table};
 use crate::config::Config;
 use crate::http;
+use crate::lock::{Lock, LockError};
 use crate::rebuild::{self, Host};
 use crate::store::sqlite;
 use anyhow::Context;

@@ -35,7 +35,7 @@ pub(super) fn print_state(out: &mut impl Write, state: &State) -> std::io::Resul
     let rows = state.tables.iter().map(|it| vec![it.table.to_owned(), it.rows.to_string(), it.hash.to_string()]);
     print(out, &["table", "rows", "state hash"], rows)?;
     writeln!(out)?;
-    writeln!(out, "state hash {} of {} events", state.total, state.seq)
+    writeln!(out, "state hash {} at log position {}", state.total, state.seq)
 }
 
 /// One row, columns by tabs: for rows that come one by one.

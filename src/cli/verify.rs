@@ -57,6 +57,7 @@ fn to_json(verified: &Verified) -> serde_json::Value {
     json!({
         "clean": verified.is_clean(),
         "seq": verified.live.seq,
+        "events": verified.events,
         "foldVersion": verified.fold_version,
         "state": verified.live.to_json(),
         "folded": verified.folded.to_json(),
@@ -85,8 +86,8 @@ fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Resu
     table::print_state(out, &verified.live)?;
     writeln!(out)?;
     if verified.is_clean() {
-        let seq = verified.live.seq;
-        writeln!(out, "clean: {seq} events folded again give the same tables, byte for byte")?;
+        let events = verified.events;
+        writeln!(out, "clean: {events} events folded again give the same tables, byte for byte")?;
         return print_marks(config, verified, out);
     }
     for line in &verified.integrity {

@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::view::{self, Html};
-use crate::explain::Entity;
+use crate::entity::Entity;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 

@@ -7,7 +7,7 @@ use super::page::{Page, Show};
 use super::params::Params;
 use super::view;
 use crate::clock;
-use crate::explain::Entity;
+use crate::entity::Entity;
 use crate::ids::Time;
 use askama::Template;
 use serde::Deserialize;

@@ -6,7 +6,7 @@ use super::frame::Frame;
 use super::page::{Page, Show};
 use super::{source, view};
 use crate::clock;
-use crate::explain::Entity;
+use crate::entity::Entity;
 use crate::ids::Time;
 use askama::Template;
 use serde::Deserialize;
@@ -46,6 +46,7 @@ pub struct Group {
     created_at: Option<String>,
     updated_at: Option<String>,
     deleted_at: Option<String>,
+    deleted_at_from: Option<String>,
     members_count: i64,
     reported_members_count: Option<i64>,
     members_known_since: Option<String>,

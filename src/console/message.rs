@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::page::{Page, Show};
 use super::source;
 use super::view::{self, Html};
-use crate::explain::Entity;
+use crate::entity::Entity;
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
@@ -70,6 +70,7 @@ pub struct Message {
     pub sent_at: Option<String>,
     pub edited_at: Option<String>,
     pub deleted_at: Option<String>,
+    pub deleted_at_from: Option<String>,
     pub pinned_at: Option<String>,
     pub original_text: Option<String>,
     pub sender: Option<Person>,

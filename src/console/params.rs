@@ -36,11 +36,6 @@ impl Params {
         super::view::href(path, self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
-    /// All names and values.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
     /// The variables that a document declares, as far as they are given.
     pub fn variables(&self, document: &str) -> Map<String, Value> {
         let mut variables = Map::new();

@@ -5,7 +5,7 @@ use super::conversations::Conversation;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::{source, users, view};
-use crate::explain::Entity;
+use crate::entity::Entity;
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
@@ -50,6 +50,8 @@ pub struct Presence {
     #[serde(flatten)]
     state: users::Presence,
     changed_at: Option<String>,
+    changed_at_from: Option<String>,
+    last_seen_at_from: Option<String>,
     connections: Vec<Connection>,
     connections_count: i64,
 }

@@ -1,52 +1,36 @@
 //! A session id: its instances, and which fact went to which and why.
 
 use super::Effect;
-use super::replay::Replay;
-use super::state::{Outline, State};
+use super::state::Call;
 use crate::change::Change;
 use crate::ids::Time;
 use crate::sessions::{CallFact, Instance, News, Occupant, Why, sessions_with_facts};
-use serde_json::{Value as Json, json};
+use crate::store::sqlite::read::explain::Outline;
+use serde_json::json;
 
-impl Replay<'_> {
-    /// Takes what is about this session; true if it was.
-    pub(super) fn call(&mut self, change: &Change) -> bool {
-        let (State::Call(call), Change::Call { session_key, fact }) = (&mut self.state, change) else { return false };
-        let own = *session_key == self.entity.session_key();
-        if own {
-            call.facts.push(fact.clone());
-        }
+impl Call {
+    /// Applies a change; true if the change is about this session.
+    pub(super) fn take(&mut self, which: &str, change: Change) -> bool {
+        let Change::Call { session_key, fact } = change else { return false };
+        let own = session_key == which;
+        self.facts.extend(own.then_some(fact));
         own
     }
 
-    /// Decides the instances, and tells of each fact where it went.
-    pub(super) fn place(&mut self) {
-        let State::Call(call) = &mut self.state else { return };
-        let found = sessions_with_facts(&call.facts);
-        call.instances = found.iter().map(|(instance, _)| Outline::from(instance)).collect();
+    /// Decides the instances, and tells of each fact where it went, by log position.
+    pub(super) fn place(&mut self) -> Vec<(i64, Effect)> {
+        let found = sessions_with_facts(&self.facts);
+        self.instances = found.iter().map(|(instance, _)| Outline::from(instance)).collect();
         let mut effects = Vec::new();
         for (instance, placed) in &found {
             let name = name(instance, placed);
             for (seq, why) in placed {
-                let told = call.facts.iter().find(|fact| fact.seq == *seq).map(said).unwrap_or_default();
-                effects.push((
-                    *seq,
-                    Effect {
-                        register: "instance".into(),
-                        value: json!({ "told": told, "ledTo": name }),
-                        before: Json::Null,
-                        won: true,
-                        same: false,
-                        rule: words(*why).into(),
-                        against: None,
-                        replaced_by: None,
-                    },
-                ));
+                let told = self.facts.iter().find(|fact| fact.seq == *seq).map(said).unwrap_or_default();
+                let value = json!({ "told": told, "ledTo": name });
+                effects.push((*seq, Effect::new("instance", value, true, words(*why))));
             }
         }
-        for (seq, effect) in effects {
-            self.effect(seq, effect);
-        }
+        effects
     }
 }
 

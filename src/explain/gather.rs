@@ -1,13 +1,14 @@
 //! From the file to the answer: which events, replayed, compared with what the tables hold.
 
 use super::replay::Replay;
-use super::state::{Message, State, source};
-use super::{Delivery, Entity, EntityError, Explanation, value};
-use crate::chat::Known;
+use super::state::{State, source};
+use super::{Delivery, Explanation, value};
+use crate::entity::{Entity, EntityError};
 use crate::ids::Time;
 use crate::json::{Document, Json, is_secret};
 use crate::store::StoreError;
-use crate::store::sqlite::{Connection, explain as store, log::newest_seq};
+use crate::store::sqlite::read::explain as store;
+use crate::store::sqlite::{App, Connection, group, log::newest_seq};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -71,9 +72,9 @@ pub fn explain(
     most: Option<usize>,
 ) -> Result<Option<Explanation>, StoreError> {
     let all = reach == Reach::All;
-    let stored = store::stored(conn, app_id, entity)?;
+    let mut stored = State::load(conn, app_id, entity)?;
     let is_known = stored.is_known();
-    let stored = stored.without_stubs();
+    stored.forget_stub();
     let about = store::about(conn, app_id, entity, most)?;
     let mut named: BTreeSet<i64> = about.seqs.into_iter().collect();
     named.extend(stored.seqs());
@@ -90,7 +91,6 @@ pub fn explain(
             store::events(conn, app_id, chunk, |heard| replay.take(heard))?;
         }
         replay.finish();
-        replay.state = replay.state.without_stubs();
     }
     let scanned = all || (reach == Reach::Needed && replay.state != stored);
     if scanned {
@@ -151,7 +151,6 @@ fn scan<'a>(conn: &Connection, app_id: &str, entity: &'a Entity) -> Result<Repla
         after = last;
     }
     replay.finish();
-    replay.state = replay.state.without_stubs();
     Ok(replay)
 }
 
@@ -190,39 +189,43 @@ fn about_answer(
                 notes.push(format!("changed_at: {}", source(standing.changed_at_from)));
             }
         }
-        State::Group(group) => notes.push(match (group.lifecycle.in_force(), group.lifecycle.created.last()) {
-            (Some(deletion), _) => format!("Deleted, by #{}.", deletion.seq),
-            (None, Some(created)) => format!("Alive; made at {}.", Time(*created)),
-            (None, None) => "Alive, as far as known: neither creation nor deletion was heard.".into(),
-        }),
-        State::Message(message) if message.row.as_ref().is_some_and(|row| row.keys[CATEGORY].is_none()) => {
-            notes.push("Its category is not known yet: it is in no list and reachable by its id only (4.4).".into());
+        State::Group(it) => {
+            let lifecycle = it.row.as_ref().map(|row| row.lifecycle.clone()).unwrap_or_default();
+            notes.push(match (lifecycle.in_force(), lifecycle.created.last()) {
+                (Some(deletion), _) => format!("Deleted, by #{}.", deletion.seq),
+                (None, Some(created)) => format!("Alive; made at {}.", Time(*created)),
+                (None, None) => "Alive, as far as known: neither creation nor deletion was heard.".into(),
+            });
         }
-        State::Message(message) if is_step(message) => notes.push(
-            "It is a step of an agent, no chat: reachable by its id, and in lists that ask for steps (4.4).".into(),
-        ),
+        State::Message(it) => {
+            let row = it.row.as_ref();
+            if row.is_some_and(|row| row.row.keys[CATEGORY].is_none()) {
+                notes
+                    .push("Its category is not known yet: it is in no list and reachable by its id only (4.4).".into());
+            } else if row.is_some_and(|row| row.shown.is_step) {
+                notes.push(
+                    "It is a step of an agent, no chat: reachable by its id, and in lists that ask for steps (4.4)."
+                        .into(),
+                );
+            }
+        }
         State::Call(call) if call.instances.len() > 1 => {
             notes.push(format!("The session id was used for {} instances.", call.instances.len()));
         }
         _ => {}
     }
     if let Entity::Membership { guid, .. } | Entity::Group(guid) = entity {
-        notes.push(match store::members_known_since(conn, app_id, guid)? {
-            Some(since) => format!("The members of the group are known for certain since {since}."),
+        let group = group::load(conn, &(App::from(app_id), guid.clone()))?;
+        notes.push(match group.and_then(|group| group.members_known_since) {
+            Some(since) => format!("The members of the group are known for certain since {}.", Time(since)),
             None => "Neither the group's creation nor a complete member list was seen: its members are only what events told.".into(),
         });
     }
     Ok(())
 }
 
-/// Places among the registers of a message.
+/// Place among the registers of a message.
 const CATEGORY: usize = 3;
-const KIND: usize = 4;
-
-fn is_step(message: &Message) -> bool {
-    let text = |place: usize| message.row.as_ref().and_then(|row| row.values[place].text());
-    Known { category: text(CATEGORY), kind: text(KIND), ..Known::default() }.is_step()
-}
 
 /// Whether a delivery that could not be read names the entity by its ids. Secrets name nobody: what is listed for a
 /// guessed id would confirm it.
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn category_and_type_have_their_places() {
-        assert_eq!([CATEGORY, KIND].map(|place| change::Message::COLUMNS[place]), ["category", "r#type"]);
+    fn the_category_has_its_place() {
+        assert_eq!(change::Message::COLUMNS[CATEGORY], "category");
     }
 }

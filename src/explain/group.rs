@@ -1,77 +1,76 @@
 //! A group: its registers, and whether it lives.
 
 use super::Effect;
-use super::replay::{Replay, merge, silent};
-use super::state::State;
+use super::observer::{Names, Observer};
+use super::state::Group;
 use super::words::{OF_FACTS, Past, other};
 use crate::change::{self, Change};
 use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
-use crate::merge::{Fact, Row, Value};
-use serde_json::Value as Json;
+use crate::merge::{Fact, Telling};
 
 /// The last two fields: the owner as told, and as snapshots say.
-const OWNER: usize = change::Group::COLUMNS.len() - 2;
-const OWNER_COPY: usize = change::Group::COLUMNS.len() - 1;
+pub(super) const OWNER: usize = change::Group::COLUMNS.len() - 2;
+pub(super) const OWNER_COPY: usize = change::Group::COLUMNS.len() - 1;
 
-impl Replay<'_> {
-    /// Takes what is about it; true if it was.
-    pub(super) fn group(&mut self, which: &str, fact: &Fact, change: Change, effects: &mut Vec<Effect>) -> bool {
-        let State::Group(group) = &mut self.state else { return false };
+impl Group {
+    /// Applies a change; true if the change is about this group.
+    pub(super) fn take(&mut self, which: &str, fact: &Fact, change: Change, observer: &mut Observer) -> bool {
         match change {
-            Change::Group { guid, telling } if guid == which => {
-                let row = group.row.get_or_insert_with(|| Row::new(change::Group::COLUMNS.len()));
-                // The table has one column for both, which copies fill until the owner is told.
-                let mut columns = change::Group::COLUMNS.to_vec();
-                (columns[OWNER], columns[OWNER_COPY]) = ("owner_uid", "owner_uid as copies say");
-                // The owner may be told on its own: that is no description.
-                if telling.fields.iter().any(|(field, _)| *field != OWNER) {
-                    self.silent = silent(row, &columns[..OWNER], &telling);
-                }
-                let names = ("", OF_FACTS, &self.past);
-                merge(row, &columns, change::Group::RULES, telling, names, effects);
-            }
-            Change::Creation { guid, at } if guid == which => {
-                let before = group.lifecycle.in_force().cloned();
-                let new = group.lifecycle.created.insert(at.0);
-                let revived = before.filter(|_| group.lifecycle.in_force().is_none());
-                let rule = match &revived {
-                    Some(deletion) => format!(
-                        "alive again: made later than the group that {} ended",
-                        other(&self.past, deletion.seq, deletion.at)
-                    ),
-                    None if !new => "known already".into(),
-                    None => match group.lifecycle.in_force() {
-                        Some(deletion) => format!(
-                            "this is the group that {} ended: it stays deleted",
-                            other(&self.past, deletion.seq, deletion.at)
-                        ),
-                        None => "a group is made; its creator alone is in it, whoever was before (4.3)".into(),
-                    },
-                };
-                effects.push(effect("lifecycle", format!("created at {at}"), new, rule, revived.map(|it| it.seq)));
-            }
+            Change::Group { guid, telling } if guid == which => self.group(telling, observer),
+            Change::Creation { guid, at } if guid == which => self.creation(at, observer),
             Change::Deletion { guid, created_at } if guid == which => {
-                group.lifecycle.delete(fact, created_at);
-                let won = group.lifecycle.in_force().is_some_and(|deletion| deletion.seq == fact.seq);
-                let rule = deletion(&group.lifecycle, fact, won, &self.past);
-                effects.push(effect("lifecycle", "deleted".into(), won, rule, None));
+                let row = self.row.get_or_insert_default();
+                row.delete(fact, created_at);
+                let won = row.lifecycle.in_force().is_some_and(|deletion| deletion.seq == fact.seq);
+                let rule = deletion(&row.lifecycle, fact, won, &observer.past);
+                observer.effects.push(Effect::new("lifecycle", "deleted", won, rule));
             }
             Change::Membership(change) if change.guid == which => {
                 let said = super::membership::said(&change.uid, change.state, change.scope, None);
                 let rule = format!("a fact of its own: chatfold explain membership:{which}/{}", change.uid);
-                effects.push(effect(&format!("membership of {}", change.uid), said, true, rule, None));
+                observer.effects.push(Effect::new(format!("membership of {}", change.uid), said, true, rule));
             }
             _ => return false,
         }
         true
     }
-}
 
-/// Once the owner is told, the table keeps nothing of what copies say.
-pub(super) fn forget_copied_owner(group: &mut super::state::Group) {
-    if let Some(row) = group.row.as_mut().filter(|row| row.keys[OWNER].is_some()) {
-        row.values[OWNER_COPY] = Value::Null;
+    fn group(&mut self, telling: Telling, observer: &mut Observer) {
+        let row = self.row.get_or_insert_default();
+        // The table has one column for both, which copies fill until the owner is told.
+        let mut columns = change::Group::COLUMNS.to_vec();
+        (columns[OWNER], columns[OWNER_COPY]) = ("owner_uid", "owner_uid as copies say");
+        // The owner may be told on its own: that is no description.
+        if telling.fields.iter().any(|(field, _)| *field != OWNER) {
+            observer.describe(&row.row, &columns[..OWNER], &telling);
+        }
+        let names = Names { prefix: "", columns: &columns, ranks: OF_FACTS };
+        observer.judge(&row.row, change::Group::RULES, &telling, names);
+        row.apply(telling);
+    }
+
+    fn creation(&mut self, at: Time, observer: &mut Observer) {
+        let row = self.row.get_or_insert_default();
+        let (before, known) = (row.lifecycle.in_force().cloned(), row.lifecycle.created.len());
+        row.create(at);
+        let new = row.lifecycle.created.len() > known;
+        let now = row.lifecycle.in_force();
+        let revived = before.filter(|_| now.is_none());
+        let past = &observer.past;
+        let rule = match (&revived, now) {
+            (Some(deletion), _) => {
+                format!("alive again: made later than the group that {} ended", other(past, deletion.seq, deletion.at))
+            }
+            (None, _) if !new => "known already".into(),
+            (None, Some(deletion)) => {
+                format!("this is the group that {} ended: it stays deleted", other(past, deletion.seq, deletion.at))
+            }
+            (None, None) => "a group is made; its creator alone is in it, whoever was before (4.3)".into(),
+        };
+        let against = revived.map(|deletion| deletion.seq);
+        let effect = Effect::new("lifecycle", format!("created at {at}"), new, rule);
+        observer.effects.push(Effect { against, ..effect });
     }
 }
 
@@ -90,19 +89,5 @@ fn deletion(lifecycle: &Lifecycle, fact: &Fact, won: bool, past: &Past) -> Strin
         (_, Some(newer)) => format!("{which}; {} stands", other(past, newer.seq, newer.at)),
         (Some(created), None) => format!("{which}; the group of now was made later, at {}", Time(*created)),
         (None, None) => which,
-    }
-}
-
-fn effect(register: &str, value: String, won: bool, rule: String, against: Option<i64>) -> Effect {
-    let before = Json::Null;
-    Effect {
-        register: register.into(),
-        value: value.into(),
-        before,
-        won,
-        rule,
-        against,
-        same: false,
-        replaced_by: None,
     }
 }

@@ -1,12 +1,12 @@
 //! One person in one group: each fact, the rule of 4.3 that put it in its place, and the state it led to.
 
-use super::replay::Replay;
-use super::state::{State, place};
-use super::{Effect, Entity};
+use super::Effect;
+use super::state::{Membership, place};
 use crate::change::Change;
-use crate::ids::{Scope, State as Place, Time, TimeSource};
+use crate::ids::{Scope, State as Place, TimeSource};
 use crate::merge::Fact;
-use crate::standing::{self, Roster, Standing, Step, Turn, order_at, standing_telling};
+use crate::standing::{self, Step, Turn, standing_telling};
+use crate::tables::group::Rosters;
 use serde_json::{Value as Json, json};
 
 /// What a fact says of a person, in words.
@@ -20,63 +20,36 @@ pub(super) fn said(uid: &str, state: Option<Place>, scope: Option<Scope>, old: O
     }
 }
 
-impl Replay<'_> {
-    /// Takes what is about this membership; true if it was.
-    pub(super) fn membership(&mut self, which: &str, who: &str, fact: &Fact, change: &Change) -> bool {
-        let State::Membership(membership) = &mut self.state else { return false };
+impl Membership {
+    /// Applies a change; true if the change is about this membership.
+    pub(super) fn take(&mut self, which: &str, who: &str, fact: &Fact, change: &Change) -> bool {
         match change {
             Change::Creation { guid, at } if guid == which => {
-                let known = membership.rosters.iter().any(|(_, roster)| roster.at == *at);
-                if !known {
-                    membership.rosters.push((fact.seq, Roster { at: *at, created: true }));
-                }
-                true
+                self.rosters.apply(*at, fact);
             }
-            Change::Membership(change) if change.guid == which && change.uid == who => {
-                let states = membership.changes.iter().filter(|row| row.state.is_some() || row.scope.is_some());
-                let known = states.map(|row| row.at.0).max();
-                let read = membership.rosters.iter().filter(|(_, roster)| !roster.created);
-                let roster = read.map(|(_, roster)| roster.at.0).max();
-                membership.changes.push(standing::Change {
-                    at: Time(order_at(fact, known, roster)),
-                    at_from: fact.occurred_from,
-                    seq: fact.seq,
-                    occurred_at: fact.occurred_at,
-                    arrived_at: fact.arrived_at,
-                    group_created_at: change.group_created_at,
-                    by: change.by.clone(),
-                    state: change.state,
-                    scope: change.scope,
-                    old_scope: change.old_scope,
-                    joined_at: change.joined_at,
-                });
-                true
+            Change::Membership(told) if told.guid == which && told.uid == who => {
+                self.facts.apply(told, fact, self.rosters.newest_read());
             }
-            _ => false,
+            _ => return false,
         }
+        true
     }
 
-    /// Stands the facts, and tells of each the place it was given.
-    pub(super) fn stand(&mut self) {
-        let (State::Membership(membership), Entity::Membership { uid, .. }) = (&mut self.state, self.entity) else {
-            return;
-        };
-        let (standing, effects) = steps(uid, &membership.changes, &membership.rosters);
-        membership.standing = standing;
-        for (seq, effect) in effects {
-            self.effect(seq, effect);
-        }
+    /// Stands the facts, and tells of each the place it was given, by log position.
+    pub(super) fn stand(&mut self, uid: &str) -> Vec<(i64, Effect)> {
+        self.standing = self.facts.stands(&self.rosters.lists());
+        let changes: Vec<_> = self.facts.0.iter().map(|told| told.change.clone()).collect();
+        steps(uid, &changes, &self.rosters)
     }
 }
 
-/// What the facts come to, and the step that each was.
-fn steps(uid: &str, changes: &[standing::Change], lists: &[(i64, Roster)]) -> (Option<Standing>, Vec<(i64, Effect)>) {
-    let rosters: Vec<Roster> = lists.iter().map(|(_, roster)| *roster).collect();
-    let mut lists = lists.to_vec();
+/// The step that each fact and list was, by log position.
+fn steps(uid: &str, changes: &[standing::Change], rosters: &Rosters) -> Vec<(i64, Effect)> {
+    let mut lists: Vec<_> = rosters.0.iter().map(|list| (list.seq, list.roster)).collect();
     lists.sort_by_key(|(_, roster)| roster.at);
     let mut lists = lists.into_iter();
     let (mut effects, mut turn) = (Vec::new(), 0);
-    let standing = standing_telling(changes, &rosters, |step| {
+    standing_telling(changes, &rosters.lists(), |step| {
         turn += 1;
         if step.roster.is_some() {
             // Lists are taken by their time; one that names the person changes nothing and is no step.
@@ -86,7 +59,7 @@ fn steps(uid: &str, changes: &[standing::Change], lists: &[(i64, Roster)]) -> (O
             effects.push((row.seq, taken(uid, row, &step, turn)));
         }
     });
-    (standing, effects)
+    effects
 }
 
 fn taken(uid: &str, row: &standing::Change, step: &Step<'_>, turn: usize) -> Effect {
@@ -136,21 +109,20 @@ fn roster(step: &Step<'_>, turn: usize) -> Effect {
 }
 
 fn effect(told: &str, step: &Step<'_>, turn: usize, rule: String) -> Effect {
+    let value = json!({ "turn": turn, "told": told, "ledTo": place(step.after) });
     Effect {
-        register: "membership".into(),
-        value: json!({ "turn": turn, "told": told, "ledTo": place(step.after) }),
         before: step.before.0.map_or(Json::Null, |_| place(step.before).into()),
-        won: step.before != step.after,
-        same: false,
-        rule,
         against: if let Turn::Early(seq) = step.turn { Some(seq) } else { None },
-        replaced_by: None,
+        ..Effect::new("membership", value, step.before != step.after, rule)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Time;
+    use crate::standing::Roster;
+    use crate::tables::group;
 
     fn row(seq: i64, at: i64, from: TimeSource, state: Option<Place>, scope: Option<Scope>) -> standing::Change {
         let at = Time(at * 1000);
@@ -170,12 +142,12 @@ mod tests {
         }
     }
 
-    fn told(changes: &[standing::Change], lists: &[(i64, Roster)]) -> Vec<(i64, String)> {
+    fn told(changes: &[standing::Change], lists: &[group::Roster]) -> Vec<(i64, String)> {
         let words = |(seq, effect): (i64, Effect)| {
             let text = |name: &str| effect.value[name].as_str().unwrap_or_default().to_owned();
             (seq, format!("{} -> {}: {}", text("told"), text("ledTo"), effect.rule))
         };
-        steps("bob", changes, lists).1.into_iter().map(words).collect()
+        steps("bob", changes, &Rosters(lists.to_vec())).into_iter().map(words).collect()
     }
 
     #[test]
@@ -197,7 +169,8 @@ mod tests {
         );
         let proved = told(&[row(1, 5, Told, None, Some(Scope::Admin))], &[]);
         assert!(proved[0].1.starts_with("bob is made admin -> joined as admin") && proved[0].1.contains("(rule 5)"));
-        let list = [(7, Roster { at: Time(9_000), created: false })];
+        let roster = Roster { at: Time(9_000), created: false };
+        let list = [group::Roster { roster, seq: 7 }];
         let absent = told(&[join(1, 5, Told)], &list);
         assert_eq!(
             absent[1],

@@ -1,154 +1,109 @@
 //! A message: its registers, edits, reactions, receipts and verdict.
 
-use super::Effect;
-use super::replay::{Replay, merge};
-use super::state::State;
+use super::observer::{Names, Observer};
+use super::state::Message;
 use super::words::{DELETED, OF_MESSAGES, OF_VERDICTS, TOMBSTONE};
-use crate::change::{self, Change, Dated, Moderation, Reaction, Receipt};
-use crate::edits::{Version, digest, judge, read_digest};
+use super::{Delivery, Effect};
+use crate::change::{self, Change, MessageEdit, Reaction, Receipt};
 use crate::ids::Time;
-use crate::merge::{Fact, Row, Telling};
-use crate::reactions::{Ends, Facts, emoji};
-use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use crate::merge::{Fact, Telling};
+use crate::reactions::emoji;
 
-/// Place of `first_text` among the registers of a message.
-const FIRST_TEXT: usize = change::Message::COLUMNS.len() - 1;
-
-/// Since when the person's emoji is there, in whatever spelling.
-fn present_since(known: &BTreeMap<(String, String), Facts>, told: &Reaction) -> Option<Dated> {
-    let told_emoji = emoji(&told.reaction);
-    let same = known.iter().filter(|((reaction, uid), _)| *uid == told.uid && emoji(reaction) == told_emoji);
-    let spellings: Vec<&Facts> = same.map(|(_, facts)| facts).collect();
-    let ends: Ends<'_> = spellings.iter().copied().collect();
-    spellings.iter().filter_map(|facts| facts.present_since(&ends)).min()
-}
+const NAMES: Names<'_> = Names { prefix: "", columns: change::Message::COLUMNS, ranks: OF_MESSAGES };
 
 fn edit_of(at: i64) -> String {
     format!("edit of {}", Time(at))
 }
 
-impl Replay<'_> {
-    /// Takes what is about it; true if it was.
-    pub(super) fn message(&mut self, id: &str, fact: &Fact, change: Change, effects: &mut Vec<Effect>) -> bool {
+impl Message {
+    /// Applies a change; true if the change is about this message.
+    pub(super) fn take(&mut self, id: &str, fact: &Fact, change: Change, observer: &mut Observer) -> bool {
         match change {
             Change::Message { message_id, telling, deleted } if message_id == id => {
-                self.message_row(fact, telling, deleted, effects);
+                self.message(fact, telling, deleted, observer);
             }
-            Change::MessageEdit(edit) if edit.message_id == id => self.edit(fact, edit.version, effects),
-            Change::Reaction(reaction) if reaction.message_id == id => self.reaction(&reaction, effects),
-            Change::Receipt(receipt) if receipt.message_id == id => self.receipt(&receipt, effects),
+            Change::MessageEdit(told) if told.message_id == id => self.edit(fact, told, observer),
+            Change::Reaction(told) if told.message_id == id => self.reaction(&told, observer),
+            Change::Receipt(told) if told.message_id == id => self.receipt(&told, observer),
             Change::Moderation { message_id, telling } if message_id == id => {
-                let State::Message(message) = &mut self.state else { return false };
-                message.row.get_or_insert_with(|| Row::new(change::Message::COLUMNS.len()));
-                let row = message.verdict.get_or_insert_with(|| Row::new(Moderation::COLUMNS.len()));
-                let names = ("moderation ", OF_VERDICTS, &self.past);
-                merge(row, Moderation::COLUMNS, Moderation::RULES, telling, names, effects);
+                let verdict = self.verdict.get_or_insert_default();
+                observer.merge(verdict, telling, "moderation ", OF_VERDICTS);
+                self.row.get_or_insert_default().block(verdict.disapproves());
             }
             _ => return false,
         }
         true
     }
 
-    fn message_row(&mut self, fact: &Fact, telling: Telling, deleted: bool, effects: &mut Vec<Effect>) {
-        let State::Message(message) = &mut self.state else { return };
-        let row = message.row.get_or_insert_with(|| Row::new(change::Message::COLUMNS.len()));
-        let names = ("", OF_MESSAGES, &self.past);
-        merge(row, change::Message::COLUMNS, change::Message::RULES, telling, names, effects);
-        // The digest serves to judge edits. Shown, it would confirm who guesses a deleted text.
-        effects.retain(|effect| effect.register != change::Message::COLUMNS[FIRST_TEXT]);
-        if deleted && !message.deleted {
-            message.deleted = true;
-            self.deleted_by = Some(fact.seq);
-            self.versions.iter_mut().for_each(|(version, _)| version.text = None);
-            effects.push(Effect {
-                register: "deleted".into(),
-                value: true.into(),
-                before: Json::Null,
-                won: true,
-                same: false,
-                rule: "deleted for good: text, data and the texts of edits are gone from the tables (4.4)".into(),
-                against: None,
-                replaced_by: None,
-            });
+    fn message(&mut self, fact: &Fact, telling: Telling, deleted: bool, observer: &mut Observer) {
+        let row = self.row.get_or_insert_default();
+        observer.judge(&row.row, change::Message::RULES, &telling, NAMES);
+        let done = row.apply(telling, deleted);
+        self.edits.follow(done);
+        row.edit(self.edits.last());
+        if done.deleted {
+            observer.deleted_by = Some(fact.seq);
+            let rule = "deleted for good: text, data and the texts of edits are gone from the tables (4.4)";
+            observer.effects.push(Effect::new("deleted", true, true, rule));
         }
-        if message.deleted {
-            row.named.clear();
-            let own = self.deleted_by == Some(fact.seq);
-            for effect in effects.iter_mut().filter(|effect| effect.register.starts_with("data.")) {
+        if row.deleted {
+            let own = observer.deleted_by == Some(fact.seq);
+            for effect in observer.effects.iter_mut().filter(|effect| effect.register.starts_with("data.")) {
                 (effect.won, effect.same) = (false, false);
                 effect.rule = if own { TOMBSTONE } else { DELETED }.to_owned();
-                effect.against = self.deleted_by.filter(|_| !own);
+                effect.against = observer.deleted_by.filter(|_| !own);
             }
         }
     }
 
-    /// One edit is (message, time, text), whatever tells it. Whether it is an edit shows when all are known.
-    fn edit(&mut self, fact: &Fact, told: Version, effects: &mut Vec<Effect>) {
-        let State::Message(message) = &mut self.state else { return };
-        let told = Version { text: told.text.filter(|_| !message.deleted), ..told };
-        let (at, said) = (told.key.at, told.text.clone());
-        let same = |(version, _): &&mut (Version, Vec<i64>)| version.key.at == at && version.digest == told.digest;
-        let known = match self.versions.iter_mut().find(same) {
-            Some((version, tellers)) => {
-                version.merge(told);
-                tellers.push(fact.seq);
-                true
-            }
-            None => {
-                self.versions.push((told, vec![fact.seq]));
-                false
-            }
-        };
-        let rule = match (known, message.deleted) {
+    /// Whether a text is an edit shows when all are known.
+    fn edit(&mut self, fact: &Fact, told: MessageEdit, observer: &mut Observer) {
+        let Some(row) = &mut self.row else { return };
+        let (at, digest) = (told.version.key.at, told.version.digest);
+        let before = self.edits.0.len();
+        self.edits.apply(told.version, row);
+        row.edit(self.edits.last());
+        observer.tellers.push((at, digest, fact.seq));
+        let known = self.edits.0.len() == before;
+        let register = edit_of(at);
+        if observer.effects.iter().any(|effect| effect.register == register) {
+            return;
+        }
+        let rule = match (known, row.deleted) {
             (true, _) => "known already: one edit is (message, time, text), whatever tells it (4.4)",
             (false, true) => "kept without its text: deleted stays deleted (4.4)",
             (false, false) => "an edit not heard of before",
         };
-        let register = edit_of(at);
-        if effects.iter().any(|effect| effect.register == register) {
-            return;
-        }
-        effects.push(Effect {
-            register,
-            value: said.into(),
-            before: Json::Null,
-            won: !known,
-            same: known,
-            rule: rule.into(),
-            against: self.deleted_by.filter(|seq| !known && message.deleted && *seq != fact.seq),
-            replaced_by: None,
-        });
+        let kept = self.edits.0.iter().find(|(version, _)| version.key.at == at && version.digest == digest);
+        let text = kept.and_then(|(version, _)| version.text.clone());
+        let against = observer.deleted_by.filter(|seq| !known && row.deleted && *seq != fact.seq);
+        observer.effects.push(Effect { same: known, against, ..Effect::new(register, text, !known, rule) });
     }
 
     /// Tells the edits from what left the text as it was.
-    pub(super) fn judge_edits(&mut self) {
-        let State::Message(message) = &mut self.state else { return };
-        let first = message.row.as_ref().and_then(|row| row.values[FIRST_TEXT].text()).and_then(read_digest);
-        let told = std::mem::take(&mut self.versions);
-        let versions = told.iter().map(|(version, _)| version.clone()).collect();
-        message.edits = judge(first.unwrap_or_else(|| digest(None)), versions);
-        for (version, _) in message.edits.iter().filter(|(_, is_edit)| !is_edit) {
-            let tellers = told.iter().filter(|(told, _)| told.place() == version.place()).flat_map(|(_, seqs)| seqs);
-            for seq in tellers {
-                let delivery = self.deliveries.iter_mut().find(|delivery| delivery.seq == *seq);
-                let effects = delivery.into_iter().flat_map(|delivery| &mut delivery.effects);
-                for effect in effects.filter(|effect| effect.register == edit_of(version.key.at)) {
-                    (effect.won, effect.same, effect.against) = (false, true, None);
-                    effect.rule = "no edit: the text before it is the same, so a machine added something (4.4)".into();
-                }
+    pub(super) fn judge(&self, observer: &Observer, deliveries: &mut [Delivery]) {
+        for (version, _) in self.edits.0.iter().filter(|(_, is_edit)| !is_edit) {
+            let at = version.key.at;
+            let tells = |seq: i64| observer.tellers.contains(&(at, version.digest, seq));
+            let effects = deliveries.iter_mut().filter(|it| tells(it.seq)).flat_map(|it| &mut it.effects);
+            for effect in effects.filter(|effect| effect.register == edit_of(at)) {
+                (effect.won, effect.same, effect.against) = (false, true, None);
+                effect.rule = "no edit: the text before it is the same, so a machine added something (4.4)".into();
             }
         }
     }
 
-    fn receipt(&mut self, told: &Receipt, effects: &mut Vec<Effect>) {
-        let State::Message(message) = &mut self.state else { return };
-        let known = message.receipts.entry(told.uid.clone()).or_default();
-        let columns = [("delivered_at", told.delivered), ("read_at", told.read)];
-        for (known, (column, told_at)) in known.iter_mut().zip(columns) {
+    fn receipt(&mut self, told: &Receipt, observer: &mut Observer) {
+        let known = self.receipts.entry(told.uid.clone()).or_default();
+        let before = known.clone();
+        known.apply(told);
+        let columns = [
+            ("delivered_at", told.delivered, before.delivered, known.delivered),
+            ("read_at", told.read, before.read, known.read),
+        ];
+        for (column, told_at, before, after) in columns {
             let Some(dated) = told_at else { continue };
-            let before = known.replace(known.map_or(dated, |known| known.min(dated)));
-            let won = *known != before;
+            let won = after != before;
             let rule = match before {
                 None => "nothing known before".to_owned(),
                 Some(other) if other.from != dated.from => {
@@ -158,27 +113,21 @@ impl Replay<'_> {
                 Some(other) if won => format!("the earliest told counts: {} was known before", other.at),
                 Some(other) => format!("the earliest told counts: {} is known", other.at),
             };
-            effects.push(Effect {
-                register: format!("receipt of {} {column}", told.uid),
-                value: dated.at.rfc3339().into(),
+            observer.effects.push(Effect {
                 before: before.map(|known| known.at.rfc3339()).into(),
-                won,
                 same: before == Some(dated),
-                rule,
-                against: None,
-                replaced_by: None,
+                ..Effect::new(format!("receipt of {} {column}", told.uid), dated.at.rfc3339(), won, rule)
             });
         }
     }
 
-    fn reaction(&mut self, reaction: &Reaction, effects: &mut Vec<Effect>) {
-        let State::Message(message) = &mut self.state else { return };
-        let known = &mut message.reactions;
-        let before = present_since(known, reaction);
-        known.entry((reaction.reaction.clone(), reaction.uid.clone())).or_default().add(reaction);
-        let after = present_since(known, reaction);
-        let id = reaction.id.as_ref().map_or_else(|| "no id".to_owned(), |id| format!("id {id}"));
-        let rule = match (reaction.added, before, after) {
+    fn reaction(&mut self, told: &Reaction, observer: &mut Observer) {
+        let known = self.reactions.entry((emoji(&told.reaction), told.uid.clone())).or_default();
+        let before = known.since();
+        known.apply(told);
+        let after = known.since();
+        let id = told.id.as_ref().map_or_else(|| "no id".to_owned(), |id| format!("id {id}"));
+        let rule = match (told.added, before, after) {
             (true, _, None) => format!("{id} was taken back already: a removal counts whatever arrives first (4.4)"),
             (true, Some(_), Some(_)) => format!("added with {id}; it was there already"),
             (true, None, Some(_)) => format!("added with {id}"),
@@ -186,23 +135,8 @@ impl Replay<'_> {
             (false, Some(_), None) => format!("takes back {id}"),
             (false, None, None) => format!("takes back {id}, which is not there: counts for what arrives late"),
         };
-        effects.push(Effect {
-            register: format!("reaction {} of {}", reaction.reaction, reaction.uid),
-            value: json!(if reaction.added { "added" } else { "taken back" }),
-            before: Json::Null,
-            won: before != after,
-            same: false,
-            rule,
-            against: None,
-            replaced_by: None,
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_first_text_has_its_place() {
-        assert_eq!(super::change::Message::COLUMNS[super::FIRST_TEXT], "first_text");
+        let said = if told.added { "added" } else { "taken back" };
+        let register = format!("reaction {} of {}", told.reaction, told.uid);
+        observer.effects.push(Effect::new(register, said, before != after, rule));
     }
 }

@@ -1,17 +1,18 @@
 //! Why the tables say what they say about one entity: its deliveries in the order of the log, which registers each won
 //! or lost and by which rule, and the row they came to.
 //!
-//! Nothing here decides anything. The deliveries are reduced, merged and stood again by the same functions as in the
-//! fold, which tell how each value fared; what comes out is compared with the tables, so an answer is never silently
-//! wrong. `event_refs` names the deliveries that are about an entity, and its registers those whose copy decides; only
-//! where these give another row than the tables hold is the whole log read.
+//! Nothing here decides anything. The reducers of the fold read the deliveries again, and the functions of `tables`
+//! apply them to rows in memory. An observer looks at each row before and after and says in words what happened. At the
+//! end the rows in memory are compared with those of the file, so that no answer is wrong in silence. `event_refs` names
+//! the deliveries that are about an entity, and the entity's registers name those whose copy decides. Only where these
+//! deliveries give other rows than the file holds is the whole log read.
 
 mod call;
-mod entity;
 mod gather;
 mod group;
 mod membership;
 mod message;
+mod observer;
 mod replay;
 mod state;
 mod text;
@@ -19,9 +20,8 @@ mod user;
 mod value;
 mod words;
 
-pub use entity::{Entity, EntityError};
 pub use gather::{ExplainError, Reach, explain, explain_named};
-pub use state::{Call, Group, Membership, Message, Outline, State, User};
+pub use state::State;
 pub use text::{groups, late, write};
 
 use serde::{Deserialize, Serialize};
@@ -96,4 +96,19 @@ pub struct Effect {
     pub against: Option<i64>,
     /// Log position of the fact that has replaced it since.
     pub replaced_by: Option<i64>,
+}
+
+impl Effect {
+    fn new(register: impl Into<String>, value: impl Into<Json>, won: bool, rule: impl Into<String>) -> Self {
+        Self {
+            register: register.into(),
+            value: value.into(),
+            before: Json::Null,
+            won,
+            same: false,
+            rule: rule.into(),
+            against: None,
+            replaced_by: None,
+        }
+    }
 }

@@ -1,105 +1,64 @@
-//! Deliveries reduced and merged again, one entity's part of them.
+//! Deliveries reduced and applied again, as far as they are about one entity.
 
-use super::state::{Call, Group, Membership, Message, State, User};
-use super::words::{self, Past, Ranks};
-use super::{Delivery, Effect, Entity, value};
-use crate::change::{Change, Changes};
-use crate::edits::Version;
+use super::observer::Observer;
+use super::state::State;
+use super::{Delivery, Effect};
+use crate::change::Changes;
+use crate::entity::Entity;
 use crate::envelope;
 use crate::ids::Outcome;
-use crate::merge::{Fact, Register, Row, Rule, Telling, Value};
-use crate::store::sqlite::explain::Heard;
-use serde_json::Value as Json;
+use crate::store::sqlite::read::explain::Heard;
 use std::collections::BTreeMap;
 
 /// The replay so far.
 pub(super) struct Replay<'a> {
-    pub entity: &'a Entity,
+    entity: &'a Entity,
     pub state: State,
     pub deliveries: Vec<Delivery>,
-    pub past: Past,
-    /// What the delivery at hand is silent about.
-    pub silent: Vec<String>,
-    /// Log position of the deletion that ended a message.
-    pub deleted_by: Option<i64>,
-    /// What was told as an edit of a message, each with the log positions of the deliveries that told it.
-    pub versions: Vec<(Version, Vec<i64>)>,
+    observer: Observer,
 }
 
 impl<'a> Replay<'a> {
     pub fn new(entity: &'a Entity) -> Self {
-        let state = match entity {
-            Entity::Group(_) => State::Group(Group::default()),
-            Entity::Membership { .. } => State::Membership(Membership::default()),
-            Entity::Message(_) => State::Message(Message::default()),
-            Entity::User(_) => State::User(User::default()),
-            Entity::Call(_) => State::Call(Call::default()),
-        };
-        Self {
-            entity,
-            state,
-            deliveries: Vec::new(),
-            past: Past::new(),
-            silent: Vec::new(),
-            deleted_by: None,
-            versions: Vec::new(),
-        }
+        Self { entity, state: State::of(entity), deliveries: Vec::new(), observer: Observer::default() }
     }
 
     /// Takes the next event of the log.
     pub fn take(&mut self, heard: &Heard) {
         let (logged, fact) = (&heard.logged, &heard.logged.fact);
         let payload = envelope::payload(&logged.body);
-        let keys = self.entity.refs();
-        let mut about = payload.as_ref().is_some_and(|payload| {
-            payload.refs().iter().any(|it| keys.iter().any(|(kind, key)| it.kind == *kind && it.key == *key))
-        });
-        let mut effects = Vec::new();
+        let (kind, key) = self.entity.reference();
+        let mut about =
+            payload.as_ref().is_some_and(|payload| payload.refs().iter().any(|it| it.kind == kind && it.key == key));
         match (payload, logged.outcome) {
             (Some(payload), Outcome::Applied) => {
-                self.past.insert(fact.seq, fact.trigger.clone());
+                self.observer.past.insert(fact.seq, fact.trigger.clone());
                 let mut changes = Changes::default();
                 payload.reduce(fact, &mut changes);
                 for change in changes {
-                    about |= self.change(fact, change, &mut effects);
+                    about |= self.state.take(self.entity, fact, change, &mut self.observer);
                 }
             }
             (_, Outcome::Rejected) => about = about || super::gather::names(&logged.body, self.entity),
             _ => {}
         }
+        let effects = std::mem::take(&mut self.observer.effects);
+        let silent = std::mem::take(&mut self.observer.silent);
         if about {
-            let silent = std::mem::take(&mut self.silent);
             self.deliveries.push(delivery(heard, effects, silent));
-        }
-    }
-
-    /// True if the change is about the entity.
-    fn change(&mut self, fact: &Fact, change: Change, effects: &mut Vec<Effect>) -> bool {
-        match self.entity {
-            Entity::Message(id) => self.message(id, fact, change, effects),
-            Entity::User(uid) => self.user(uid, fact, change, effects),
-            Entity::Group(guid) => self.group(guid, fact, change, effects),
-            Entity::Membership { guid, uid } => self.membership(guid, uid, fact, &change),
-            Entity::Call(_) => self.call(&change),
         }
     }
 
     /// What shows only when all facts are known.
     pub fn finish(&mut self) {
-        match &mut self.state {
-            State::Membership(_) => self.stand(),
-            State::Call(_) => self.place(),
-            State::Group(group) => super::group::forget_copied_owner(group),
-            State::Message(_) => self.judge_edits(),
-            State::User(_) => {}
+        match (&mut self.state, self.entity) {
+            (State::Membership(it), Entity::Membership { uid, .. }) => add(&mut self.deliveries, it.stand(uid)),
+            (State::Call(it), _) => add(&mut self.deliveries, it.place()),
+            (State::Message(it), _) => it.judge(&self.observer, &mut self.deliveries),
+            _ => {}
         }
+        self.state.forget_stub();
         self.replaced();
-    }
-
-    pub(super) fn effect(&mut self, seq: i64, effect: Effect) {
-        if let Some(delivery) = self.deliveries.iter_mut().find(|delivery| delivery.seq == seq) {
-            delivery.effects.push(effect);
-        }
     }
 
     /// Marks what stood and has been replaced since.
@@ -131,50 +90,13 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// Merges a telling, and notes how each value fared.
-pub(super) fn merge(
-    row: &mut Row,
-    columns: &[&str],
-    rules: &[Rule],
-    telling: Telling,
-    (prefix, ranks, past): (&str, Ranks, &Past),
-    effects: &mut Vec<Effect>,
-) {
-    let (when, seq) = (telling.stamp.when, telling.stamp.seq);
-    row.merge_telling(rules, telling, &mut |judged| {
-        let register = match judged.register {
-            Register::Field(field) => format!("{prefix}{}", columns[field].trim_start_matches("r#")),
-            Register::Named(name) => format!("data.{name}"),
-        };
-        let against = judged.against.map(|key| key.seq);
-        // One delivery may tell a value in several places: the greatest counts, and once.
-        if let Some(own) = effects.iter_mut().find(|effect| effect.register == register && against == Some(seq)) {
-            if judged.won {
-                own.value = value::told(&register, judged.value);
-            }
-            return;
+/// Adds effects to the deliveries at these log positions.
+fn add(deliveries: &mut [Delivery], effects: Vec<(i64, Effect)>) {
+    for (seq, effect) in effects {
+        if let Some(delivery) = deliveries.iter_mut().find(|delivery| delivery.seq == seq) {
+            delivery.effects.push(effect);
         }
-        // A copy of it and the fact itself: what the fact came to counts.
-        effects.retain(|effect| effect.register != register);
-        effects.push(Effect {
-            value: value::told(&register, judged.value),
-            before: judged.known.map_or(Json::Null, |known| value::told(&register, known)),
-            same: judged.known == Some(judged.value) && (judged.against.is_some() || judged.key.is_none()),
-            rule: words::rule(&judged, when, ranks, past),
-            won: judged.won,
-            against,
-            replaced_by: None,
-            register,
-        });
-    });
-}
-
-/// What is known and not told, of a row that the telling describes.
-pub(super) fn silent(row: &Row, columns: &[&str], telling: &Telling) -> Vec<String> {
-    let told = |at: usize| telling.fields.iter().any(|(field, _)| *field == at);
-    let known = |at: &usize| !matches!(row.values[*at], Value::Null) && !told(*at);
-    let silent = (0..columns.len()).filter(known).map(|at| columns[at].trim_start_matches("r#").to_owned());
-    if telling.fields.is_empty() { Vec::new() } else { silent.collect() }
+    }
 }
 
 fn delivery(heard: &Heard, effects: Vec<Effect>, silent: Vec<String>) -> Delivery {

@@ -97,9 +97,10 @@ mod tests {
             past.insert(seq, "news".into());
             let telling =
                 Telling { stamp: Stamp { seq, ..stamp }, fields: vec![(0, Value::Int(seq))], named: BTreeMap::new() };
-            row.merge_telling(&[Rule::Newest], telling, &mut |judged| {
-                all.push((judged.won, rule(&judged, stamp.when, OF_MESSAGES, &past)));
-            });
+            let judged =
+                row.judge(&[Rule::Newest], &telling).map(|it| (it.won, rule(&it, stamp.when, OF_MESSAGES, &past)));
+            all.extend(judged);
+            row.merge(&[Rule::Newest], telling);
         }
         all
     }
@@ -155,7 +156,8 @@ mod tests {
         for value in [5_000, 7_000, 3_000] {
             let stamp = Stamp { when: When::At(Time(0)), rank: 0, fact_at: Time(0), seq: 1 };
             let telling = Telling { stamp, fields: vec![(0, Value::Int(value))], named: BTreeMap::new() };
-            row.merge_telling(&[Rule::Least], telling, &mut |judged| words.push((judged.won, grown(&judged))));
+            words.extend(row.judge(&[Rule::Least], &telling).map(|judged| (judged.won, grown(&judged))));
+            row.merge(&[Rule::Least], telling);
         }
         assert_eq!(words[0], (true, "nothing known before".into()));
         assert_eq!(words[1], (false, "the earliest told counts: 1970-01-01T00:00:05Z is known".into()));

@@ -7,6 +7,7 @@ use super::error::{Code, Result, bad_input};
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
 use super::scalars::{BigInt, DateTime, int};
+use crate::entity::Entity;
 use crate::envelope;
 use crate::ids::{self, Time};
 use crate::store::sqlite::read::call::{self, CallKey};
@@ -183,13 +184,17 @@ pub fn next(
     if after < 0 {
         return Err(bad_input("afterSeq", "expected a position of this log, 0 or greater"));
     }
+    if after > newest && asking.snapshot.read(|conn| change::given(conn, asking.caller.apps.as_deref()))? >= after {
+        // The newest events were deleted. What comes next has a greater position than they had.
+        position.set(after);
+        return Ok(Vec::new());
+    }
     if after > newest {
         let what = format!("expected a position of this log, but {after} is newer than its newest, {newest}");
         return Err(bad_input("afterSeq", &what));
     }
     // Whoever goes on from before the oldest event there is would miss what is gone without noticing.
-    let first = asking.snapshot.read(change::first)?;
-    if let Some(begins) = first.map(|first| first - 1).filter(|begins| after < *begins) {
+    if let Some(begins) = asking.snapshot.read(|conn| change::begins_after(conn, after))? {
         let what = format!("afterSeq: the log begins behind {begins}, what followed {after} is gone: begin anew");
         return Err(Code::BeforeHistory.error(what));
     }
@@ -273,26 +278,19 @@ fn nodes(conn: &Conn, app: &str, refs: &[Ref]) -> Sql<(Vec<ID>, usize)> {
     let mut ids = Vec::new();
     let mut known: HashSet<(&str, &str)> = HashSet::new();
     for reference in refs {
-        if !matches!(reference.kind, "group" | "user" | "message" | "membership" | "call") {
-            continue;
-        }
+        let Some(entity) = Entity::of(reference) else { continue };
         if !known.insert((reference.kind, &reference.key)) || ids.len() == PLAIN_LIST {
             continue;
         }
-        let key = reference.key.clone();
-        let node = match (reference.kind, reference.parts().as_slice()) {
-            ("group", _) => NodeKey::Group(key),
-            ("user", _) => NodeKey::User(key),
-            ("message", _) => NodeKey::Message(key),
-            ("membership", [guid, uid]) => NodeKey::Membership(guid.clone(), uid.clone()),
-            ("call", _) => match call::newest_of(conn, app, &key)? {
+        let node = match NodeKey::of(entity) {
+            Some(key) => key,
+            None => match call::newest_of(conn, app, &reference.key)? {
                 Some(CallKey { session_key, kind, anchor }) => NodeKey::Call(session_key, kind, anchor),
                 None => {
                     known.remove(&(reference.kind, reference.key.as_str()));
                     continue;
                 }
             },
-            _ => continue,
         };
         ids.push(encode(app, &node));
     }

@@ -8,11 +8,12 @@ use super::node::Node;
 use super::node_id::{NodeKey, encode};
 use super::page::Paging;
 use super::scalars::{BigInt, Json};
-use crate::explain::{Entity as Subject, ExplainError, Explanation};
+use crate::entity::Entity as Subject;
+use crate::explain::{ExplainError, Explanation, Reach, explain, explain_named};
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::call::NewestOf;
-use crate::store::sqlite::read::explanation::{explanation, own_explanation};
+use crate::store::sqlite::read::explain::count_about;
 use async_graphql::{Context, Object};
 use std::sync::Arc;
 
@@ -39,12 +40,9 @@ impl Entity {
 
     /// What it is now.
     async fn node(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
-        let key = match &self.subject {
-            Subject::Group(guid) => NodeKey::Group(guid.clone()),
-            Subject::Membership { guid, uid } => NodeKey::Membership(guid.clone(), uid.clone()),
-            Subject::Message(id) => NodeKey::Message(id.clone()),
-            Subject::User(uid) => NodeKey::User(uid.clone()),
-            Subject::Call(_) => match ctx.load(&self.app, NewestOf(self.subject.session_key())).await? {
+        let key = match NodeKey::of(self.subject.clone()) {
+            Some(key) => key,
+            None => match ctx.load(&self.app, NewestOf(self.subject.session_key())).await? {
                 Some(key) => NodeKey::Call(key.session_key, key.kind, key.anchor),
                 None => return Ok(None),
             },
@@ -87,13 +85,14 @@ impl Entity {
 
     fn explained(&self, ctx: &Context<'_>, seq: Option<BigInt>) -> Result<Option<Json>> {
         ctx.needs(TokenScope::Admin)?;
-        let found = ctx.read(|conn| own_explanation(conn, &self.app, &self.subject, EXPLAINED))?;
-        let mut found = found.map_err(|()| {
-            Code::TooComplex.error(format!(
+        let few = ctx.read(|conn| Ok(count_about(conn, &self.app, &self.subject, EXPLAINED)? <= EXPLAINED))?;
+        if !few {
+            return Err(Code::TooComplex.error(format!(
                 "{}: more than 1,000 events would have to be looked at to explain it here (`explain` reads more of them)",
                 self.subject
-            ))
-        })?;
+            )));
+        }
+        let mut found = ctx.read(|conn| Ok(explain(conn, &self.app, &self.subject, Reach::Own, Some(EXPLAINED))?))?;
         if let (Some(found), Some(seq)) = (&mut found, seq) {
             found.deliveries.retain(|delivery| delivery.seq == seq.0);
         }
@@ -108,7 +107,7 @@ impl Entity {
 /// Kinds and keys under which the log knows what a text names; an id alone is anything.
 pub fn refs(text: &str) -> Vec<(&'static str, String)> {
     match Subject::named(text) {
-        Some(subject) => subject.refs(),
+        Some(subject) => vec![subject.reference()],
         None => {
             let id = text.to_owned();
             let any = [
@@ -117,7 +116,7 @@ pub fn refs(text: &str) -> Vec<(&'static str, String)> {
                 Subject::Message(id.clone()),
                 Subject::Call(id),
             ];
-            any.iter().flat_map(Subject::refs).collect()
+            any.iter().map(Subject::reference).collect()
         }
     }
 }
@@ -126,7 +125,10 @@ pub fn refs(text: &str) -> Vec<(&'static str, String)> {
 /// with every answer.
 pub fn explained(ctx: &Context<'_>, app: &str, name: &str) -> Result<Option<Json>> {
     ctx.needs(TokenScope::Admin)?;
-    let found = ctx.read(|conn| explanation(conn, app, name, TOLD))?;
+    let found = ctx.read(|conn| match explain_named(conn, app, name, Reach::Needed, Some(TOLD)) {
+        Err(ExplainError::Store(error)) => Err(error.into()),
+        answered => Ok(answered),
+    })?;
     let found = found.map_err(|error| match error {
         ExplainError::TooMany(_) => Code::TooComplex.error(format!(
             "entity: more than {TOLD} events are about it, too many to explain here: `chatfold explain` reads them all"

@@ -9,7 +9,7 @@ use super::json::value;
 use super::node_id::{NodeKey, encode};
 use super::page::{Page, Paging, connection};
 use super::scalars::{BigInt, DateTime, Json, int};
-use crate::explain::Entity as Subject;
+use crate::entity::Entity as Subject;
 use crate::ids;
 use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::event::{self as row, BodyOf, EventKey, Events, NamedBy};
@@ -167,7 +167,7 @@ impl Event {
 
     /// A page of the events about an entity.
     pub fn about(ctx: &Context<'_>, app: &Arc<str>, entity: &Subject, paging: &Paging) -> Result<EventConnection> {
-        let list = Events { app: app.to_string(), about: Some(entity.refs()), ..Events::default() };
+        let list = Events { app: app.to_string(), about: Some(vec![entity.reference()]), ..Events::default() };
         Page::read(ctx, Arc::clone(app), list, paging).map(EventConnection)
     }
 

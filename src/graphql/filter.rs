@@ -79,8 +79,8 @@ pub struct ConversationFilter {
 /// Which messages.
 #[derive(InputObject, Default)]
 pub struct MessageFilter {
-    /// Those of the conversation with this id. Where several have it an error names them: give `receiverType` too, or ask
-    /// for `messages` of the `conversation`.
+    /// Only messages of the conversation with this id. If several conversations have this id, an error names them: then
+    /// give `receiverType` too, or ask for `messages` of the `conversation`.
     pub conversation_id: Option<String>,
     /// With `conversationId`: whether the conversation is one to one or a group's.
     pub receiver_type: Option<ReceiverType>,

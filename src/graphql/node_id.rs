@@ -1,5 +1,6 @@
 //! Global ids: opaque outside, a kind, an app and a key inside.
 
+use crate::entity::Entity;
 use crate::ids::ConversationKey;
 use async_graphql::ID;
 use base64::Engine;
@@ -16,6 +17,19 @@ pub enum NodeKey {
     /// Session key, kind, anchor.
     Call(String, String, i64),
     Event(i64),
+}
+
+impl NodeKey {
+    /// What names an entity; `None` for a call, whose newest instance has to be looked up.
+    pub fn of(entity: Entity) -> Option<Self> {
+        match entity {
+            Entity::Group(guid) => Some(Self::Group(guid)),
+            Entity::Membership { guid, uid } => Some(Self::Membership(guid, uid)),
+            Entity::Message(id) => Some(Self::Message(id)),
+            Entity::User(uid) => Some(Self::User(uid)),
+            Entity::Call(_) => None,
+        }
+    }
 }
 
 /// Writes an id.

@@ -1,8 +1,8 @@
 //! Rebuilds inside the server: on its own where the tables were made by another edition of the fold, and on request of
 //! `chatfold rebuild`, which comes by a socket beside the file.
 
-use crate::cli::lock;
 use crate::fold::FOLD_VERSION;
+use crate::lock;
 use crate::rebuild::{self, Host, Progress, RebuildError, Rebuilt};
 use crate::store::StoreError;
 use crate::store::sqlite;

@@ -1,13 +1,18 @@
 //! The log folded into a file of its own, beside the one it is read from.
 
+use super::repeat::{self, Repeat};
 use crate::batch::Batch;
 use crate::envelope::Envelope;
-use crate::fold;
+use crate::fold::{self, Verdict};
+use crate::ids::Outcome;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, aside as store, log};
+use crate::store::sqlite::aside::{self as store, Assigned};
+use crate::store::sqlite::delivery::{self, Further};
+use crate::store::sqlite::log::{self, Logged};
+use crate::store::sqlite::{self, Connection};
 use std::path::{Path, PathBuf};
 
-/// Events in one transaction.
+/// Events, and further deliveries, in one transaction.
 const CHUNK: usize = 1_000;
 /// Damaged rows that are told one by one.
 const TOLD: usize = 20;
@@ -17,7 +22,10 @@ pub struct Aside {
     pub(super) conn: Connection,
     batch: Batch,
     path: PathBuf,
-    /// Log position folded last.
+    repeat: Repeat,
+    /// Log position up to which deliveries are taken.
+    pub position: i64,
+    /// Log position of the event folded last.
     pub seq: i64,
     pub events: u64,
     /// Rows of the log that are not what was received: the first of them, in words.
@@ -35,32 +43,61 @@ impl Aside {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         options.open(path).map_err(|error| StoreError::Unusable(format!("cannot make {}: {error}", path.display())))?;
         let conn = store::create(path)?;
-        Ok(Self { conn, batch: Batch::default(), path: path.to_owned(), seq: 0, events: 0, damaged: Vec::new() })
+        Ok(Self {
+            conn,
+            batch: Batch::default(),
+            path: path.to_owned(),
+            repeat: Repeat::default(),
+            position: 0,
+            seq: 0,
+            events: 0,
+            damaged: Vec::new(),
+        })
     }
 
-    /// Folds the next events of the log, none later than `until`. False when there are no more.
+    /// Repeats append and fold for the next deliveries of the log, none later than `until`. False when there are no more.
     pub fn fold_some(&mut self, log: &Connection, until: i64) -> Result<bool, StoreError> {
-        let limit = usize::try_from(until - self.seq).unwrap_or(0).min(CHUNK);
-        let chunk = if limit == 0 { Vec::new() } else { log::after(log, self.seq, limit)? };
-        let chunk: Vec<_> = chunk.into_iter().filter(|logged| logged.fact.seq <= until).collect();
-        let Some(last) = chunk.last() else { return Ok(false) };
-        let seq = last.fact.seq;
+        let (events, all) = log::between(log, self.position, until, CHUNK)?;
+        let until = events.last().filter(|_| !all).map_or(until, |last| last.fact.seq);
+        let further = delivery::untold(log, self.position, until, CHUNK)?;
+        let until = further.last().filter(|_| further.len() == CHUNK).map_or(until, |last| last.position);
+        if events.is_empty() && further.is_empty() {
+            self.position = self.position.max(until);
+            return Ok(false);
+        }
         sqlite::begin(&self.conn)?;
-        for logged in &chunk {
-            if let Err(error) = self.fold(logged) {
-                sqlite::rollback(&self.conn);
-                self.batch.forget();
-                return Err(error);
-            }
+        if let Err(error) = self.fold_all(log, &events, further, until) {
+            sqlite::rollback(&self.conn);
+            self.batch.forget();
+            return Err(error);
         }
         self.batch.save(&self.conn)?;
         sqlite::commit(&self.conn)?;
-        self.seq = seq;
-        self.events += chunk.len() as u64;
+        self.position = until;
         Ok(true)
     }
 
-    fn fold(&mut self, logged: &log::Logged) -> Result<(), StoreError> {
+    /// Events and further deliveries in the order of their positions.
+    fn fold_all(
+        &mut self,
+        log: &Connection,
+        events: &[Logged],
+        further: Vec<Further>,
+        until: i64,
+    ) -> Result<(), StoreError> {
+        let mut further = further.into_iter().peekable();
+        for event in events.iter().take_while(|event| event.fact.seq <= until) {
+            while let Some(it) = further.next_if(|it| it.position < event.fact.seq) {
+                self.further(log, &it)?;
+            }
+            self.event(log, event)?;
+            self.seq = event.fact.seq;
+            self.events += 1;
+        }
+        further.try_for_each(|it| self.further(log, &it))
+    }
+
+    fn event(&mut self, log: &Connection, logged: &Logged) -> Result<(), StoreError> {
         let seq = logged.fact.seq;
         let envelope = match Envelope::parse(logged.body.as_bytes()) {
             Ok(envelope) => envelope,
@@ -70,18 +107,44 @@ impl Aside {
             }
         };
         for (column, differs) in logged.differs(&envelope) {
-            if differs {
+            if differs && !(column == "webhook_id" && delivery::is_event(log, seq)?) {
                 self.damage(format!("events {seq}: {column} is not what the body gives"));
             }
         }
         if logged.has_secret != envelope.has_secret {
             store::mark(&self.conn, seq, envelope.has_secret)?;
         }
-        let verdict = fold::fold(&mut self.batch, &self.conn, &envelope, &logged.fact)?;
+        let fact = repeat::dated(&logged.fact, envelope.told_at);
+        if let Some(told_at) = envelope.told_at.filter(|_| fact != logged.fact) {
+            store::tell(&self.conn, seq, told_at)?;
+        }
+        let verdict = match repeat::told_before(log, logged, &envelope, &fact)? {
+            Some(first) => {
+                let reason = Some(format!("the same fact as event {first}, as its time tells"));
+                Verdict { outcome: Outcome::Ignored, reason }
+            }
+            None => fold::fold(&mut self.batch, &self.conn, &envelope, &fact)?,
+        };
         if (verdict.outcome, &verdict.reason) != (logged.outcome, &logged.reason) {
             store::note(&self.conn, seq, &verdict)?;
         }
+        if verdict.outcome == Outcome::Applied && logged.outcome != Outcome::Applied {
+            self.repeat.learn(&envelope);
+        }
         Ok(())
+    }
+
+    /// A further delivery, whose body told no time when it came: it may be an event of its own.
+    fn further(&mut self, log: &Connection, it: &Further) -> Result<(), StoreError> {
+        let Some((envelope, assigned)) = self.repeat.decide(&self.batch, &self.conn, log, it)? else { return Ok(()) };
+        let mut verdict = None;
+        if assigned == it.position {
+            let Some(fact) = repeat::event_of(it, &envelope) else { return Ok(()) };
+            verdict = Some(fold::fold(&mut self.batch, &self.conn, &envelope, &fact)?);
+            self.events += 1;
+        }
+        self.repeat.assign(it, assigned, &envelope);
+        store::assign(&self.conn, &Assigned { position: it.position, seq: assigned, verdict })
     }
 
     fn damage(&mut self, words: String) {

@@ -3,6 +3,7 @@
 
 mod aside;
 mod host;
+mod repeat;
 mod run;
 mod verify;
 

@@ -11,7 +11,8 @@ use super::{Aside, Phase, Progress, RebuildError, Rebuilt};
 use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
 use crate::store::sqlite::state;
-use crate::store::sqlite::{self, Connection, aside as store, log, shadow};
+use crate::store::sqlite::{self, Connection, aside as store, delivery, log, shadow};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -101,7 +102,7 @@ impl Run<'_> {
         for round in 1.. {
             self.fold(&mut aside, Phase::CatchUp, progress)?;
             self.copy_changes(&aside)?;
-            let tail = log::newest_seq(&self.log)? - aside.seq;
+            let tail = log::newest_position(&self.log)? - aside.position;
             if tail <= TAIL || (round >= ROUNDS && tail <= LONG_TAIL) {
                 break;
             }
@@ -131,8 +132,9 @@ impl Run<'_> {
 
     /// Folds what the log holds now.
     fn fold(&self, aside: &mut Aside, phase: Phase, progress: &mut dyn FnMut(Progress)) -> Result<(), RebuildError> {
-        let until = log::newest_seq(&self.log)?;
-        let tell = |aside: &Aside| Progress { phase, done: aside.seq.cast_unsigned(), total: until.cast_unsigned() };
+        let until = log::newest_position(&self.log)?;
+        let tell =
+            |aside: &Aside| Progress { phase, done: aside.position.cast_unsigned(), total: until.cast_unsigned() };
         progress(tell(aside));
         while aside.fold_some(&self.log, until)? {
             check(self.stop)?;
@@ -182,7 +184,7 @@ impl Run<'_> {
         self.host.run(move |conn| {
             let before = snapshot(&path)?;
             let retried = within(conn, |conn| {
-                let newest = log::newest_seq(conn)?;
+                let newest = log::newest_position(conn)?;
                 while aside.fold_some(conn, newest)? {}
                 for layout in shadow::layouts(&aside.conn)? {
                     loop {
@@ -193,7 +195,8 @@ impl Run<'_> {
                         shadow::apply(conn, &layout, changes)?;
                     }
                 }
-                let retried = judge(conn, &aside)?;
+                date(conn, &aside)?;
+                let retried = judge(conn, &aside)? + assign(conn, &aside)?;
                 mark(conn, &aside)?;
                 shadow::swap(conn)?;
                 sqlite::stamp_fold_version(conn, FOLD_VERSION)?;
@@ -216,6 +219,42 @@ fn judge(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
         }
         count += noted.len() as u64;
     }
+}
+
+/// Writes into the log the times that bodies tell, where that is not what it said.
+fn date(conn: &Connection, aside: &Aside) -> Result<(), StoreError> {
+    let mut seq = 0;
+    loop {
+        let told = store::told(&aside.conn, seq, 1_000)?;
+        let Some((last, _)) = told.last() else { return Ok(()) };
+        seq = *last;
+        for (seq, told_at) in told {
+            log::date(conn, seq, told_at)?;
+        }
+    }
+}
+
+/// Writes into the log which events further deliveries repeat, where that is not what it said. How many of them are
+/// events of their own.
+fn assign(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
+    let (mut position, mut count) = (0, 0);
+    let mut fewer: BTreeMap<i64, i64> = BTreeMap::new();
+    loop {
+        let assigned = store::assigned(&aside.conn, position, 1_000)?;
+        let Some(last) = assigned.last() else { break };
+        position = last.position;
+        for it in assigned {
+            if let Some(before) = delivery::assign(conn, it.position, it.seq, it.verdict.as_ref())? {
+                *fewer.entry(before).or_default() += 1;
+            }
+            if it.verdict.is_some() {
+                log::count_as_event(conn, it.position)?;
+                count += 1;
+            }
+        }
+    }
+    fewer.into_iter().try_for_each(|(seq, deliveries)| delivery::less(conn, seq, deliveries))?;
+    Ok(count)
 }
 
 /// Writes into the log which events hold secrets, where that is not what it said.

@@ -19,6 +19,8 @@ pub struct Verified {
     pub live: State,
     /// What the log says.
     pub folded: State,
+    /// Events that the log comes to.
+    pub events: u64,
     /// Tables that differ from the log, outcomes in the log itself among them.
     pub differences: Vec<Difference>,
     /// Rows of the log that are not what was received: the first of them, in words.
@@ -42,22 +44,25 @@ impl Verified {
 /// the log is folded, so that a server's WAL is held back for the comparison only.
 pub fn verify(file: &Connection, aside: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verified, StoreError> {
     let mut aside = Aside::create(aside)?;
-    let newest = log::newest_seq(file)?;
+    let newest = log::newest_position(file)?;
     let mut tell = |aside: &Aside, phase| {
-        progress(Progress { phase, done: aside.seq.max(0).cast_unsigned(), total: newest.max(0).cast_unsigned() });
+        progress(Progress { phase, done: aside.position.max(0).cast_unsigned(), total: newest.max(0).cast_unsigned() });
     };
     while aside.fold_some(file, newest)? {
         tell(&aside, Phase::Fold);
     }
     let snapshot = file.unchecked_transaction()?;
-    let newest = log::newest_seq(file)?;
+    let newest = log::newest_position(file)?;
     while aside.fold_some(file, newest)? {}
     tell(&aside, Phase::Compare);
     let mut differences = compare(file, &aside.conn)?;
     differences.extend(other_verdicts(file, &aside)?);
+    differences.extend(other_times(&aside)?);
+    differences.extend(other_events(&aside)?);
     let verified = Verified {
         live: state::of_file(file)?,
         folded: State { seq: aside.seq, ..state::of_file(&aside.conn)? },
+        events: aside.events,
         differences,
         damaged: std::mem::take(&mut aside.damaged),
         marked_otherwise: store::marks(&aside.conn)?,
@@ -81,6 +86,44 @@ fn other_verdicts(file: &Connection, aside: &Aside) -> Result<Option<Difference>
             let known = store::verdict(file, *seq)?;
             let known = known.map_or_else(|| "not there".to_owned(), |known| words(&known));
             difference.words.push(format!("{seq}: is {known}, folding it gives {}", words(verdict)));
+        }
+    }
+    Ok((difference.rows > 0).then_some(difference))
+}
+
+/// Events whose bodies tell another time than the log has.
+fn other_times(aside: &Aside) -> Result<Option<Difference>, StoreError> {
+    let mut difference = Difference { table: "events", rows: 0, words: Vec::new() };
+    let mut seq = 0;
+    loop {
+        let told = store::told(&aside.conn, seq, 1_000)?;
+        let Some((last, _)) = told.last() else { break };
+        seq = *last;
+        difference.rows += told.len() as u64;
+        for (seq, told_at) in told.iter().take(TOLD.saturating_sub(difference.words.len())) {
+            difference
+                .words
+                .push(format!("{seq}: its body tells that it happened at {told_at}, the log has another time"));
+        }
+    }
+    Ok((difference.rows > 0).then_some(difference))
+}
+
+/// Further deliveries that repeat another event than the log says.
+fn other_events(aside: &Aside) -> Result<Option<Difference>, StoreError> {
+    let mut difference = Difference { table: "deliveries", rows: 0, words: Vec::new() };
+    let mut position = 0;
+    loop {
+        let assigned = store::assigned(&aside.conn, position, 1_000)?;
+        let Some(last) = assigned.last() else { break };
+        position = last.position;
+        difference.rows += assigned.len() as u64;
+        for it in assigned.iter().take(TOLD.saturating_sub(difference.words.len())) {
+            let what = match it.verdict {
+                Some(_) => "is an event of its own".to_owned(),
+                None => format!("repeats event {}", it.seq),
+            };
+            difference.words.push(format!("{}: {what}, the log has another event", it.position));
         }
     }
     Ok((difference.rows > 0).then_some(difference))

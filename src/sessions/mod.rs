@@ -28,6 +28,27 @@ pub struct CallFact {
     pub news: News,
 }
 
+impl CallFact {
+    /// Bytes in memory, about.
+    pub fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let stay = |it: &Occupant| size_of::<Occupant>() + text(&it.uid) + text(&it.name);
+        let news = match &self.news {
+            News::Started { .. } => 0,
+            News::Ended { occupants, .. } => occupants.iter().map(stay).sum(),
+            News::Occupant { occupant, .. } => stay(occupant),
+            News::Signal(signal) => {
+                let parties = signal.parties.iter().chain(&signal.outer);
+                let parties: usize = parties.map(|it| it.sender.len() + text(&it.receiver)).sum();
+                parties + text(&signal.message_id) + text(&signal.r#type) + text(&signal.status)
+            }
+            News::Recording { url, .. } => url.len(),
+            News::Transcript { id, url, .. } => id.len() + text(url),
+        };
+        size_of::<Self>() + text(&self.session_id) + news
+    }
+}
+
 /// What the fact tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]

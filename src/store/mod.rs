@@ -19,22 +19,20 @@ pub enum StoreError {
     Gone(String),
 }
 
+/// For whoever reads inside a request, whose limits are errors of the engine.
+impl From<StoreError> for rusqlite::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Engine(error) => error,
+            error => Self::ToSqlConversionFailure(error.into()),
+        }
+    }
+}
+
 impl StoreError {
     /// No space left, by the file system's or the file's own limit: the next attempt may succeed.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Engine(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
-    }
-
-    /// The values of one event cannot be stored: they are too long, or no row may hold them. Whatever else fails, the
-    /// disk, the memory, a lock or a statement, is no verdict on an event.
-    pub fn is_of_the_event(&self) -> bool {
-        use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
-        let Self::Engine(error) = self else { return false };
-        match error.sqlite_error_code() {
-            Some(code) => matches!(code, ConstraintViolation | TooBig | TypeMismatch),
-            // A value of a row that cannot be read or written as what it should be.
-            None => true,
-        }
     }
 
     /// The file or its disk failed, not this one event.

@@ -66,9 +66,10 @@ impl Session {
         self.is_wide = false;
     }
 
-    /// How many facts and instances are in memory.
-    pub fn size(&self) -> (usize, usize) {
-        (self.facts.len() + self.added.len(), 2 * self.decided.len())
+    /// Bytes of the facts and of the instances to be saved, about.
+    pub fn bytes(&self) -> usize {
+        let facts: usize = self.facts.iter().map(|fact| fact.bytes()).sum();
+        facts + self.decided.len() * 1024
     }
 
     /// Everything is saved: a new batch begins.

@@ -47,15 +47,29 @@ impl Default for Message {
     }
 }
 
+/// What a change of a message means to its edits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The message is deleted from now on.
+    pub deleted: bool,
+    /// From now on another text is known to be the first.
+    pub first_text: Option<Digest>,
+}
+
 impl Message {
     /// Merges what a fact tells. Deleted stays deleted, without a text: the log keeps what it said.
-    pub fn apply(&mut self, telling: Telling, deleted: bool) {
+    pub fn apply(&mut self, telling: Telling, deleted: bool) -> Effects {
+        let (was_deleted, first_text) = (self.deleted, self.first_text());
         self.row.merge(change::Message::RULES, telling);
         self.deleted |= deleted;
         if self.deleted {
             self.row.named.clear();
         }
         self.show();
+        Effects {
+            deleted: self.deleted && !was_deleted,
+            first_text: Some(self.first_text()).filter(|now| *now != first_text),
+        }
     }
 
     /// Moderation disapproves of it, or does not any more.

@@ -11,3 +11,7 @@ pub mod message;
 pub mod reaction;
 pub mod receipt;
 pub mod registers;
+
+/// The edition of reducers and tables. Raise it with every change that makes tables of an old log differ: files of
+/// another edition are rebuilt when the server starts.
+pub const FOLD_VERSION: i64 = 2;

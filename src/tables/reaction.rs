@@ -11,6 +11,11 @@ pub struct Reaction {
 }
 
 impl Reaction {
+    /// Since when the emoji is there, in whatever spelling.
+    pub fn since(&self) -> Option<Dated> {
+        self.spellings.values().filter_map(|(_, since)| *since).min()
+    }
+
     /// A removal counts for all spellings.
     pub fn apply(&mut self, told: &change::Reaction) {
         self.spellings.entry(told.reaction.clone()).or_default().0.add(told);

@@ -36,6 +36,16 @@ impl<T: Told> Registers<T> {
     }
 }
 
+/// Place of the verdict among the fields of a moderation.
+const STATUS: usize = 0;
+
+impl Registers<Moderation> {
+    /// Whether the message is disapproved, and so hidden.
+    pub fn disapproves(&self) -> bool {
+        self.row.values[STATUS].text() == Some("disapproved")
+    }
+}
+
 impl<T> From<Row> for Registers<T> {
     fn from(row: Row) -> Self {
         Self { row, told: PhantomData }

@@ -122,7 +122,7 @@ fn parties(object: &Object<'_>, outer: &Object<'_>) -> Option<Parties> {
     })
 }
 
-fn signalled(data: &Object<'_>, status: CallStatus) -> Result<Box<dyn Payload>, Rejection> {
+pub fn signalled(data: &Object<'_>, status: CallStatus) -> Result<Box<dyn Payload>, Rejection> {
     let object = data.object("call").or_else(|| data.object("message")).ok_or_else(|| missing("data.call"))?;
     signal(&object, MessagePart::read_as(object.id("id").unwrap_or_default(), &object), Some(status))
 }
@@ -130,26 +130,6 @@ fn signalled(data: &Object<'_>, status: CallStatus) -> Result<Box<dyn Payload>, 
 /// A call's action as it shows among messages.
 pub fn echo(object: &Object<'_>, message: MessagePart) -> Result<Box<dyn Payload>, Rejection> {
     signal(object, message, None)
-}
-
-pub fn initiated(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    signalled(data, CallStatus::Initiated)
-}
-
-pub fn busy(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    signalled(data, CallStatus::Busy)
-}
-
-pub fn cancelled(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    signalled(data, CallStatus::Cancelled)
-}
-
-pub fn rejected(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    signalled(data, CallStatus::Rejected)
-}
-
-pub fn unanswered(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    signalled(data, CallStatus::Unanswered)
 }
 
 fn media(data: &Object<'_>, at: Option<Time>, news: News) -> Result<Box<dyn Payload>, Rejection> {
@@ -164,7 +144,7 @@ fn media(data: &Object<'_>, at: Option<Time>, news: News) -> Result<Box<dyn Payl
     }))
 }
 
-fn started(data: &Object<'_>, kind: Kind) -> Result<Box<dyn Payload>, Rejection> {
+pub fn started(data: &Object<'_>, kind: Kind) -> Result<Box<dyn Payload>, Rejection> {
     let created_at = data.time("created_at").flatten();
     media(data, created_at, News::Started { kind, created_at: created_at.unwrap_or_default().0 })
 }
@@ -180,7 +160,7 @@ fn occupant(object: &Object<'_>) -> Occupant {
     }
 }
 
-fn attended(data: &Object<'_>, kind: Kind, left: bool) -> Result<Box<dyn Payload>, Rejection> {
+pub fn attended(data: &Object<'_>, kind: Kind, left: bool) -> Result<Box<dyn Payload>, Rejection> {
     let object = data.object("occupant").ok_or_else(|| missing("data.occupant"))?;
     let occupant = occupant(&object);
     if occupant.uid.is_none() && occupant.name.is_none() {
@@ -190,7 +170,7 @@ fn attended(data: &Object<'_>, kind: Kind, left: bool) -> Result<Box<dyn Payload
     media(data, at.map(Time), News::Occupant { kind, occupant })
 }
 
-fn ended(data: &Object<'_>, kind: Kind) -> Result<Box<dyn Payload>, Rejection> {
+pub fn ended(data: &Object<'_>, kind: Kind) -> Result<Box<dyn Payload>, Rejection> {
     let ended_at = data.time("destroyed_at").flatten();
     let occupants = data.entries("all_occupants").into_iter().map(|(_, object)| occupant(&object));
     let news = News::Ended {
@@ -200,38 +180,6 @@ fn ended(data: &Object<'_>, kind: Kind) -> Result<Box<dyn Payload>, Rejection> {
         occupants: occupants.filter(|who| who.uid.is_some() || who.name.is_some()).collect(),
     };
     media(data, ended_at, news)
-}
-
-pub fn call_started(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    started(data, Kind::Call)
-}
-
-pub fn call_joined(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    attended(data, Kind::Call, false)
-}
-
-pub fn call_left(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    attended(data, Kind::Call, true)
-}
-
-pub fn call_ended(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    ended(data, Kind::Call)
-}
-
-pub fn meeting_started(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    started(data, Kind::Meeting)
-}
-
-pub fn meeting_joined(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    attended(data, Kind::Meeting, false)
-}
-
-pub fn meeting_left(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    attended(data, Kind::Meeting, true)
-}
-
-pub fn meeting_ended(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    ended(data, Kind::Meeting)
 }
 
 pub fn recording(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {

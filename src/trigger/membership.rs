@@ -23,7 +23,8 @@ struct Member {
     old_scope: Option<Scope>,
 }
 
-fn read(data: &Object<'_>, state: Option<State>) -> Result<Box<dyn Payload>, Rejection> {
+/// Without a state: the fact tells a scope alone.
+pub fn read(data: &Object<'_>, state: Option<State>) -> Result<Box<dyn Payload>, Rejection> {
     let group = data.object("group").as_ref().and_then(GroupPart::read).ok_or_else(|| missing("data.group.guid"))?;
     let members: Vec<Member> =
         data.entries("members").into_iter().filter_map(|(uid, user)| member(uid, &user)).collect();
@@ -38,30 +39,6 @@ fn member(uid: String, object: &Object<'_>) -> Option<Member> {
     let user = if uid.is_empty() { UserPart::read(object)? } else { UserPart::read_as(uid, object) };
     let scope = |key| object.text(key).flatten().and_then(|word| Scope::from_word(&word));
     Some(Member { user, scope: scope("scope"), old_scope: scope("oldScope") })
-}
-
-pub fn joined(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, Some(State::Joined))
-}
-
-pub fn left(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, Some(State::Left))
-}
-
-pub fn kicked(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, Some(State::Kicked))
-}
-
-pub fn banned(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, Some(State::Banned))
-}
-
-pub fn unbanned(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, Some(State::Unbanned))
-}
-
-pub fn scope_changed(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, None)
 }
 
 impl Payload for Membership {

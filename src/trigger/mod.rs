@@ -23,10 +23,12 @@ pub use notes::{Notes, without_keys};
 pub use parts::as_time;
 
 use crate::change::Changes;
-use crate::ids::Time;
+use crate::ids::{CallStatus, State, Time};
 use crate::json::Json;
 use crate::merge::Fact;
+use crate::sessions::Kind;
 use parts::Object;
+use receipt::What;
 
 /// What one delivery says, read and ready to be reduced.
 pub trait Payload: Send + std::fmt::Debug {
@@ -82,16 +84,25 @@ impl Ref {
         Self { kind, key: key.to_owned(), role: Role::SetBy }
     }
 
-    /// A key of several parts; a part's own `/` cannot pass for the divider.
     fn sets_of(kind: &'static str, parts: &[&str]) -> Self {
-        let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
-        Self { kind, key: parts.join("/"), role: Role::Sets }
+        Self { kind, key: write_key(parts), role: Role::Sets }
     }
 
     /// The parts of a key of several.
     pub fn parts(&self) -> Vec<String> {
-        self.key.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect()
+        self.key.split('/').map(read_part).collect()
     }
+}
+
+/// A key of several parts; a part's own `/` cannot pass for the divider.
+pub fn write_key(parts: &[&str]) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| part.replace('%', "%25").replace('/', "%2F")).collect();
+    parts.join("/")
+}
+
+/// Reads a part of a key that [`write_key`] wrote.
+pub fn read_part(part: &str) -> String {
+    part.replace("%2F", "/").replace("%25", "%")
 }
 
 /// A known trigger's `data` that does not name its entity: the dead letter's reason.
@@ -122,14 +133,14 @@ pub const TRIGGERS: &[(&str, Meaning)] = &[
     ("group_deleted", Projected(group::deleted)),
     ("group_owner_transferred", Projected(group::owner_transferred)),
     // Memberships.
-    ("group_member_added", Projected(membership::joined)),
-    ("group_member_joined", Projected(membership::joined)),
-    ("group_member_left", Projected(membership::left)),
-    ("group_member_kicked", Projected(membership::kicked)),
-    ("group_member_removed", Projected(membership::kicked)),
-    ("group_member_banned", Projected(membership::banned)),
-    ("group_member_unbanned", Projected(membership::unbanned)),
-    ("group_member_scope_changed", Projected(membership::scope_changed)),
+    ("group_member_added", Projected(|data| membership::read(data, Some(State::Joined)))),
+    ("group_member_joined", Projected(|data| membership::read(data, Some(State::Joined)))),
+    ("group_member_left", Projected(|data| membership::read(data, Some(State::Left)))),
+    ("group_member_kicked", Projected(|data| membership::read(data, Some(State::Kicked)))),
+    ("group_member_removed", Projected(|data| membership::read(data, Some(State::Kicked)))),
+    ("group_member_banned", Projected(|data| membership::read(data, Some(State::Banned)))),
+    ("group_member_unbanned", Projected(|data| membership::read(data, Some(State::Unbanned)))),
+    ("group_member_scope_changed", Projected(|data| membership::read(data, None))),
     // Messages.
     ("message_sent", Projected(message::sent)),
     ("message_edited", Projected(message::edited)),
@@ -137,30 +148,30 @@ pub const TRIGGERS: &[(&str, Meaning)] = &[
     ("user_mentioned", Projected(message::mentioned)),
     ("message_pinned", Projected(message::pinned)),
     ("message_unpinned", Projected(message::unpinned)),
-    ("message_reaction_added", Projected(reaction::added)),
-    ("message_reaction_removed", Projected(reaction::removed)),
-    ("message_delivery_receipt", Projected(receipt::delivered)),
-    ("message_read_receipt", Projected(receipt::read)),
-    ("message_delivered_to_all", Projected(receipt::delivered_to_all)),
-    ("message_read_by_all", Projected(receipt::read_by_all)),
+    ("message_reaction_added", Projected(|data| reaction::read(data, true))),
+    ("message_reaction_removed", Projected(|data| reaction::read(data, false))),
+    ("message_delivery_receipt", Projected(|data| receipt::read(data, What::Delivered))),
+    ("message_read_receipt", Projected(|data| receipt::read(data, What::Read))),
+    ("message_delivered_to_all", Projected(|data| receipt::read(data, What::DeliveredToAll))),
+    ("message_read_by_all", Projected(|data| receipt::read(data, What::ReadByAll))),
     // Users.
-    ("user_blocked", Projected(user::blocked)),
-    ("user_unblocked", Projected(user::unblocked)),
+    ("user_blocked", Projected(|data| user::read(data, true))),
+    ("user_unblocked", Projected(|data| user::read(data, false))),
     ("user_connection_status_changed", Projected(presence::changed)),
     // Calls and meetings.
-    ("call_initiated", Projected(call::initiated)),
-    ("call_busy", Projected(call::busy)),
-    ("call_cancelled", Projected(call::cancelled)),
-    ("call_rejected", Projected(call::rejected)),
-    ("call_unanswered", Projected(call::unanswered)),
-    ("call_started", Projected(call::call_started)),
-    ("call_participant_joined", Projected(call::call_joined)),
-    ("call_participant_left", Projected(call::call_left)),
-    ("call_ended", Projected(call::call_ended)),
-    ("meeting_started", Projected(call::meeting_started)),
-    ("meeting_participant_joined", Projected(call::meeting_joined)),
-    ("meeting_participant_left", Projected(call::meeting_left)),
-    ("meeting_ended", Projected(call::meeting_ended)),
+    ("call_initiated", Projected(|data| call::signalled(data, CallStatus::Initiated))),
+    ("call_busy", Projected(|data| call::signalled(data, CallStatus::Busy))),
+    ("call_cancelled", Projected(|data| call::signalled(data, CallStatus::Cancelled))),
+    ("call_rejected", Projected(|data| call::signalled(data, CallStatus::Rejected))),
+    ("call_unanswered", Projected(|data| call::signalled(data, CallStatus::Unanswered))),
+    ("call_started", Projected(|data| call::started(data, Kind::Call))),
+    ("call_participant_joined", Projected(|data| call::attended(data, Kind::Call, false))),
+    ("call_participant_left", Projected(|data| call::attended(data, Kind::Call, true))),
+    ("call_ended", Projected(|data| call::ended(data, Kind::Call))),
+    ("meeting_started", Projected(|data| call::started(data, Kind::Meeting))),
+    ("meeting_participant_joined", Projected(|data| call::attended(data, Kind::Meeting, false))),
+    ("meeting_participant_left", Projected(|data| call::attended(data, Kind::Meeting, true))),
+    ("meeting_ended", Projected(|data| call::ended(data, Kind::Meeting))),
     ("recording_generated", Projected(call::recording)),
     ("transcription_generated", Projected(call::transcript)),
     // Moderation.

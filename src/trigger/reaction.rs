@@ -19,7 +19,7 @@ struct Reaction {
     added: bool,
 }
 
-fn read(data: &Object<'_>, added: bool) -> Result<Box<dyn Payload>, Rejection> {
+pub fn read(data: &Object<'_>, added: bool) -> Result<Box<dyn Payload>, Rejection> {
     let object = data.object("reaction").ok_or_else(|| missing("data.reaction"))?;
     let by = object.object("reactedBy").as_ref().and_then(UserPart::read);
     let uid = object.id("uid").or_else(|| by.as_ref().map(|by| by.uid.clone()));
@@ -32,14 +32,6 @@ fn read(data: &Object<'_>, added: bool) -> Result<Box<dyn Payload>, Rejection> {
         reacted_at: object.time("reactedAt").flatten(),
         added,
     }))
-}
-
-pub fn added(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, true)
-}
-
-pub fn removed(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, false)
 }
 
 impl Payload for Reaction {

@@ -7,7 +7,7 @@ use crate::ids::{ReceiverType, Time};
 use crate::merge::{Fact, rank};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+pub enum What {
     Delivered,
     Read,
     DeliveredToAll,
@@ -27,7 +27,7 @@ struct Receipt {
     at: Option<Time>,
 }
 
-fn read_as(data: &Object<'_>, what: What) -> Result<Box<dyn Payload>, Rejection> {
+pub fn read(data: &Object<'_>, what: What) -> Result<Box<dyn Payload>, Rejection> {
     let body = data.object("body");
     let action = body.as_ref().and_then(|body| body.text("action").flatten());
     // The names are those of the SDK; an aggregate may also come under the plain trigger.
@@ -58,22 +58,6 @@ fn read_as(data: &Object<'_>, what: What) -> Result<Box<dyn Payload>, Rejection>
         receiver: data.id("receiver").or_else(|| data.id("receiptReceiver")),
         at: body.as_ref().and_then(|body| body.time("timestamp").flatten()).or(legacy_at),
     }))
-}
-
-pub fn delivered(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read_as(data, What::Delivered)
-}
-
-pub fn read(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read_as(data, What::Read)
-}
-
-pub fn delivered_to_all(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read_as(data, What::DeliveredToAll)
-}
-
-pub fn read_by_all(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read_as(data, What::ReadByAll)
 }
 
 impl Receipt {

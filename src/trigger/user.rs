@@ -13,21 +13,13 @@ struct Block {
     blocks: bool,
 }
 
-fn read(data: &Object<'_>, blocks: bool) -> Result<Box<dyn Payload>, Rejection> {
+pub fn read(data: &Object<'_>, blocks: bool) -> Result<Box<dyn Payload>, Rejection> {
     let by = data.object("by").as_ref().and_then(UserPart::read).ok_or_else(|| missing("data.by.uid"))?;
     let users = users(data, "users");
     if users.is_empty() {
         return Err(Rejection("data.users: expected at least one user".into()));
     }
     Ok(Box::new(Block { by, users, blocks }))
-}
-
-pub fn blocked(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, true)
-}
-
-pub fn unblocked(data: &Object<'_>) -> Result<Box<dyn Payload>, Rejection> {
-    read(data, false)
 }
 
 impl Payload for Block {

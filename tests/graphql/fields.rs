@@ -253,7 +253,7 @@ fn a_history_too_long_for_a_page_is_an_error_and_hides_no_other() {
 fn status_tells_how_far_our_clock_is_off() {
     let file = File::new();
     file.app("app").app("other");
-    file.sql("INSERT INTO feeds (app_id, lags, clock_offset) VALUES ('app', '[]', -5000), ('other', '[]', 0), ('third', '[]', 7000)");
+    file.sql("INSERT INTO feeds (app_id, lags, clock_offset, newest_seq) VALUES ('app', '[]', -5000, 1), ('other', '[]', 0, 2), ('third', '[]', 7000, 3)");
     let query = "{status{clockOffsets{appId offsetMs}}}";
     let told = data(&file.api(), query)["status"]["clockOffsets"].to_string();
     assert_eq!(told, r#"[{"appId":"app","offsetMs":"-5000"},{"appId":"third","offsetMs":"7000"}]"#);

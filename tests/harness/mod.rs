@@ -4,15 +4,18 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use chatfold::batch::Batch;
+use chatfold::entity::{Entity, EntityError};
 use chatfold::envelope::Envelope;
-use chatfold::explain::{Entity, EntityError, Reach, State, explain};
+use chatfold::explain::{Reach, State, explain};
+use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
-use chatfold::rebuild::{Verified, verify};
+use chatfold::rebuild::{Host, Rebuilt, Verified, rebuild, verify};
 use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
 use rusqlite::types::Value;
 use std::cell::RefCell;
 use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
 
 /// 2026-01-05T12:00:00Z, when tests begin.
 pub const NOON: i64 = 1_767_614_400_000;
@@ -166,6 +169,20 @@ impl Harness {
         rows.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("\n")
     }
 
+    /// The whole answer to a GraphQL request.
+    pub fn answer(&self, request: &str, limits: Limits, caller: Caller) -> serde_json::Value {
+        let api = Api::open(&self.path(), limits).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(api.execute(async_graphql::Request::new(request), caller))
+    }
+
+    /// The data that answers a GraphQL request, which has no errors.
+    pub fn data(&self, request: &str) -> serde_json::Value {
+        let answer = self.answer(request, Limits::default(), Caller::default());
+        assert!(answer.get("errors").is_none(), "{request}\n{answer:#}");
+        answer["data"].clone()
+    }
+
     /// Explains every entity of the file: what its deliveries come to is what its rows say, every fact that its
     /// registers name is listed, and the whole log is read for none but what a replay dated and for messages, an edit
     /// of which may be told by a copy alone. How many there are.
@@ -173,12 +190,12 @@ impl Harness {
         let replayed = self.ask("SELECT count(*) FROM events WHERE occurred_from = 'feed'") != "0";
         let entities = self.entities();
         for (app, entity) in &entities {
-            let stored = sqlite::explain::stored(&self.conn, app, entity).unwrap();
+            let stored = State::load(&self.conn, app, entity).unwrap();
             for all in [false, true] {
                 let reach = if all { Reach::All } else { Reach::Needed };
                 let it = explain(&self.conn, app, entity, reach, None).unwrap().unwrap();
                 assert!(it.agrees, "{claim}: {entity} of {app}: {it:#?}");
-                let by_a_copy = matches!(&stored, State::Message(message) if !message.edits.is_empty());
+                let by_a_copy = matches!(&stored, State::Message(message) if !message.edits.0.is_empty());
                 assert!(all || replayed || by_a_copy || !it.scanned, "{claim}: {entity} of {app} needed the whole log");
                 let listed: Vec<i64> = it.deliveries.iter().map(|delivery| delivery.seq).collect();
                 assert!(listed.is_sorted());
@@ -208,6 +225,15 @@ impl Harness {
             Ok((app, entity))
         });
         rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Repeats append and fold, as `chatfold rebuild` does alone on a file.
+    pub fn rebuild(&self) -> Rebuilt {
+        let host = Host::alone(sqlite::open_writer(&self.path()).unwrap());
+        let rebuilt = rebuild(&self.path(), &host, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        host.finish().unwrap();
+        self.batch.borrow_mut().forget();
+        rebuilt
     }
 
     /// Folds the whole log aside and compares, as `chatfold verify` does.

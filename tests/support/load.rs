@@ -141,9 +141,11 @@ impl Oracle {
         assert!(events.len() >= acknowledged.len() && events.len() <= acknowledged.len() + unknown.len());
         let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(
-            count("SELECT count(*) FROM events"),
-            count("SELECT coalesce(max(seq), 0) FROM events"),
-            "positions have no gap"
+            count("SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM deliveries)"),
+            count(
+                "SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(position) FROM deliveries), 0))"
+            ),
+            "each delivery that is kept has its position, and no other has one"
         );
     }
 }

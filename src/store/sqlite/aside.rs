@@ -3,15 +3,16 @@
 use super::log::Logged;
 use super::open_writer;
 use crate::envelope::Envelope;
-use crate::fold::Verdict;
-use crate::ids::Outcome;
+use crate::ids::{Outcome, Time, Verdict};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 
 const NOTES: &str = "
     CREATE TABLE verdicts (seq INTEGER PRIMARY KEY, outcome TEXT NOT NULL, reason TEXT) STRICT;
-    CREATE TABLE secrets (seq INTEGER PRIMARY KEY, has_secret INTEGER NOT NULL) STRICT;";
+    CREATE TABLE secrets (seq INTEGER PRIMARY KEY, has_secret INTEGER NOT NULL) STRICT;
+    CREATE TABLE told (seq INTEGER PRIMARY KEY, told_at INTEGER NOT NULL) STRICT;
+    CREATE TABLE assigned (position INTEGER PRIMARY KEY, seq INTEGER NOT NULL, outcome TEXT, reason TEXT) STRICT;";
 const NOTE: &str = "INSERT OR REPLACE INTO verdicts (seq, outcome, reason) VALUES (?1, ?2, ?3)";
 const NOTED: &str = "SELECT seq, outcome, reason FROM verdicts WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
@@ -61,6 +62,55 @@ pub fn marked(conn: &Connection, after: i64, limit: usize) -> Result<Vec<(i64, b
 pub fn marks(conn: &Connection) -> Result<u64, StoreError> {
     let count: i64 = conn.query_row(MARKS, [], |row| row.get(0))?;
     Ok(count.cast_unsigned())
+}
+
+const TELL: &str = "INSERT OR REPLACE INTO told (seq, told_at) VALUES (?1, ?2)";
+const TOLD: &str = "SELECT seq, told_at FROM told WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+/// Keeps the time that the body of an event tells where the log has another.
+pub fn tell(conn: &Connection, seq: i64, told_at: Time) -> Result<(), StoreError> {
+    conn.prepare_cached(TELL)?.execute((seq, told_at.0))?;
+    Ok(())
+}
+
+/// These times after a log position, oldest event first.
+pub fn told(conn: &Connection, after: i64, limit: usize) -> Result<Vec<(i64, Time)>, StoreError> {
+    let mut statement = conn.prepare_cached(TOLD)?;
+    let rows = statement.query_map((after, limit as i64), |row| Ok((row.get(0)?, Time(row.get(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A further delivery that repeats another event than the log says.
+#[derive(Debug)]
+pub struct Assigned {
+    pub position: i64,
+    /// The event that it repeats.
+    pub seq: i64,
+    /// Of a delivery that is an event of its own: what became of the event.
+    pub verdict: Option<Verdict>,
+}
+
+const ASSIGN: &str = "INSERT OR REPLACE INTO assigned (position, seq, outcome, reason) VALUES (?1, ?2, ?3, ?4)";
+const ASSIGNED: &str =
+    "SELECT position, seq, outcome, reason FROM assigned WHERE position > ?1 ORDER BY position LIMIT ?2";
+
+/// Keeps which event a further delivery repeats.
+pub fn assign(conn: &Connection, it: &Assigned) -> Result<(), StoreError> {
+    let (outcome, reason) = it.verdict.as_ref().map(|it| (it.outcome.as_str(), &it.reason)).unzip();
+    conn.prepare_cached(ASSIGN)?.execute((it.position, it.seq, outcome, reason.and_then(Option::as_ref)))?;
+    Ok(())
+}
+
+/// These deliveries after a log position, oldest first.
+pub fn assigned(conn: &Connection, after: i64, limit: usize) -> Result<Vec<Assigned>, StoreError> {
+    let mut statement = conn.prepare_cached(ASSIGNED)?;
+    let rows = statement.query_map((after, limit as i64), |row| {
+        let outcome = row.get::<_, Option<String>>(2)?.and_then(|word| Outcome::from_word(&word));
+        let reason: Option<String> = row.get(3)?;
+        let verdict = outcome.map(|outcome| Verdict { outcome, reason });
+        Ok(Assigned { position: row.get(0)?, seq: row.get(1)?, verdict })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Rows of a table of ours.

@@ -2,7 +2,7 @@
 
 use super::{App, RefKey};
 use crate::envelope::Envelope;
-use crate::feed::{Dated, Feed};
+use crate::feed::{Dated, Feed, Kept};
 use crate::ids::{Outcome, Time, TimeSource};
 use crate::merge::Fact;
 use crate::store::{StoreError, read_json, write_json};
@@ -10,24 +10,31 @@ use crate::tables;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// An event of equal fingerprint.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Equal {
     pub seq: i64,
+    /// The webhook that told it first; empty where none is named.
+    pub webhook_id: String,
     pub received_at: Time,
     pub last_received_at: Time,
     pub outcome: Outcome,
 }
 
+/// Two walks of one index: for `IN (…)` SQLite would make a table of the times at every call.
 const EQUALS: &str = "
-    SELECT seq, received_at, last_received_at, outcome FROM events
-    WHERE app_id = ?1 AND iif(occurred_from = 'told', occurred_at, 0) IN (?3, 0)
+    SELECT seq, coalesce(webhook_id, ''), received_at, last_received_at, outcome FROM events
+    WHERE app_id = ?1 AND iif(occurred_from = 'told', occurred_at, 0) = 0
+        AND substr(fingerprint, 1, 8) = substr(?2, 1, 8) AND fingerprint = ?2
+    UNION ALL
+    SELECT seq, coalesce(webhook_id, ''), received_at, last_received_at, outcome FROM events
+    WHERE ?3 <> 0 AND app_id = ?1 AND iif(occurred_from = 'told', occurred_at, 0) = ?3
         AND substr(fingerprint, 1, 8) = substr(?2, 1, 8) AND fingerprint = ?2";
 const NEWEST_REF: &str = "SELECT max(seq) FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3";
 const APPEND: &str = "
     INSERT INTO events
-        (app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, arrived_at, floor_at, fingerprint,
+        (seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, arrived_at, floor_at, fingerprint,
          last_received_at, outcome, reason, has_secret, body)
-    VALUES (:app_id, :region, :webhook_id, :trigger, :received_at, :occurred_at, :occurred_from, :arrived_at, :floor_at, :fingerprint,
+    VALUES (:seq, :app_id, :region, :webhook_id, :trigger, :received_at, :occurred_at, :occurred_from, :arrived_at, :floor_at, :fingerprint,
          :received_at, :outcome, :reason, :has_secret, :body)";
 const REPEAT: &str =
     "UPDATE events SET deliveries = deliveries + 1, last_received_at = max(last_received_at, ?2) WHERE seq = ?1";
@@ -41,14 +48,13 @@ const WRITE_APP: &str = "
     ON CONFLICT (app_id) DO UPDATE SET
         region = excluded.region, region_at = excluded.region_at, first_seen_at = excluded.first_seen_at,
         last_event_at = excluded.last_event_at, events_count = excluded.events_count";
-const TOLD_BY: &str = "SELECT 1 FROM event_tellers WHERE app_id = ?1 AND seq = ?2 AND webhook_id = ?3";
-const TELL: &str = "INSERT INTO event_tellers (app_id, seq, webhook_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-const FEED: &str = "SELECT told_at, told_received_at, clock_at, lags FROM feeds WHERE app_id = ?1";
+const FEED: &str = "SELECT told_at, told_received_at, clock_at, lags, newest_seq FROM feeds WHERE app_id = ?1";
 const WRITE_FEED: &str = "
-    INSERT INTO feeds (app_id, told_at, told_received_at, clock_at, lags, clock_offset) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    INSERT INTO feeds (app_id, told_at, told_received_at, clock_at, lags, clock_offset, newest_seq)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (app_id) DO UPDATE SET
         told_at = excluded.told_at, told_received_at = excluded.told_received_at, clock_at = excluded.clock_at,
-        lags = excluded.lags, clock_offset = excluded.clock_offset";
+        lags = excluded.lags, clock_offset = excluded.clock_offset, newest_seq = excluded.newest_seq";
 const COUNT: &str = "
     INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + excluded.n, last_at = max(event_counts.last_at, excluded.last_at)";
@@ -60,10 +66,17 @@ const REFUSE: &str = "INSERT INTO refused (received_at, problem, body) VALUES (?
 const REFUSED: &str = "SELECT 1 FROM refused WHERE problem = ?1 AND body = ?2";
 const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
 const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events";
-const AFTER: &str = "
+const NEWEST_POSITION: &str = "
+    SELECT max(
+        coalesce((SELECT max(seq) FROM events), 0),
+        coalesce((SELECT max(position) FROM deliveries), 0),
+        coalesce((SELECT max(newest_seq) FROM feeds), 0))";
+const BETWEEN: &str = "
     SELECT seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, arrived_at, floor_at, fingerprint, outcome,
            reason, has_secret, body
-    FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    FROM events WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
+const DATE: &str = "
+    UPDATE events SET occurred_at = ?2, occurred_from = 'told', arrived_at = NULL, floor_at = NULL WHERE seq = ?1";
 
 /// Bodies answered 400 that are kept, and how much of each.
 const REFUSED_ROWS: i64 = 1_000;
@@ -81,9 +94,10 @@ pub fn equals(
     let rows = statement.query_map((app_id, fingerprint, told_at.unwrap_or_default().0), |row| {
         Ok(Equal {
             seq: row.get(0)?,
-            received_at: Time(row.get(1)?),
-            last_received_at: Time(row.get(2)?),
-            outcome: Outcome::from_word(&row.get::<_, String>(3)?).unwrap_or(Outcome::Ignored),
+            webhook_id: row.get(1)?,
+            received_at: Time(row.get(2)?),
+            last_received_at: Time(row.get(3)?),
+            outcome: Outcome::from_word(&row.get::<_, String>(4)?).unwrap_or(Outcome::Ignored),
         })
     })?;
     let mut equals: Vec<Equal> = rows.collect::<Result<_, _>>()?;
@@ -96,17 +110,32 @@ pub fn newest_ref(conn: &Connection, (app, kind, key): &RefKey) -> Result<Option
     Ok(conn.prepare_cached(NEWEST_REF)?.query_row((app, kind, key), |row| row.get(0))?)
 }
 
-/// Appends an event; gives its log position.
-pub fn append(conn: &Connection, envelope: &Envelope, received_at: Time, dated: &Dated) -> Result<i64, StoreError> {
-    let floor = (dated.from == TimeSource::Feed).then(|| dated.floor.map_or(-1, |floor| floor.0));
+/// The column `floor_at` of a fact dated so.
+pub(super) fn floor_column(dated: &Dated) -> Option<i64> {
+    (dated.from == TimeSource::Feed).then(|| dated.floor.map_or(-1, |floor| floor.0))
+}
+
+/// The floor that the column `floor_at` holds.
+pub(super) fn floor_of(column: Option<i64>) -> Option<Time> {
+    column.filter(|floor| *floor >= 0).map(Time)
+}
+
+/// Appends an event at a log position.
+pub fn append(
+    conn: &Connection,
+    seq: i64,
+    envelope: &Envelope,
+    received_at: Time,
+    dated: &Dated,
+) -> Result<(), StoreError> {
     conn.prepare_cached(APPEND)?.execute(named_params! {
-        ":app_id": envelope.app_id, ":region": envelope.region, ":webhook_id": envelope.webhook_id, ":trigger": envelope.trigger,
+        ":seq": seq, ":app_id": envelope.app_id, ":region": envelope.region, ":webhook_id": envelope.webhook_id, ":trigger": envelope.trigger,
         ":received_at": received_at.0, ":occurred_at": dated.occurred_at.0, ":occurred_from": dated.from.as_str(),
-        ":arrived_at": dated.arrived_at.map(|time| time.0), ":floor_at": floor,
+        ":arrived_at": dated.arrived_at.map(|time| time.0), ":floor_at": floor_column(dated),
         ":fingerprint": envelope.fingerprint, ":outcome": envelope.outcome.as_str(), ":reason": envelope.reason,
         ":has_secret": envelope.has_secret, ":body": envelope.body,
     })?;
-    Ok(conn.last_insert_rowid())
+    Ok(())
 }
 
 /// Counts one more delivery of an event.
@@ -128,13 +157,38 @@ pub fn judge_again(conn: &Connection, seq: i64, outcome: Outcome, reason: Option
     });
     let Some((app_id, received_at, trigger, before)) = event.optional()? else { return Ok(()) };
     if before != outcome.as_str() {
-        let counted = (&app_id, received_at / 60_000, &trigger, &before);
-        conn.prepare_cached(COUNT_LESS)?.execute(counted)?;
-        conn.prepare_cached(FORGET_COUNT)?.execute(counted)?;
-        let counted = (App::from(app_id), received_at / 60_000, trigger, outcome.as_str());
-        count(conn, &counted, 1, received_at)?;
+        count_as(conn, (App::from(app_id), received_at, trigger), &before, outcome)?;
     }
     judge(conn, seq, outcome, reason)
+}
+
+/// Counts a delivery, which is counted as what it was, as what it is now.
+fn count_as(
+    conn: &Connection,
+    (app, received_at, trigger): (App, i64, String),
+    was: &str,
+    is: Outcome,
+) -> Result<(), StoreError> {
+    let counted = (&app, received_at / 60_000, &trigger, was);
+    conn.prepare_cached(COUNT_LESS)?.execute(counted)?;
+    conn.prepare_cached(FORGET_COUNT)?.execute(counted)?;
+    count(conn, &(App::clone(&app), received_at / 60_000, trigger, is.as_str()), 1, received_at)
+}
+
+/// Counts an event that was counted as another delivery of an equal one.
+pub fn count_as_event(conn: &Connection, seq: i64) -> Result<(), StoreError> {
+    let event = conn.prepare_cached(JUDGED)?.query_row([seq], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+    });
+    let Some((app_id, received_at, trigger, outcome)) = event.optional()? else { return Ok(()) };
+    let outcome = Outcome::from_word(&outcome).unwrap_or(Outcome::Ignored);
+    count_as(conn, (App::from(app_id), received_at, trigger), "duplicate", outcome)
+}
+
+/// Dates an event by the time that its body tells.
+pub fn date(conn: &Connection, seq: i64, told_at: Time) -> Result<(), StoreError> {
+    conn.prepare_cached(DATE)?.execute((seq, told_at.0))?;
+    Ok(())
 }
 
 /// Changes whether an event is said to hold a secret.
@@ -168,29 +222,21 @@ pub fn save_app(conn: &Connection, app: &App, now: &tables::app::App) -> Result<
     Ok(())
 }
 
-pub fn told_by(conn: &Connection, app_id: &str, seq: i64, webhook_id: &str) -> Result<bool, StoreError> {
-    Ok(conn.prepare_cached(TOLD_BY)?.exists((app_id, seq, webhook_id))?)
-}
-
-pub fn tell(conn: &Connection, app_id: &str, seq: i64, webhook_id: &str) -> Result<(), StoreError> {
-    conn.prepare_cached(TELL)?.execute((app_id, seq, webhook_id))?;
-    Ok(())
-}
-
-/// What an app's HTTP deliveries have shown.
-pub fn load_feed(conn: &Connection, app: &App) -> Result<Option<Feed>, StoreError> {
+/// What an app's HTTP deliveries have shown, and how far its log goes.
+pub fn load_feed(conn: &Connection, app: &App) -> Result<Option<Kept>, StoreError> {
     let mut statement = conn.prepare_cached(FEED)?;
     let mut rows = statement.query([app])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let time = |column| row.get::<_, Option<i64>>(column).map(|ms| ms.map(Time));
     let lags = read_json("feeds.lags", &row.get::<_, String>(3)?)?;
-    Ok(Some(Feed { told: time(0)?.zip(time(1)?), clock: time(2)?, lags }))
+    let feed = Feed { told: time(0)?.zip(time(1)?), clock: time(2)?, lags };
+    Ok(Some(Kept { feed, newest_seq: row.get(4)? }))
 }
 
-pub fn save_feed(conn: &Connection, app: &App, feed: &Feed) -> Result<(), StoreError> {
+pub fn save_feed(conn: &Connection, app: &App, Kept { feed, newest_seq }: &Kept) -> Result<(), StoreError> {
     let (told, received) = feed.told.unzip();
     let ms = |time: Option<Time>| time.map(|time| time.0);
-    let row = (app, ms(told), ms(received), ms(feed.clock), write_json(&feed.lags)?, feed.offset());
+    let row = (app, ms(told), ms(received), ms(feed.clock), write_json(&feed.lags)?, feed.offset(), newest_seq);
     conn.prepare_cached(WRITE_FEED)?.execute(row)?;
     Ok(())
 }
@@ -220,9 +266,14 @@ pub fn refuse_once(conn: &Connection, received_at: Time, problem: &str, body: &[
     refuse(conn, received_at, problem, body)
 }
 
-/// The newest log position; 0 for an empty log.
+/// Log position of the newest event; 0 for an empty log.
 pub fn newest_seq(conn: &Connection) -> Result<i64, StoreError> {
     Ok(conn.prepare_cached(NEWEST)?.query_row([], |row| row.get(0))?)
+}
+
+/// The newest log position that was ever given to a delivery, as far as the file tells; 0 in a new file.
+pub fn newest_position(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.prepare_cached(NEWEST_POSITION)?.query_row([], |row| row.get(0))?)
 }
 
 /// An event as the log keeps it.
@@ -238,15 +289,28 @@ pub struct Logged {
     pub body: String,
 }
 
-/// Events after a log position, oldest first.
-pub fn after(conn: &Connection, seq: i64, limit: usize) -> Result<Vec<Logged>, StoreError> {
-    let mut statement = conn.prepare_cached(AFTER)?;
-    let rows = statement.query_map((seq, limit as i64), logged)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// Bytes of bodies that are read from the log at once, but for a single body that is larger.
+const READ: usize = 8 << 20;
+
+/// Events after one log position and up to another, oldest first, and whether these are all. They are cut after so many
+/// events, and after 8 MiB of bodies.
+pub fn between(conn: &Connection, after: i64, until: i64, limit: usize) -> Result<(Vec<Logged>, bool), StoreError> {
+    let mut statement = conn.prepare_cached(BETWEEN)?;
+    let mut rows = statement.query((after, until, limit as i64))?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let event = logged(row)?;
+        bytes += event.body.len();
+        events.push(event);
+        if bytes >= READ {
+            return Ok((events, false));
+        }
+    }
+    let all = events.len() < limit;
+    Ok((events, all))
 }
 
-pub(super) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
-    let floor: Option<i64> = row.get("floor_at")?;
+pub(in crate::store) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
     Ok(Logged {
         app_id: row.get("app_id")?,
         region: row.get("region")?,
@@ -258,7 +322,7 @@ pub(super) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logged> {
             arrived_at: row.get::<_, Option<i64>>("arrived_at")?.map(Time),
             occurred_at: Time(row.get("occurred_at")?),
             occurred_from: TimeSource::from_word(&row.get::<_, String>("occurred_from")?).unwrap_or(TimeSource::Told),
-            floor: floor.filter(|floor| *floor >= 0).map(Time),
+            floor: floor_of(row.get("floor_at")?),
             fingerprint: row.get("fingerprint")?,
         },
         outcome: Outcome::from_word(&row.get::<_, String>("outcome")?).unwrap_or(Outcome::Ignored),
@@ -306,7 +370,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
         let explain = format!("EXPLAIN QUERY PLAN {}", super::EQUALS);
-        let plan: String = conn.query_row(&explain, ("a", "f", 0), |row| row.get("detail")).unwrap();
-        assert!(plan.contains("events_by_fingerprint (app_id=? AND <expr>=? AND <expr>=?)"), "{plan}");
+        let mut plan = conn.prepare(&explain).unwrap();
+        let plan = plan.query_map(("a", "f", 0), |row| row.get("detail")).unwrap();
+        let plan = plan.map(Result::unwrap).collect::<Vec<String>>().join("; ");
+        let walk = "events_by_fingerprint (app_id=? AND <expr>=? AND <expr>=?)";
+        assert_eq!(plan.matches(walk).count(), 2, "{plan}");
     }
 }

@@ -210,7 +210,7 @@ pub fn rosters(conn: &Connection, app_id: &str, guid: &str, until: Time) -> Resu
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
+pub(super) fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
     let word = |column: &str| row.get::<_, Option<String>>(column);
     Ok(Change {
         at: Time(row.get("at")?),

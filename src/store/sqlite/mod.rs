@@ -8,6 +8,7 @@ mod pool;
 mod rows;
 mod schema;
 mod settings;
+mod values;
 mod write;
 
 pub mod aside;
@@ -15,8 +16,8 @@ pub mod block;
 pub mod call;
 pub mod compare;
 pub mod conversation;
+pub mod delivery;
 pub mod edit;
-pub mod explain;
 pub mod group;
 pub mod inspect;
 pub mod log;

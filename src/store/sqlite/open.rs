@@ -2,8 +2,8 @@
 
 use super::place::{beside, real, resolve};
 use super::schema::{Schema, bounded};
-use crate::fold::FOLD_VERSION;
 use crate::store::StoreError;
+use crate::tables::FOLD_VERSION;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -42,7 +42,7 @@ const LIMITS: &[(Limit, i32)] = &[
 ];
 
 /// Editions before the first migration of today. chatfold reads no more of such a file than its log.
-const EARLIER: i64 = 2;
+const EARLIER: i64 = 4;
 
 #[derive(RustEmbed)]
 #[folder = "migrations/sqlite"]

@@ -3,13 +3,11 @@
 use super::rows::Table;
 use super::{App, Key};
 use crate::change::{Connection as Socket, Moderation, Presence, User};
-use crate::ids::Time;
-use crate::merge::Row;
 use crate::store::{StoreError, write_json};
 use crate::tables::registers::Registers;
 use rusqlite::Connection;
 use rusqlite::types::ToSql;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// App, uid, platform, connect time.
@@ -71,28 +69,4 @@ pub fn save_connection(conn: &Connection, key: &ConnectionKey, now: &Registers<S
 
 fn read<T: Stored>(conn: &Connection, key: &[&dyn ToSql]) -> Result<Option<Registers<T>>, StoreError> {
     Ok(T::table().load(conn, key)?.map(|(row, _)| row.into()))
-}
-
-/// The registers of a row by app and id.
-pub(super) fn stored<T: Stored>(conn: &Connection, app_id: &str, id: &str) -> Result<Option<Row>, StoreError> {
-    Ok(T::table().load(conn, &[&app_id, &id])?.map(|(row, _)| row))
-}
-
-const CONNECTIONS_OF: &str = "SELECT platform, connected_at FROM connections WHERE app_id = ?1 AND uid = ?2";
-
-/// By platform and connect time.
-type Connections = BTreeMap<(String, Time), Row>;
-
-/// The registers of each of a person's connections.
-pub(super) fn stored_connections(conn: &Connection, app_id: &str, uid: &str) -> Result<Connections, StoreError> {
-    let mut statement = conn.prepare_cached(CONNECTIONS_OF)?;
-    let keys = statement.query_map((app_id, uid), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut found = Connections::new();
-    for key in keys {
-        let (platform, connected_at): (String, i64) = key?;
-        if let Some((row, _)) = CONNECTIONS.load(conn, &[&app_id, &uid, &platform, &connected_at])? {
-            found.insert((platform, Time(connected_at)), row);
-        }
-    }
-    Ok(found)
 }

@@ -2,6 +2,7 @@
 
 use super::{Conn, Params, Sql, prepare};
 use crate::ids::ConversationKey;
+use rusqlite::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Messages and reactions that are looked at, each.
@@ -53,7 +54,7 @@ macro_rules! messages {
 
 const MESSAGES: &str = messages!("");
 const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND m.low_length = :low_length AND ");
-/// A person's emoji counts once, when its first spelling was given.
+/// A person's emoji counts once, when its first spelling was given. Reactions to an agent's steps do not count.
 const REACTIONS: &str = "
     SELECT r.reacted_at, r.reaction, r.emoji, NOT EXISTS (
         SELECT 1 FROM reactions x
@@ -61,7 +62,8 @@ const REACTIONS: &str = "
             AND (x.reacted_at_from <> 'told', +x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
         SELECT 1 FROM messages m
         WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation
-            AND m.low_length = :low_length), 0)
+            AND m.low_length = :low_length), 0) AND NOT EXISTS (
+        SELECT 1 FROM messages m WHERE m.app_id = :app AND m.message_id = r.message_id AND m.step)
     FROM reactions r
     WHERE r.app_id = :app AND r.present AND r.reacted_at >= :from AND r.reacted_at < :until
     ORDER BY r.reacted_at LIMIT :limit";
@@ -80,17 +82,11 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
         (":limit", &limit),
     ];
     let day = |at: i64| span.starts.partition_point(|start| *start <= at).saturating_sub(1);
-    let mut found = Activity { days: vec![Day::default(); span.starts.len()], exact: true, ..Activity::default() };
+    let mut found = Activity { days: vec![Day::default(); span.starts.len()], ..Activity::default() };
     let mut senders: Vec<HashSet<String>> = vec![HashSet::new(); span.starts.len()];
     let mut blocked: HashMap<Option<String>, i64> = HashMap::new();
-    let mut statement = prepare(conn, if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES }, params)?;
-    let mut rows = statement.raw_query();
-    for looked_at in 0.. {
-        let Some(row) = super::next(&mut rows)? else { break };
-        if looked_at == LOOKED_AT {
-            found.exact = false;
-            break;
-        }
+    let messages = if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES };
+    let all_messages = walk(conn, messages, params, |row| {
         let day = day(row.get("sent_at")?);
         if row.get("listed")? {
             found.days[day].messages += 1;
@@ -100,21 +96,14 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
         } else if row.get("blocked")? {
             *blocked.entry(row.get("rule")?).or_default() += 1;
         }
-    }
-    drop(rows);
+        Ok(())
+    })?;
     for (day, senders) in found.days.iter_mut().zip(senders) {
         day.senders = senders.len() as i64;
     }
     // By emoji: its first spelling in this span, and how often.
     let mut reactions: BTreeMap<String, (i64, String, i64)> = BTreeMap::new();
-    let mut statement = prepare(conn, REACTIONS, params)?;
-    let mut rows = statement.raw_query();
-    for looked_at in 0.. {
-        let Some(row) = super::next(&mut rows)? else { break };
-        if looked_at == LOOKED_AT {
-            found.exact = false;
-            break;
-        }
+    let all_reactions = walk(conn, REACTIONS, params, |row| {
         if row.get(3)? {
             let (at, spelling): (i64, String) = (row.get(0)?, row.get(1)?);
             found.days[day(at)].reactions += 1;
@@ -124,10 +113,25 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
                 *first = spelling;
             }
         }
-    }
+        Ok(())
+    })?;
+    found.exact = all_messages && all_reactions;
     found.reactions = most_first(reactions.into_values().map(|(_, reaction, count)| (reaction, count)));
     found.blocked = most_first(blocked);
     Ok(found)
+}
+
+/// Takes rows one by one, at most [`LOOKED_AT`]. False where there are more.
+pub(super) fn walk(conn: &Conn, sql: &str, params: Params<'_>, mut take: impl FnMut(&Row<'_>) -> Sql<()>) -> Sql<bool> {
+    let mut statement = prepare(conn, sql, params)?;
+    let mut rows = statement.raw_query();
+    for _ in 0..LOOKED_AT {
+        match super::next(&mut rows)? {
+            Some(row) => take(row)?,
+            None => return Ok(true),
+        }
+    }
+    Ok(super::next(&mut rows)?.is_none())
 }
 
 fn most_first<K: Ord>(counts: impl IntoIterator<Item = (K, i64)>) -> Vec<(K, i64)> {

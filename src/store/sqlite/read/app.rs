@@ -27,8 +27,8 @@ pub fn all(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<App>> {
         Ok(App {
             app_id: row.get("app_id")?,
             region: row.get("region")?,
-            first_seen_at: Time(row.get("first_seen_at")?),
-            last_event_at: Time(row.get("last_event_at")?),
+            first_seen_at: row.get("first_seen_at")?,
+            last_event_at: row.get("last_event_at")?,
             events_count: row.get("events_count")?,
         })
     })

@@ -1,7 +1,6 @@
 //! Who blocks whom.
 
 use super::list::{Scan, run, scan};
-use super::membership::word;
 use super::{Conn, Found, List, Lookup, Range, Sql, rows};
 use crate::ids::{Time, TimeSource};
 
@@ -36,8 +35,8 @@ impl Lookup for BlockKey {
             let block = Block {
                 blocker: row.get("blocker_uid")?,
                 blocked: row.get("blocked_uid")?,
-                since: Time(row.get("since")?),
-                since_from: word(row, "since_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+                since: row.get("since")?,
+                since_from: row.get("since_from")?,
             };
             Ok((Self(block.blocker.clone(), block.blocked.clone()), block))
         })

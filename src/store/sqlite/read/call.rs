@@ -1,7 +1,6 @@
 //! Calls and meetings.
 
 use super::list::{Scan, run, scan};
-use super::membership::word;
 use super::{Conn, Found, Key, List, Lookup, Range, Sql, json, rows};
 use crate::ids::{CallKind, CallStatus, Time};
 use rusqlite::Row;
@@ -76,20 +75,19 @@ impl Lookup for CallKey {
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Call)>> {
         let keys = keys_json(keys.iter());
         rows(conn, BY_KEY, &[(":app", &app), (":keys", &keys)], |row| {
-            let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
             let key = Self::read(row)?;
             let call = Call {
                 session_id: row.get("session_id")?,
                 kind: CallKind::from_word(&key.kind).unwrap_or(CallKind::Meeting),
                 call_type: row.get("type")?,
-                status: word(row, "status", CallStatus::from_word)?,
+                status: row.get("status")?,
                 initiator_uid: row.get("initiator_uid")?,
                 receiver_type: row.get("receiver_type")?,
                 receiver_id: row.get("receiver_id")?,
                 call_message_id: row.get("call_message_id")?,
-                initiated_at: time("initiated_at")?,
-                started_at: time("started_at")?,
-                ended_at: time("ended_at")?,
+                initiated_at: row.get("initiated_at")?,
+                started_at: row.get("started_at")?,
+                ended_at: row.get("ended_at")?,
                 duration_seconds: row.get("duration_seconds")?,
                 key: key.clone(),
             };
@@ -266,7 +264,7 @@ lists! {
         uid: row.get("uid")?,
         name: row.get("name")?,
         joined_at: told(row.get("joined_at")?),
-        left_at: row.get::<_, Option<i64>>("left_at")?.map(Time),
+        left_at: row.get("left_at")?,
         audio_only: row.get("audio_only")?,
     });
     /// Recordings of an instance.
@@ -285,8 +283,8 @@ lists! {
     ), all, |row| Ok(Transcript {
         transcript_id: row.get("transcript_id")?,
         url: row.get("url")?,
-        started_at: row.get::<_, Option<i64>>("started_at")?.map(Time),
-        ended_at: row.get::<_, Option<i64>>("ended_at")?.map(Time),
+        started_at: row.get("started_at")?,
+        ended_at: row.get("ended_at")?,
     });
 }
 

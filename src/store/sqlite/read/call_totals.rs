@@ -1,7 +1,7 @@
 //! Calls and meetings of a group or a person in a span of time, together.
 
-use super::activity::LOOKED_AT;
-use super::{Conn, Params, Sql, prepare};
+use super::activity::{LOOKED_AT, walk};
+use super::{Conn, Params, Sql};
 use crate::ids::{CallKind, CallStatus};
 use std::collections::BTreeMap;
 
@@ -60,29 +60,22 @@ pub fn count(conn: &Conn, span: Span<'_>) -> Sql<(Vec<Totals>, bool)> {
         (":limit", &limit),
     ];
     let mut periods = vec![Totals::default(); span.starts.len()];
-    let mut statement = prepare(conn, SESSIONS, params)?;
-    let mut rows = statement.raw_query();
-    for looked_at in 0.. {
-        let Some(row) = super::next(&mut rows)? else { break };
-        if looked_at == LOOKED_AT {
-            return Ok((periods, false));
-        }
+    let all = walk(conn, SESSIONS, params, |row| {
         if !row.get::<_, bool>("counts")? {
-            continue;
+            return Ok(());
         }
         let at: i64 = row.get("order_at")?;
         let Some(totals) = periods.get_mut(span.starts.partition_point(|start| *start <= at).saturating_sub(1)) else {
-            continue;
+            return Ok(());
         };
-        let kind: String = row.get("kind")?;
-        let is_call = CallKind::from_word(&kind) == Some(CallKind::Call);
+        let is_call = row.get::<_, CallKind>("kind")? == CallKind::Call;
         *(if is_call { &mut totals.calls } else { &mut totals.meetings }) += 1;
         totals.seconds = totals.seconds.saturating_add(row.get("seconds")?);
         totals.present = totals.present.saturating_add(row.get("present")?);
-        let status: Option<String> = row.get("status")?;
-        if let Some(status) = status.as_deref().and_then(CallStatus::from_word) {
+        if let Some(status) = row.get::<_, Option<CallStatus>>("status")? {
             *totals.statuses.entry(status.as_str()).or_default() += 1;
         }
-    }
-    Ok((periods, true))
+        Ok(())
+    })?;
+    Ok((periods, all))
 }

@@ -1,6 +1,6 @@
 //! The log as a feed: applied facts after a position, in its order.
 
-use super::{Conn, Sql, allowance, prepare, rows};
+use super::{Conn, Sql, allowance, json, prepare, rows};
 use crate::ids::{ReceiverType, Time};
 
 /// An applied fact, with what was received.
@@ -16,13 +16,33 @@ const AFTER: &str = "
     SELECT seq, trigger, occurred_at, body FROM events
     WHERE app_id = :app AND seq > :after AND outcome = 'applied' ORDER BY seq LIMIT :limit";
 const FIRST: &str = "SELECT min(seq) FROM events";
+const FURTHER: &str = "SELECT count(*) FROM deliveries WHERE position > :after AND position <= :until";
+/// With more positions than these before the oldest event, events are taken to be gone.
+const COUNTED: i64 = 10_000;
+const GIVEN: &str = "
+    SELECT coalesce(max(newest_seq), 0) FROM feeds
+    WHERE :apps IS NULL OR app_id IN (SELECT value FROM json_each(:apps))";
 const MESSAGE: &str = "
     SELECT conversation_id, receiver_type, sender_uid, iif(receiver_type = 'group', receiver_id, NULL) FROM messages
     WHERE app_id = :app AND message_id = :id";
 
-/// Position of the oldest event the log has.
-pub fn first(conn: &Conn) -> Sql<Option<i64>> {
-    Ok(rows(conn, FIRST, &[], |row| row.get(0))?.into_iter().next().flatten())
+/// The position behind which the log begins, where events after another position are gone. Positions of further
+/// deliveries are no events.
+pub fn begins_after(conn: &Conn, after: i64) -> Sql<Option<i64>> {
+    let first: Option<i64> = rows(conn, FIRST, &[], |row| row.get(0))?.pop().flatten();
+    let Some(begins) = first.map(|first| first - 1).filter(|begins| after < *begins) else { return Ok(None) };
+    let between = begins - after;
+    let known = between <= COUNTED && {
+        let further = rows(conn, FURTHER, &[(":after", &after), (":until", &begins)], |row| row.get::<_, i64>(0))?;
+        further == [between]
+    };
+    Ok((!known).then_some(begins))
+}
+
+/// The newest log position given to an event of these apps, or of all, also where the event was deleted since.
+pub fn given(conn: &Conn, apps: Option<&[String]>) -> Sql<i64> {
+    let apps = apps.map(json);
+    Ok(rows(conn, GIVEN, &[(":apps", &apps)], |row| row.get(0))?.pop().unwrap_or_default())
 }
 
 /// The next applied facts of an app, until `take` says false: one body at a time is in memory.
@@ -34,7 +54,7 @@ pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64, mut take: impl FnMut(
         let fact = Applied {
             seq: row.get("seq")?,
             trigger: row.get("trigger")?,
-            occurred_at: Time(row.get("occurred_at")?),
+            occurred_at: row.get("occurred_at")?,
             body: row.get("body")?,
         };
         if !take(fact)? {

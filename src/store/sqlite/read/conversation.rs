@@ -186,11 +186,7 @@ impl Lookup for MarkersOf {
         let asked = pairs(keys.iter().map(|key| &key.0));
         let most = PLAIN_LIST as i64;
         let found = rows(conn, MARKERS, &[(":app", &app), (":keys", &asked), (":most", &most)], |row| {
-            let marker = ReadMarker {
-                uid: row.get("uid")?,
-                message_id: row.get("message_id")?,
-                at: row.get::<_, Option<i64>>("at")?.map(Time),
-            };
+            let marker = ReadMarker { uid: row.get("uid")?, message_id: row.get("message_id")?, at: row.get("at")? };
             Ok((Self(self::key(row)?), marker))
         })?;
         Ok(gather(keys, found))

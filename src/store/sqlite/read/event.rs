@@ -1,10 +1,9 @@
 //! The log.
 
 use super::list::{Key, Part, Scan, merge, run_until, scan};
-use super::membership::word;
 use super::{Conn, Found, List, Lookup, Range, Sql, allowance, json, prepare, rows};
+use crate::entity::Entity;
 use crate::envelope;
-use crate::explain::Entity;
 use crate::ids::{Outcome, Time, TimeSource};
 use std::collections::HashSet;
 
@@ -32,7 +31,7 @@ const NEWEST: &str = "
 /// The newest event of these apps or of all: its log position, 0 where there is none, and when it arrived.
 pub fn newest(conn: &Conn, apps: Option<&[String]>) -> Sql<(i64, Option<Time>)> {
     let apps = apps.map(json);
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get("seq")?, Some(Time(row.get("received_at")?))));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get("seq")?, Some(row.get("received_at")?)));
     Ok(rows(conn, NEWEST, &[(":apps", &apps)], read)?.pop().unwrap_or_default())
 }
 
@@ -56,11 +55,11 @@ impl Lookup for EventKey {
                 trigger: row.get("trigger")?,
                 region: row.get("region")?,
                 webhook_id: row.get("webhook_id")?,
-                received_at: Time(row.get("received_at")?),
-                occurred_at: Time(row.get("occurred_at")?),
-                occurred_from: word(row, "occurred_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+                received_at: row.get("received_at")?,
+                occurred_at: row.get("occurred_at")?,
+                occurred_from: row.get("occurred_from")?,
                 deliveries: row.get("deliveries")?,
-                outcome: word(row, "outcome", Outcome::from_word)?.unwrap_or(Outcome::Ignored),
+                outcome: row.get("outcome")?,
                 reason: row.get("reason")?,
             };
             Ok((Self(event.seq), event))
@@ -122,15 +121,7 @@ fn named_by(body: &str, first: usize) -> Sql<Vec<Entity>> {
     let refs = envelope::payload(body).map(|payload| payload.refs()).unwrap_or_default();
     for reference in refs {
         allowance::in_time()?;
-        let key = reference.key.clone();
-        let entity = match (reference.kind, reference.parts().as_slice()) {
-            ("group", _) => Entity::Group(key),
-            ("user", _) => Entity::User(key),
-            ("message", _) => Entity::Message(key),
-            ("membership", [guid, uid]) => Entity::Membership { guid: guid.clone(), uid: uid.clone() },
-            ("call", _) => Entity::Call(key.strip_prefix("s:").unwrap_or(&key).to_owned()),
-            _ => continue,
-        };
+        let Some(entity) = Entity::of(&reference) else { continue };
         if known.insert(entity.clone()) {
             named.push(entity);
             if named.len() == first {
@@ -235,5 +226,41 @@ impl List for Events {
             walks.push(run_until(conn, &ABOUT, &named, range, is_beyond)?);
         }
         Ok(merge(walks, range))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::snapshot::{ReadError, Snapshot};
+    use super::*;
+    use crate::store::sqlite::{open_pool, open_writer};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    /// The engine looks at the clock while a statement takes its steps: neither between two rows nor in loops of ours.
+    #[test]
+    fn a_loop_that_runs_no_statement_ends_too_once_the_time_is_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("chatfold.db");
+        drop(open_writer(&path).unwrap());
+        let pool = open_pool(&path, 1).unwrap();
+        let body = r#"{"trigger":"group_updated","appId":"a","data":{"group":{"guid":"g","updatedAt":1}}}"#;
+        let ends = |read: fn(&Conn, &str) -> Sql<Vec<Entity>>| {
+            let gone = Arc::new(AtomicBool::new(false));
+            let amount = allowance::Amount { rows: 100, bytes: 1 << 20 };
+            let snapshot = Snapshot::open(&pool, Duration::from_secs(60), amount, Arc::clone(&gone)).unwrap();
+            assert_eq!(snapshot.read(|conn| read(conn, body)).unwrap().len(), 1);
+            snapshot.read(|conn| {
+                gone.store(true, Ordering::Relaxed);
+                read(conn, body)
+            })
+        };
+        let over_names = ends(|_, body| named_by(body, 1));
+        let over_rows =
+            ends(|conn, _| rows(conn, "SELECT 'g' AS guid", &[], |row| Ok(Entity::Group(row.get("guid")?))));
+        for read in [over_names, over_rows] {
+            assert_eq!(read.unwrap_err(), ReadError::Timeout);
+        }
     }
 }

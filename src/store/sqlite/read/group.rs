@@ -1,7 +1,6 @@
 //! Groups.
 
 use super::list::{Part, Scan, run, scan};
-use super::membership::word;
 use super::{Conn, Found, Key, List, Lookup, Range, Sql, column, json, rows};
 use crate::ids::{Time, TimeSource};
 use crate::store::sqlite::functions::folded;
@@ -44,7 +43,6 @@ impl Lookup for GroupKey {
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Group)>> {
         let keys = json(keys.iter().map(|key| &key.0));
         rows(conn, BY_GUID, &[(":app", &app), (":keys", &keys)], |row| {
-            let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
             let group = Group {
                 guid: row.get("guid")?,
                 name: row.get("name")?,
@@ -53,15 +51,15 @@ impl Lookup for GroupKey {
                 icon: row.get("icon")?,
                 tags: row.get("tags")?,
                 owner_uid: row.get("owner_uid")?,
-                created_at: time("created_at")?,
-                updated_at: time("updated_at")?,
+                created_at: row.get("created_at")?,
+                updated_at: row.get("updated_at")?,
                 updated_by: row.get("updated_by")?,
                 reported_members_count: row.get("reported_members_count")?,
                 members_count: row.get("members_count")?,
-                members_known_since: time("members_known_since")?,
-                history_since: time("history_since")?,
-                deleted_at: time("deleted_at")?,
-                deleted_at_from: word(row, "deleted_at_from", TimeSource::from_word)?,
+                members_known_since: row.get("members_known_since")?,
+                history_since: row.get("history_since")?,
+                deleted_at: row.get("deleted_at")?,
+                deleted_at_from: row.get("deleted_at_from")?,
             };
             Ok((Self(group.guid.clone()), group))
         })

@@ -1,5 +1,6 @@
 //! Who is, or was, in a group; and who was at an instant.
 
+use super::super::membership::change;
 use super::list::{EXAMINED, Part, Scan, run, scan};
 use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
 use crate::ids::{Scope, State, Time, TimeSource};
@@ -69,18 +70,13 @@ fn membership(row: &Row<'_>) -> Sql<Membership> {
     Ok(Membership {
         guid: row.get("guid")?,
         uid: row.get("uid")?,
-        state: word(row, "state", State::from_word)?.unwrap_or(State::Absent),
-        scope: word(row, "scope", Scope::from_word)?,
-        joined_at: row.get::<_, Option<i64>>("joined_at")?.map(Time),
-        changed_at: Time(row.get("changed_at")?),
-        changed_at_from: word(row, "changed_at_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+        state: row.get("state")?,
+        scope: row.get("scope")?,
+        joined_at: row.get("joined_at")?,
+        changed_at: row.get("changed_at")?,
+        changed_at_from: row.get("changed_at_from")?,
         changed_by: row.get("changed_by")?,
     })
-}
-
-/// A stored word; null where there is none or it is not ours.
-pub(super) fn word<T>(row: &Row<'_>, column: &str, read: impl Fn(&str) -> Option<T>) -> Sql<Option<T>> {
-    Ok(row.get::<_, Option<String>>(column)?.as_deref().and_then(read))
 }
 
 /// Members of a group by uid.
@@ -292,7 +288,7 @@ impl Instant<'_> {
 
     fn rosters(&self, conn: &Conn) -> Sql<Vec<Roster>> {
         rows(conn, ROSTERS, &[(":app", &self.app), (":guid", &self.guid), (":at", &self.at)], |row| {
-            Ok(Roster { at: Time(row.get("at")?), created: row.get("created")? })
+            Ok(Roster { at: row.get("at")?, created: row.get("created")? })
         })
     }
 
@@ -309,20 +305,4 @@ impl Instant<'_> {
             changed_by: then.changed_by,
         })
     }
-}
-
-pub(super) fn change(row: &Row<'_>) -> Sql<Change> {
-    Ok(Change {
-        at: Time(row.get("at")?),
-        at_from: word(row, "at_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
-        seq: row.get("seq")?,
-        occurred_at: Time(row.get("occurred_at")?),
-        arrived_at: row.get::<_, Option<i64>>("arrived_at")?.map(Time),
-        group_created_at: row.get::<_, Option<i64>>("group_created_at")?.map(Time),
-        by: row.get("by_uid")?,
-        state: word(row, "state", State::from_word)?,
-        scope: word(row, "scope", Scope::from_word)?,
-        old_scope: word(row, "old_scope", Scope::from_word)?,
-        joined_at: row.get::<_, Option<i64>>("joined_at")?.map(Time),
-    })
 }

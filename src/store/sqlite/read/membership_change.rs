@@ -1,7 +1,6 @@
 //! The history of a group's members.
 
 use super::list::{Scan, run, scan};
-use super::membership::word;
 use super::{Conn, Found, List, Lookup, Range, Sql, rows};
 use crate::ids::{Scope, State, Time, TimeSource};
 
@@ -46,12 +45,12 @@ impl Lookup for ChangeKey {
                 seq: row.get("seq")?,
                 // 0 is older than anything dated; people see when it happened as far as can be known.
                 at: Time(if at == 0 { row.get("occurred_at")? } else { at }),
-                at_from: word(row, "at_from", TimeSource::from_word)?.unwrap_or(TimeSource::Feed),
+                at_from: row.get("at_from")?,
                 trigger: row.get("trigger")?,
                 uid: row.get("uid")?,
                 by: row.get("by_uid")?,
-                state: word(row, "state", State::from_word)?,
-                scope: word(row, "scope", Scope::from_word)?,
+                state: row.get("state")?,
+                scope: row.get("scope")?,
             };
             Ok((Self { guid: row.get("guid")?, at, seq: change.seq, uid: change.uid.clone() }, change))
         })

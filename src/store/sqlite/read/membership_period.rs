@@ -1,9 +1,9 @@
 //! How a person stood with a group over time: the same function as for the present and for `asOf` (contract 4.3), at
 //! each instant at which it can have changed.
 
+use super::super::membership::change;
 use super::allowance::Spent;
 use super::list::EXAMINED;
-use super::membership::change;
 use super::{Conn, Lookup, PLAIN_LIST, Sql, json, rows};
 use crate::ids::{Scope, State, Time};
 use crate::standing::{Change, Roster, standing};
@@ -63,7 +63,7 @@ impl Lookup for PeriodsOf {
         let guids: BTreeSet<&str> = keys.iter().map(|key| key.guid.as_str()).collect();
         let mut rosters: HashMap<String, Vec<Roster>> = HashMap::new();
         for (guid, roster) in rows(conn, ROSTERS, &[(":app", &app), (":guids", &json(guids))], |row| {
-            Ok((row.get::<_, String>(0)?, Roster { at: Time(row.get(1)?), created: row.get(2)? }))
+            Ok((row.get::<_, String>(0)?, Roster { at: row.get(1)?, created: row.get(2)? }))
         })? {
             rosters.entry(guid).or_default().push(roster);
         }

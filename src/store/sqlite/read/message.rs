@@ -56,10 +56,6 @@ impl Lookup for MessageKey {
 }
 
 fn message(row: &Row<'_>) -> Sql<Message> {
-    let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
-    let from = |name: &str| {
-        Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(name)?.and_then(|word| TimeSource::from_word(&word)))
-    };
     Ok(Message {
         message_id: row.get("message_id")?,
         conversation: row.get::<_, Option<String>>("conversation_id")?.map(|_| conversation::key(row)).transpose()?,
@@ -72,17 +68,17 @@ fn message(row: &Row<'_>) -> Sql<Message> {
         muid: row.get("muid")?,
         parent_id: row.get("parent_id")?,
         quoted_id: row.get("quoted_id")?,
-        sent_at: time("sent_at")?,
-        edited_at: time("edited_at")?,
+        sent_at: row.get("sent_at")?,
+        edited_at: row.get("edited_at")?,
         edited_by: row.get("edited_by")?,
-        deleted_at: time("deleted_at")?,
-        deleted_at_from: from("deleted_at_from")?,
+        deleted_at: row.get("deleted_at")?,
+        deleted_at_from: row.get("deleted_at_from")?,
         deleted_by: row.get("deleted_by")?,
-        pinned_at: time("pinned_at")?,
-        pinned_at_from: from("pinned_at_from")?,
+        pinned_at: row.get("pinned_at")?,
+        pinned_at_from: row.get("pinned_at_from")?,
         pinned_by: row.get("pinned_by")?,
-        delivered_to_all_at: time("delivered_to_all_at")?,
-        read_by_all_at: time("read_by_all_at")?,
+        delivered_to_all_at: row.get("delivered_to_all_at")?,
+        read_by_all_at: row.get("read_by_all_at")?,
         mentions: row.get("mentions")?,
     })
 }

@@ -1,6 +1,5 @@
 //! What hangs on a message: reactions, receipts, edits, replies, moderation.
 
-use super::membership::word;
 use super::{Conn, Lookup, PLAIN_LIST, Sql, gather, json, rows};
 use crate::ids::{Time, TimeSource};
 
@@ -103,16 +102,12 @@ lists! {
             (SELECT uid FROM receipts WHERE app_id = :app AND message_id = k.value ORDER BY uid LIMIT 1 OFFSET :last), x'')
         ORDER BY r.message_id, r.uid",
         |row| {
-            let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Time));
-            let from = |name: &str| {
-                Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(name)?.and_then(|word| TimeSource::from_word(&word)))
-            };
             Ok(Receipt {
                 uid: row.get("uid")?,
-                delivered_at: time("delivered_at")?,
-                delivered_at_from: from("delivered_at_from")?,
-                read_at: time("read_at")?,
-                read_at_from: from("read_at_from")?,
+                delivered_at: row.get("delivered_at")?,
+                delivered_at_from: row.get("delivered_at_from")?,
+                read_at: row.get("read_at")?,
+                read_at_from: row.get("read_at_from")?,
             })
         };
     /// Edits of a message, oldest first and within a second as the log has them; without their texts once it is deleted.
@@ -122,7 +117,7 @@ lists! {
         CROSS JOIN message_edits e ON e.app_id = :app AND e.message_id = k.value
         LEFT JOIN messages m ON m.app_id = :app AND m.message_id = e.message_id
         ORDER BY e.message_id, e.edited_at, e.rank, e.fact_at, e.seq, e.digest",
-        |row| Ok(Edit { text: row.get("text")?, edited_at: Time(row.get("edited_at")?), edited_by: row.get("edited_by")? });
+        |row| Ok(Edit { text: row.get("text")?, edited_at: row.get("edited_at")?, edited_by: row.get("edited_by")? });
     /// Who replied to a message, by uid.
     RepliersOf -> String: "
         SELECT DISTINCT m.parent_id AS key, m.sender_uid
@@ -225,8 +220,8 @@ impl Lookup for ModerationOf {
                 status: row.get("status")?,
                 reviewed: row.get("reviewed")?,
                 rule: row.get("rule")?,
-                failed_at: row.get::<_, Option<i64>>("failed_at")?.map(Time),
-                failed_at_from: word(row, "failed_at_from", TimeSource::from_word)?,
+                failed_at: row.get("failed_at")?,
+                failed_at_from: row.get("failed_at_from")?,
                 failure: row.get("failure")?,
             };
             Ok((Self(row.get("message_id")?), moderation))

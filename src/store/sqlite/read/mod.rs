@@ -12,7 +12,7 @@ pub mod call_totals;
 pub mod change;
 pub mod conversation;
 pub mod event;
-pub mod explanation;
+pub mod explain;
 pub mod first_text;
 pub mod group;
 pub mod list;

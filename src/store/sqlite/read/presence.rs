@@ -1,6 +1,5 @@
 //! Whether people are online, and over which connections.
 
-use super::membership::word;
 use super::{Conn, Lookup, Sql, gather, json, rows};
 use crate::ids::{Time, TimeSource};
 
@@ -33,10 +32,10 @@ impl Lookup for PresenceOf {
             let presence = Presence {
                 uid: row.get("uid")?,
                 online: row.get("online")?,
-                changed_at: row.get::<_, Option<i64>>("changed_at")?.map(Time),
-                changed_at_from: word(row, "changed_at_from", TimeSource::from_word)?,
-                last_seen_at: row.get::<_, Option<i64>>("last_seen_at")?.map(Time),
-                last_seen_at_from: word(row, "last_seen_at_from", TimeSource::from_word)?,
+                changed_at: row.get("changed_at")?,
+                changed_at_from: row.get("changed_at_from")?,
+                last_seen_at: row.get("last_seen_at")?,
+                last_seen_at_from: row.get("last_seen_at_from")?,
             };
             Ok((Self(presence.uid.clone()), presence))
         })

@@ -3,8 +3,8 @@
 //! A *question* is the first chat of somebody who is no agent, after the last word of an agent in the conversation or
 //! since its beginning; its *answer* is the next chat of an agent there.
 
-use super::activity::LOOKED_AT;
-use super::{Conn, Params, Sql, conversation, json, prepare, rows};
+use super::activity::{self, LOOKED_AT};
+use super::{Conn, Params, Sql, conversation, json, rows};
 use crate::ids::ConversationKey;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -162,17 +162,11 @@ fn walk(conn: &Conn, span: &Span<'_>) -> Sql<Walk> {
         (":until", &span.until),
         (":limit", &limit),
     ];
-    let mut walk = Walk { exact: true, ..Walk::default() };
-    let mut statement = prepare(conn, if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES }, params)?;
-    let mut rows = statement.raw_query();
-    for looked_at in 0.. {
-        let Some(row) = super::next(&mut rows)? else { break };
-        if looked_at == LOOKED_AT {
-            walk.exact = false;
-            break;
-        }
+    let mut walk = Walk::default();
+    let messages = if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES };
+    walk.exact = activity::walk(conn, messages, params, |row| {
         let (id, sender) = (row.get::<_, Option<String>>("conversation_id")?, row.get("sender_uid")?);
-        let (true, Some(_), Some(sender)) = (row.get("listed")?, id, sender) else { continue };
+        let (true, Some(_), Some(sender)) = (row.get("listed")?, id, sender) else { return Ok(()) };
         let conversation = walk.conversations.number(conversation::key(row)?);
         let sender = walk.people.number(sender);
         if let Some(receiver) = row.get("receiver_uid")? {
@@ -180,7 +174,8 @@ fn walk(conn: &Conn, span: &Span<'_>) -> Sql<Walk> {
             walk.pairs.insert(conversation, pair);
         }
         walk.said.push(Said { conversation, sender, at: row.get("sent_at")? });
-    }
+        Ok(())
+    })?;
     Ok(walk)
 }
 

@@ -81,7 +81,7 @@ pub fn triggers(conn: &Conn, app: &str, since: Time) -> Sql<Vec<Trigger>> {
     let from = since.0.div_euclid(MINUTE_MS);
     let params: Params<'_> = &[(":app", &app), (":from", &from)];
     let mut all = rows(conn, TRIGGERS, params, |row| {
-        Ok(Trigger { trigger: row.get(0)?, outcomes: Outcomes::default(), last_at: Time(row.get(1)?) })
+        Ok(Trigger { trigger: row.get(0)?, outcomes: Outcomes::default(), last_at: row.get(1)? })
     })?;
     let mut statement = prepare(conn, SINCE, params)?;
     let mut found = statement.raw_query();

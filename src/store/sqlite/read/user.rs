@@ -42,7 +42,7 @@ impl Lookup for UserKey {
                 role: row.get("role")?,
                 status_message: row.get("status_message")?,
                 tags: row.get("tags")?,
-                last_active_at: row.get::<_, Option<i64>>("last_active_at")?.map(Time),
+                last_active_at: row.get("last_active_at")?,
             };
             Ok((Self(user.uid.clone()), user))
         })

@@ -1,5 +1,6 @@
-//! What is to be explained: `kind:id`.
+//! Entities as the log names them, and as people do: `kind:id`.
 
+use crate::trigger::{Ref, read_part, write_key};
 use std::fmt;
 
 /// One entity. Ids may hold any character, `:` and `/` too.
@@ -41,7 +42,7 @@ impl Entity {
         };
         let mut pairs: Vec<(String, String)> =
             id.match_indices('/').map(|(at, _)| (id[..at].to_owned(), id[at + 1..].to_owned())).collect();
-        let escaped = (plain(guid), plain(uid));
+        let escaped = (read_part(guid), read_part(uid));
         if !uid.contains('/') && !pairs.contains(&escaped) {
             pairs.push(escaped);
         }
@@ -62,19 +63,34 @@ impl Entity {
     pub fn named(text: &str) -> Option<Self> {
         if let Some(ids) = text.strip_prefix("membership:") {
             let (guid, uid) = ids.rsplit_once('/').filter(|(guid, _)| !guid.is_empty())?;
-            return Some(Self::Membership { guid: plain(guid), uid: plain(uid) });
+            return Some(Self::Membership { guid: read_part(guid), uid: read_part(uid) });
         }
         Self::parse(text, |_, _| Ok::<bool, EntityError>(false)).ok()
     }
 
-    /// Kinds and keys under which `event_refs` may know it.
-    pub fn refs(&self) -> Vec<(&'static str, String)> {
+    /// The entity that a reference of an event names; `None` for a register.
+    pub fn of(Ref { kind, key, .. }: &Ref) -> Option<Self> {
+        match *kind {
+            "group" => Some(Self::Group(key.clone())),
+            "membership" => {
+                let (guid, uid) = key.split_once('/')?;
+                Some(Self::Membership { guid: read_part(guid), uid: read_part(uid) })
+            }
+            "message" => Some(Self::Message(key.clone())),
+            "user" => Some(Self::User(key.clone())),
+            "call" => Some(Self::Call(key.strip_prefix("s:").unwrap_or(key).to_owned())),
+            _ => None,
+        }
+    }
+
+    /// Kind and key under which `event_refs` knows it.
+    pub fn reference(&self) -> (&'static str, String) {
         match self {
-            Self::Group(guid) => vec![("group", guid.clone())],
-            Self::Membership { guid, uid } => vec![("membership", format!("{}/{}", escape(guid), escape(uid)))],
-            Self::Message(id) => vec![("message", id.clone())],
-            Self::User(uid) => vec![("user", uid.clone())],
-            Self::Call(_) => vec![("call", self.session_key())],
+            Self::Group(guid) => ("group", guid.clone()),
+            Self::Membership { guid, uid } => ("membership", write_key(&[guid, uid])),
+            Self::Message(id) => ("message", id.clone()),
+            Self::User(uid) => ("user", uid.clone()),
+            Self::Call(_) => ("call", self.session_key()),
         }
     }
 
@@ -88,21 +104,12 @@ impl Entity {
     }
 }
 
-/// As `event_refs` writes a part of a key.
-fn escape(part: &str) -> String {
-    part.replace('%', "%25").replace('/', "%2F")
-}
-
-fn plain(part: &str) -> String {
-    part.replace("%2F", "/").replace("%25", "%")
-}
-
 impl fmt::Display for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Group(guid) => write!(f, "group:{guid}"),
             Self::Membership { guid, uid } if guid.contains(['/', '%']) || uid.contains(['/', '%']) => {
-                write!(f, "membership:{}/{}", escape(guid), escape(uid))
+                write!(f, "membership:{}", write_key(&[guid, uid]))
             }
             Self::Membership { guid, uid } => write!(f, "membership:{guid}/{uid}"),
             Self::Message(id) => write!(f, "message:{id}"),

@@ -1,16 +1,19 @@
-//! Reads for `chatfold explain`: what the tables hold about one entity, and the events that may have shaped it.
+//! Reads for explanations: the events that may have shaped an entity, and what the tables hold of it.
 
-use super::log::{Logged, logged};
-use super::read::allowance;
-use super::{edit, group, membership, message, receipt, registers};
-use crate::change;
-use crate::explain::{Call, Entity, Group, Membership, Message, Outline, State, User};
+use super::allowance;
+use crate::blocks::Facts as Block;
+use crate::change::Connection as Socket;
+use crate::entity::Entity;
 use crate::ids::{Outcome, Time};
-use crate::sessions::CallFact;
-use crate::standing::Roster;
-use crate::store::StoreError;
+use crate::sessions::{CallFact, Instance};
+use crate::store::sqlite::log::{Logged, logged};
+use crate::store::sqlite::{App, block, reaction, receipt, registers};
+use crate::store::{StoreError, read_json};
+use crate::tables::reaction::Reaction;
+use crate::tables::receipt::Receipt;
+use crate::tables::registers::Registers;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
@@ -34,14 +37,12 @@ const EVENTS: &str = "
 const COUNT_ABOUT: &str = "
     SELECT count(*) FROM (SELECT 1 FROM event_refs WHERE app_id = ?1 AND kind = ?2 AND key = ?3 LIMIT ?4)";
 const LOG: &str = "SELECT * FROM events WHERE app_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-const REACTIONS: &str = "SELECT reaction, uid, facts FROM reactions WHERE app_id = ?1 AND message_id = ?2";
-const RECEIPTS: &str = "
-    SELECT uid, delivered_at, delivered_at_from, read_at, read_at_from FROM receipts
-    WHERE app_id = ?1 AND message_id = ?2";
+/// The facts are selected so that the allowance counts their bytes. The row is then loaded by its key.
+const REACTIONS: &str = "SELECT emoji, uid, facts FROM reactions WHERE app_id = ?1 AND message_id = ?2";
+const RECEIPTS: &str = "SELECT uid FROM receipts WHERE app_id = ?1 AND message_id = ?2";
+const CONNECTIONS: &str = "SELECT platform, connected_at FROM connections WHERE app_id = ?1 AND uid = ?2";
 const BLOCKS: &str =
     "SELECT blocker_uid, blocked_uid, facts FROM blocks WHERE app_id = ?1 AND (blocker_uid = ?2 OR blocked_uid = ?2)";
-const LISTS: &str = "SELECT seq, at, created FROM rosters WHERE app_id = ?1 AND guid = ?2 ORDER BY seq";
-const KNOWN_SINCE: &str = "SELECT members_known_since FROM groups WHERE app_id = ?1 AND guid = ?2";
 const FACTS: &str = "SELECT fact FROM call_facts WHERE app_id = ?1 AND session_key = ?2 ORDER BY seq";
 const INSTANCES: &str = "
     SELECT kind, anchor, status, initiator_uid, started_at, ended_at, news_at FROM call_sessions
@@ -105,12 +106,6 @@ const CALL_TABLES: &[(&str, &str)] = &[
 const HIDDEN: &[&str] =
     &["app_id", "registers", "facts", "lifecycle", "digest", "first_text", "message_no", "session_key"];
 
-/// Everything read from now on is of one snapshot.
-pub fn snapshot(conn: &Connection) -> Result<(), StoreError> {
-    conn.execute_batch("BEGIN; SELECT 1 FROM events LIMIT 1;")?;
-    Ok(())
-}
-
 /// The apps of the file.
 pub fn apps(conn: &Connection) -> Result<Vec<String>, StoreError> {
     all(conn, APPS, &[], |row| row.get(0))
@@ -144,20 +139,15 @@ pub fn about(conn: &Connection, app_id: &str, entity: &Entity, most: Option<usiz
         }
         found.seqs.extend(seqs);
     }
-    for (kind, key) in entity.refs() {
-        found.seqs.extend(all(conn, ABOUT, &[app_id, kind, &key], |row| row.get::<_, i64>(0))?);
-    }
+    let (kind, key) = entity.reference();
+    found.seqs.extend(all(conn, ABOUT, &[app_id, kind, &key], |row| row.get::<_, i64>(0))?);
     Ok(found)
 }
 
 /// How many events are about an entity, or more than `most`.
 pub fn count_about(conn: &Connection, app_id: &str, entity: &Entity, most: usize) -> Result<usize, StoreError> {
-    let limit = most as i64 + 1;
-    let mut count = 0;
-    for (kind, key) in entity.refs() {
-        count +=
-            conn.prepare_cached(COUNT_ABOUT)?.query_row((app_id, kind, &key, limit), |row| row.get::<_, i64>(0))?;
-    }
+    let ((kind, key), limit) = (entity.reference(), most as i64 + 1);
+    let count: i64 = conn.prepare_cached(COUNT_ABOUT)?.query_row((app_id, kind, key, limit), |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
@@ -195,84 +185,123 @@ fn heard(row: &Row<'_>) -> rusqlite::Result<Heard> {
     Ok(Heard {
         logged: logged(row)?,
         deliveries: row.get("deliveries")?,
-        last_received_at: Time(row.get("last_received_at")?),
+        last_received_at: row.get("last_received_at")?,
     })
 }
 
-/// Since when the members of a group are known for certain.
-pub fn members_known_since(conn: &Connection, app_id: &str, guid: &str) -> Result<Option<Time>, StoreError> {
-    let since: Option<Option<i64>> =
-        conn.prepare_cached(KNOWN_SINCE)?.query_row((app_id, guid), |row| row.get(0)).optional()?;
-    Ok(since.flatten().map(Time))
-}
-
-/// What the tables hold.
-pub fn stored(conn: &Connection, app_id: &str, entity: &Entity) -> Result<State, StoreError> {
-    Ok(match entity {
-        Entity::Message(id) => State::Message(stored_message(conn, app_id, id)?),
-        Entity::User(uid) => State::User(User {
-            row: registers::stored::<change::User>(conn, app_id, uid)?,
-            presence: registers::stored::<change::Presence>(conn, app_id, uid)?,
-            connections: registers::stored_connections(conn, app_id, uid)?,
-            blocks: parsed(conn, BLOCKS, app_id, uid)?,
-        }),
-        Entity::Group(guid) => {
-            let (row, lifecycle) = group::stored(conn, app_id, guid)?.map(|it| (it.row, it.lifecycle)).unzip();
-            State::Group(Group { row, lifecycle: lifecycle.unwrap_or_default() })
-        }
-        Entity::Membership { guid, uid } => {
-            let mut changes = membership::changes(conn, app_id, guid, uid, Time(i64::MAX))?;
-            changes.sort_by_key(|change| change.seq);
-            let list = |row: &Row<'_>| Ok((row.get(0)?, Roster { at: Time(row.get(1)?), created: row.get(2)? }));
-            let rosters = all(conn, LISTS, &[app_id, guid], list)?;
-            let standing = membership::stored_standing(conn, app_id, guid, uid)?;
-            State::Membership(Membership { changes, rosters, standing })
-        }
-        Entity::Call(_) => {
-            let key = entity.session_key();
-            let facts: Vec<String> = all(conn, FACTS, &[app_id, &key], |row| row.get(0))?;
-            let facts: Vec<CallFact> = facts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-            State::Call(Call { facts, instances: all(conn, INSTANCES, &[app_id, &key], outline)? })
-        }
+/// The reactions to a message, by emoji and uid.
+pub fn reactions(conn: &Connection, app: &App, id: &str) -> Result<BTreeMap<(String, String), Reaction>, StoreError> {
+    keyed(conn, REACTIONS, &[app, id], pair, |(emoji, uid)| {
+        reaction::load(conn, &(App::clone(app), id.to_owned(), emoji.clone(), uid.clone()))
     })
 }
 
-fn stored_message(conn: &Connection, app_id: &str, id: &str) -> Result<Message, StoreError> {
-    let (row, deleted) = message::stored(conn, app_id, id)?.map(|it| (it.row, it.deleted)).unzip();
-    let receipt = |row: &Row<'_>| Ok((row.get(0)?, [receipt::dated(row, 1)?, receipt::dated(row, 3)?]));
-    Ok(Message {
-        row,
-        deleted: deleted.unwrap_or_default(),
-        verdict: registers::stored::<change::Moderation>(conn, app_id, id)?,
-        edits: edit::stored(conn, app_id, id)?,
-        reactions: parsed(conn, REACTIONS, app_id, id)?,
-        receipts: all(conn, RECEIPTS, &[app_id, id], receipt)?.into_iter().collect(),
+/// The receipts of a message, by uid.
+pub fn receipts(conn: &Connection, app: &App, id: &str) -> Result<BTreeMap<String, Receipt>, StoreError> {
+    keyed(
+        conn,
+        RECEIPTS,
+        &[app, id],
+        |row| row.get(0),
+        |uid: &String| receipt::load(conn, &(App::clone(app), id.to_owned(), uid.clone())),
+    )
+}
+
+/// By platform and connect time.
+type Connections = BTreeMap<(String, i64), Registers<Socket>>;
+
+/// The connections of a person.
+pub fn connections(conn: &Connection, app: &App, uid: &str) -> Result<Connections, StoreError> {
+    keyed(
+        conn,
+        CONNECTIONS,
+        &[app, uid],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+        |(platform, connected_at): &(String, i64)| {
+            registers::load_connection(conn, &(App::clone(app), uid.to_owned(), platform.clone(), *connected_at))
+        },
+    )
+}
+
+/// The blocks by and of a person, by blocker and blocked.
+pub fn blocks(conn: &Connection, app: &App, uid: &str) -> Result<BTreeMap<(String, String), Block>, StoreError> {
+    keyed(conn, BLOCKS, &[app, uid], pair, |(blocker, blocked)| {
+        block::load(conn, &(App::clone(app), blocker.clone(), blocked.clone()))
     })
 }
 
-/// Facts kept as JSON, by two texts.
-fn parsed<T: serde::de::DeserializeOwned + Default>(
+fn pair(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+/// Loads the row of each key that a statement gives.
+fn keyed<K: Ord, V>(
     conn: &Connection,
-    sql: &'static str,
-    app_id: &str,
-    id: &str,
-) -> Result<BTreeMap<(String, String), T>, StoreError> {
-    let read = |row: &Row<'_>| {
-        let facts: String = row.get(2)?;
-        Ok(((row.get(0)?, row.get(1)?), serde_json::from_str(&facts).unwrap_or_default()))
-    };
-    Ok(all(conn, sql, &[app_id, id], read)?.into_iter().collect())
+    sql: &str,
+    bound: &[&str],
+    key: impl Fn(&Row<'_>) -> rusqlite::Result<K>,
+    load: impl Fn(&K) -> Result<Option<V>, StoreError>,
+) -> Result<BTreeMap<K, V>, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params_from_iter(bound))?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        allowance::take(row)?;
+        let key = key(row)?;
+        if !found.contains_key(&key)
+            && let Some(row) = load(&key)?
+        {
+            found.insert(key, row);
+        }
+    }
+    Ok(found)
 }
 
-fn outline(row: &Row<'_>) -> rusqlite::Result<Outline> {
-    Ok(Outline {
-        kind: row.get("kind")?,
-        anchor: row.get("anchor")?,
-        status: row.get("status")?,
-        initiator: row.get("initiator_uid")?,
-        started_at: row.get("started_at")?,
-        ended_at: row.get("ended_at")?,
-        news_at: row.get("news_at")?,
+/// The facts of a session id, in the order of the log.
+pub fn call_facts(conn: &Connection, app_id: &str, session_key: &str) -> Result<Vec<CallFact>, StoreError> {
+    let facts: Vec<String> = all(conn, FACTS, &[app_id, session_key], |row| row.get(0))?;
+    facts.iter().map(|text| read_json("call_facts.fact", text)).collect()
+}
+
+/// What tells whether two instances say the same.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outline {
+    pub kind: String,
+    pub anchor: i64,
+    pub status: Option<String>,
+    pub initiator: Option<String>,
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub news_at: i64,
+}
+
+impl From<&Instance> for Outline {
+    fn from(instance: &Instance) -> Self {
+        let ms = |time: Option<Time>| time.map(|time| time.0);
+        Self {
+            kind: instance.kind.as_str().to_owned(),
+            anchor: instance.anchor.0,
+            status: instance.status.map(|status| status.as_str().to_owned()),
+            initiator: instance.initiator.clone(),
+            started_at: ms(instance.started_at),
+            ended_at: ms(instance.ended_at),
+            news_at: instance.news_at.0,
+        }
+    }
+}
+
+/// The instances of a session id.
+pub fn instances(conn: &Connection, app_id: &str, session_key: &str) -> Result<Vec<Outline>, StoreError> {
+    all(conn, INSTANCES, &[app_id, session_key], |row| {
+        Ok(Outline {
+            kind: row.get("kind")?,
+            anchor: row.get("anchor")?,
+            status: row.get("status")?,
+            initiator: row.get("initiator_uid")?,
+            started_at: row.get("started_at")?,
+            ended_at: row.get("ended_at")?,
+            news_at: row.get("news_at")?,
+        })
     })
 }
 
