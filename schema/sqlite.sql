@@ -10,13 +10,13 @@ CREATE TABLE events (
     trigger          TEXT NOT NULL,
     received_at      INTEGER NOT NULL,                 -- first delivery
     occurred_at      INTEGER NOT NULL,                 -- when it happened, as far as can be known
-    occurred_from    TEXT NOT NULL CHECK (occurred_from IN ('told', 'arrival', 'feed')),
+    occurred_from    TEXT NOT NULL CHECK (occurred_from = 'told' OR occurred_from = 'arrival' OR occurred_from = 'feed'),
     arrived_at       INTEGER,                          -- arrival facts: received_at by the vendor's clock
     floor_at         INTEGER,                          -- feed facts: newest time in the body, 0: none, -1: the feed had shown none at all
     fingerprint      BLOB NOT NULL,                    -- SHA-256 of what the body says
     deliveries       INTEGER NOT NULL DEFAULT 1,       -- how often it was delivered
     last_received_at INTEGER NOT NULL,
-    outcome          TEXT NOT NULL CHECK (outcome IN ('applied', 'ignored', 'anomaly', 'rejected')),
+    outcome          TEXT NOT NULL CHECK (outcome = 'applied' OR outcome = 'ignored' OR outcome = 'anomaly' OR outcome = 'rejected'),
     reason           TEXT,                             -- why not applied, or which fields were not understood
     has_secret       INTEGER NOT NULL CHECK (has_secret IN (0, 1)),
     body             TEXT NOT NULL                     -- the bytes received, secrets included
@@ -76,7 +76,7 @@ CREATE TABLE groups (
     members_known_since    INTEGER,                    -- creation or first complete roster; null: only what events told
     history_since          INTEGER,                    -- earliest fact or roster about its memberships
     deleted_at             INTEGER,                    -- CometChat tells no time of this
-    deleted_at_from        TEXT CHECK (deleted_at_from IN ('told', 'arrival', 'feed')),
+    deleted_at_from        TEXT CHECK (deleted_at_from = 'told' OR deleted_at_from = 'arrival' OR deleted_at_from = 'feed'),
     lifecycle              TEXT NOT NULL DEFAULT '{}',            -- JSON: creations and deletions heard of
     registers              BLOB NOT NULL
 ) STRICT;
@@ -89,12 +89,12 @@ CREATE TABLE memberships (
     app_id          TEXT NOT NULL,
     guid            TEXT NOT NULL,
     uid             TEXT NOT NULL,
-    state           TEXT NOT NULL CHECK (state IN ('joined', 'left', 'kicked', 'banned', 'unbanned', 'absent')),
+    state           TEXT NOT NULL CHECK (state = 'joined' OR state = 'left' OR state = 'kicked' OR state = 'banned' OR state = 'unbanned' OR state = 'absent'),
     scope           TEXT,                              -- admin, moderator, participant; null unless joined
     joined_at       INTEGER,
-    joined_at_from  TEXT CHECK (joined_at_from IN ('told', 'arrival', 'feed')),
+    joined_at_from  TEXT CHECK (joined_at_from = 'told' OR joined_at_from = 'arrival' OR joined_at_from = 'feed'),
     changed_at      INTEGER NOT NULL,                  -- of the last fact that changed state or scope
-    changed_at_from TEXT NOT NULL CHECK (changed_at_from IN ('told', 'arrival', 'feed')),
+    changed_at_from TEXT NOT NULL CHECK (changed_at_from = 'told' OR changed_at_from = 'arrival' OR changed_at_from = 'feed'),
     changed_by      TEXT,
     current         INTEGER NOT NULL CHECK (current IN (0, 1)), -- joined
     PRIMARY KEY (app_id, guid, uid)
@@ -111,7 +111,7 @@ CREATE TABLE membership_changes (
     at            INTEGER NOT NULL,                    -- order time; 0: older than anything dated
     digest        BLOB NOT NULL,                       -- fingerprint of the fact
     seq           INTEGER NOT NULL,
-    at_from       TEXT NOT NULL CHECK (at_from IN ('told', 'arrival', 'feed')),
+    at_from       TEXT NOT NULL CHECK (at_from = 'told' OR at_from = 'arrival' OR at_from = 'feed'),
     occurred_at   INTEGER NOT NULL,
     arrived_at    INTEGER,                             -- arrival facts: when it arrived, by the vendor's clock
     trigger       TEXT NOT NULL,
@@ -179,11 +179,11 @@ CREATE TABLE messages (
     edited_at           INTEGER,                       -- of the last edit, as `message_edits` has it
     edited_by           TEXT,
     deleted_at          INTEGER,
-    deleted_at_from     TEXT CHECK (deleted_at_from IN ('told', 'arrival', 'feed')),
+    deleted_at_from     TEXT CHECK (deleted_at_from = 'told' OR deleted_at_from = 'arrival' OR deleted_at_from = 'feed'),
     deleted_by          TEXT,
     deleted             INTEGER NOT NULL CHECK (deleted IN (0, 1)),
     pinned_at           INTEGER,
-    pinned_at_from      TEXT CHECK (pinned_at_from IN ('told', 'arrival', 'feed')),
+    pinned_at_from      TEXT CHECK (pinned_at_from = 'told' OR pinned_at_from = 'arrival' OR pinned_at_from = 'feed'),
     pinned_by           TEXT,
     delivered_to_all_at INTEGER,
     read_by_all_at      INTEGER,
@@ -268,7 +268,7 @@ CREATE TABLE reactions (
     reaction   TEXT NOT NULL,                          -- as told
     present    INTEGER NOT NULL CHECK (present IN (0, 1)),
     reacted_at INTEGER,                                -- earliest told of those present, else the earliest arrival
-    reacted_at_from TEXT CHECK (reacted_at_from IN ('told', 'arrival', 'feed')),
+    reacted_at_from TEXT CHECK (reacted_at_from = 'told' OR reacted_at_from = 'arrival' OR reacted_at_from = 'feed'),
     first_at   INTEGER,                                -- earliest told, present or not: an emoji is shown as first told
     facts      TEXT NOT NULL,                          -- JSON: ids added and ended
     PRIMARY KEY (app_id, message_id, emoji, uid, reaction)
@@ -282,9 +282,9 @@ CREATE TABLE receipts (
     message_id        TEXT NOT NULL,
     uid               TEXT NOT NULL,
     delivered_at      INTEGER,
-    delivered_at_from TEXT CHECK (delivered_at_from IN ('told', 'arrival', 'feed')),
+    delivered_at_from TEXT CHECK (delivered_at_from = 'told' OR delivered_at_from = 'arrival' OR delivered_at_from = 'feed'),
     read_at           INTEGER,
-    read_at_from      TEXT CHECK (read_at_from IN ('told', 'arrival', 'feed')),
+    read_at_from      TEXT CHECK (read_at_from = 'told' OR read_at_from = 'arrival' OR read_at_from = 'feed'),
     PRIMARY KEY (app_id, message_id, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE read_markers (
@@ -305,9 +305,9 @@ CREATE TABLE presence (
     uid          TEXT NOT NULL,
     online       INTEGER,
     changed_at   INTEGER,                              -- newest time told of a flip, else the newest arrival of one
-    changed_at_from TEXT CHECK (changed_at_from IN ('told', 'arrival', 'feed')),
+    changed_at_from TEXT CHECK (changed_at_from = 'told' OR changed_at_from = 'arrival' OR changed_at_from = 'feed'),
     last_seen_at INTEGER,                              -- the same of any event; a day after it nobody counts as online
-    last_seen_at_from TEXT CHECK (last_seen_at_from IN ('told', 'arrival', 'feed')),
+    last_seen_at_from TEXT CHECK (last_seen_at_from = 'told' OR last_seen_at_from = 'arrival' OR last_seen_at_from = 'feed'),
     offline_at   INTEGER,                              -- newest offline; closes older connections
     registers    BLOB NOT NULL,
     PRIMARY KEY (app_id, uid)
@@ -331,7 +331,7 @@ CREATE TABLE blocks (
     blocker_uid TEXT NOT NULL,
     blocked_uid TEXT NOT NULL,
     since       INTEGER,                               -- earliest block newer than the newest unblock
-    since_from  TEXT CHECK (since_from IN ('told', 'arrival', 'feed')),
+    since_from  TEXT CHECK (since_from = 'told' OR since_from = 'arrival' OR since_from = 'feed'),
     current     INTEGER NOT NULL CHECK (current IN (0, 1)),
     facts       TEXT NOT NULL,                         -- JSON: order keys of the facts that decide
     PRIMARY KEY (app_id, blocker_uid, blocked_uid)
@@ -355,7 +355,7 @@ CREATE TABLE call_sessions (
     anchor           INTEGER NOT NULL,                 -- what tells instances apart: the start told, else the earliest participant, else the initiation
     session_id       TEXT,
     type             TEXT,                             -- audio, video
-    status           TEXT CHECK (status IN ('initiated', 'ongoing', 'ended', 'cancelled', 'rejected', 'unanswered', 'busy')),
+    status           TEXT CHECK (status = 'initiated' OR status = 'ongoing' OR status = 'ended' OR status = 'cancelled' OR status = 'rejected' OR status = 'unanswered' OR status = 'busy'),
     initiator_uid    TEXT,
     receiver_type    TEXT,
     receiver_id      TEXT,
@@ -416,7 +416,7 @@ CREATE TABLE moderation (
     reviewed   INTEGER,                                -- by a person
     rule       TEXT,                                   -- id of the rule that caught it
     failed_at  INTEGER,                                -- newest time told of a failure, else the newest arrival of one
-    failed_at_from TEXT CHECK (failed_at_from IN ('told', 'arrival', 'feed')),
+    failed_at_from TEXT CHECK (failed_at_from = 'told' OR failed_at_from = 'arrival' OR failed_at_from = 'feed'),
     failure    TEXT,
     registers  BLOB NOT NULL
 ) STRICT;
@@ -460,7 +460,7 @@ CREATE TABLE tokens (
     id           INTEGER PRIMARY KEY,
     name         TEXT NOT NULL UNIQUE,
     hash         BLOB NOT NULL UNIQUE,                 -- SHA-256; the token itself is kept nowhere
-    scope        TEXT NOT NULL CHECK (scope IN ('metadata', 'content', 'admin')),
+    scope        TEXT NOT NULL CHECK (scope = 'metadata' OR scope = 'content' OR scope = 'admin'),
     apps         TEXT,                                 -- JSON list of app ids; null: all
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER,

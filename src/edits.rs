@@ -35,18 +35,17 @@ pub struct Version {
     pub key: Key,
     pub digest: Digest,
     pub text: Option<String>,
-    /// Who edited: the first in the log who is named, and a person rather than the vendor's own user.
+    /// Who edited: a person rather than the vendor's own user. Where several people are named, the least uid, so that the
+    /// order of arrival decides nothing.
     pub by: Option<String>,
 }
 
 impl Version {
-    /// Takes another telling of the same text and time, later in the log.
+    /// Takes another telling of the same text and time.
     pub fn merge(&mut self, other: Self) {
         self.key = self.key.max(other.key);
         self.text = self.text.take().or(other.text);
-        if self.by.as_deref().is_none_or(|by| by == SYSTEM) {
-            self.by = other.by.or(self.by.take());
-        }
+        self.by = self.by.take().into_iter().chain(other.by).min_by(|a, b| (a == SYSTEM, a).cmp(&(b == SYSTEM, b)));
     }
 
     /// Among the versions of a message.
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_editor_is_the_first_named_and_a_person_if_any() {
+    fn the_editor_is_a_person_if_any_whatever_the_order() {
         let by = |tellers: &[Option<&str>]| {
             let mut all = (1..).zip(tellers).map(|(seq, by)| version(5, seq, "a", *by));
             let mut first = all.next().unwrap();
@@ -104,6 +103,7 @@ mod tests {
             first.by
         };
         assert_eq!(by(&[None, Some("ann"), Some("bob")]).as_deref(), Some("ann"));
+        assert_eq!(by(&[Some("bob"), Some("ann"), None]).as_deref(), Some("ann"));
         assert_eq!(by(&[Some(SYSTEM), None, Some("ann")]).as_deref(), Some("ann"));
         assert_eq!(by(&[Some("ann"), Some(SYSTEM)]).as_deref(), Some("ann"));
         assert_eq!(by(&[Some(SYSTEM), None]).as_deref(), Some(SYSTEM));

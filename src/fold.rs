@@ -1,6 +1,6 @@
 //! The fold: one event into the tables, live and again from the log. The same function for both.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, ROW};
 use crate::change::Changes;
 use crate::envelope::Envelope;
 use crate::ids::Outcome;
@@ -13,8 +13,8 @@ use crate::trigger::{Ref, Role};
 pub use crate::ids::Verdict;
 pub use crate::tables::FOLD_VERSION;
 
-/// Folds an event that is in the log. An event over which a reducer or a table panics is a dead letter and leaves nothing
-/// behind.
+/// Folds an event that is in the log. An event over which a reducer or a table panics, or which makes a row too large to be
+/// stored, is a dead letter and leaves nothing behind.
 pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
     let app = App::from(envelope.app_id.as_str());
     batch.count_for_app(conn, &app, envelope.region.as_deref(), fact)?;
@@ -32,14 +32,18 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
         }
         changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))
     });
-    let panicked = match folded {
-        Ok(folded) => {
-            batch.keep();
-            return folded.map(|()| told);
-        }
-        Err(panicked) => panicked,
+    let problem = match folded {
+        Err(panicked) => panicked.to_string(),
+        Ok(Err(error)) => return Err(error),
+        Ok(Ok(())) => match batch.exceeds() {
+            Some(table) => format!("a row of {table} would be larger than {} MiB", ROW >> 20),
+            None => {
+                batch.keep();
+                return Ok(told);
+            }
+        },
     };
     batch.take_back();
-    tracing::error!(seq = fact.seq, trigger = fact.trigger, problem = %panicked, "fold failed: kept as a dead letter");
-    Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {panicked}")) })
+    tracing::error!(seq = fact.seq, trigger = fact.trigger, problem, "fold failed: kept as a dead letter");
+    Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {problem}")) })
 }

@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-/// Lines in one transaction.
-const BATCH: u64 = 1_000;
+/// Lines in one transaction, and bytes of bodies: the more, the less is written a line.
+const BATCH: u64 = 10_000;
+const BATCH_BYTES: usize = 8 << 20;
+/// A longer line is no delivery: SQLite holds 64 MiB in a row.
+const LINE: usize = 60 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -34,6 +37,7 @@ pub struct Ingest {
     run: Run,
     now: fn() -> Time,
     pending: u64,
+    pending_bytes: usize,
     /// Deliveries by what became of them; `duplicate` and `refused` among them.
     pub counts: BTreeMap<&'static str, u64>,
     /// The first lines that are no deliveries, and why.
@@ -48,7 +52,16 @@ impl Ingest {
     pub fn open(path: &Path, now: fn() -> Time) -> Result<Self, StoreError> {
         let conn = sqlite::open_writer(path)?;
         let run = Run::new(&conn)?;
-        Ok(Self { conn, batch: Batch::default(), run, now, pending: 0, counts: BTreeMap::new(), problems: Vec::new() })
+        Ok(Self {
+            conn,
+            batch: Batch::default(),
+            run,
+            now,
+            pending: 0,
+            pending_bytes: 0,
+            counts: BTreeMap::new(),
+            problems: Vec::new(),
+        })
     }
 
     /// Reads one input: a JSON document, or one delivery a line. `progress` hears of the bytes read.
@@ -128,7 +141,7 @@ impl Ingest {
         self.pending += 1;
         let outcome = take(self)?;
         *self.counts.entry(outcome).or_default() += 1;
-        if self.pending == BATCH { self.commit() } else { Ok(()) }
+        if self.pending == BATCH || self.pending_bytes >= BATCH_BYTES { self.commit() } else { Ok(()) }
     }
 
     fn delivery(
@@ -137,10 +150,14 @@ impl Ingest {
         received_at: Option<Time>,
         place: impl Fn() -> String,
     ) -> Result<&'static str, StoreError> {
+        if body.len() > LINE {
+            return self.refuse(body, &format!("the body is longer than {} MiB", LINE >> 20), place);
+        }
         let envelope = match Envelope::received(body) {
             Ok(envelope) => envelope,
             Err(problem) => return self.refuse(body, &problem.0, place),
         };
+        self.pending_bytes += body.len();
         let source = Source::Ingest { run: &mut self.run, bare: received_at.is_none() };
         let receipt =
             log::append(&mut self.batch, &self.conn, &envelope, received_at.unwrap_or_else(self.now), source)?;
@@ -159,7 +176,7 @@ impl Ingest {
         if self.pending > 0 {
             self.batch.save(&self.conn)?;
             sqlite::commit(&self.conn)?;
-            self.pending = 0;
+            (self.pending, self.pending_bytes) = (0, 0);
             sqlite::checkpoint(&self.conn, false)?;
         }
         Ok(())

@@ -51,6 +51,12 @@ impl Facts {
         named.chain(&self.nameless).filter(lives).min().copied()
     }
 
+    /// Bytes of the ids and times told.
+    pub fn bytes(&self) -> usize {
+        let ids: usize = self.added.keys().chain(&self.ended).map(String::len).sum();
+        ids + (self.added.len() + self.ended.len() + self.nameless.len()) * 64
+    }
+
     /// The earliest time told.
     pub fn first(&self) -> Option<i64> {
         self.first

@@ -31,8 +31,9 @@ use crate::tables::reaction::Reaction;
 use crate::tables::receipt::{ReadMarker, Receipt};
 use crate::tables::registers::Registers;
 use crate::trigger::{Ref, Role};
+use foldhash::HashMap;
 use rows::Rows;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Changes of messages of this app panic.
 #[cfg(test)]
@@ -40,6 +41,10 @@ pub const PANICS: &str = "a_panic_of_the_fold";
 
 /// Bytes of the rows that stay in memory, twice for a short time.
 pub const CACHE: usize = 32 << 20;
+
+/// Bytes that a row may have, about. SQLite stores 64 MiB: an event that makes a row larger is a dead letter, so that it
+/// ends neither the batch nor the process.
+pub const ROW: usize = 48 << 20;
 
 /// Declares the tables of a batch, and what is done to all of them.
 macro_rules! tables {
@@ -57,6 +62,14 @@ macro_rules! tables {
 
             fn take_back(&mut self) {
                 $(self.$name.take_back();)+
+            }
+
+            /// The table in which the event at hand made a row larger than so many bytes.
+            fn exceeds(&self, most: usize) -> Option<&'static str> {
+                $(if self.$name.exceeds(most) {
+                    return Some(stringify!($name));
+                })+
+                None
             }
 
             fn forget_old(&mut self, most: usize) {
@@ -158,6 +171,11 @@ impl Batch {
     pub fn keep(&mut self) {
         self.tables.keep();
         self.kept_refs = self.refs.len();
+    }
+
+    /// The table in which the event at hand made a row too large to be stored.
+    pub fn exceeds(&self) -> Option<&'static str> {
+        self.tables.exceeds(ROW)
     }
 
     /// The event at hand failed: everything is as it was before it.

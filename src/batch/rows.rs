@@ -1,12 +1,18 @@
 //! Rows of one table in memory: loaded once, changed event by event, saved once a batch.
 
-use std::collections::{BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
 /// What a key and a row take in memory.
 pub trait Bytes {
     fn bytes(&self) -> usize;
+
+    /// What the file has to hold in one row.
+    fn in_one_row(&self) -> usize {
+        self.bytes()
+    }
 }
 
 /// A row as it is now, and as the file has it. `None` is no row.
@@ -36,7 +42,13 @@ pub struct Rows<K, V> {
 
 impl<K, V> Default for Rows<K, V> {
     fn default() -> Self {
-        Self { younger: HashMap::new(), older: HashMap::new(), bytes: 0, changed: BTreeSet::new(), before: Vec::new() }
+        Self {
+            younger: HashMap::default(),
+            older: HashMap::default(),
+            bytes: 0,
+            changed: BTreeSet::new(),
+            before: Vec::new(),
+        }
     }
 }
 
@@ -82,6 +94,12 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
     /// The row, if it was seen before: `None`, if the file has to be asked.
     pub fn known(&self, key: &K) -> Option<Option<&V>> {
         self.younger.get(key).or_else(|| self.older.get(key)).map(|slot| slot.now.as_deref())
+    }
+
+    /// Whether the event at hand made a row larger than so many bytes.
+    pub fn exceeds(&self, most: usize) -> bool {
+        let row = |key: &K| self.younger.get(key).and_then(|slot| slot.now.as_ref());
+        self.before.iter().any(|(key, _)| row(key).is_some_and(|row| row.in_one_row() > most))
     }
 
     /// What the event at hand changed stays.

@@ -2,13 +2,15 @@
 
 use super::rows::Bytes;
 use crate::blocks::Facts as Block;
+use crate::change::Dated;
 use crate::feed::Feed;
 use crate::ids::ConversationKey;
 use crate::merge::{Row, Value};
+use crate::reactions::Facts;
 use crate::store::sqlite::App;
 use crate::tables;
 use crate::tables::call::Session;
-use crate::tables::conversation::Conversation;
+use crate::tables::conversation::{Conversation, Parties};
 use crate::tables::edits::Edits;
 use crate::tables::group::{Group, Rosters};
 use crate::tables::membership::Membership;
@@ -19,6 +21,8 @@ use crate::tables::registers::Registers;
 
 /// An allocation, and what a map keeps of an entry.
 const ENTRY: usize = 64;
+/// What a byte of a text may take in JSON: a control character is written with six.
+const JSON: usize = 6;
 
 impl Bytes for Row {
     fn bytes(&self) -> usize {
@@ -37,7 +41,10 @@ impl<T> Bytes for Registers<T> {
 
 impl Bytes for Message {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.row.bytes()
+        let shown = &self.shown;
+        let texts = shown.text.iter().chain(&shown.attachments).chain(&shown.tags).chain(&shown.mentions);
+        let texts: usize = texts.map(|text| size_of::<String>() + text.len()).sum();
+        size_of::<Self>() + self.row.bytes() + texts + self.metadata().map_or(0, str::len)
     }
 }
 
@@ -52,11 +59,19 @@ impl Bytes for Edits {
     fn bytes(&self) -> usize {
         self.0.iter().map(|(version, _)| 2 * ENTRY + version.text.as_ref().map_or(0, String::len)).sum()
     }
+
+    fn in_one_row(&self) -> usize {
+        0
+    }
 }
 
 impl Bytes for Membership {
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.told.len() * (size_of::<tables::membership::Told>() + 2 * ENTRY)
+    }
+
+    fn in_one_row(&self) -> usize {
+        0
     }
 }
 
@@ -64,17 +79,33 @@ impl Bytes for Session {
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.facts.len() * 8 * ENTRY + self.instances.len() * 16 * ENTRY
     }
+
+    fn in_one_row(&self) -> usize {
+        0
+    }
 }
 
 impl Bytes for Reaction {
     fn bytes(&self) -> usize {
-        self.spellings.len() * 4 * ENTRY
+        self.spellings.iter().map(spelling).sum()
     }
+
+    fn in_one_row(&self) -> usize {
+        self.spellings.iter().map(spelling).max().unwrap_or(0)
+    }
+}
+
+fn spelling((reaction, (facts, _)): (&String, &(Facts, Option<Dated>))) -> usize {
+    4 * ENTRY + reaction.len() + JSON * facts.bytes()
 }
 
 impl Bytes for Rosters {
     fn bytes(&self) -> usize {
         self.0.len() * size_of::<tables::group::Roster>()
+    }
+
+    fn in_one_row(&self) -> usize {
+        0
     }
 }
 
@@ -100,7 +131,24 @@ macro_rules! small {
     };
 }
 
-small!(tables::app::App, Conversation, Receipt, ReadMarker, i64);
+small!(tables::app::App, Receipt, i64);
+
+impl Bytes for ReadMarker {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + ENTRY + self.message_id.len()
+    }
+}
+
+impl Bytes for Conversation {
+    fn bytes(&self) -> usize {
+        let parties = match &self.parties {
+            Some(Parties::Group { guid }) => guid.len(),
+            Some(Parties::Pair { low, high }) => low.len() + high.len(),
+            None => 0,
+        };
+        size_of::<Self>() + 4 * ENTRY + parties + self.last.as_ref().map_or(0, |last| last.message_id.len())
+    }
+}
 
 impl Bytes for App {
     fn bytes(&self) -> usize {

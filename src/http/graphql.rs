@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// A body holds variables and a document, whose line breaks and quotes JSON doubles.
 const BODY_BESIDE: usize = 32 << 10;
@@ -21,6 +22,9 @@ const VARIABLES_COUNT: usize = 512;
 
 /// Between two looks for a position that others' deliveries went beyond.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// So many of those who wait look at the same time: thousands who wait take no reader from others.
+static LOOKS: Semaphore = Semaphore::const_new(2);
 
 /// What may be in a request. Unknown keys are left alone, as the specification asks.
 #[derive(Clone, Deserialize)]
@@ -113,7 +117,10 @@ async fn reached(shared: &Shared, position: i64, access: &Access) -> Option<()> 
     seq.wait_for(|seq| *seq >= position).await.ok()?;
     // Who may read some apps does not learn by waiting how far the log is: their own newest position has to get there.
     while !access.is_of_all_apps() {
-        match shared.api.newest(access.caller(None)).await {
+        let look = LOOKS.acquire().await.ok()?;
+        let newest = shared.api.newest(access.caller(None)).await;
+        drop(look);
+        match newest {
             Some(newest) if newest >= position => break,
             Some(_) => seq.changed().await.ok()?,
             None => {}

@@ -35,18 +35,6 @@ impl StoreError {
         matches!(self, Self::Engine(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
     }
 
-    /// The values of one event cannot be stored: they are too long, or no row may hold them. Whatever else fails, the
-    /// disk, the memory, a lock or a statement, is no verdict on an event.
-    pub fn is_of_the_event(&self) -> bool {
-        use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
-        let Self::Engine(error) = self else { return false };
-        match error.sqlite_error_code() {
-            Some(code) => matches!(code, ConstraintViolation | TooBig | TypeMismatch),
-            // A value of a row that cannot be read or written as what it should be.
-            None => true,
-        }
-    }
-
     /// The file or its disk failed, not this one event.
     pub fn is_of_the_file(&self) -> bool {
         use rusqlite::ErrorCode::{

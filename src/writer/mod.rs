@@ -3,6 +3,8 @@
 //! Whatever waits goes into one transaction with one fsync; while that fsync runs, the next batch gathers. Throughput
 //! grows with load and latency stays near one fsync.
 
+mod checkpoints;
+mod queue;
 mod worker;
 
 use crate::batch::Batch;
@@ -10,17 +12,17 @@ use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Receipt;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, Place, WalSize, log as table};
+use crate::store::sqlite::{self, Connection, Place, log as table};
+use checkpoints::Checkpoints;
+use queue::{Queue, Queued, Ticket};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use worker::Worker;
 
-/// Deliveries that may wait. At the rates measured this is well under the time they may wait.
-const QUEUE: usize = 4_096;
 /// A delivery whose batch has not begun by then is dropped: the vendor gives up after 2 s.
 const BEGIN_WITHIN: Duration = Duration::from_millis(800);
 /// One whose batch has begun waits this long for it.
@@ -39,15 +41,9 @@ pub enum Refusal {
     Unknown,
 }
 
-/// A delivery waits, its batch has begun, or its sender has given up.
-const WAITING: u8 = 0;
-const BEGUN: u8 = 1;
-const GIVEN_UP: u8 = 2;
-
 struct Waiting {
     envelope: Envelope,
     received_at: Time,
-    state: Arc<AtomicU8>,
     reply: oneshot::Sender<Result<Receipt, Refusal>>,
 }
 
@@ -63,10 +59,10 @@ pub enum NotRun {
     Failed(StoreError),
 }
 
-/// What the queue holds: jobs go into a batch, a unit of work ends it.
-enum Task {
-    Job(Job),
-    Work { unit: Work, reply: oneshot::Sender<Result<(), StoreError>> },
+/// A unit of work, and who waits for its end.
+struct Unit {
+    work: Work,
+    reply: oneshot::Sender<Result<(), StoreError>>,
 }
 
 enum Job {
@@ -80,6 +76,19 @@ enum Job {
     /// Sees whether what was in the way is gone.
     Look,
 }
+
+impl Queued for Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append(waiting) => waiting.envelope.body.len(),
+            Self::Refuse { body, .. } => body.len(),
+            Self::Look => 0,
+        }
+    }
+}
+
+/// The line of what belongs to no app.
+const NO_APP: &str = "";
 
 /// What is answered once its transaction is committed.
 enum Answer {
@@ -95,8 +104,8 @@ pub struct Writer {
 }
 
 struct Shared {
-    /// `None` once stopping: the thread ends when the queue is empty.
-    queue: Mutex<Option<mpsc::Sender<Task>>>,
+    /// Closed once stopping: the thread ends when the queue is empty.
+    queue: Queue<Job, Unit>,
     trouble: Mutex<Option<String>>,
     failed: AtomicBool,
     place: Place,
@@ -121,26 +130,17 @@ impl Writer {
     /// error, for pages of a failed fsync count as clean and it is never tried again, or after a panic of the thread.
     pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let mut conn = sqlite::open_writer(path)?;
-        let wal = WalSize::of(&mut conn)?;
-        let (queue, waiting) = mpsc::channel(QUEUE);
+        let checkpoints = Checkpoints::start(path, &mut conn)?;
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Some(queue)),
+            queue: Queue::new(),
             trouble: Mutex::new(None),
             failed: AtomicBool::new(false),
             place: Place::of(path)?,
             thread: Mutex::new(None),
         });
-        let worker = Worker {
-            conn,
-            batch: Batch::default(),
-            queue: waiting,
-            seq,
-            shared: Arc::clone(&shared),
-            wal,
-            checkpointed: (0, true),
-            wal_grows: false,
-        };
+        let worker =
+            Worker { conn, batch: Batch::default(), seq, shared: Arc::clone(&shared), checkpoints, wal_grows: false };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&*on_failure));
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),
@@ -152,13 +152,12 @@ impl Writer {
     /// Durable when it returns `Ok`.
     pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Receipt, Refusal> {
         let (reply, mut answer) = oneshot::channel();
-        let state = Arc::new(AtomicU8::new(WAITING));
-        let job = Job::Append(Box::new(Waiting { envelope, received_at, state: Arc::clone(&state), reply }));
-        self.send(job)?;
+        let app = envelope.app_id.clone();
+        let ticket = self.send(&app, Job::Append(Box::new(Waiting { envelope, received_at, reply })))?;
         if let Ok(answer) = tokio::time::timeout(BEGIN_WITHIN, &mut answer).await {
             return answer.unwrap_or(Err(Refusal::Unknown));
         }
-        if state.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        if self.shared.queue.give_up(&app, ticket) {
             return Err(Refusal::NotWritten("the writer is behind"));
         }
         match tokio::time::timeout(COMMIT_WITHIN, answer).await {
@@ -167,18 +166,17 @@ impl Writer {
         }
     }
 
-    fn send(&self, job: Job) -> Result<(), Refusal> {
+    fn send(&self, app: &str, job: Job) -> Result<Ticket, Refusal> {
         if self.shared.failed.load(Ordering::Acquire) {
             return Err(Refusal::NotWritten("nothing is written any more: the server is stopping"));
         }
-        let queue = lock(&self.shared.queue).clone().ok_or(Refusal::NotWritten("the server is stopping"))?;
-        queue.try_send(Task::Job(job)).map_err(|_| Refusal::NotWritten("the queue is full"))
+        self.shared.queue.push(app, job)
     }
 
     /// Keeps the bytes of a body that is no delivery: best effort, and no longer than a delivery may wait.
     pub async fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
         let (reply, kept) = oneshot::channel();
-        let sent = self.send(Job::Refuse { received_at, problem, body, reply });
+        let sent = self.send(NO_APP, Job::Refuse { received_at, problem, body, reply });
         if sent.is_err() || !matches!(tokio::time::timeout(BEGIN_WITHIN, kept).await, Ok(Ok(()))) {
             tracing::warn!("a refused body may not have been kept");
         }
@@ -193,8 +191,9 @@ impl Writer {
         // The receiver waits below for as long as the unit runs.
         let work: Work = Box::new(move |conn| unit(conn).map(|value| drop(done.send(value))));
         let (reply, ended) = oneshot::channel();
-        let queue = lock(&self.shared.queue).clone().ok_or(NotRun::Stopping)?;
-        queue.blocking_send(Task::Work { unit: work, reply }).map_err(|_| NotRun::Stopping)?;
+        if self.shared.failed.load(Ordering::Acquire) || !self.shared.queue.push_unit(Unit { work, reply }) {
+            return Err(NotRun::Stopping);
+        }
         ended.blocking_recv().map_err(|_| NotRun::Stopping)?.map_err(NotRun::Failed)?;
         result.recv().map_err(|_| NotRun::Stopping)
     }
@@ -206,7 +205,7 @@ impl Writer {
 
     /// Why a delivery would not be accepted now; `None` when it would.
     pub fn not_ready(&self) -> Option<String> {
-        if lock(&self.shared.queue).is_none() {
+        if self.shared.queue.is_closed() {
             return Some("the server is stopping".into());
         }
         lock(&self.shared.trouble).clone()
@@ -217,7 +216,7 @@ impl Writer {
     pub fn look(&self) {
         if lock(&self.shared.trouble).is_some() || self.shared.place.check().is_err() {
             // A full queue looks by itself.
-            let _ = self.send(Job::Look);
+            let _ = self.send(NO_APP, Job::Look);
         }
     }
 
@@ -228,7 +227,7 @@ impl Writer {
 
     /// Finishes the queue (at most 3 s), checkpoints, closes the file. Blocking.
     pub fn stop(&self) {
-        *lock(&self.shared.queue) = None;
+        self.shared.queue.close();
         let Some(thread) = lock(&self.shared.thread).take() else { return };
         let until = Instant::now() + DRAIN;
         while !thread.is_finished() && Instant::now() < until {

@@ -1,24 +1,25 @@
 //! The thread's side of the queue: batches, commits, checkpoints, and what it does when the file fails.
 
-use super::{Answer, BEGUN, Job, Refusal, Shared, Task, WAITING, Waiting, Work, lock};
+use super::checkpoints::Checkpoints;
+use super::queue::{Next, Queued};
+use super::{Answer, Job, Refusal, Shared, Unit, Waiting, lock};
 use crate::batch::Batch;
 use crate::log::{self, Source};
 use crate::panics;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, WalSize, log as table};
+use crate::store::sqlite::{self, Connection, log as table};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use tokio::sync::{mpsc, oneshot, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Events in one transaction.
 const BATCH: usize = 512;
 /// Bytes of bodies in one transaction, but for a single body that is larger. What a transaction writes into the WAL
 /// is a multiple of it.
 const BATCH_BYTES: usize = 4 << 20;
-/// The WAL is moved into the file whenever it has grown by so much.
-const CHECKPOINT_EVERY: u64 = 16 << 20;
-/// After a checkpoint that a reader held up, the next one comes sooner.
-const CHECKPOINT_AGAIN: u64 = 2 << 20;
+/// A transaction that has taken so long takes in no more: what follows, perhaps of other apps, must not wait for many
+/// slow events.
+const BATCH_TIME: Duration = Duration::from_millis(50);
 /// A WAL over this that the checkpoint could not move is reported.
 const WAL_REPORTED: u64 = 64 << 20;
 
@@ -26,22 +27,10 @@ const WAL_REPORTED: u64 = 64 << 20;
 pub(super) struct Worker {
     pub conn: Connection,
     pub batch: Batch,
-    pub queue: mpsc::Receiver<Task>,
     pub seq: watch::Sender<i64>,
     pub shared: Arc<Shared>,
-    pub wal: WalSize,
-    /// How much the WAL held after the newest checkpoint, and whether that checkpoint moved all of it.
-    pub checkpointed: (u64, bool),
+    pub checkpoints: Checkpoints,
     pub wal_grows: bool,
-}
-
-/// Bytes of a body that a job brings into the batch.
-fn body_bytes(job: &Job) -> usize {
-    match job {
-        Job::Append(waiting) => waiting.envelope.body.len(),
-        Job::Refuse { body, .. } => body.len(),
-        Job::Look => 0,
-    }
 }
 
 impl Worker {
@@ -68,28 +57,17 @@ impl Worker {
 
     /// An error is returned only if going on is forbidden.
     fn write_all(&mut self) -> Result<(), StoreError> {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(task) = self.queue.blocking_recv() {
-            let (mut work, mut bytes) = (None, 0);
-            let mut next = Some(task);
-            while let Some(task) = next.take() {
-                match task {
-                    Task::Job(job) => {
-                        bytes += body_bytes(&job);
-                        batch.push(job);
-                    }
-                    Task::Work { unit, reply } => work = Some((unit, reply)),
-                }
-                if work.is_none() && batch.len() < BATCH && bytes < BATCH_BYTES {
-                    next = self.queue.try_recv().ok();
-                }
+        let shared = Arc::clone(&self.shared);
+        while let Some(next) = shared.queue.next() {
+            match next {
+                Next::Job(job) => self.commit(job)?,
+                Next::Unit(unit) => self.work(unit)?,
             }
-            let mut written = if batch.is_empty() { Ok(()) } else { self.commit(&mut batch) };
-            if let Some((unit, reply)) = work.filter(|_| written.is_ok()) {
-                written = self.work(unit, reply);
+            if let Some(moved) = self.checkpoints.look(&self.conn)? {
+                self.report_wal(moved);
             }
-            written.and_then(|()| self.checkpoint())?;
         }
+        self.checkpoints.stop();
         match self.shared.place.check().and_then(|()| sqlite::finish(&self.conn)) {
             Err(error) if error.is_full() || error.is_busy() => {
                 tracing::error!(%error, "the last checkpoint failed: the WAL stays beside the file");
@@ -100,8 +78,8 @@ impl Worker {
     }
 
     /// A unit of somebody else's. An error is returned only if going on is forbidden.
-    fn work(&mut self, unit: Work, reply: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
-        let done = unit(&self.conn);
+    fn work(&mut self, unit: Unit) -> Result<(), StoreError> {
+        let done = (unit.work)(&self.conn);
         sqlite::rollback(&self.conn);
         // It may have written into the tables.
         self.batch.forget();
@@ -110,17 +88,23 @@ impl Worker {
             return done;
         }
         // Who asked may be gone; what was done is done.
-        let _ = reply.send(done);
+        let _ = unit.reply.send(done);
         Ok(())
     }
 
-    /// One transaction. An error is returned only if going on is forbidden.
-    fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(), StoreError> {
-        let mut answers = Vec::with_capacity(batch.len());
-        let mut jobs = std::mem::take(batch).into_iter();
+    /// One transaction, which a job begins and others join. An error is returned only if going on is forbidden.
+    fn commit(&mut self, first: Job) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let (mut answers, begun, mut bytes) = (Vec::new(), Instant::now(), 0);
+        let mut next = Some(first);
         let written = sqlite::begin(&self.conn).and_then(|()| {
-            for job in jobs.by_ref() {
+            for jobs in 1.. {
+                let Some(job) = next.take() else { break };
+                bytes += job.bytes();
                 self.write(job, &mut answers)?;
+                if jobs < BATCH && bytes < BATCH_BYTES && begun.elapsed() < BATCH_TIME {
+                    next = shared.queue.more();
+                }
             }
             self.batch.save(&self.conn)?;
             let seq = table::newest_seq(&self.conn)?;
@@ -154,7 +138,8 @@ impl Worker {
                 let begun = answers
                     .into_iter()
                     .filter_map(|it| if let Answer::Append(reply, _) = it { Some(reply) } else { None });
-                let waiting = jobs.filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
+                let waiting = next.into_iter().chain(shared.queue.drain());
+                let waiting = waiting.filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
                 for reply in begun.chain(waiting) {
                     let _ = reply.send(Err(Refusal::NotWritten(why)));
                 }
@@ -173,10 +158,7 @@ impl Worker {
             }
             Job::Look => sqlite::find_room(&self.conn),
             Job::Append(waiting) => {
-                let Waiting { envelope, received_at, state, reply } = *waiting;
-                if state.compare_exchange(WAITING, BEGUN, Ordering::AcqRel, Ordering::Acquire).is_err() {
-                    return Ok(());
-                }
+                let Waiting { envelope, received_at, reply } = *waiting;
                 #[cfg(test)]
                 assert_ne!(envelope.trigger, super::tests::PANICS);
                 match log::append(&mut self.batch, &self.conn, &envelope, received_at, Source::Http) {
@@ -192,30 +174,6 @@ impl Worker {
                     }
                 }
             }
-        }
-    }
-
-    fn checkpoint(&mut self) -> Result<(), StoreError> {
-        let (held, moved) = self.checkpointed;
-        let now = self.wal.bytes();
-        // A WAL that holds less than before began anew.
-        let grown = if now < held { now } else { now - held };
-        if grown < if moved { CHECKPOINT_EVERY } else { CHECKPOINT_AGAIN } {
-            return Ok(());
-        }
-        match sqlite::checkpoint(&self.conn, false) {
-            // No space for the file to grow, or a reader in the way: the WAL keeps it until later.
-            Err(error) if error.is_full() || error.is_busy() => {
-                tracing::warn!(%error, "checkpoint put off");
-                self.checkpointed = (now, false);
-                Ok(())
-            }
-            Ok(moved) => {
-                self.checkpointed = (now, moved);
-                self.report_wal(moved);
-                Ok(())
-            }
-            Err(error) => Err(error),
         }
     }
 

@@ -1,11 +1,12 @@
 //! `message_edits`, and `message_additions` for what was told as an edit and left the text as it was (contract 4.4).
 
 use super::Key;
-use crate::edits::Version;
+use crate::edits::{Digest, Version};
 use crate::merge;
 use crate::store::StoreError;
 use crate::tables::edits::Edits;
 use rusqlite::{Connection, Row};
+use std::collections::BTreeMap;
 
 const ALL: &str = "
     SELECT edited_at, rank, fact_at, seq, digest, text, edited_by, 1 AS is_edit
@@ -43,14 +44,21 @@ pub fn load(conn: &Connection, (app, message_id): &Key) -> Result<Option<Edits>,
     Ok((!stored.is_empty()).then_some(Edits(stored)))
 }
 
+/// Rows by their place in the two tables.
+type ByPlace<'a> = BTreeMap<((merge::Key, Digest), bool), &'a (Version, bool)>;
+
+fn by_place(edits: &Edits) -> ByPlace<'_> {
+    edits.0.iter().map(|row| ((row.0.place(), row.1), row)).collect()
+}
+
 pub fn save(conn: &Connection, (app, message_id): &Key, stored: Option<&Edits>, now: &Edits) -> Result<(), StoreError> {
-    let stored = stored.map_or(&[][..], |stored| &stored.0);
-    for row in stored.iter().filter(|row| !now.0.contains(row)) {
+    let (before, after) = (stored.map(by_place).unwrap_or_default(), by_place(now));
+    for (_, row) in before.iter().filter(|(place, row)| after.get(place) != Some(row)) {
         let (Version { key, digest, .. }, is_edit) = row;
         let place = (app, message_id, key.at, key.rank, key.fact_at, key.seq, digest);
         conn.prepare_cached(REMOVE[usize::from(*is_edit)])?.execute(place)?;
     }
-    for row in now.0.iter().filter(|row| !stored.contains(row)) {
+    for (_, row) in after.iter().filter(|(place, row)| before.get(place) != Some(row)) {
         let (Version { key, digest, text, by }, is_edit) = row;
         let values = (app, message_id, key.at, key.rank, key.fact_at, key.seq, digest, text, by);
         conn.prepare_cached(ADD[usize::from(*is_edit)])?.execute(values)?;

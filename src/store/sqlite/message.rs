@@ -7,6 +7,7 @@ use crate::store::StoreError;
 use crate::tables::message::Message;
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
@@ -73,7 +74,7 @@ pub fn load(conn: &Connection, (app, message_id): &Key) -> Result<Option<Message
     let mut extras = extras.into_iter();
     let mut next = || extras.next().unwrap_or(SqlValue::Null);
     if let SqlValue::Text(data) = next() {
-        read_named(&data, &mut row.named);
+        read_named(&data, &mut row.named)?;
     }
     let flag = |value: SqlValue| value == SqlValue::Integer(1);
     let (deleted, blocked) = (flag(next()), flag(next()));
@@ -121,10 +122,11 @@ fn index(
     after: &[String],
 ) -> Result<(), StoreError> {
     let no = id_order(message_id);
-    for text in before.iter().filter(|text| !after.contains(text)) {
+    let (before, after): (BTreeSet<&String>, BTreeSet<&String>) = (before.iter().collect(), after.iter().collect());
+    for text in before.difference(&after) {
         conn.prepare_cached(remove)?.execute((app, text, no, message_id))?;
     }
-    for text in after.iter().filter(|text| !before.contains(text)) {
+    for text in after.difference(&before) {
         conn.prepare_cached(add)?.execute((app, text, no, message_id))?;
     }
     Ok(())

@@ -216,3 +216,50 @@ fn extra(object: &Object, path: &Path) -> StoreError {
         format_args!("DROP {kind} \"{}\"", object.name.replace('"', "\"\"")),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::params_from_iter;
+
+    /// Tables about deliveries and about the file: a rebuild leaves them alone.
+    const BOOKKEEPING: &[&str] =
+        &["events", "feeds", "event_tellers", "event_counts", "refused", "tokens", "settings", "migrations"];
+
+    fn file() -> (tempfile::TempDir, Connection) {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = super::super::open_writer(&dir.path().join("t.db")).unwrap();
+        (dir, conn)
+    }
+
+    fn tables(conn: &Connection) -> Vec<String> {
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+            AND name NOT LIKE 'message_search%'";
+        conn.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn every_table_is_folded_or_bookkeeping() {
+        let (_dir, conn) = file();
+        let mut known: Vec<&str> = PROJECTION.iter().chain(BOOKKEEPING).copied().collect();
+        let mut there = tables(&conn);
+        known.sort_unstable();
+        there.sort_unstable();
+        assert_eq!(there, known);
+    }
+
+    #[test]
+    fn putting_in_a_row_makes_no_temporary_table() {
+        let (_dir, conn) = file();
+        for table in tables(&conn) {
+            let columns = super::super::layout::Layout::of(&conn, table.leak()).unwrap();
+            let places = vec!["?"; columns.columns.len()].join(", ");
+            let explain = format!("EXPLAIN INSERT INTO {} VALUES ({places})", columns.table);
+            let mut program = conn.prepare(&explain).unwrap();
+            let values = params_from_iter(columns.columns.iter().map(|_| 1));
+            let steps = program.query_map(values, |row| row.get(1)).unwrap();
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{}: {steps:?}", columns.table);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What waits for the writer: a line for each app, and the apps take turns.
+//!
+//! One delivery of each app that waits is taken after the other, so that an app with many deliveries, or with slow ones,
+//! does not hold up the others. A line holds at most as much as is still free: however much one app sends, there is room
+//! for another.
+
+use super::Refusal;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Jobs that may wait.
+const JOBS: usize = 8_192;
+/// Bytes of bodies that may wait.
+const BYTES: usize = 128 << 20;
+
+/// What a line holds.
+pub(super) trait Queued {
+    /// Bytes of the body.
+    fn bytes(&self) -> usize;
+}
+
+/// Jobs by app, and units of work, which run between two batches.
+pub(super) struct Queue<J, U> {
+    state: Mutex<State<J, U>>,
+    news: Condvar,
+}
+
+struct State<J, U> {
+    lines: HashMap<String, Line<J>>,
+    /// The apps that have a line, in the order of their turns.
+    turns: VecDeque<String>,
+    units: VecDeque<U>,
+    /// A unit was taken last: the next turn is a job's.
+    unit_was_last: bool,
+    jobs: usize,
+    bytes: usize,
+    tickets: u64,
+    closed: bool,
+}
+
+struct Line<J> {
+    jobs: VecDeque<(u64, J)>,
+    bytes: usize,
+}
+
+/// What is next.
+pub(super) enum Next<J, U> {
+    Job(J),
+    Unit(U),
+}
+
+/// Where a job stands in the line of its app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket(u64);
+
+impl<J: Queued, U> Queue<J, U> {
+    pub fn new() -> Self {
+        let state = State {
+            lines: HashMap::new(),
+            turns: VecDeque::new(),
+            units: VecDeque::new(),
+            unit_was_last: false,
+            jobs: 0,
+            bytes: 0,
+            tickets: 0,
+            closed: false,
+        };
+        Self { state: Mutex::new(state), news: Condvar::new() }
+    }
+
+    /// Puts a job at the end of its app's line. Refused once the queue is closed, and where the line is full.
+    pub fn push(&self, app: &str, job: J) -> Result<Ticket, Refusal> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Refusal::NotWritten("the server is stopping"));
+        }
+        let bytes = job.bytes();
+        let (jobs_free, bytes_free) = (JOBS - state.jobs, BYTES - state.bytes);
+        let (jobs_held, bytes_held) = state.lines.get(app).map_or((0, 0), |line| (line.jobs.len(), line.bytes));
+        if jobs_held >= jobs_free || bytes_held + bytes > bytes_free {
+            return Err(Refusal::NotWritten("the queue is full"));
+        }
+        state.tickets += 1;
+        state.jobs += 1;
+        state.bytes += bytes;
+        let ticket = state.tickets;
+        if jobs_held == 0 {
+            state.turns.push_back(app.to_owned());
+        }
+        let line = state.lines.entry(app.to_owned()).or_insert_with(|| Line { jobs: VecDeque::new(), bytes: 0 });
+        line.jobs.push_back((ticket, job));
+        line.bytes += bytes;
+        drop(state);
+        self.news.notify_one();
+        Ok(Ticket(ticket))
+    }
+
+    /// Takes a job out of its line, if it still waits there.
+    pub fn give_up(&self, app: &str, ticket: Ticket) -> bool {
+        let mut state = self.lock();
+        let found = state.lines.get_mut(app).and_then(|line| {
+            let place = line.jobs.binary_search_by_key(&ticket.0, |(ticket, _)| *ticket).ok()?;
+            line.jobs.remove(place)
+        });
+        let Some((_, job)) = found else { return false };
+        state.left(app, job.bytes());
+        true
+    }
+
+    /// Puts a unit of work behind those that wait. False once the queue is closed.
+    pub fn push_unit(&self, unit: U) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        state.units.push_back(unit);
+        drop(state);
+        self.news.notify_one();
+        true
+    }
+
+    /// Waits for a job or a unit: units and jobs in turn. `None` once the queue is closed and empty.
+    pub fn next(&self) -> Option<Next<J, U>> {
+        let mut state = self.lock();
+        loop {
+            let jobs_turn = state.unit_was_last && state.jobs > 0;
+            if !state.units.is_empty() && !jobs_turn {
+                state.unit_was_last = true;
+                return state.units.pop_front().map(Next::Unit);
+            }
+            if let Some(job) = state.take() {
+                state.unit_was_last = false;
+                return Some(Next::Job(job));
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The next job, if one waits and no unit does.
+    pub fn more(&self) -> Option<J> {
+        let mut state = self.lock();
+        if state.units.is_empty() { state.take() } else { None }
+    }
+
+    /// Takes every job.
+    pub fn drain(&self) -> Vec<J> {
+        let mut state = self.lock();
+        std::iter::from_fn(|| state.take()).collect()
+    }
+
+    /// From now on nothing is taken in; what waits is still to be had.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.news.notify_all();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// The state stays meaningful whatever panicked while holding it.
+    fn lock(&self) -> MutexGuard<'_, State<J, U>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<J: Queued, U> State<J, U> {
+    /// The first job of the app whose turn it is, which then comes last.
+    fn take(&mut self) -> Option<J> {
+        let app = self.turns.pop_front()?;
+        let (_, job) = self.lines.get_mut(&app)?.jobs.pop_front()?;
+        self.turns.push_back(app.clone());
+        self.left(&app, job.bytes());
+        Some(job)
+    }
+
+    /// A job of this app has left its line.
+    fn left(&mut self, app: &str, bytes: usize) {
+        self.jobs -= 1;
+        self.bytes -= bytes;
+        let Some(line) = self.lines.get_mut(app) else { return };
+        line.bytes -= bytes;
+        if line.jobs.is_empty() {
+            self.lines.remove(app);
+            self.turns.retain(|other| other != app);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Body(&'static str, usize);
+
+    impl Queued for Body {
+        fn bytes(&self) -> usize {
+            self.1
+        }
+    }
+
+    fn queue(jobs: &[(&str, &'static str)]) -> Queue<Body, u8> {
+        let queue = Queue::new();
+        for (app, body) in jobs {
+            queue.push(app, Body(body, 1)).unwrap();
+        }
+        queue
+    }
+
+    fn taken(queue: &Queue<Body, u8>) -> Vec<&'static str> {
+        queue.drain().into_iter().map(|body| body.0).collect()
+    }
+
+    #[test]
+    fn apps_take_turns_and_each_keeps_its_order() {
+        let queue = queue(&[("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1"), ("c", "c2")]);
+        assert_eq!(taken(&queue), ["a1", "b1", "c1", "a2", "c2", "a3"]);
+    }
+
+    #[test]
+    fn the_turn_goes_on_where_it_stopped() {
+        let queue = queue(&[("a", "a1"), ("a", "a2"), ("b", "b1")]);
+        assert_eq!(queue.more(), Some(Body("a1", 1)));
+        queue.push("a", Body("a3", 1)).unwrap();
+        assert_eq!(taken(&queue), ["b1", "a2", "a3"]);
+    }
+
+    #[test]
+    fn who_gives_up_leaves_room() {
+        let queue = queue(&[("a", "a1")]);
+        let large = queue.push("a", Body("large", BYTES / 2 - 1)).unwrap();
+        assert!(queue.push("a", Body("too much", 2)).is_err());
+        assert!(queue.give_up("a", large));
+        assert!(!queue.give_up("a", large), "nobody leaves twice");
+        queue.push("a", Body("a2", BYTES / 2 - 1)).unwrap();
+        assert_eq!(taken(&queue), ["a1", "a2"]);
+        assert!(!queue.give_up("a", large));
+    }
+
+    #[test]
+    fn an_app_that_fills_its_line_leaves_room_for_others() {
+        let queue = queue(&[]);
+        let fill = |app: &str, bytes: usize| (0..).take_while(|_| queue.push(app, Body("x", bytes)).is_ok()).count();
+        assert_eq!(fill("a", 1), JOBS / 2);
+        assert_eq!(fill("b", 1), JOBS / 4);
+        assert_eq!(fill("c", 1), JOBS / 8);
+        assert_eq!(queue.drain().len(), JOBS / 2 + JOBS / 4 + JOBS / 8);
+        assert_eq!(fill("a", 2 << 20), BYTES / (2 << 20) / 2);
+        assert_eq!(fill("b", 2 << 20), BYTES / (2 << 20) / 4);
+    }
+
+    #[test]
+    fn units_and_jobs_take_turns() {
+        let queue = queue(&[("a", "a1"), ("a", "a2")]);
+        assert!([1, 2, 3].into_iter().all(|unit| queue.push_unit(unit)));
+        assert_eq!(queue.more(), None, "a unit waits: the batch ends");
+        queue.close();
+        let order: Vec<String> = std::iter::from_fn(|| queue.next())
+            .map(|next| match next {
+                Next::Job(body) => body.0.to_owned(),
+                Next::Unit(unit) => unit.to_string(),
+            })
+            .collect();
+        assert_eq!(order, ["1", "a1", "2", "a2", "3"]);
+        assert!(!queue.push_unit(4) && queue.push("a", Body("late", 1)).is_err());
+    }
+}
