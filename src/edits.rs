@@ -55,13 +55,16 @@ impl Version {
 }
 
 /// Puts versions in order and tells of each whether it is an edit: whether it differs from the text before it.
-/// `before` is the text before all of them.
-pub fn judge(before: Digest, mut versions: Vec<Version>) -> Vec<(Version, bool)> {
+/// `before` is the text before all of them, where that is known. Else the first version is an edit if a person made it:
+/// the vendor's machines mostly leave the text as it was.
+pub fn judge(mut before: Option<Digest>, mut versions: Vec<Version>) -> Vec<(Version, bool)> {
     versions.sort_by_key(Version::place);
-    let mut before = before;
     let judge = |version: Version| {
-        let differs = version.digest != std::mem::replace(&mut before, version.digest);
-        (version, differs)
+        let is_edit = match before.replace(version.digest) {
+            Some(before) => version.digest != before,
+            None => version.by.as_deref() != Some(SYSTEM) && version.digest != digest(None),
+        };
+        (version, is_edit)
     };
     versions.into_iter().map(judge).collect()
 }
@@ -77,7 +80,7 @@ mod tests {
 
     fn edits(before: &str, versions: &[(i64, i64, &str)]) -> Vec<String> {
         let versions = versions.iter().map(|(at, seq, text)| version(*at, *seq, text, None)).collect();
-        let judged = judge(digest(Some(before)), versions);
+        let judged = judge(Some(digest(Some(before))), versions);
         judged.into_iter().filter(|(_, is_edit)| *is_edit).filter_map(|(version, _)| version.text).collect()
     }
 
@@ -85,7 +88,16 @@ mod tests {
     fn a_text_equal_to_the_one_before_it_in_time_is_no_edit() {
         assert!(edits("a", &[(5, 1, "a"), (9, 2, "a")]).is_empty());
         assert_eq!(edits("a", &[(9, 1, "a"), (5, 2, "b")]), ["b", "a"]);
-        assert_eq!(edits("", &[(5, 1, "a")]), ["a"], "nothing is known before");
+    }
+
+    #[test]
+    fn where_no_text_is_known_before_only_a_person_edits() {
+        let edits = |by| judge(None, vec![version(5, 1, "a", by), version(9, 2, "b", Some(SYSTEM))]);
+        let judged = |by| edits(by).into_iter().map(|(_, is_edit)| is_edit).collect::<Vec<_>>();
+        assert_eq!(judged(Some(SYSTEM)), [false, true]);
+        assert_eq!(judged(Some("ann")), [true, true]);
+        assert_eq!(judged(None), [true, true]);
+        assert_eq!(judge(None, vec![version(5, 1, "", Some("ann"))]).first().map(|it| it.1), Some(false));
     }
 
     #[test]

@@ -77,28 +77,28 @@ fn a_reader_that_holds_an_old_state_for_long_is_told_of_and_takes_nothing_with_i
         let answer = server.deliver(format!(r#"{{"trigger":"of_tomorrow","appId":"a","data":{{"{id}":"{text}"}}}}"#));
         assert_eq!(answer.status, 200, "{answer:?}");
     };
-    for id in 0..20 {
+    for id in 0..60 {
         big(id);
     }
-    assert!(wal() < 18 << 20, "without a reader it is moved into the file: {}", wal());
+    assert!(wal() < 48 << 20, "without a reader it is moved into the file: {}", wal());
     let reader = rusqlite::Connection::open(server.db()).unwrap();
     reader.execute_batch("BEGIN").unwrap();
     let count = |reader: &rusqlite::Connection| {
         reader.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    assert_eq!(count(&reader), 20);
-    for id in 20..105 {
+    assert_eq!(count(&reader), 60);
+    for id in 60..145 {
         big(id);
     }
     server.wait_for_log("cannot be moved into the file: somebody reads an old state of it");
     assert!(wal() > 64 << 20);
-    assert_eq!(count(&reader), 20, "what it saw first");
+    assert_eq!(count(&reader), 60, "what it saw first");
     drop(reader);
-    for id in 105..125 {
+    for id in 145..165 {
         big(id);
     }
     server.wait_for_log("the WAL is moved into the file again");
     assert_eq!(server.log().matches("cannot be moved into the file").count(), 1, "{}", server.log());
     let (code, out, err) = server.run(&["inspect", "--json"]);
-    assert!(code == 0 && out.contains("\"seq\":125"), "{out}{err}");
+    assert!(code == 0 && out.contains("\"seq\":165"), "{out}{err}");
 }

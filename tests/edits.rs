@@ -95,6 +95,12 @@ fn edit_that_leaves_the_text_is_no_edit() {
 }
 
 #[test]
+fn what_a_machine_edits_before_any_text_is_known_is_no_edit() {
+    in_every_order(&[edited(5, "app_system", "a"), edited(9, "app_system", "a")], "", "null|null|a");
+    in_every_order(&[edited(5, "app_system", "a"), edited(9, "ann", "b")], "9|b|ann", "9|ann|b");
+}
+
+#[test]
 fn edit_between_two_equal_texts_makes_the_second_an_edit() {
     let bodies = [sent("a"), edited(5, "ann", "b"), edited(9, "bob", "a")];
     in_every_order(&bodies, "5|b|ann\n9|a|bob", "9|bob|a");
@@ -277,14 +283,15 @@ fn model(heard: &[Said]) -> String {
         .collect();
     told.sort_unstable();
     told.dedup();
-    let mut before = if heard.contains(&Said::Base) { TEXTS[0] } else { "" };
+    let mut before = heard.contains(&Said::Base).then_some(TEXTS[0]);
     let mut edits = Vec::new();
     for (at, text, by) in told {
-        if text != before {
+        // Where nothing is known before, a machine is taken to have left the text as it was.
+        if before.map_or(by != "app_system", |before| text != before) {
             let text = if heard.contains(&Said::Deleted) { "null" } else { text };
             edits.push(format!("{at}|{text}|{by}"));
         }
-        before = text;
+        before = Some(text);
     }
     edits.join("\n")
 }

@@ -27,7 +27,7 @@ impl Edits {
             self.0.iter_mut().for_each(|(version, _)| version.text = None);
         }
         if let Some(first_text) = effects.first_text {
-            self.0 = judge(first_text, self.versions());
+            self.0 = judge(Some(first_text), self.versions());
         }
     }
 

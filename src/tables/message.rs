@@ -3,7 +3,7 @@
 use super::conversation::Listing;
 use crate::change::{self, Conversation};
 use crate::chat::Known;
-use crate::edits::{Digest, Version, digest, read_digest};
+use crate::edits::{Digest, Version, read_digest};
 use crate::ids::ReceiverType;
 use crate::json::{Document, Json};
 use crate::merge::{Row, Telling, Value};
@@ -68,7 +68,7 @@ impl Message {
         self.show();
         Effects {
             deleted: self.deleted && !was_deleted,
-            first_text: Some(self.first_text()).filter(|now| *now != first_text),
+            first_text: self.first_text().filter(|now| Some(*now) != first_text),
         }
     }
 
@@ -150,8 +150,8 @@ impl Message {
     }
 
     /// The text before all edits.
-    pub fn first_text(&self) -> Digest {
-        self.field("first_text").text().and_then(read_digest).unwrap_or_else(|| digest(None))
+    pub fn first_text(&self) -> Option<Digest> {
+        self.field("first_text").text().and_then(read_digest)
     }
 }
 
