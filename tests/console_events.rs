@@ -241,7 +241,7 @@ fn statements_do_not_grow_with_rows() {
         ("/conversation", "conversationId=group_g"),
         ("/events", ""),
         ("/events", "about=ann"),
-        ("/event", "seq=7"),
+        ("/event", "seq=8"),
         ("/why", ""),
         ("/why", "entity=group:g"),
         ("/why", "entity=membership:g/ann"),
