@@ -4,7 +4,6 @@
 
 use crate::files::Log;
 use crate::server;
-use crate::table::{Figures, Of};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 use std::collections::HashSet;
@@ -45,7 +44,7 @@ pub fn measure(binary: &Path, dir: &Path, base: u64, batch: u64, batches: u64) -
     write(&recorded, dir, batch * batches)
 }
 
-/// What one delivery cost.
+/// What the deliveries cost.
 pub struct Cost {
     elapsed: Duration,
     cpu: Duration,
@@ -54,12 +53,11 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Adds the figures of `connections` whose deliveries come in such batches.
-    pub fn add(&self, figures: &mut Figures, of: &str) {
-        let each = |figure: f64| figure / self.deliveries as f64;
-        figures.add(format!("deliveries/s, {of}"), Of::Median, NAME, 1.0 / each(self.elapsed.as_secs_f64()));
-        figures.add(format!("writer CPU, µs a delivery, {of}"), Of::Median, NAME, each(self.cpu.as_secs_f64() * 1e6));
-        figures.add(format!("KiB written a delivery, {of}"), Of::Median, NAME, each(self.written as f64 / 1024.0));
+    /// Deliveries a second, µs of CPU and KiB written for each.
+    pub fn figures(&self) -> [f64; 3] {
+        let count = self.deliveries as f64;
+        let cpu = self.cpu.as_secs_f64() * 1e6 / count;
+        [count / self.elapsed.as_secs_f64(), cpu, self.written as f64 / 1024.0 / count]
     }
 }
 

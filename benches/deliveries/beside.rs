@@ -20,7 +20,7 @@ pub fn measure(contenders: &[Contender], sizes: &Sizes, figures: &mut Figures) {
             if let Some(binary) = contender.chatfold() {
                 let dir = folder();
                 let (what, answers) = case(contender, binary, dir.path(), sizes);
-                sizes.check(contender, answers.refused, &what);
+                sizes.check(contender, answers.broken, &what);
                 eprintln!(
                     "{}: {} deliveries beside {what}: p99 {:.1} ms, worst {:.1} ms, {} refused",
                     contender.name,
@@ -58,16 +58,9 @@ fn while_it_happens(address: SocketAddr, next: &AtomicU64, happen: impl FnOnce()
     })
 }
 
-/// People and conversations that are there before.
-fn begin(address: SocketAddr) -> AtomicU64 {
-    let mut client = Client::new(address);
-    (1..=500).for_each(|n| assert_eq!(client.post(&mix::body(n)), 200));
-    AtomicU64::new(501)
-}
-
 fn nothing(contender: &Contender, _: &Path, dir: &Path, sizes: &Sizes) -> Measured {
     let server = contender.serve(dir);
-    let next = begin(server.address);
+    let next = client::begin(server.address, sizes.begin);
     let answers = while_it_happens(server.address, &next, || std::thread::sleep(Duration::from_secs(sizes.seconds)));
     ("nothing else".to_owned(), answers)
 }
@@ -86,7 +79,7 @@ fn same_app(contender: &Contender, _: &Path, dir: &Path, sizes: &Sizes) -> Measu
 /// The people are added to a group, then kicked out of the group.
 fn crowd(contender: &Contender, dir: &Path, sizes: &Sizes, app: &str) -> Answers {
     let server = contender.serve(dir);
-    let next = begin(server.address);
+    let next = client::begin(server.address, sizes.begin);
     let events = [true, false].map(|added| mix::crowd(app, sizes.people, added));
     while_it_happens(server.address, &next, || {
         for event in events {
@@ -101,7 +94,7 @@ fn crowd(contender: &Contender, dir: &Path, sizes: &Sizes, app: &str) -> Answers
 /// A reader keeps the WAL from being moved into the file, until the WAL is large; then the reader lets go.
 fn checkpoint(contender: &Contender, _: &Path, dir: &Path, sizes: &Sizes) -> Measured {
     let server = contender.serve(dir);
-    let next = begin(server.address);
+    let next = client::begin(server.address, sizes.begin);
     let reader = Connection::open_with_flags(dir.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     reader.execute_batch("BEGIN").unwrap();
     reader.query_row("SELECT count(*) FROM apps", [], |_| Ok(())).unwrap();

@@ -72,6 +72,8 @@ pub struct Answers {
     taken: Vec<Duration>,
     /// Answers other than 200.
     pub refused: u64,
+    /// Answers other than 200 and 503, and none at all. After 503 the sender tries again.
+    pub broken: u64,
     /// Bytes of all bodies.
     pub bytes: u64,
     pub elapsed: Duration,
@@ -98,17 +100,26 @@ impl Answers {
         for answers in all {
             merged.taken.extend(answers.taken);
             merged.refused += answers.refused;
+            merged.broken += answers.broken;
             merged.bytes += answers.bytes;
         }
         merged.taken.sort();
         merged
     }
 
-    fn note(&mut self, status: u16, taken: Duration, body: &str) {
+    fn record(&mut self, status: u16, taken: Duration, body: &str) {
         self.taken.push(taken);
         self.refused += u64::from(status != 200);
+        self.broken += u64::from(![200, 503].contains(&status));
         self.bytes += body.len() as u64;
     }
+}
+
+/// Posts the first deliveries of the mix, so that people and conversations are there; the number of the next one.
+pub fn begin(address: SocketAddr, count: u64) -> AtomicU64 {
+    let mut client = Client::new(address);
+    (1..=count).for_each(|n| assert_eq!(client.post(&mix::body(n)), 200, "the answer to delivery {n}"));
+    AtomicU64::new(count + 1)
 }
 
 /// Posts over so many connections, as fast as answers come, while `more` says so. `next` numbers the deliveries.
@@ -120,7 +131,7 @@ pub fn load(address: SocketAddr, connections: usize, next: &AtomicU64, more: imp
             let body = mix::body(next.fetch_add(1, Ordering::Relaxed));
             let asked = Instant::now();
             let status = client.post(&body);
-            answers.note(status, asked.elapsed(), &body);
+            answers.record(status, asked.elapsed(), &body);
         }
         answers
     };
@@ -149,7 +160,7 @@ pub fn steady(address: SocketAddr, next: &AtomicU64, stop: &AtomicBool) -> Answe
             }
             let body = mix::body(next.fetch_add(1, Ordering::Relaxed));
             let status = client.post(&body);
-            answers.note(status, due.elapsed(), &body);
+            answers.record(status, due.elapsed(), &body);
         }
     };
     let answers: Vec<Answers> = std::thread::scope(|scope| {
