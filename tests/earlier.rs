@@ -71,6 +71,17 @@ fn ingest_reads_no_database_that_is_not_a_log() {
         ("CREATE TABLE t (x)", "is not a chatfold file"),
         ("PRAGMA application_id = 0x43464c44; CREATE TABLE t (x)", "holds no log"),
         ("PRAGMA application_id = 0x43464c44; CREATE VIEW events AS SELECT 1 AS seq", "holds no log"),
+        (
+            "PRAGMA application_id = 0x43464c44;
+             CREATE VIRTUAL TABLE events USING fts5(seq, received_at, last_received_at, deliveries, body)",
+            "holds no log",
+        ),
+        (
+            "PRAGMA application_id = 0x43464c44;
+             CREATE TABLE events (seq, received_at, last_received_at, deliveries, body AS (hex(zeroblob(30000000))));
+             INSERT INTO events VALUES (1, 1, 1, 1)",
+            "computes columns",
+        ),
     ] {
         let _ = std::fs::remove_file(&other);
         Connection::open(&other).unwrap().execute_batch(sql).unwrap();

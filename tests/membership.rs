@@ -137,6 +137,35 @@ fn added_kicked_and_added_again_within_a_minute_is_in() {
 }
 
 #[test]
+fn what_a_second_webhook_tells_within_a_minute_is_a_copy_and_later_a_fact() {
+    for (after, is_copy, expected) in [(60_000, true, "kicked|null"), (60_001, false, "joined|participant")] {
+        let live = Harness::new();
+        live.post(&created(), NOON - 99_000);
+        let added = act("added", "ann", None, "");
+        live.post(&added, NOON);
+        live.post(&act("kicked", "ann", Some(SECOND + 5), ""), NOON + 5_900);
+        let late = added.replace(r#""webhook":"w""#, r#""webhook":"v""#);
+        assert_eq!(live.post(&late, NOON + after).duplicate, is_copy, "{after}");
+        assert_eq!(live.ask(ANN), expected, "{after}");
+    }
+}
+
+#[test]
+fn of_equal_facts_a_second_webhook_repeats_the_oldest_it_has_not_told() {
+    let live = Harness::new();
+    live.post(&created(), NOON - 99_000);
+    let added = act("added", "ann", None, "");
+    let late = added.replace(r#""webhook":"w""#, r#""webhook":"v""#);
+    let first = live.post(&added, NOON).seq;
+    live.post(&act("kicked", "ann", Some(SECOND + 5), ""), NOON + 5_900);
+    let second = live.post(&added, NOON + 10_000).seq;
+    live.post(&act("kicked", "ann", Some(SECOND + 15), ""), NOON + 15_900);
+    let told = [20_000, 21_000].map(|at| live.post(&late, NOON + at).seq);
+    assert_eq!(told, [first, second]);
+    assert_eq!(live.ask(ANN), "kicked|null");
+}
+
+#[test]
 fn an_add_among_several_is_another_where_one_of_them_was_kicked_since() {
     let live = Harness::new();
     live.post(&created(), NOON - 99_000);

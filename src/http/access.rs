@@ -86,13 +86,15 @@ fn sign_of_elsewhere(request: &HttpRequest) -> Option<String> {
 
 /// A header that proxies add and clients do not.
 fn added_by_a_proxy(headers: &HeaderMap) -> Option<&str> {
-    const NAMES: [&str; 5] = ["forwarded", "via", "cdn-loop", "x-remote-addr", "x-scheme"];
-    const STARTS: [&str; 8] =
-        ["x-forward", "x-original-", "x-envoy-", "x-amzn-", "x-azure-", "x-appengine-", "cf-", "tailscale-"];
+    const NAMES: [&str; 5] = ["via", "cdn-loop", "x-remote-addr", "x-scheme", "x-nginx-proxy"];
+    const STARTS: [&str; 7] = ["x-original-", "x-envoy-", "x-amzn-", "x-azure-", "x-appengine-", "cf-", "tailscale-"];
     headers.keys().map(|name| name.as_str()).find(|name| {
         // X-Real-IP, X-Client-IP, True-Client-IP, Fastly-Client-IP and others.
         let tells_an_address = name.ends_with("-ip");
-        tells_an_address || NAMES.contains(name) || STARTS.iter().any(|start| name.starts_with(start))
+        // Forwarded, X-Forwarded-For, Fly-Forwarded-Proto, X-Vercel-Forwarded-For and others.
+        let tells_of_forwarding = name.contains("forward");
+        let is_known = NAMES.contains(name) || STARTS.iter().any(|start| name.starts_with(start));
+        tells_an_address || tells_of_forwarding || is_known
     })
 }
 

@@ -292,7 +292,15 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
 
 #[cfg(test)]
 mod tests {
-    use super::next;
+    use super::{RETRY_AFTER, Rendered, html, next};
+
+    #[test]
+    fn a_page_that_cannot_be_shown_now_says_when_to_ask_again() {
+        for (status, is_told) in [(503, true), (200, false), (404, false)] {
+            let answer = html(Rendered { status, html: String::new() });
+            assert_eq!(answer.headers().contains_key(RETRY_AFTER), is_told, "{status}");
+        }
+    }
 
     #[test]
     fn one_is_sent_on_to_our_own_pages_only() {

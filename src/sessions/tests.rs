@@ -121,6 +121,26 @@ fn a_name_is_the_one_uid_that_fits_or_a_person_of_its_own() {
 }
 
 #[test]
+fn what_comes_early_or_late_belongs_to_an_instance_within_bounds() {
+    let call = || vec![started(100), ended(Some(100), 200)];
+    let with = |more: CallFact| call().into_iter().chain([more]).collect::<Vec<_>>();
+    let joined = |at: i64| with(occupant("a", None, at, None));
+    let recorded =
+        |at: i64| with(fact(at, News::Recording { started_at: Some(at * 1000), url: "u".into(), duration_ms: None }));
+    let rang = |seconds: i64| vec![signal(100, Some(100), "initiated", "caller"), started(100 + seconds)];
+    let started_again = |seconds: i64| vec![started(100), started(100 + seconds)];
+    for (what, within, beyond) in [
+        ("a participant ten seconds early", joined(90), joined(89)),
+        ("a participant a minute late", joined(260), joined(261)),
+        ("a recording a day late", recorded(200 + 86_400), recorded(200 + 86_401)),
+        ("a ring of ten minutes", rang(600), rang(601)),
+        ("two starts within five seconds", started_again(5), started_again(6)),
+    ] {
+        assert_eq!((sessions(&within).len(), sessions(&beyond).len()), (1, 2), "{what}");
+    }
+}
+
+#[test]
 fn participants_find_the_instance_of_their_time() {
     let facts = [
         started(100),

@@ -6,8 +6,11 @@ use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 
-/// A table, and no view that calls itself one.
-const HAS_LOG: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'events'";
+/// A table whose rows are in the file: no view, and no virtual table, which is code that runs.
+const HAS_LOG: &str =
+    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'events' AND sql LIKE 'CREATE TABLE %'";
+/// Columns that are computed when they are read, by SQL of whoever made the file.
+const COMPUTED: &str = "SELECT 1 FROM pragma_table_xinfo('events') WHERE hidden <> 0";
 /// Columns that `events` has in every edition.
 const EVENTS: &str = "SELECT received_at, last_received_at, deliveries, body FROM events ORDER BY seq";
 
@@ -31,9 +34,17 @@ impl LogFile {
     /// Opens a file of any edition, read-only. Refuses one that is not chatfold's.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let conn = open::open_any_edition(path)?;
-        let has_log = conn.prepare(HAS_LOG)?.query_row([], |_| Ok(())).optional()?.is_some();
-        if !has_log {
+        let is_there = |sql| -> Result<bool, StoreError> {
+            Ok(conn.prepare(sql)?.query_row([], |_| Ok(())).optional()?.is_some())
+        };
+        if !is_there(HAS_LOG)? {
             return Err(StoreError::Unusable(format!("{} has no table events: it holds no log", path.display())));
+        }
+        if is_there(COMPUTED)? {
+            return Err(StoreError::Unusable(format!(
+                "the table events of {} computes columns, and that of a log holds them: it is not read",
+                path.display()
+            )));
         }
         Ok(Self { conn })
     }

@@ -237,3 +237,39 @@ impl List for Events {
         Ok(merge(walks, range))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::snapshot::{ReadError, Snapshot};
+    use super::*;
+    use crate::store::sqlite::{open_pool, open_writer};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    /// The engine looks at the clock while a statement takes its steps: neither between two rows nor in loops of ours.
+    #[test]
+    fn a_loop_that_runs_no_statement_ends_too_once_the_time_is_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("chatfold.db");
+        drop(open_writer(&path).unwrap());
+        let pool = open_pool(&path, 1).unwrap();
+        let body = r#"{"trigger":"group_updated","appId":"a","data":{"group":{"guid":"g","updatedAt":1}}}"#;
+        let ends = |read: fn(&Conn, &str) -> Sql<Vec<Entity>>| {
+            let gone = Arc::new(AtomicBool::new(false));
+            let amount = allowance::Amount { rows: 100, bytes: 1 << 20 };
+            let snapshot = Snapshot::open(&pool, Duration::from_secs(60), amount, Arc::clone(&gone)).unwrap();
+            assert_eq!(snapshot.read(|conn| read(conn, body)).unwrap().len(), 1);
+            snapshot.read(|conn| {
+                gone.store(true, Ordering::Relaxed);
+                read(conn, body)
+            })
+        };
+        let over_names = ends(|_, body| named_by(body, 1));
+        let over_rows =
+            ends(|conn, _| rows(conn, "SELECT 'g' AS guid", &[], |row| Ok(Entity::Group(row.get("guid")?))));
+        for read in [over_names, over_rows] {
+            assert_eq!(read.unwrap_err(), ReadError::Timeout);
+        }
+    }
+}
