@@ -37,10 +37,11 @@ install_express() {
     [[ "$(cat "$installed" 2>/dev/null)" == "$wanted" ]] && return
     printf '== packages of the Express receiver\n'
     if npm_config_build_from_source=true npm_config_nodedir="$headers" npm_config_jobs=max \
-        npm ci --prefix "$peer" --no-audit --no-fund; then
+        npm ci --prefix "$peer" --no-audit --no-fund &&
+        [[ -f $peer/node_modules/better-sqlite3/build/Release/better_sqlite3.node ]]; then
         printf '%s\n' "$wanted" >"$installed"
     else
-        skipped="npm ci --prefix $peer failed"
+        skipped="npm ci --prefix $peer failed, or did not compile better-sqlite3"
     fi
 }
 
