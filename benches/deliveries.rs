@@ -160,8 +160,10 @@ fn main() {
     contenders.extend(old.map(|old| Contender { name: "older build", program: Program::Chatfold(old), held: false }));
     contenders.extend(express.map(|peer| Contender { name: "Express", program: Program::Node(peer), held: true }));
     let mut figures = Figures::default();
+    let mut syncs = Vec::new();
     let has = |part: &str| parts.iter().any(|asked| asked == part);
     for round in 1..=sizes.rounds {
+        syncs.push(format!("{:.2}", files::sync_time()));
         eprintln!("round {round} of {}", sizes.rounds);
         for connections in &sizes.connections {
             if has("loads") {
@@ -188,6 +190,7 @@ fn main() {
     let mut names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
     names.extend(has("bare").then_some(bare::NAME));
     figures.print(&names);
+    println!("\nA write of 4 KiB and its sync, ms, before each round: {}", syncs.join(", "));
 }
 
 /// The end of the name of a figure.
