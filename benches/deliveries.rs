@@ -68,7 +68,7 @@ impl Sizes {
             wal: 256 << 20,
             at_most: Duration::from_secs(60),
             rebuilt: 100_000,
-            base: 20_000,
+            base: 500,
             batches: 100,
             large_batch: 1_000,
             strict: false,
