@@ -23,7 +23,7 @@ mod table;
 
 use server::{Contender, Program};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use table::{Figures, Of};
 
 /// How much is measured.
@@ -204,8 +204,8 @@ fn load(contender: &Contender, connections: usize, sizes: &Sizes, figures: &mut 
     let server = contender.serve(dir.path());
     let next = client::begin(server.address, sizes.begin);
     let (written, writer, cpu) = (server.written(), server.writer(), server.cpu());
-    let until = Instant::now() + Duration::from_secs(sizes.seconds);
-    let answers = client::load(server.address, connections, &next, || Instant::now() < until);
+    let time = Duration::from_secs(sizes.seconds);
+    let answers = client::load(server.address, connections, &next, |taken| taken < time);
     let (written, writer, cpu) = (server.written() - written, server.writer() - writer, server.cpu() - cpu);
     sizes.check(contender, answers.refused, &of(connections));
     let each = |figure: f64| figure / answers.count() as f64;

@@ -99,8 +99,7 @@ fn checkpoint(contender: &Contender, _: &Path, dir: &Path, sizes: &Sizes) -> Mea
     reader.execute_batch("BEGIN").unwrap();
     reader.query_row("SELECT count(*) FROM apps", [], |_| Ok(())).unwrap();
     let bytes = |end: &str| std::fs::metadata(dir.join(format!("{FILE}{end}"))).map_or(0, |meta| meta.len());
-    let most = Instant::now() + sizes.at_most;
-    client::load(server.address, 64, &next, || bytes("-wal") < sizes.wal && Instant::now() < most);
+    client::load(server.address, 64, &next, |taken| bytes("-wal") < sizes.wal && taken < sizes.at_most);
     let (wal, file) = (bytes("-wal"), bytes(""));
     let mut moved = false;
     let answers = while_it_happens(server.address, &next, || {

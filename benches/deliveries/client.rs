@@ -3,6 +3,7 @@
 use crate::mix;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -122,24 +123,35 @@ pub fn begin(address: SocketAddr, count: u64) -> AtomicU64 {
     AtomicU64::new(count + 1)
 }
 
-/// Posts over so many connections, as fast as answers come, while `more` says so. `next` numbers the deliveries.
-pub fn load(address: SocketAddr, connections: usize, next: &AtomicU64, more: impl Fn() -> bool + Sync) -> Answers {
-    let begun = Instant::now();
+/// Posts over so many connections, as fast as answers come, while `more` says so of the time since the begin. `next`
+/// numbers the deliveries. Each connection has posted once before the begin: node takes few connections at a time.
+pub fn load(
+    address: SocketAddr,
+    connections: usize,
+    next: &AtomicU64,
+    more: impl Fn(Duration) -> bool + Sync,
+) -> Answers {
+    let ready = Barrier::new(connections);
     let send = || {
         let (mut client, mut answers) = (Client::new(address), Answers::default());
-        while more() {
+        client.post(&mix::body(next.fetch_add(1, Ordering::Relaxed)));
+        ready.wait();
+        let begun = Instant::now();
+        while more(begun.elapsed()) {
             let body = mix::body(next.fetch_add(1, Ordering::Relaxed));
             let asked = Instant::now();
             let status = client.post(&body);
             answers.record(status, asked.elapsed(), &body);
         }
+        answers.elapsed = begun.elapsed();
         answers
     };
     let answers: Vec<Answers> = std::thread::scope(|scope| {
         let senders: Vec<_> = (0..connections).map(|_| scope.spawn(send)).collect();
         senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
-    Answers::merge(answers.into_iter(), begun.elapsed())
+    let elapsed = answers.iter().map(|answers| answers.elapsed).max().unwrap_or_default();
+    Answers::merge(answers.into_iter(), elapsed)
 }
 
 /// Connections of the client that posts at a steady pace: a stall does not keep the next deliveries from being sent.

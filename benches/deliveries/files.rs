@@ -111,8 +111,8 @@ fn large(contender: &Contender, binary: &Path, dir: &Path, sizes: &Sizes, figure
             let server = contender.serve(dir);
             // Numbers that no round has posted.
             let next = AtomicU64::new(holds + 1 + round * 10_000_000);
-            let until = Instant::now() + Duration::from_secs(sizes.seconds);
-            let answers = client::load(server.address, 64, &next, || Instant::now() < until);
+            let time = Duration::from_secs(sizes.seconds);
+            let answers = client::load(server.address, 64, &next, |taken| taken < time);
             sizes.check(contender, answers.refused, "a delivery to a large file");
             rates[place].push(answers.rate());
         }
