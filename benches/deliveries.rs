@@ -1,216 +1,234 @@
-//! How many deliveries a build takes, and what each costs: `cargo bench --bench deliveries -- [OPTION…]`.
+//! What the write path of chatfold costs, beside others that do the same: `cargo bench --bench deliveries -- [OPTION…]`.
+//! `tests/bench.sh` installs what is needed and runs all of it; `docs/performance.md` tells what each figure is.
 //!
-//! Starts the server on loopback with a file of its own on a real disk, posts a mix of deliveries over a number of
-//! connections, and prints deliveries per second, times of answers, CPU of the writer thread and bytes written to disk.
-//! With several `--binary` options the builds take turns, so that a noisy machine is as noisy for each.
+//! Starts each program on loopback with a file of its own on a real disk, posts a mix of deliveries and prints one table.
+//! The programs take turns, so that a noisy machine is as noisy for each. Nothing is asserted about the figures; a strict
+//! run fails where a delivery is not taken.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+#[path = "deliveries/bare.rs"]
+mod bare;
+#[path = "deliveries/beside.rs"]
+mod beside;
+#[path = "deliveries/client.rs"]
+mod client;
+#[path = "deliveries/files.rs"]
+mod files;
 #[path = "deliveries/mix.rs"]
 mod mix;
+#[path = "deliveries/server.rs"]
+mod server;
+#[path = "deliveries/table.rs"]
+mod table;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use server::{Contender, Program};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use table::{Figures, Of};
 
-struct Options {
-    binaries: Vec<PathBuf>,
+/// How much is measured.
+pub struct Sizes {
     connections: Vec<usize>,
     seconds: u64,
     rounds: usize,
-    /// Lines for `ingest`; 0: none.
+    /// Deliveries that a server holds before it is measured.
+    begin: u64,
+    /// Lines for `ingest`, and so events for `rebuild`.
     lines: u64,
+    /// Deliveries in the large file that newer ones are posted to; at least `lines`. And in the small one.
+    messages: u64,
+    small: u64,
+    /// People that one event names.
+    people: u64,
+    /// Bytes of WAL that a reader holds back, and how long that or its checkpoint may take.
+    wal: u64,
+    at_most: Duration,
+    /// Events that are rebuilt while a client posts.
+    rebuilt: u64,
+    /// Deliveries that are there before bare rows are written, and how many batches of them are then written.
+    base: u64,
+    batches: u64,
+    /// How many deliveries are in a batch that stands for those of `ingest`.
+    large_batch: u64,
+    /// An answer other than 200 ends the run.
+    strict: bool,
 }
+
+impl Sizes {
+    fn full() -> Self {
+        Self {
+            connections: vec![64, 16, 1],
+            seconds: 8,
+            rounds: 3,
+            begin: 500,
+            lines: 1_500_000,
+            messages: 0,
+            small: 100_000,
+            people: 50_000,
+            wal: 256 << 20,
+            at_most: Duration::from_secs(60),
+            rebuilt: 100_000,
+            base: 500,
+            batches: 100,
+            large_batch: 1_000,
+            strict: false,
+        }
+    }
+
+    /// All of it once, for about a minute: the figures say nothing.
+    fn smoke() -> Self {
+        Self {
+            connections: vec![64, 16, 1],
+            seconds: 1,
+            rounds: 1,
+            begin: 50,
+            lines: 1_000,
+            messages: 0,
+            small: 500,
+            people: 200,
+            wal: 4 << 20,
+            at_most: Duration::from_secs(5),
+            rebuilt: 500,
+            base: 200,
+            batches: 3,
+            large_batch: 100,
+            strict: true,
+        }
+    }
+
+    /// Ends a strict run in which so many deliveries were not answered as they must be.
+    fn check(&self, contender: &Contender, failed: u64, what: &str) {
+        let fails = self.strict && contender.held && failed > 0;
+        assert!(!fails, "{}: {failed} deliveries were not taken: {what}", contender.name);
+    }
+}
+
+struct Options {
+    sizes: Sizes,
+    binary: PathBuf,
+    old: Option<PathBuf>,
+    express: Option<PathBuf>,
+    parts: Vec<String>,
+}
+
+const PARTS: [&str; 4] = ["loads", "bare", "beside", "files"];
+const USAGE: &str = "expected --form, --binary, --old, --express, --parts, --connections, --seconds, --rounds, --lines, \
+    --messages or --people";
 
 impl Options {
     fn read() -> Self {
-        let mut options = Self { binaries: Vec::new(), connections: vec![64, 16, 1], seconds: 8, rounds: 1, lines: 0 };
-        let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
-        while let Some(option) = args.next() {
-            let value = args.next().unwrap_or_else(|| panic!("{option} needs a value"));
-            match option.as_str() {
-                "--binary" => options.binaries.push(value.into()),
-                "--connections" => options.connections = value.split(',').map(|n| n.parse().unwrap()).collect(),
-                "--seconds" => options.seconds = value.parse().unwrap(),
-                "--rounds" => options.rounds = value.parse().unwrap(),
-                "--lines" => options.lines = value.parse().unwrap(),
-                _ => panic!("{option}: expected --binary, --connections, --seconds, --rounds or --lines"),
+        let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+        let pairs = args.chunks(2).map(|pair| match pair {
+            [option, value] => (option.as_str(), value.as_str()),
+            _ => panic!("{} needs a value", pair[0]),
+        });
+        let smoke = pairs.clone().any(|pair| pair == ("--form", "smoke"));
+        let mut sizes = if smoke { Sizes::smoke() } else { Sizes::full() };
+        let mut binary = PathBuf::from(env!("CARGO_BIN_EXE_chatfold"));
+        let (mut old, mut express, mut parts) = (None, None, PARTS.map(str::to_owned).to_vec());
+        for (option, value) in pairs {
+            let number = || value.parse().unwrap_or_else(|_| panic!("{option} {value}: expected a number"));
+            match option {
+                "--form" => assert!(["smoke", "full"].contains(&value), "--form {value}: expected smoke or full"),
+                "--binary" => binary = absolute(value),
+                "--old" => old = Some(absolute(value)),
+                "--express" => express = Some(absolute(value)),
+                "--parts" => parts = value.split(',').map(str::to_owned).collect(),
+                "--connections" => sizes.connections = value.split(',').map(|n| n.parse().unwrap()).collect(),
+                "--seconds" => sizes.seconds = number(),
+                "--rounds" => sizes.rounds = value.parse().unwrap(),
+                "--lines" => sizes.lines = number(),
+                "--messages" => sizes.messages = number(),
+                "--people" => sizes.people = number(),
+                _ => panic!("{option}: {USAGE}"),
             }
         }
-        if options.binaries.is_empty() {
-            options.binaries.push(env!("CARGO_BIN_EXE_chatfold").into());
-        }
-        options
+        let unknown = parts.iter().find(|part| !PARTS.contains(&part.as_str()));
+        assert!(unknown.is_none(), "--parts {unknown:?}: expected some of {PARTS:?}");
+        Self { sizes, binary, old, express, parts }
     }
 }
 
-/// A server on a free port.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    dir: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(binary: &Path) -> Self {
-        let dir =
-            tempfile::tempdir_in(std::env::var("CHATFOLD_BENCH_DIR").unwrap_or_else(|_| "target".into())).unwrap();
-        std::fs::write(dir.path().join("chatfold.toml"), "listen = \"127.0.0.1:0\"\n").unwrap();
-        let mut command = Command::new(binary);
-        command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).stdout(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let address = loop {
-            let mut line = String::new();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the server did not start");
-            if let Some((_, rest)) = line.split_once("listening on http://") {
-                break rest.split(',').next().unwrap().trim().parse().unwrap();
-            }
-        };
-        std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
-        Self { child, address, dir }
-    }
-
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
-    }
-
-    /// Bytes that the process had written to disk.
-    fn written(&self) -> u64 {
-        self.proc("io").lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
-    }
-
-    /// CPU of the writer thread so far.
-    fn writer(&self) -> Duration {
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap() {
-            let task = task.unwrap().path();
-            if std::fs::read_to_string(task.join("comm")).unwrap().trim() == "writer" {
-                let stat = std::fs::read_to_string(task.join("schedstat")).unwrap();
-                return Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap());
-            }
-        }
-        panic!("no writer thread")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // SIGTERM by the shell's own kill: the standard library has only SIGKILL.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-    }
-}
-
-fn post(stream: &mut TcpStream, body: &str) {
-    let head = format!(
-        "POST /webhooks/cometchat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-    let (mut answer, mut chunk) = (Vec::new(), [0; 2048]);
-    while !answer.ends_with(b"{}") {
-        let read = stream.read(&mut chunk).unwrap();
-        assert!(read > 0, "closed: {}", String::from_utf8_lossy(&answer));
-        answer.extend_from_slice(&chunk[..read]);
-    }
-    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-}
-
-fn deliveries(binary: &Path, connections: usize, seconds: u64) {
-    let server = Server::start(binary);
-    let next = AtomicU64::new(1);
-    let bytes = AtomicU64::new(0);
-    // People and conversations that are there before.
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    (0..500).for_each(|_| post(&mut stream, &mix::body(next.fetch_add(1, Ordering::Relaxed))));
-    let (written, writer, begun) = (server.written(), server.writer(), Instant::now());
-    let until = begun + Duration::from_secs(seconds);
-    let send = || {
-        let mut stream = TcpStream::connect(server.address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut taken = Vec::new();
-        while Instant::now() < until {
-            let body = mix::body(next.fetch_add(1, Ordering::Relaxed));
-            bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
-            let asked = Instant::now();
-            post(&mut stream, &body);
-            taken.push(asked.elapsed());
-        }
-        taken
-    };
-    let mut taken: Vec<Duration> = std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..connections).map(|_| scope.spawn(send)).collect();
-        senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
-    });
-    let elapsed = begun.elapsed();
-    taken.sort();
-    let count = taken.len() as u64;
-    let place = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize].as_secs_f64() * 1_000.0;
-    let (written, writer) = (server.written() - written, server.writer() - writer);
-    let file = std::fs::metadata(server.dir.path().join("chatfold.db")).unwrap().len();
-    println!(
-        "{:<44} {connections:>3} connections: {:>6.0} deliveries/s, p50 {:.2} ms, p99 {:.2} ms, writer {:.0} µs, {:.1} KiB written each; {:.2} bytes of file a byte of body",
-        binary.display(),
-        count as f64 / elapsed.as_secs_f64(),
-        place(0.5),
-        place(0.99),
-        writer.as_secs_f64() * 1e6 / count as f64,
-        written as f64 / 1024.0 / count as f64,
-        file as f64 / bytes.load(Ordering::Relaxed) as f64,
-    );
-}
-
-/// Reads a file of deliveries.
-fn ingest(binary: &Path, lines: u64) {
-    let dir = tempfile::tempdir_in("target").unwrap();
-    let log = dir.path().join("log.jsonl");
-    let mut out = std::io::BufWriter::new(std::fs::File::create(&log).unwrap());
-    (1..=lines).for_each(|n| writeln!(out, "{}", mix::body(n)).unwrap());
-    out.into_inner().unwrap();
-    let begun = Instant::now();
-    let mut command = Command::new(binary);
-    let db = dir.path().join("chatfold.db");
-    let mut child = command
-        .arg("ingest")
-        .arg(&log)
-        .arg("--db")
-        .arg(&db)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (mut written, mut peak) = (0, 0);
-    let figure = |pid: u32, file: &str, name: &str| -> Option<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
-        text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
-    };
-    while child.try_wait().unwrap().is_none() {
-        written = figure(child.id(), "io", "write_bytes:").unwrap_or(written);
-        peak = figure(child.id(), "status", "VmHWM:").unwrap_or(peak);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    println!(
-        "{:<44} ingest of {lines} lines: {:.0} lines/s, {:.1} KiB written each, {} MiB of memory at most, file {} MiB",
-        binary.display(),
-        lines as f64 / begun.elapsed().as_secs_f64(),
-        written as f64 / 1024.0 / lines as f64,
-        peak / 1024,
-        std::fs::metadata(&db).unwrap().len() >> 20,
-    );
+/// The programs are started in other folders.
+fn absolute(path: &str) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn main() {
-    let options = Options::read();
-    for _ in 0..options.rounds {
-        for connections in &options.connections {
-            for binary in &options.binaries {
-                deliveries(binary, *connections, options.seconds);
+    let Options { sizes, binary, old, express, parts } = Options::read();
+    let mut contenders = vec![Contender { name: "chatfold", program: Program::Chatfold(binary.clone()), held: true }];
+    contenders.extend(old.map(|old| Contender { name: "older build", program: Program::Chatfold(old), held: false }));
+    contenders.extend(express.map(|peer| Contender { name: "Express", program: Program::Node(peer), held: true }));
+    let mut figures = Figures::default();
+    let mut syncs = Vec::new();
+    let has = |part: &str| parts.iter().any(|asked| asked == part);
+    for round in 1..=sizes.rounds {
+        syncs.push(format!("{:.2}", files::sync_time()));
+        eprintln!("round {round} of {}", sizes.rounds);
+        for connections in &sizes.connections {
+            if has("loads") {
+                contenders.iter().for_each(|contender| load(contender, *connections, &sizes, &mut figures));
+            }
+            if has("bare") {
+                bare(&binary, *connections, &sizes, &mut figures);
             }
         }
-        for binary in options.binaries.iter().filter(|_| options.lines > 0) {
-            ingest(binary, options.lines);
+        if has("beside") {
+            beside::measure(&contenders, &sizes, &mut figures);
         }
     }
+    if has("files") {
+        files::measure(&contenders, &sizes, &mut figures);
+    }
+    if has("files") && has("bare") {
+        let dir = files::folder();
+        let cost = bare::measure(&binary, dir.path(), sizes.base, sizes.large_batch, sizes.batches.div_ceil(10));
+        let [rate, _, written] = cost.figures();
+        figures.add("ingest, lines/s", Of::Median, bare::NAME, rate);
+        figures.add("ingest, KiB written a line", Of::Median, bare::NAME, written);
+    }
+    let mut names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
+    names.extend(has("bare").then_some(bare::NAME));
+    figures.print(&names);
+    println!("\nA write of 4 KiB and its sync, ms, before each round: {}", syncs.join(", "));
+}
+
+/// The end of the name of a figure.
+fn of(connections: usize) -> String {
+    format!("{connections} connection{}", if connections == 1 { "" } else { "s" })
+}
+
+/// Posts over so many connections, as fast as answers come, to a server with a new file.
+fn load(contender: &Contender, connections: usize, sizes: &Sizes, figures: &mut Figures) {
+    let dir = files::folder();
+    let server = contender.serve(dir.path());
+    let next = client::begin(server.address, sizes.begin);
+    let (written, writer, cpu) = (server.written(), server.writer(), server.cpu());
+    let time = Duration::from_secs(sizes.seconds);
+    let answers = client::load(server.address, connections, &next, |taken| taken < time);
+    let (written, writer, cpu) = (server.written() - written, server.writer() - writer, server.cpu() - cpu);
+    sizes.check(contender, answers.refused, &of(connections));
+    let each = |figure: f64| figure / answers.count() as f64;
+    let of = of(connections);
+    let mut add = |what: &str, figure| figures.add(format!("{what}, {of}"), Of::Median, contender.name, figure);
+    add("deliveries/s", answers.rate());
+    add("p50, ms", answers.within(0.5));
+    add("p99, ms", answers.within(0.99));
+    add("writer CPU, µs a delivery", each(writer.as_secs_f64() * 1e6));
+    add("CPU of the process, µs a delivery", each(cpu.as_secs_f64() * 1e6));
+    add("KiB written a delivery", each(written as f64 / 1024.0));
+    eprintln!("{}: {of}: {:.0} deliveries/s, p99 {:.2} ms", contender.name, answers.rate(), answers.within(0.99));
+}
+
+/// Writes the rows of as many deliveries a batch as there are connections: no batch of a server can hold more.
+fn bare(binary: &Path, connections: usize, sizes: &Sizes, figures: &mut Figures) {
+    let dir = files::folder();
+    let cost = bare::measure(binary, dir.path(), sizes.base, connections as u64, sizes.batches);
+    let [rate, cpu, written] = cost.figures();
+    let of = of(connections);
+    let mut add = |what: &str, figure| figures.add(format!("{what}, {of}"), Of::Median, bare::NAME, figure);
+    add("deliveries/s", rate);
+    add("writer CPU, µs a delivery", cpu);
+    add("KiB written a delivery", written);
+    eprintln!("{}: {of}: {rate:.0} deliveries/s, {cpu:.0} µs, {written:.1} KiB each", bare::NAME);
 }

@@ -1,9 +1,12 @@
 //! A mix of deliveries: 70 % messages, 10 % receipts, 10 % reactions, 5 % members, 5 % presence; about 760 bytes each.
-//! The n-th is the same in every run.
+//! The n-th is the same in every run. And deliveries that name very many people.
 
 /// People and groups of the app.
 const PEOPLE: u64 = 100_000;
 const GROUPS: u64 = 1_000;
+/// The app of the mix, and another one.
+pub const APP: &str = "2489f0demo01";
+pub const OTHER_APP: &str = "2489f0demo02";
 /// Seconds of the first delivery; twenty happen in a second.
 const BEGIN: u64 = 1_767_600_000;
 
@@ -80,5 +83,15 @@ pub fn body(n: u64) -> String {
             ),
         ),
     };
-    format!(r#"{{"trigger":"{trigger}","data":{data},"appId":"2489f0demo01","region":"eu","webhook":"bench"}}"#)
+    format!(r#"{{"trigger":"{trigger}","data":{data},"appId":"{APP}","region":"eu","webhook":"bench"}}"#)
+}
+
+/// A delivery that puts so many people into a group of that app, or out of the group.
+pub fn crowd(app: &str, people: u64, added: bool) -> String {
+    let (trigger, at) = if added { ("group_member_added", BEGIN + 60) } else { ("group_member_kicked", BEGIN + 120) };
+    let members: Vec<String> = (0..people).map(|uid| format!(r#""user-{uid}":{{"uid":"user-{uid}"}}"#)).collect();
+    format!(
+        r#"{{"trigger":"{trigger}","data":{{"group":{{"guid":"crowd","name":"Crowd","type":"public","owner":"user-1","createdAt":{BEGIN},"updatedAt":{at}}},"members":{{{}}},"by":{{"uid":"user-1"}}}},"appId":"{app}","region":"eu","webhook":"bench"}}"#,
+        members.join(",")
+    )
 }
