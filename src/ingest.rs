@@ -14,7 +14,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 /// Lines in one transaction, and bytes of bodies: the more, the less is written a line.
-const BATCH: u64 = 10_000;
+const BATCH: u64 = 8_000;
 const BATCH_BYTES: usize = 8 << 20;
 /// A longer line is no delivery: SQLite holds 64 MiB in a row.
 const LINE: usize = 60 << 20;

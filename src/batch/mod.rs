@@ -41,7 +41,7 @@ use std::collections::BTreeMap;
 pub const PANICS: &str = "a_panic_of_the_fold";
 
 /// Bytes of the rows that stay in memory, twice for a short time.
-pub const CACHE: usize = 32 << 20;
+pub const CACHE: usize = 16 << 20;
 
 /// Bytes that a row may have, about. SQLite stores 64 MiB: an event that makes a row larger is a dead letter, so that it
 /// ends neither the batch nor the process.
