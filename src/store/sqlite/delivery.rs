@@ -2,8 +2,7 @@
 
 use super::log::{floor_column, floor_of, repeat};
 use crate::feed::Dated;
-use crate::fold::Verdict;
-use crate::ids::{Time, TimeSource};
+use crate::ids::{Time, TimeSource, Verdict};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
