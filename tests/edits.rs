@@ -1,5 +1,4 @@
 //! What is an edit: a text that differs from the text before it in time, whatever order the deliveries arrive in.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 

@@ -1,5 +1,4 @@
 //! Reactions: an emoji with and without the variation selector U+FE0F is one.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 

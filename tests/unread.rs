@@ -10,49 +10,50 @@ use serde_json::{Value, json};
 
 const SECOND: i64 = NOON / 1000;
 
-fn event(trigger: &str, data: Value) -> String {
+fn event(trigger: &str, data: &Value) -> String {
     json!({ "trigger": trigger, "appId": "app", "webhook": "w", "region": "eu", "data": data }).to_string()
 }
 
 /// A message in the group `g`, sent `id` seconds after the beginning; `more` adds to it or replaces.
-fn said(id: i64, sender: &str, mut more: Value) -> String {
+fn said(id: i64, sender: &str, more: &Value) -> String {
     let mut message = json!({
         "id": id.to_string(), "sender": sender, "receiverType": "group", "receiver": "g", "category": "message",
         "type": "text", "sentAt": SECOND + id, "data": { "text": format!("word {id}") },
     });
-    message.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
-    event("message_sent", json!({ "message": message }))
+    message.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+    event("message_sent", &json!({ "message": message }))
 }
 
-fn custom(id: i64, sender: &str, data: Value) -> String {
-    said(id, sender, json!({ "category": "custom", "type": "move", "data": data }))
+fn custom(id: i64, sender: &str, data: &Value) -> String {
+    said(id, sender, &json!({ "category": "custom", "type": "move", "data": data }))
 }
 
 /// An agent's step in its conversation with `ann`.
-fn step(id: i64, kind: &str, data: Value) -> String {
+fn step(id: i64, kind: &str, data: &Value) -> String {
     let more = json!({
         "receiverType": "user", "receiver": "ann", "category": "agentic", "type": kind, "parentId": 1,
         "tags": ["tagged"], "data": data,
     });
-    said(id, "agent", more)
+    said(id, "agent", &more)
 }
 
 /// Ann reacts to what the agent said, and the agent edits it.
 fn touched(id: i64) -> [String; 2] {
     let reaction = json!({ "messageId": id, "reaction": "+", "uid": "ann", "reactedAt": SECOND + 60 });
     let edited = json!({ "id": id, "editedAt": SECOND + 60, "editedBy": "agent", "data": { "text": "seven words" } });
-    ["message_reaction_added", "message_edited"].map(|it| event(it, json!({ "reaction": reaction, "message": edited })))
+    ["message_reaction_added", "message_edited"]
+        .map(|it| event(it, &json!({ "reaction": reaction, "message": edited })))
 }
 
 fn deleted(id: i64) -> String {
     let message = json!({ "id": id.to_string(), "deletedAt": SECOND + 500, "deletedBy": "a" });
-    event("message_deleted", json!({ "message": message }))
+    event("message_deleted", &json!({ "message": message }))
 }
 
 fn read(id: i64, uid: &str) -> String {
     let body = json!({ "action": "read", "messageId": id.to_string(), "timestamp": SECOND + id });
     let data = json!({ "receiver": "g", "receiverType": "group", "type": "receipts", "sender": uid, "body": body });
-    event("message_read_receipt", data)
+    event("message_read_receipt", &data)
 }
 
 fn created() -> String {
@@ -60,13 +61,13 @@ fn created() -> String {
         "guid": "g", "name": "Group", "type": "private", "createdAt": SECOND, "owner": "a", "hasJoined": true,
         "scope": "admin", "joinedAt": SECOND,
     });
-    event("group_created", json!({ "group": group, "members": { "a": { "uid": "a", "name": "A" } } }))
+    event("group_created", &json!({ "group": group, "members": { "a": { "uid": "a", "name": "A" } } }))
 }
 
 /// `trigger` happens to `uid` so many seconds after the beginning.
 fn member(trigger: &str, second: i64, uid: &str) -> String {
     let group = json!({ "guid": "g", "name": "Group", "createdAt": SECOND, "updatedAt": SECOND + second });
-    event(trigger, json!({ "group": group, "members": { (uid): { "uid": uid, "name": uid } }, "by": { "uid": "a" } }))
+    event(trigger, &json!({ "group": group, "members": { (uid): { "uid": uid, "name": uid } }, "by": { "uid": "a" } }))
 }
 
 fn post(harness: &Harness, bodies: &[String]) {
@@ -124,13 +125,13 @@ fn unread_is_what_the_apps_own_screen_counts() {
         &[
             created(),
             member("group_member_added", 1, "w"),
-            said(11, "a", json!({})),
-            said(12, "a", json!({})),
-            said(13, "a", json!({})),
-            said(14, "a", json!({ "parentId": 11 })),
-            custom(15, "a", json!({ "customData": { "cell": 4 }, "updateConversation": false })),
-            custom(16, "a", json!({ "customData": {}, "metadata": { "incrementUnreadCount": true } })),
-            said(17, "w", json!({})),
+            said(11, "a", &json!({})),
+            said(12, "a", &json!({})),
+            said(13, "a", &json!({})),
+            said(14, "a", &json!({ "parentId": 11 })),
+            custom(15, "a", &json!({ "customData": { "cell": 4 }, "updateConversation": false })),
+            custom(16, "a", &json!({ "customData": {}, "metadata": { "incrementUnreadCount": true } })),
+            said(17, "w", &json!({})),
             read(11, "w"),
         ],
     );
@@ -151,14 +152,14 @@ fn what_asks_to_be_counted_may_say_so_as_a_text() {
         &[
             created(),
             member("group_member_added", 1, "w"),
-            custom(11, "a", json!({ "metadata": { "incrementUnreadCount": "true" } })),
-            custom(12, "a", json!({ "metadata": "{\"incrementUnreadCount\":true}" })),
-            custom(13, "a", json!({ "metadata": { "incrementUnreadCount": "false" } })),
-            custom(14, "a", json!({ "metadata": [] })),
+            custom(11, "a", &json!({ "metadata": { "incrementUnreadCount": "true" } })),
+            custom(12, "a", &json!({ "metadata": "{\"incrementUnreadCount\":true}" })),
+            custom(13, "a", &json!({ "metadata": { "incrementUnreadCount": "false" } })),
+            custom(14, "a", &json!({ "metadata": [] })),
             said(
                 15,
                 "a",
-                json!({ "parentId": 11, "category": "custom", "data": { "metadata": { "incrementUnreadCount": true } } }),
+                &json!({ "parentId": 11, "category": "custom", "data": { "metadata": { "incrementUnreadCount": true } } }),
             ),
         ],
     );
@@ -173,7 +174,7 @@ fn who_is_known_not_to_be_in_the_group_has_no_unread_count() {
     for end in ["group_member_kicked", "group_member_left", "group_member_banned"] {
         let harness = Harness::new();
         let count = |uid: &str| unread(&harness, Unread::default(), "group_g", uid);
-        post(&harness, &[created(), member("group_member_added", 1, "w"), said(11, "a", json!({}))]);
+        post(&harness, &[created(), member("group_member_added", 1, "w"), said(11, "a", &json!({}))]);
         assert_eq!((count("w"), count("stranger")), (Some(1), None));
         post(&harness, &[member(end, 20, "w")]);
         assert_eq!(count("w"), None, "{end}");
@@ -185,7 +186,7 @@ fn who_is_known_not_to_be_in_the_group_has_no_unread_count() {
         assert_eq!(count("w"), Some(1), "back after {end}");
     }
     let harness = Harness::new();
-    post(&harness, &[said(11, "a", json!({})), member("group_member_kicked", 20, "k")]);
+    post(&harness, &[said(11, "a", &json!({})), member("group_member_kicked", 20, "k")]);
     let count = |uid: &str| unread(&harness, Unread::default(), "group_g", uid);
     assert_eq!(count("stranger"), Some(1), "nothing is known of the members");
     assert_eq!(count("k"), None);
@@ -194,7 +195,7 @@ fn who_is_known_not_to_be_in_the_group_has_no_unread_count() {
 #[test]
 fn only_the_two_of_a_one_to_one_have_an_unread_count() {
     let harness = Harness::new();
-    post(&harness, &[said(11, "a", json!({ "receiverType": "user", "receiver": "b" }))]);
+    post(&harness, &[said(11, "a", &json!({ "receiverType": "user", "receiver": "b" }))]);
     let count = |uid: &str| unread(&harness, Unread::default(), "a_user_b", uid);
     assert_eq!((count("a"), count("b"), count("c")), (Some(0), Some(1), None));
 }
@@ -209,7 +210,7 @@ fn a_silent_custom_message_is_listed_and_is_not_the_last() {
         json!({ "metadata": { "updateConversation": false } }),
     ] {
         let harness = Harness::new();
-        post(&harness, &[said(11, "a", json!({})), custom(12, "a", data.clone())]);
+        post(&harness, &[said(11, "a", &json!({})), custom(12, "a", &data)]);
         assert_eq!(listed(&harness, "conversationId:\"group_g\""), ["12", "11"]);
         assert_eq!(harness.ask(CONVERSATIONS), "group_g|2|11", "{data}");
     }
@@ -217,12 +218,12 @@ fn a_silent_custom_message_is_listed_and_is_not_the_last() {
     post(
         &harness,
         &[
-            said(11, "a", json!({ "data": { "updateConversation": false } })),
-            custom(12, "a", json!({ "customData": {} })),
+            said(11, "a", &json!({ "data": { "updateConversation": false } })),
+            custom(12, "a", &json!({ "customData": {} })),
         ],
     );
     assert_eq!(harness.ask(CONVERSATIONS), "group_g|2|12", "a custom message that does not say so is the last");
-    post(&harness, &[said(13, "a", json!({ "parentId": 11, "data": { "updateConversation": false } }))]);
+    post(&harness, &[said(13, "a", &json!({ "parentId": 11, "data": { "updateConversation": false } }))]);
     assert_eq!(harness.ask(CONVERSATIONS), "group_g|3|13", "so is a reply, and whatever is no custom message");
 }
 
@@ -230,7 +231,7 @@ fn a_silent_custom_message_is_listed_and_is_not_the_last() {
 fn a_conversation_of_silent_messages_is_listed_without_a_last_one() {
     let harness = Harness::new();
     let elsewhere = json!({ "receiver": "h" });
-    post(&harness, &[said(11, "a", elsewhere), custom(12, "a", json!({ "updateConversation": false }))]);
+    post(&harness, &[said(11, "a", &elsewhere), custom(12, "a", &json!({ "updateConversation": false }))]);
     let list = || {
         let query = "{conversations{nodes{conversationId messagesCount lastMessage{messageId}}}}";
         harness.data(query)["conversations"]["nodes"].clone()
@@ -247,14 +248,14 @@ fn a_conversation_of_silent_messages_is_listed_without_a_last_one() {
 #[test]
 fn the_last_message_is_the_same_in_every_order() {
     let facts = [
-        said(11, "a", json!({})),
-        custom(12, "a", json!({ "updateConversation": false })),
-        said(13, "a", json!({})),
-        custom(14, "a", json!({ "updateConversation": false })),
+        said(11, "a", &json!({})),
+        custom(12, "a", &json!({ "updateConversation": false })),
+        said(13, "a", &json!({})),
+        custom(14, "a", &json!({ "updateConversation": false })),
         deleted(13),
         event(
             "message_edited",
-            json!({ "message": {
+            &json!({ "message": {
             "id": "14", "sender": "a", "receiverType": "group", "receiver": "g", "category": "custom", "type": "move",
             "sentAt": SECOND + 14, "editedAt": SECOND + 90, "data": { "updateConversation": true },
         } }),
@@ -294,11 +295,11 @@ fn with_an_agent() -> Harness {
     post(
         &harness,
         &[
-            said(1, "ann", direct),
-            step(2, "tool-arguments", json!({ "runId": 1, "toolCalls": call })),
-            step(3, "tool-result", json!({ "toolCallId": "tc-1", "text": "seven rows", "mentions": mentions })),
-            said(4, "agent", answer),
-            step(5, "tool-result", json!({ "toolCallId": "tc-2", "text": "seven more" })),
+            said(1, "ann", &direct),
+            step(2, "tool-arguments", &json!({ "runId": 1, "toolCalls": call })),
+            step(3, "tool-result", &json!({ "toolCallId": "tc-1", "text": "seven rows", "mentions": mentions })),
+            said(4, "agent", &answer),
+            step(5, "tool-result", &json!({ "toolCallId": "tc-2", "text": "seven more" })),
         ],
     );
     post(&harness, &[touched(4), touched(5)].concat());
@@ -391,7 +392,7 @@ fn steps_of_an_agent_are_found_by_id_and_by_who_asks_for_them() {
 #[test]
 fn a_conversation_of_steps_alone_is_in_no_list() {
     let harness = Harness::new();
-    post(&harness, &[step(2, "tool-result", json!({ "text": "rows" }))]);
+    post(&harness, &[step(2, "tool-result", &json!({ "text": "rows" }))]);
     assert_eq!(harness.data("{conversations{totalCount}}")["conversations"]["totalCount"], 0);
     assert_eq!(harness.ask(CONVERSATIONS), "agent_user_ann|0|null");
     assert_eq!(harness.explain_all("a step"), 4, "the step, what it replies to, and two people");
