@@ -1,4 +1,4 @@
-//! What the write path of chatfold costs, beside others that do the same: `cargo bench --bench deliveries -- [OPTION…]`.
+//! The cost of chatfold's write path beside that of other programs: `cargo bench --bench deliveries -- [OPTION…]`.
 //! `tests/bench.sh` installs what is needed and runs all of it; `docs/performance.md` tells what each figure is.
 //!
 //! Starts each program on loopback with a file of its own on a real disk, posts a mix of deliveries and prints one table.

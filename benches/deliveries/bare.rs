@@ -28,7 +28,7 @@ struct Table {
 /// A row to write, and of which table.
 type Written = (usize, Vec<Value>);
 
-/// What chatfold wrote.
+/// The rows that chatfold wrote.
 struct Recorded {
     page_size: i64,
     schema: Vec<String>,
@@ -44,7 +44,7 @@ pub fn measure(binary: &Path, dir: &Path, base: u64, batch: u64, batches: u64) -
     write(&recorded, dir, batch * batches)
 }
 
-/// What the deliveries cost.
+/// The cost of the deliveries.
 pub struct Cost {
     elapsed: Duration,
     cpu: Duration,

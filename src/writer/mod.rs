@@ -113,10 +113,11 @@ struct Shared {
 }
 
 impl Shared {
-    /// From now on nothing is taken.
+    /// From now on nothing is taken, and what waits is not answered.
     fn fail(&self, why: &str) {
         self.failed.store(true, Ordering::Release);
         *lock(&self.trouble) = Some(format!("{why}: the server is stopping"));
+        self.queue.abandon();
     }
 }
 
@@ -205,10 +206,9 @@ impl Writer {
 
     /// Why a delivery would not be accepted now; `None` when it would.
     pub fn not_ready(&self) -> Option<String> {
-        if self.shared.queue.is_closed() {
-            return Some("the server is stopping".into());
-        }
-        lock(&self.shared.trouble).clone()
+        let is_closed = self.shared.queue.is_closed();
+        let trouble = lock(&self.shared.trouble).clone();
+        trouble.or_else(|| is_closed.then(|| "the server is stopping".into()))
     }
 
     /// To be called about once a second: sees that the file is still in its place, and whether trouble is over, though

@@ -157,6 +157,17 @@ impl<J: Queued, U> Queue<J, U> {
         self.news.notify_all();
     }
 
+    /// Closes the queue and drops what waits: who waits for an answer hears that none comes.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let left = (std::mem::take(&mut state.lines), std::mem::take(&mut state.units));
+        state.turns.clear();
+        (state.jobs, state.bytes) = (0, 0);
+        drop(state);
+        drop(left);
+    }
+
     pub fn is_closed(&self) -> bool {
         self.lock().closed
     }

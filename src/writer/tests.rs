@@ -107,3 +107,27 @@ fn any_other_panic_of_the_writer_is_a_failure_that_ends_the_process() {
     assert!(refused.to_string().contains("the server is stopping"), "{refused}");
     writer.stop();
 }
+
+#[test]
+fn who_waits_when_the_writer_fails_hears_that_no_answer_comes() {
+    let (_dir, path) = file();
+    let writer = Writer::start(&path, Box::new(|| {})).unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let failing = writer.clone();
+    let fails = std::thread::spawn(move || {
+        let unit = move |_: &Connection| -> Result<(), StoreError> {
+            released.recv().unwrap();
+            panic!("a bug")
+        };
+        failing.run(unit).is_err()
+    });
+    let waiting = writer.clone();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(waiting.run(|_| Ok(())).is_err()).unwrap());
+    // One unit runs and the other waits, or the other way round: then it is done before.
+    std::thread::sleep(Duration::from_millis(100));
+    release.send(()).unwrap();
+    assert!(fails.join().unwrap());
+    told.recv_timeout(Duration::from_secs(10)).unwrap();
+    writer.stop();
+}
