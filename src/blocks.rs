@@ -28,7 +28,10 @@ impl Facts {
         let from = fact.occurred_from.as_str().to_owned();
         let dated = Dated { at, seq, occurred_at: fact.occurred_at.0, from };
         if blocks {
-            self.blocked.push(dated.clone());
+            // A fact that was saved in part of a large event is taken once more.
+            if !self.blocked.contains(&dated) {
+                self.blocked.push(dated.clone());
+            }
         } else {
             self.unblocked = self.unblocked.take().max(Some(dated.clone()));
         }

@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 use crate::json::{Document, Json};
+use crate::large;
 use crate::log::{self, Run, Source};
 use crate::store::StoreError;
 use crate::store::sqlite::log_file::LogFile;
@@ -51,6 +52,7 @@ impl Ingest {
     /// Opens the file to write. `now` dates the arrival of bodies that do not tell it.
     pub fn open(path: &Path, now: fn() -> Time) -> Result<Self, StoreError> {
         let conn = sqlite::open_writer(path)?;
+        large::finish_all(&conn)?;
         let run = Run::new(&conn)?;
         Ok(Self {
             conn,

@@ -29,6 +29,7 @@ pub mod http;
 pub mod envelope;
 pub mod lock;
 pub mod writer;
+pub mod large;
 pub mod log;
 pub mod feed;
 pub mod fold;

@@ -124,22 +124,47 @@ enum Known {
     Reread(Equal),
 }
 
-/// Appends one delivery inside the caller's transaction: log row and tables are committed together or not at all. A
-/// delivery over which this panics is a dead letter: its row is kept, and nothing else of it.
+/// Appends one delivery inside the caller's transaction: log row and tables are committed together or not at all.
 pub fn append(
     batch: &mut Batch,
     conn: &Connection,
     envelope: &Envelope,
     received_at: Time,
-    mut source: Source<'_>,
+    source: Source<'_>,
 ) -> Result<Receipt, StoreError> {
+    let settle = |batch: &mut Batch, envelope: &Envelope, fact: &Fact| settle(batch, conn, envelope, fact);
+    enter(batch, conn, envelope, received_at, source, settle)
+}
+
+/// Folds a new event, and keeps what became of it.
+pub fn settle(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Receipt, StoreError> {
+    let Verdict { outcome, reason } = fold::fold(batch, conn, envelope, fact)?;
+    if outcome != envelope.outcome {
+        log::judge(conn, fact.seq, outcome, reason.as_deref())?;
+    }
+    batch.count(&App::from(envelope.app_id.as_str()), fact.received_at, &envelope.trigger, outcome.as_str());
+    Ok(Receipt { seq: fact.seq, outcome, duplicate: false })
+}
+
+/// Gives a delivery its row of the log, and a new event to `fold`. A delivery over which this panics is a dead letter: its
+/// row is kept, and nothing else of it.
+pub fn enter<T: From<Receipt>>(
+    batch: &mut Batch,
+    conn: &Connection,
+    envelope: &Envelope,
+    received_at: Time,
+    mut source: Source<'_>,
+    fold: impl FnOnce(&mut Batch, &Envelope, &Fact) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let app = App::from(envelope.app_id.as_str());
-    let delivery = match panics::caught(|| Delivery::read(&app, envelope, received_at)) {
-        Ok(delivery) => delivery,
+    let dead;
+    let (envelope, delivery) = match panics::caught(|| Delivery::read(&app, envelope, received_at)) {
+        Ok(delivery) => (envelope, delivery),
         Err(panicked) => {
             let reason = format!("append failed: {panicked}");
             tracing::error!(trigger = envelope.trigger, reason, "kept as a dead letter");
-            return append(batch, conn, &envelope.as_dead_letter(reason), received_at, source);
+            dead = envelope.as_dead_letter(reason);
+            (&dead, Delivery::read(&app, &dead, received_at))
         }
     };
     let (equal, counts) = match delivery.known(batch, conn, &mut source)? {
@@ -153,7 +178,7 @@ pub fn append(
             batch.count(&app, received_at, &envelope.trigger, "duplicate");
         }
         delivery.note(equal.seq, source);
-        return Ok(Receipt { seq: equal.seq, outcome: equal.outcome, duplicate: true });
+        return Ok(Receipt { seq: equal.seq, outcome: equal.outcome, duplicate: true }.into());
     }
     let clues = delivery.clues(&source);
     let before = delivery.feed(batch, conn, &source)?;
@@ -171,12 +196,7 @@ pub fn append(
         floor: dated.floor,
         fingerprint: envelope.fingerprint,
     };
-    let Verdict { outcome, reason } = fold::fold(batch, conn, envelope, &fact)?;
-    if outcome != envelope.outcome {
-        log::judge(conn, seq, outcome, reason.as_deref())?;
-    }
-    batch.count(&app, received_at, &envelope.trigger, outcome.as_str());
-    Ok(Receipt { seq, outcome, duplicate: false })
+    fold(batch, envelope, &fact)
 }
 
 /// A delivery to be appended.

@@ -77,6 +77,7 @@ const LAYERS: &[&str] = &[
     "rebuild",
     "writer",
     "ingest",
+    "large",
     "log",
     "fold",
     "batch",

@@ -10,7 +10,7 @@ use crate::standing::{self, Standing};
 use crate::store::StoreError;
 use crate::store::sqlite::{
     App, Connection, Key, PairKey, block, call, conversation, edit, group, membership, message, reaction, receipt,
-    registers, search,
+    registers,
 };
 use crate::tables::group::Touched;
 use crate::tables::membership::Membership;
@@ -212,11 +212,7 @@ impl Batch {
         if !deleted && telling.named.is_empty() && self.knows(conn, key, &telling)? {
             return Ok(());
         }
-        let is_new = self.tables.messages.get(key, load)?.is_none();
         let effects = self.tables.messages.edit(key, load)?.apply(telling, deleted);
-        if is_new {
-            return self.number(conn, &key.0);
-        }
         if effects != Effects::default() && self.tables.edits.get(key, || edit::load(conn, key))?.is_some() {
             let edits = self.tables.edits.edit(key, || edit::load(conn, key))?;
             edits.follow(effects);
@@ -244,20 +240,6 @@ impl Batch {
         let known = self.tables.messages.get(key, load)?.map(|message| message.blocked);
         if known != Some(blocked) {
             self.tables.messages.edit(key, load)?.block(blocked);
-        }
-        if known.is_none() {
-            self.number(conn, &key.0)?;
-        }
-        Ok(())
-    }
-
-    /// Gives an app that has messages its number: in the order of the log, so that it does not matter how the log is cut
-    /// into batches.
-    fn number(&mut self, conn: &Connection, app: &App) -> Result<(), StoreError> {
-        let load = || search::load_number(conn, app);
-        if self.tables.numbers.get(app, load)?.is_none() {
-            let next = 1 + search::numbers(conn)? + self.tables.numbers.changed().count() as i64;
-            *self.tables.numbers.edit(app, load)? = next;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod many;
+mod pieces;
 mod rows;
 mod save;
 mod sizes;
@@ -20,7 +21,7 @@ use crate::store::sqlite::log::CountKey;
 use crate::store::sqlite::reaction::ReactionKey;
 use crate::store::sqlite::receipt::MarkerKey;
 use crate::store::sqlite::registers::ConnectionKey;
-use crate::store::sqlite::{App, Connection, ConversationKey, Key, PairKey, RefKey, log};
+use crate::store::sqlite::{App, Connection, ConversationKey, Key, PairKey, RefKey, log, message, search};
 use crate::tables;
 use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
@@ -114,6 +115,8 @@ pub struct Batch {
     newest_refs: HashMap<RefKey, i64>,
     /// How many of `refs` were there before the event at hand.
     kept_refs: usize,
+    /// Tags and mentions of the messages that changed; `None`: they follow from the messages.
+    carried: Option<Vec<message::Carried>>,
     /// The newest log position given; `None`: the file has to be asked.
     newest_position: Option<i64>,
     /// Deliveries by minute: how many, and when the last came.
@@ -175,6 +178,18 @@ impl Batch {
         self.refs.push((key, seq));
     }
 
+    /// Gives an app that has none its number: in the order of the log, so that it does not matter how the log is cut into
+    /// batches.
+    pub fn number(&mut self, conn: &Connection, app: &App) -> Result<(), StoreError> {
+        let load = || search::load_number(conn, app);
+        if self.tables.numbers.get(app, load)?.is_none() {
+            let next = 1 + search::numbers(conn)? + self.tables.numbers.changed().count() as i64;
+            *self.tables.numbers.edit(app, load)? = next;
+            self.tables.numbers.keep();
+        }
+        Ok(())
+    }
+
     /// Counts an event for its app.
     pub fn count_for_app(
         &mut self,
@@ -185,7 +200,7 @@ impl Batch {
     ) -> Result<(), StoreError> {
         self.tables.apps.edit(app, || log::load_app(conn, app))?.apply(region, fact);
         self.tables.apps.keep();
-        Ok(())
+        self.number(conn, app)
     }
 
     /// The event at hand is folded.

@@ -159,8 +159,20 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
 
     /// Saves the rows that differ from the file, in the order of their keys: `save` is given the key, the row of the file
     /// and the row now.
-    pub fn save<E>(&mut self, mut save: impl FnMut(&K, Option<&V>, &V) -> Result<(), E>) -> Result<(), E> {
-        for key in std::mem::take(&mut self.changed) {
+    pub fn save<E>(&mut self, save: impl FnMut(&K, Option<&V>, &V) -> Result<(), E>) -> Result<(), E> {
+        self.save_some(&mut { usize::MAX }, save)?;
+        self.before.clear();
+        Ok(())
+    }
+
+    /// The same, for so many rows at most. `most` becomes how many more there might have been.
+    pub fn save_some<E>(
+        &mut self,
+        most: &mut usize,
+        mut save: impl FnMut(&K, Option<&V>, &V) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while *most > 0 {
+            let Some(key) = self.changed.pop_first() else { break };
             let Some(slot) = self.younger.get_mut(&key).filter(|slot| slot.now != slot.stored) else { continue };
             let Some(now) = &slot.now else { continue };
             save(&key, slot.stored.as_deref(), now)?;
@@ -168,9 +180,14 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
             self.bytes = self.bytes + bytes - slot.bytes;
             slot.bytes = bytes;
             slot.stored = Some(Arc::clone(now));
+            *most -= 1;
         }
-        self.before.clear();
         Ok(())
+    }
+
+    /// Keys of the younger rows.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.younger.keys()
     }
 
     /// Bytes of the younger rows.

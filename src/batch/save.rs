@@ -27,6 +27,7 @@ impl Batch {
             log::count(conn, &(app, minute, trigger, outcome), n, last_at)?;
         }
         let (moved, texts) = self.moved(conn)?;
+        let carried = self.carried.take().unwrap_or_else(|| self.carried());
         let tables = &mut self.tables;
         tables.apps.save(|key, _, now| log::save_app(conn, key, now))?;
         tables.feeds.save(|key, _, now| log::save_feed(conn, key, now))?;
@@ -36,7 +37,8 @@ impl Batch {
         tables.rosters.save(|key, stored, now| group::save_rosters(conn, key, stored, now))?;
         tables.memberships.save(|key, _, now| membership::save(conn, key, now))?;
         tables.membership_facts.save(|key, stored, now| membership::save_facts(conn, key, stored, now))?;
-        tables.messages.save(|key, stored, now| message::save(conn, key, stored, now))?;
+        tables.messages.save(|key, _, now| message::save(conn, key, now))?;
+        carried.iter().try_for_each(|row| message::save_carried(conn, row))?;
         tables.edits.save(|key, stored, now| edit::save(conn, key, stored, now))?;
         tables.verdicts.save(|key, _, now| registers::save(conn, key, now))?;
         tables.reactions.save(|key, stored, now| reaction::save(conn, key, stored, now))?;
@@ -62,6 +64,15 @@ impl Batch {
         self.newest_refs.clear();
         self.kept_refs = 0;
         Ok(())
+    }
+
+    /// Tags and mentions that changed with the messages.
+    pub(super) fn carried(&self) -> Vec<message::Carried> {
+        let mut rows = Vec::new();
+        for (key, stored, now) in self.tables.messages.changed() {
+            message::carried(key, stored, now, &mut rows);
+        }
+        rows
     }
 
     /// The messages whose place in a conversation changed, and the texts that the full-text index has to learn.

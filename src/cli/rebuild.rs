@@ -3,6 +3,7 @@
 use super::{progress, table};
 use crate::config::Config;
 use crate::http;
+use crate::large;
 use crate::lock::{Lock, LockError};
 use crate::rebuild::{self, Host};
 use crate::store::sqlite;
@@ -30,6 +31,7 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     let rebuilt = match Lock::acquire(&config.db) {
         Ok(_lock) => {
             let conn = sqlite::open_writer(&config.db).with_context(|| format!("opening {}", config.db.display()))?;
+            large::finish_all(&conn).with_context(|| format!("opening {}", config.db.display()))?;
             let host = Host::alone(conn);
             // The process ends where it is interrupted; what it leaves is swept by the next rebuild or start.
             let never = AtomicBool::new(false);

@@ -176,7 +176,9 @@ pub fn next(
     after_seq: Option<i64>,
     filter: &ChangeFilter,
 ) -> Result<Vec<Change>> {
-    let newest = asking.newest;
+    // Nothing of the app follows an event that is not finished.
+    let unfinished = asking.snapshot.read(|conn| change::unfinished(conn, app))?;
+    let newest = unfinished.map_or(asking.newest, |seq| asking.newest.min(seq - 1));
     if filter.receiver_type.is_some() && filter.conversation_id.is_none() {
         return Err(bad_input("filter.receiverType", "expected conversationId beside it"));
     }
@@ -184,8 +186,9 @@ pub fn next(
     if after < 0 {
         return Err(bad_input("afterSeq", "expected a position of this log, 0 or greater"));
     }
-    if after > newest && asking.snapshot.read(|conn| change::given(conn, asking.caller.apps.as_deref()))? >= after {
-        // The newest events were deleted. What comes next has a greater position than they had.
+    let given = || asking.snapshot.read(|conn| change::given(conn, asking.caller.apps.as_deref()));
+    if after > newest && (after <= asking.newest || given()? >= after) {
+        // The newest events were deleted, or are not finished. What comes next has a greater position than they had.
         position.set(after);
         return Ok(Vec::new());
     }
@@ -209,12 +212,12 @@ pub fn next(
 fn read(
     conn: &Conn,
     app: &Arc<str>,
-    Range { start: after, end: newest }: Range<i64>,
+    range: Range<i64>,
     filter: &ChangeFilter,
     is_enough: impl Fn(i64, usize) -> bool,
 ) -> Sql<(Vec<Change>, i64)> {
-    let (mut changes, mut seen, mut looked_at) = (Vec::new(), newest, 0);
-    change::after(conn, app, after, LOOKED_AT, |fact| {
+    let (mut changes, mut seen, mut looked_at) = (Vec::new(), range.end, 0);
+    change::after(conn, app, range, LOOKED_AT, |fact| {
         if is_enough(looked_at, changes.len()) {
             seen = fact.seq - 1;
             return Ok(false);

@@ -114,7 +114,8 @@ pub(super) async fn wait_for(shared: &Shared, position: i64, access: &Access) ->
 /// `None` where the server stops.
 async fn reached(shared: &Shared, position: i64, access: &Access) -> Option<()> {
     let mut seq = shared.seq.clone();
-    seq.wait_for(|seq| *seq >= position).await.ok()?;
+    let is_unfinished = || shared.writer.as_ref().is_some_and(|writer| writer.is_unfinished(position));
+    seq.wait_for(|seq| *seq >= position && !is_unfinished()).await.ok()?;
     // Who may read some apps does not learn by waiting how far the log is: their own newest position has to get there.
     while !access.is_of_all_apps() {
         let look = LOOKS.acquire().await.ok()?;

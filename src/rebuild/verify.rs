@@ -6,11 +6,14 @@ use crate::store::StoreError;
 use crate::store::sqlite::aside as store;
 use crate::store::sqlite::compare::{Difference, compare};
 use crate::store::sqlite::state::{self, State};
-use crate::store::sqlite::{self, Connection, log};
+use crate::store::sqlite::{self, Connection, Transaction, log, unfinished};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Events with another outcome that are told one by one.
 const TOLD: usize = 5;
+/// How long a large event that a server saves is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came out.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub fn verify(file: &Connection, aside: &Path, progress: &mut dyn FnMut(Progress
     while aside.fold_some(file, newest)? {
         tell(&aside, Phase::Fold);
     }
-    let snapshot = file.unchecked_transaction()?;
+    let snapshot = finished(file)?;
     let newest = log::newest_position(file)?;
     while aside.fold_some(file, newest)? {}
     tell(&aside, Phase::Compare);
@@ -71,6 +74,23 @@ pub fn verify(file: &Connection, aside: &Path, progress: &mut dyn FnMut(Progress
     };
     snapshot.commit()?;
     Ok(verified)
+}
+
+/// A snapshot without an unfinished event: a server finishes one within seconds.
+fn finished(file: &Connection) -> Result<Transaction<'_>, StoreError> {
+    let begun = Instant::now();
+    loop {
+        let snapshot = file.unchecked_transaction()?;
+        let Some((seq, _)) = unfinished::all(file)?.pop() else { return Ok(snapshot) };
+        drop(snapshot);
+        if begun.elapsed() > PATIENCE {
+            return Err(StoreError::Unusable(format!(
+                "the large event {seq} is saved in part: chatfold was stopped meanwhile, or its disk is full. Start \
+                 `chatfold serve` on the file, which saves the rest, and verify again"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Events of which the log says something else than folding them gives now.

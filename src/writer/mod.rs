@@ -4,6 +4,7 @@
 //! grows with load and latency stays near one fsync.
 
 mod checkpoints;
+mod pieces;
 mod queue;
 mod worker;
 
@@ -14,7 +15,9 @@ pub use crate::log::Receipt;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, Place, log as table};
 use checkpoints::Checkpoints;
+use pieces::{Pieces, Unfinished};
 use queue::{Queue, Queued, Ticket};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,10 +44,13 @@ pub enum Refusal {
     Unknown,
 }
 
+/// Where a delivery's answer goes.
+type Reply = oneshot::Sender<Result<Receipt, Refusal>>;
+
 struct Waiting {
     envelope: Envelope,
     received_at: Time,
-    reply: oneshot::Sender<Result<Receipt, Refusal>>,
+    reply: Reply,
 }
 
 /// A unit of work on the write connection, which begins and commits by itself.
@@ -87,13 +93,22 @@ impl Queued for Job {
     }
 }
 
+impl Job {
+    /// Who waits for a delivery.
+    fn reply(self) -> Option<Reply> {
+        if let Self::Append(waiting) = self { Some(waiting.reply) } else { None }
+    }
+}
+
 /// The line of what belongs to no app.
 const NO_APP: &str = "";
 
 /// What is answered once its transaction is committed.
 enum Answer {
-    Append(oneshot::Sender<Result<Receipt, Refusal>>, Receipt),
+    Append(Reply, Receipt),
     Refused(oneshot::Sender<()>),
+    /// Once the large event is finished, not before.
+    Later(Unfinished),
 }
 
 /// Hands deliveries to the writer thread. Cheap to clone.
@@ -107,6 +122,8 @@ struct Shared {
     /// Closed once stopping: the thread ends when the queue is empty.
     queue: Queue<Job, Unit>,
     trouble: Mutex<Option<String>>,
+    /// Log positions of large events that are not finished.
+    unfinished: Mutex<BTreeSet<i64>>,
     failed: AtomicBool,
     place: Place,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -136,12 +153,14 @@ impl Writer {
         let shared = Arc::new(Shared {
             queue: Queue::new(),
             trouble: Mutex::new(None),
+            unfinished: Mutex::default(),
             failed: AtomicBool::new(false),
             place: Place::of(path)?,
             thread: Mutex::new(None),
         });
-        let worker =
-            Worker { conn, batch: Batch::default(), seq, shared: Arc::clone(&shared), checkpoints, wal_grows: false };
+        let pieces = Pieces::left(path.to_owned(), &conn, &shared)?;
+        let batch = Batch::default();
+        let worker = Worker { conn, batch, seq, shared: Arc::clone(&shared), checkpoints, pieces, wal_grows: false };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&*on_failure));
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),
@@ -183,7 +202,8 @@ impl Writer {
         }
     }
 
-    /// Runs a unit of work on the write connection, between two batches: deliveries wait meanwhile. Blocking.
+    /// Runs a unit of work on the write connection, between two batches, when no large event is unfinished: deliveries wait
+    /// meanwhile. Blocking.
     pub fn run<T: Send + 'static>(
         &self,
         unit: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -202,6 +222,11 @@ impl Writer {
     /// Newest committed log position; changes wake subscribers.
     pub fn seq(&self) -> watch::Receiver<i64> {
         self.seq.clone()
+    }
+
+    /// Whether the event at a log position is a large one that is not finished yet.
+    pub fn is_unfinished(&self, seq: i64) -> bool {
+        lock(&self.shared.unfinished).contains(&seq)
     }
 
     /// Why a delivery would not be accepted now; `None` when it would.

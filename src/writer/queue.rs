@@ -3,9 +3,12 @@
 //! One delivery of each app that waits is taken after the other, so that an app with many deliveries, or with slow ones,
 //! does not hold up the others. A line holds at most as much as is still free: however much one app sends, there is room
 //! for another.
+//!
+//! While a large event is unfinished the line of its app is held: what is in it waits. The pieces of the event and the jobs
+//! of other apps take turns, and units of work wait until it is finished.
 
 use super::Refusal;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Jobs that may wait.
@@ -32,10 +35,27 @@ struct State<J, U> {
     units: VecDeque<U>,
     /// A unit was taken last: the next turn is a job's.
     unit_was_last: bool,
+    /// Apps of which no job is taken.
+    held: HashSet<String>,
+    large: Large,
+    /// A piece was taken last: the next turn is a job's.
+    piece_was_last: bool,
     jobs: usize,
     bytes: usize,
     tickets: u64,
     closed: bool,
+}
+
+/// The large event that is at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Large {
+    None,
+    /// It is being folded.
+    Folding,
+    /// It is to be saved, piece by piece.
+    Folded,
+    /// It cannot be saved now.
+    Stalled,
 }
 
 struct Line<J> {
@@ -44,9 +64,12 @@ struct Line<J> {
 }
 
 /// What is next.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<J, U> {
     Job(J),
     Unit(U),
+    /// Of the large event at hand.
+    Piece,
 }
 
 /// Where a job stands in the line of its app.
@@ -60,6 +83,9 @@ impl<J: Queued, U> Queue<J, U> {
             turns: VecDeque::new(),
             units: VecDeque::new(),
             unit_was_last: false,
+            held: HashSet::new(),
+            large: Large::None,
+            piece_was_last: false,
             jobs: 0,
             bytes: 0,
             tickets: 0,
@@ -119,36 +145,78 @@ impl<J: Queued, U> Queue<J, U> {
         true
     }
 
-    /// Waits for a job or a unit: units and jobs in turn. `None` once the queue is closed and empty.
+    /// Waits for a job, a unit or a piece; they take turns. `None` once the queue is closed and nothing more can be done.
     pub fn next(&self) -> Option<Next<J, U>> {
         let mut state = self.lock();
         loop {
+            let is_piece = state.large == Large::Folded;
+            if is_piece && !state.piece_was_last {
+                state.piece_was_last = true;
+                return Some(Next::Piece);
+            }
             let jobs_turn = state.unit_was_last && state.jobs > 0;
-            if !state.units.is_empty() && !jobs_turn {
+            if state.large == Large::None && !state.units.is_empty() && !jobs_turn {
                 state.unit_was_last = true;
                 return state.units.pop_front().map(Next::Unit);
             }
             if let Some(job) = state.take() {
-                state.unit_was_last = false;
+                (state.unit_was_last, state.piece_was_last) = (false, false);
                 return Some(Next::Job(job));
             }
-            if state.closed {
+            if is_piece {
+                return Some(Next::Piece);
+            }
+            if state.closed && state.large != Large::Folding {
                 return None;
             }
             state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The next job, if one waits and no unit does.
+    /// The next job, if one waits and no unit does that could be taken.
     pub fn more(&self) -> Option<J> {
         let mut state = self.lock();
-        if state.units.is_empty() { state.take() } else { None }
+        if state.units.is_empty() || state.large != Large::None { state.take() } else { None }
     }
 
-    /// Takes every job.
+    /// Takes every job, those of held lines too.
     pub fn drain(&self) -> Vec<J> {
         let mut state = self.lock();
-        std::iter::from_fn(|| state.take()).collect()
+        let held = std::mem::take(&mut state.held);
+        let jobs = std::iter::from_fn(|| state.take()).collect();
+        state.held = held;
+        jobs
+    }
+
+    /// From now on no job of this app is taken.
+    pub fn hold(&self, app: &str) {
+        self.lock().held.insert(app.to_owned());
+    }
+
+    /// Jobs of this app are taken again.
+    pub fn release(&self, app: &str) {
+        self.lock().held.remove(app);
+    }
+
+    /// A large event is being folded.
+    pub fn folding(&self) {
+        self.lock().large = Large::Folding;
+    }
+
+    /// It is folded: pieces of it have their turns.
+    pub fn folded(&self) {
+        self.lock().large = Large::Folded;
+        self.news.notify_all();
+    }
+
+    /// It cannot be saved now.
+    pub fn stalled(&self) {
+        self.lock().large = Large::Stalled;
+    }
+
+    /// It is finished.
+    pub fn finished(&self) {
+        self.lock().large = Large::None;
     }
 
     /// From now on nothing is taken in; what waits is still to be had.
@@ -179,9 +247,10 @@ impl<J: Queued, U> Queue<J, U> {
 }
 
 impl<J: Queued, U> State<J, U> {
-    /// The first job of the app whose turn it is, which then comes last.
+    /// The first job of the app whose turn it is and whose line is not held; the app then comes last.
     fn take(&mut self) -> Option<J> {
-        let app = self.turns.pop_front()?;
+        let place = self.turns.iter().position(|app| !self.held.contains(app))?;
+        let app = self.turns.remove(place)?;
         let (_, job) = self.lines.get_mut(&app)?.jobs.pop_front()?;
         self.turns.push_back(app.clone());
         self.left(&app, job.bytes());
@@ -274,6 +343,7 @@ mod tests {
             .map(|next| match next {
                 Next::Job(body) => body.0.to_owned(),
                 Next::Unit(unit) => unit.to_string(),
+                Next::Piece => "piece".to_owned(),
             })
             .collect();
         assert_eq!(order, ["1", "a1", "2", "a2", "3"]);

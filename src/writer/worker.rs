@@ -1,10 +1,11 @@
 //! The thread's side of the queue: batches, commits, checkpoints, and what it does when the file fails.
 
 use super::checkpoints::Checkpoints;
+use super::pieces::{Pieces, Unfinished};
 use super::queue::{Next, Queued};
-use super::{Answer, Job, Refusal, Shared, Unit, Waiting, lock};
+use super::{Answer, Job, Refusal, Reply, Shared, Unit, Waiting, lock};
 use crate::batch::Batch;
-use crate::log::{self, Source};
+use crate::large::{self, Limits, Posted};
 use crate::panics;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, log as table};
@@ -30,6 +31,7 @@ pub(super) struct Worker {
     pub seq: watch::Sender<i64>,
     pub shared: Arc<Shared>,
     pub checkpoints: Checkpoints,
+    pub pieces: Pieces,
     pub wal_grows: bool,
 }
 
@@ -58,15 +60,19 @@ impl Worker {
     /// An error is returned only if going on is forbidden.
     fn write_all(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
+        self.pieces.go_on(&shared)?;
         while let Some(next) = shared.queue.next() {
             match next {
                 Next::Job(job) => self.commit(job)?,
+                Next::Piece => self.save_piece()?,
                 Next::Unit(unit) => self.work(unit)?,
             }
             if let Some(moved) = self.checkpoints.look(&self.conn)? {
                 self.report_wal(moved);
             }
         }
+        // What waits for a large event that cannot be saved now.
+        shared.queue.abandon();
         self.checkpoints.stop();
         match self.shared.place.check().and_then(|()| sqlite::finish(&self.conn)) {
             Err(error) if error.is_full() || error.is_busy() => {
@@ -117,36 +123,52 @@ impl Worker {
                 if let Some(trouble) = lock(&self.shared.trouble).take() {
                     tracing::info!("deliveries are taken again; it was: {trouble}");
                 }
-                self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq);
+                self.tell(seq, false);
                 for answer in answers {
                     // A sender that has given up takes the retry's `duplicate`.
                     match answer {
                         Answer::Append(reply, receipt) => drop(reply.send(Ok(receipt))),
                         Answer::Refused(reply) => drop(reply.send(())),
+                        Answer::Later(event) => self.pieces.add(event),
                     }
                 }
-                Ok(())
+                self.pieces.go_on(&shared)
             }
             Err(error) if error.is_full() || error.is_busy() => {
-                sqlite::rollback(&self.conn);
-                self.batch.forget();
-                let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
-                // Once, not once a batch.
-                if lock(&self.shared.trouble).replace(why.to_owned()).as_deref() != Some(why) {
-                    tracing::error!(%error, "{why}: deliveries are answered 503");
-                }
-                let begun = answers
-                    .into_iter()
-                    .filter_map(|it| if let Answer::Append(reply, _) = it { Some(reply) } else { None });
-                let waiting = next.into_iter().chain(shared.queue.drain());
-                let waiting = waiting.filter_map(|it| if let Job::Append(it) = it { Some(it.reply) } else { None });
-                for reply in begun.chain(waiting) {
-                    let _ = reply.send(Err(Refusal::NotWritten(why)));
-                }
+                let begun = answers.into_iter().filter_map(|answer| match answer {
+                    Answer::Append(reply, _) => Some(reply),
+                    Answer::Later(event) => {
+                        shared.release(event.seq, &event.app);
+                        event.reply
+                    }
+                    Answer::Refused(_) => None,
+                });
+                let next = next.and_then(Job::reply);
+                self.put_off(&error, begun.chain(next));
                 Ok(())
             }
             // Senders hear of it as their replies are dropped: unknown.
             Err(error) => Err(error),
+        }
+    }
+
+    /// Tells what is committed; `anew`: also where the newest position is the one that was told before.
+    pub(super) fn tell(&self, seq: i64, anew: bool) {
+        self.seq.send_if_modified(|known| std::mem::replace(known, seq) != seq || anew);
+    }
+
+    /// There is no room, or somebody holds the lock: the transaction is taken back, and those who wait hear it.
+    pub(super) fn put_off(&mut self, error: &StoreError, begun: impl IntoIterator<Item = Reply>) {
+        sqlite::rollback(&self.conn);
+        self.batch.forget();
+        let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
+        // Once, not once a batch.
+        if lock(&self.shared.trouble).replace(why.to_owned()).as_deref() != Some(why) {
+            tracing::error!(%error, "{why}: deliveries are answered 503");
+        }
+        let waiting = self.shared.queue.drain().into_iter().filter_map(Job::reply);
+        for reply in begun.into_iter().chain(waiting) {
+            let _ = reply.send(Err(Refusal::NotWritten(why)));
         }
     }
 
@@ -161,9 +183,14 @@ impl Worker {
                 let Waiting { envelope, received_at, reply } = *waiting;
                 #[cfg(test)]
                 assert_ne!(envelope.trigger, super::tests::PANICS);
-                match log::append(&mut self.batch, &self.conn, &envelope, received_at, Source::Http) {
-                    Ok(receipt) => {
+                match large::post(&mut self.batch, &self.conn, &envelope, received_at, Limits::default()) {
+                    Ok(Posted::Done(receipt)) => {
                         answers.push(Answer::Append(reply, receipt));
+                        Ok(())
+                    }
+                    Ok(Posted::Unfinished(seq)) => {
+                        self.shared.hold(seq, &envelope.app_id);
+                        answers.push(Answer::Later(Unfinished { seq, app: envelope.app_id, reply: Some(reply) }));
                         Ok(())
                     }
                     Err(error) => {

@@ -65,7 +65,7 @@ const FORGET_COUNT: &str =
 const REFUSE: &str = "INSERT INTO refused (received_at, problem, body) VALUES (?1, ?2, ?3)";
 const REFUSED: &str = "SELECT 1 FROM refused WHERE problem = ?1 AND body = ?2";
 const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
-const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events";
+const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events WHERE NOT EXISTS (SELECT 1 FROM unfinished WHERE unfinished.seq = events.seq)";
 const NEWEST_POSITION: &str = "
     SELECT max(
         coalesce((SELECT max(seq) FROM events), 0),
@@ -266,7 +266,7 @@ pub fn refuse_once(conn: &Connection, received_at: Time, problem: &str, body: &[
     refuse(conn, received_at, problem, body)
 }
 
-/// Log position of the newest event; 0 for an empty log.
+/// Log position of the newest event that is finished; 0 for an empty log.
 pub fn newest_seq(conn: &Connection) -> Result<i64, StoreError> {
     Ok(conn.prepare_cached(NEWEST)?.query_row([], |row| row.get(0))?)
 }

@@ -47,6 +47,9 @@ const WRITE: &str = "
         state = excluded.state, scope = excluded.scope, joined_at = excluded.joined_at, joined_at_from = excluded.joined_at_from, changed_at = excluded.changed_at,
         changed_at_from = excluded.changed_at_from, changed_by = excluded.changed_by, current = excluded.current";
 
+const COUNT: &str = "SELECT count(*) FROM memberships WHERE app_id = ?1 AND guid = ?2 AND current";
+const AT_MOST: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE app_id = ?1 AND guid = ?2 LIMIT ?3)";
+
 pub fn load_facts(conn: &Connection, (app, guid, uid): &PairKey) -> Result<Option<Facts>, StoreError> {
     let mut statement = conn.prepare_cached(CHANGES)?;
     let rows = statement.query_map((app, guid, uid, i64::MAX), |row| {
@@ -138,6 +141,16 @@ pub fn of_group(
     let rows =
         statement.query_map((app, guid), |row| Ok((row.get("uid")?, Membership { standing: Some(standing(row)?) })))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many people the file says are in a group.
+pub fn count(conn: &Connection, (app, guid): &Key) -> Result<i64, StoreError> {
+    Ok(conn.prepare_cached(COUNT)?.query_row((app, guid), |row| row.get(0))?)
+}
+
+/// How many people of a group the file knows, in whatever state: counted up to `most`.
+pub fn known(conn: &Connection, app: &str, guid: &str, most: usize) -> Result<usize, StoreError> {
+    Ok(conn.prepare_cached(AT_MOST)?.query_row((app, guid, most as i64), |row| row.get::<_, i64>(0))? as usize)
 }
 
 /// People of whom the file holds facts since a time.

@@ -91,8 +91,7 @@ pub fn load(conn: &Connection, (app, message_id): &Key) -> Result<Option<Message
     Ok(Some(message))
 }
 
-pub fn save(conn: &Connection, key: &Key, stored: Option<&Message>, now: &Message) -> Result<(), StoreError> {
-    let (app, message_id) = key;
+pub fn save(conn: &Connection, (app, message_id): &Key, now: &Message) -> Result<(), StoreError> {
     let conversation = now.shown.listing.conversation.as_ref();
     let (shown, text) = (&now.shown, |text: Option<&str>| text.map_or(SqlValue::Null, |text| text.to_owned().into()));
     let extras = [
@@ -113,27 +112,35 @@ pub fn save(conn: &Connection, key: &Key, stored: Option<&Message>, now: &Messag
         shown.listing.may_be_last.into(),
         shown.uncounted.into(),
     ];
-    MESSAGES.write(conn, &[app, message_id], &now.row, &extras)?;
-    let before = stored.map(|stored| &stored.shown);
-    index(conn, TAG, key, before.map_or(&[], |before| &before.tags), &shown.tags)?;
-    index(conn, MENTION, key, before.map_or(&[], |before| &before.mentions), &shown.mentions)
+    MESSAGES.write(conn, &[app, message_id], &now.row, &extras)
 }
 
-/// Keeps one row a text.
-fn index(
-    conn: &Connection,
-    [remove, add]: [&str; 2],
-    (app, message_id): &Key,
-    before: &[String],
-    after: &[String],
-) -> Result<(), StoreError> {
-    let no = id_order(message_id);
-    let (before, after): (BTreeSet<&String>, BTreeSet<&String>) = (before.iter().collect(), after.iter().collect());
-    for text in before.difference(&after) {
-        conn.prepare_cached(remove)?.execute((app, text, no, message_id))?;
+/// A row of `message_tags` or `mentions` that is to be added or taken out.
+#[derive(Debug)]
+pub struct Carried {
+    message: Key,
+    text: String,
+    statement: &'static str,
+}
+
+/// What the message carries now and did not before, and the other way round.
+pub fn carried(key: &Key, stored: Option<&Message>, now: &Message, rows: &mut Vec<Carried>) {
+    let before = stored.map(|stored| &stored.shown);
+    let tags = (before.map_or(&[][..], |before| &before.tags), &now.shown.tags[..]);
+    let mentions = (before.map_or(&[][..], |before| &before.mentions), &now.shown.mentions[..]);
+    for ([remove, add], (before, after)) in [(TAG, tags), (MENTION, mentions)] {
+        if before == after {
+            continue;
+        }
+        let (before, after): (BTreeSet<&String>, BTreeSet<&String>) = (before.iter().collect(), after.iter().collect());
+        let row = |text: &String, statement| Carried { message: key.clone(), text: text.clone(), statement };
+        rows.extend(before.difference(&after).map(|text| row(text, remove)));
+        rows.extend(after.difference(&before).map(|text| row(text, add)));
     }
-    for text in after.difference(&before) {
-        conn.prepare_cached(add)?.execute((app, text, no, message_id))?;
-    }
+}
+
+pub fn save_carried(conn: &Connection, Carried { message, text, statement }: &Carried) -> Result<(), StoreError> {
+    let (app, message_id) = message;
+    conn.prepare_cached(statement)?.execute((app, text, id_order(message_id), message_id))?;
     Ok(())
 }

@@ -32,12 +32,13 @@ pub mod search;
 pub mod shadow;
 pub mod state;
 pub mod tokens;
+pub mod unfinished;
 
 pub use membership::{changes, rosters};
 pub use open::{open_again, open_beside, open_reader, open_writer};
 pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
-pub use rusqlite::Connection;
+pub use rusqlite::{Connection, Transaction};
 pub use settings::{fold_version, stamp_fold_version};
 pub use write::{WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, rollback};
 

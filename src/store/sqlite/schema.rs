@@ -224,7 +224,7 @@ mod tests {
 
     /// Tables about deliveries and about the file: a rebuild leaves them alone.
     const BOOKKEEPING: &[&str] =
-        &["events", "feeds", "deliveries", "event_counts", "refused", "tokens", "settings", "migrations"];
+        &["events", "feeds", "deliveries", "unfinished", "event_counts", "refused", "tokens", "settings", "migrations"];
 
     fn file() -> (tempfile::TempDir, Connection) {
         let dir = tempfile::tempdir().unwrap();

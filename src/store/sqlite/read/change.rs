@@ -2,6 +2,7 @@
 
 use super::{Conn, Sql, allowance, json, prepare, rows};
 use crate::ids::{ReceiverType, Time};
+use std::ops::Range;
 
 /// An applied fact, with what was received.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct Applied {
 
 const AFTER: &str = "
     SELECT seq, trigger, occurred_at, body FROM events
-    WHERE app_id = :app AND seq > :after AND outcome = 'applied' ORDER BY seq LIMIT :limit";
+    WHERE app_id = :app AND seq > :after AND seq <= :until AND outcome = 'applied' ORDER BY seq LIMIT :limit";
 const FIRST: &str = "SELECT min(seq) FROM events";
 const FURTHER: &str = "SELECT count(*) FROM deliveries WHERE position > :after AND position <= :until";
 /// With more positions than these before the oldest event, events are taken to be gone.
@@ -22,6 +23,7 @@ const COUNTED: i64 = 10_000;
 const GIVEN: &str = "
     SELECT coalesce(max(newest_seq), 0) FROM feeds
     WHERE :apps IS NULL OR app_id IN (SELECT value FROM json_each(:apps))";
+const UNFINISHED: &str = "SELECT min(seq) FROM unfinished WHERE app_id = :app";
 const MESSAGE: &str = "
     SELECT conversation_id, receiver_type, sender_uid, iif(receiver_type = 'group', receiver_id, NULL) FROM messages
     WHERE app_id = :app AND message_id = :id";
@@ -45,9 +47,21 @@ pub fn given(conn: &Conn, apps: Option<&[String]>) -> Sql<i64> {
     Ok(rows(conn, GIVEN, &[(":apps", &apps)], |row| row.get(0))?.pop().unwrap_or_default())
 }
 
-/// The next applied facts of an app, until `take` says false: one body at a time is in memory.
-pub fn after(conn: &Conn, app: &str, seq: i64, limit: i64, mut take: impl FnMut(Applied) -> Sql<bool>) -> Sql<()> {
-    let mut statement = prepare(conn, AFTER, &[(":app", &app), (":after", &seq), (":limit", &limit)])?;
+/// The log position of the app's event that is not finished; nothing of the app follows it.
+pub fn unfinished(conn: &Conn, app: &str) -> Sql<Option<i64>> {
+    Ok(rows(conn, UNFINISHED, &[(":app", &app)], |row| row.get(0))?.pop().flatten())
+}
+
+/// The next applied facts of an app within a stretch of the log, until `take` says false: one body at a time is in memory.
+pub fn after(
+    conn: &Conn,
+    app: &str,
+    Range { start: after, end: until }: Range<i64>,
+    limit: i64,
+    mut take: impl FnMut(Applied) -> Sql<bool>,
+) -> Sql<()> {
+    let params: super::Params<'_> = &[(":app", &app), (":after", &after), (":until", &until), (":limit", &limit)];
+    let mut statement = prepare(conn, AFTER, params)?;
     let mut facts = statement.raw_query();
     while let Some(row) = facts.next()? {
         allowance::pass(row)?;

@@ -24,11 +24,14 @@ pub struct Event {
 
 const NEWEST: &str = "
     SELECT seq, received_at FROM events
-    WHERE seq = iif(:apps IS NULL, (SELECT max(seq) FROM events),
+    WHERE seq = iif(:apps IS NULL,
+        (SELECT max(seq) FROM events WHERE NOT EXISTS (SELECT 1 FROM unfinished WHERE unfinished.seq = events.seq)),
         (SELECT max(newest) FROM
-            (SELECT (SELECT max(seq) FROM events WHERE app_id = value) AS newest FROM json_each(:apps))))";
+            (SELECT (SELECT max(seq) FROM events
+                     WHERE app_id = value AND NOT EXISTS (SELECT 1 FROM unfinished WHERE unfinished.seq = events.seq))
+                 AS newest FROM json_each(:apps))))";
 
-/// The newest event of these apps or of all: its log position, 0 where there is none, and when it arrived.
+/// The newest event of these apps or of all that is finished: its log position, 0 where there is none, and when it arrived.
 pub fn newest(conn: &Conn, apps: Option<&[String]>) -> Sql<(i64, Option<Time>)> {
     let apps = apps.map(json);
     let read = |row: &rusqlite::Row<'_>| Ok((row.get("seq")?, Some(row.get("received_at")?)));

@@ -1,0 +1,72 @@
+//! The rows of one large event, saved in pieces, each in a transaction of its own.
+//!
+//! An event may name many people, pairs, tags and entities. The rows of these go first. Folding the event again over some
+//! of them changes nothing in them, so that a crash between two pieces does no harm. Rows that count, and rows by which
+//! the fold decides, are saved in the last piece, all at once.
+
+use super::Batch;
+use crate::store::StoreError;
+use crate::store::sqlite::{
+    App, Connection, Key, block, group, log, membership, message, reaction, receipt, registers,
+};
+use crate::tables::membership::Membership;
+use std::collections::BTreeMap;
+
+impl Batch {
+    /// Makes the batch, which holds one event, ready to be saved in pieces.
+    pub fn cut(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.refs.sort_unstable();
+        self.refs.dedup();
+        self.carried = Some(self.carried());
+        self.count_members(conn)
+    }
+
+    /// Saves the next rows, `most` at most. True: what is left belongs into the last piece, which [`Batch::save`] saves.
+    pub fn save_piece(&mut self, conn: &Connection, most: usize) -> Result<bool, StoreError> {
+        let mut left = most;
+        for (key, seq) in last(&mut self.refs, &mut left) {
+            log::refer(conn, &key, seq)?;
+        }
+        for row in self.carried.iter_mut().flat_map(|rows| last(rows, &mut left)) {
+            message::save_carried(conn, &row)?;
+        }
+        let (tables, most) = (&mut self.tables, &mut left);
+        tables.users.save_some(most, |key, _, now| registers::save(conn, key, now))?;
+        tables.memberships.save_some(most, |key, _, now| membership::save(conn, key, now))?;
+        let save_facts = |key: &_, stored: Option<&_>, now: &_| membership::save_facts(conn, key, stored, now);
+        tables.membership_facts.save_some(most, save_facts)?;
+        tables.blocks.save_some(most, |key, _, now| block::save(conn, key, now))?;
+        let save_reaction = |key: &_, stored: Option<&_>, now: &_| reaction::save(conn, key, stored, now);
+        tables.reactions.save_some(most, save_reaction)?;
+        tables.receipts.save_some(most, |key, _, now| receipt::save(conn, key, now))?;
+        Ok(left > 0)
+    }
+
+    /// Counts the members of the groups of the event anew: some of them may be saved already, and are not counted in the
+    /// group's row.
+    fn count_members(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let mut counts: BTreeMap<Key, i64> = BTreeMap::new();
+        for key in self.tables.groups.keys() {
+            counts.insert(key.clone(), membership::count(conn, key)?);
+        }
+        for ((app, guid, _), stored, now) in self.tables.memberships.changed() {
+            let more = i64::from(now.is_current()) - i64::from(stored.is_some_and(Membership::is_current));
+            *counts.entry((App::clone(app), guid.clone())).or_default() += more;
+        }
+        for (key, count) in counts {
+            let load = || group::load(conn, &key);
+            if self.tables.groups.get(&key, load)?.is_some_and(|group| group.members_count != count) {
+                self.tables.groups.edit(&key, load)?.members_count = count;
+            }
+        }
+        self.tables.groups.keep();
+        Ok(())
+    }
+}
+
+/// Takes the last rows of a list, `most` at most. `most` becomes how many more there might have been.
+fn last<T>(rows: &mut Vec<T>, most: &mut usize) -> Vec<T> {
+    let taken = rows.split_off(rows.len().saturating_sub(*most));
+    *most -= taken.len();
+    taken
+}

@@ -1,0 +1,145 @@
+//! Large events: those that name thousands of people, tags or entities, or end the memberships of a large group.
+//!
+//! A large event must not hold up the deliveries of other apps. So it gets its row of the log at once, like every other
+//! event, and is folded beside the writer, over a snapshot. Then the writer saves its rows in pieces and takes other
+//! deliveries between two of them. Until the last piece is saved the event is in the table `unfinished`, no reader is told
+//! of it, and no other delivery of its app is taken. Whoever opens a file to write finishes what a crash left there: the
+//! event is folded again, over what was saved of it.
+
+use crate::batch::Batch;
+use crate::envelope::Envelope;
+use crate::fold;
+use crate::ids::{Outcome, Time};
+pub use crate::log::Receipt;
+use crate::log::{self, Source};
+use crate::merge::Fact;
+use crate::store::StoreError;
+use crate::store::sqlite::{self, App, Connection, log as table, membership, unfinished};
+
+/// What is large, and how large a piece is.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Commas in the body of a large event. In JSON a comma stands between two names: a body holds hardly more names than
+    /// commas.
+    pub commas: usize,
+    /// People whose memberships a creation of their group may end.
+    pub people: usize,
+    /// Rows in one piece.
+    pub piece: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { commas: 4_000, people: 2_000, piece: 1_000 }
+    }
+}
+
+/// What became of a posted delivery.
+#[derive(Debug)]
+pub enum Posted {
+    Done(Receipt),
+    /// A large event, which is in the log and is not folded yet: its log position.
+    Unfinished(i64),
+}
+
+impl From<Receipt> for Posted {
+    fn from(receipt: Receipt) -> Self {
+        Self::Done(receipt)
+    }
+}
+
+/// Appends a posted delivery inside the caller's transaction, as [`log::append`] does, but leaves a large event unfinished.
+pub fn post(
+    batch: &mut Batch,
+    conn: &Connection,
+    envelope: &Envelope,
+    received_at: Time,
+    limits: Limits,
+) -> Result<Posted, StoreError> {
+    log::enter(batch, conn, envelope, received_at, Source::Http, |batch, envelope, fact| {
+        if !limits.are_passed(conn, envelope, fact)? {
+            return log::settle(batch, conn, envelope, fact).map(Posted::Done);
+        }
+        let app = App::from(envelope.app_id.as_str());
+        // Numbers of apps go by the log: another app must not take this one meanwhile.
+        batch.number(conn, &app)?;
+        unfinished::add(conn, fact.seq, &app)?;
+        Ok(Posted::Unfinished(fact.seq))
+    })
+}
+
+impl Limits {
+    fn are_passed(self, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<bool, StoreError> {
+        let Some(payload) = envelope.payload.as_ref().filter(|_| envelope.outcome == Outcome::Applied) else {
+            return Ok(false);
+        };
+        let body = envelope.body.as_bytes();
+        if body.len() > self.commas && body.iter().filter(|byte| **byte == b',').count() >= self.commas {
+            return Ok(true);
+        }
+        if fact.trigger != "group_created" {
+            return Ok(false);
+        }
+        for group in payload.refs().iter().filter(|it| it.kind == "group") {
+            if membership::known(conn, &envelope.app_id, &group.key, self.people)? == self.people {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A large event, folded in memory.
+pub struct Folded {
+    batch: Batch,
+    receipt: Receipt,
+    /// Why, if it is a dead letter.
+    rejected: Option<String>,
+}
+
+/// Folds an unfinished event over what a snapshot holds. It may be saved in part already.
+pub fn fold(conn: &Connection, seq: i64) -> Result<Folded, StoreError> {
+    let lost = |why: &str| StoreError::Unusable(format!("the unfinished event {seq} {why}"));
+    let event = table::between(conn, seq - 1, seq, 1)?.0.pop().ok_or_else(|| lost("is not in the log"))?;
+    let envelope = Envelope::parse(event.body.as_bytes()).map_err(|problem| lost(&problem.to_string()))?;
+    let mut batch = Batch::default();
+    let verdict = fold::fold(&mut batch, conn, &envelope, &event.fact)?;
+    let app = App::from(envelope.app_id.as_str());
+    batch.count(&app, event.fact.received_at, &envelope.trigger, verdict.outcome.as_str());
+    batch.cut(conn)?;
+    let rejected = if verdict.outcome == envelope.outcome { None } else { verdict.reason };
+    Ok(Folded { batch, receipt: Receipt { seq, outcome: verdict.outcome, duplicate: false }, rejected })
+}
+
+impl Folded {
+    /// Saves the next piece inside the caller's transaction. Some: it was the last one, and the event is finished once the
+    /// caller commits. After a transaction that was rolled back the event has to be folded again.
+    pub fn save_piece(&mut self, conn: &Connection, limits: Limits) -> Result<Option<Receipt>, StoreError> {
+        if !self.batch.save_piece(conn, limits.piece)? {
+            return Ok(None);
+        }
+        self.batch.save(conn)?;
+        let Receipt { seq, outcome, .. } = self.receipt;
+        if let Some(reason) = &self.rejected {
+            table::judge(conn, seq, outcome, Some(reason))?;
+        }
+        unfinished::remove(conn, seq)?;
+        Ok(Some(self.receipt))
+    }
+}
+
+/// Finishes what a crash left unfinished, where nobody waits for the writer meanwhile.
+pub fn finish_all(conn: &Connection) -> Result<(), StoreError> {
+    for (seq, _) in unfinished::all(conn)? {
+        sqlite::begin(conn)?;
+        let finished = fold(conn, seq).and_then(|mut folded| {
+            while folded.save_piece(conn, Limits::default())?.is_none() {}
+            sqlite::commit(conn)
+        });
+        if finished.is_err() {
+            sqlite::rollback(conn);
+        }
+        finished?;
+    }
+    Ok(())
+}
