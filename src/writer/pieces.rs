@@ -1,7 +1,7 @@
 //! Large events: the app's line is held, a thread of its own folds the event, and the writer saves its rows in pieces.
 
 use super::worker::Worker;
-use super::{Reply, Shared, lock};
+use super::{Refusal, Reply, Shared, lock};
 use crate::large::{self, Folded, Limits};
 use crate::panics;
 use crate::store::StoreError;
@@ -93,15 +93,20 @@ impl Worker {
                     self.shared.release(event.seq, &event.app);
                     self.tell(sqlite::log::newest_seq(&self.conn)?, true);
                     // A sender that has given up takes the retry's `duplicate`.
-                    event.reply.map(|reply| reply.send(Ok(receipt)));
+                    if let Some(reply) = event.reply {
+                        let _ = reply.send(Ok(receipt));
+                    }
                 }
                 self.pieces.go_on(&self.shared)
             }
             Err(error) if error.is_full() || error.is_busy() => {
                 self.pieces.step = Step::Stalled;
                 self.shared.queue.stalled();
-                let reply = self.pieces.events.front_mut().and_then(|event| event.reply.take());
-                self.put_off(&error, reply);
+                if let Some(reply) = self.pieces.events.front_mut().and_then(|event| event.reply.take()) {
+                    // The log has it.
+                    let _ = reply.send(Err(Refusal::Unknown));
+                }
+                self.put_off(&error, None);
                 Ok(())
             }
             Err(error) => Err(error),

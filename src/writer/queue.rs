@@ -349,4 +349,42 @@ mod tests {
         assert_eq!(order, ["1", "a1", "2", "a2", "3"]);
         assert!(!queue.push_unit(4) && queue.push("a", Body("late", 1)).is_err());
     }
+
+    #[test]
+    fn pieces_and_jobs_take_turns_and_units_wait() {
+        let queue = queue(&[("a", "a1"), ("b", "b1"), ("b", "b2")]);
+        queue.hold("a");
+        queue.folding();
+        assert!(queue.push_unit(1));
+        let next = || queue.next().unwrap();
+        assert_eq!(next(), Next::Job(Body("b1", 1)), "while it is folded others go on");
+        queue.folded();
+        assert_eq!([next(), next()], [Next::Piece, Next::Job(Body("b2", 1))]);
+        assert_eq!([next(), next()], [Next::Piece, Next::Piece], "the line of its app is held");
+        queue.push("a", Body("a2", 1)).unwrap();
+        queue.release("a");
+        queue.finished();
+        assert_eq!([next(), next(), next()], [Next::Unit(1), Next::Job(Body("a1", 1)), Next::Job(Body("a2", 1))]);
+    }
+
+    #[test]
+    fn a_held_line_has_room_and_is_left_by_who_gives_up() {
+        let queue = queue(&[("a", "a1")]);
+        queue.hold("a");
+        let a2 = queue.push("a", Body("a2", 1)).unwrap();
+        assert_eq!(queue.more(), None);
+        assert!(queue.give_up("a", a2));
+        assert_eq!(taken(&queue), ["a1"], "a full disk refuses it too");
+    }
+
+    #[test]
+    fn a_closed_queue_ends_once_the_large_event_is_finished_or_cannot_be() {
+        let queue = queue(&[]);
+        queue.folding();
+        queue.close();
+        queue.folded();
+        assert_eq!(queue.next(), Some(Next::Piece));
+        queue.stalled();
+        assert_eq!(queue.next(), None);
+    }
 }

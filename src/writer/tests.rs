@@ -40,6 +40,107 @@ fn faulty(id: u32, before_the_fold: bool) -> Envelope {
     Envelope { payload: Some(Box::new(Faulty { before_the_fold })), ..message("a", id) }
 }
 
+/// Its message names 6,000 people.
+fn large(app_id: &str) -> Envelope {
+    let named: Vec<String> = (0..6_000).map(|n| format!(r#""u{n}":{{"uid":"u{n}"}}"#)).collect();
+    let body = message(app_id, 1).body.replace(
+        r#""data":{"text":"x"}"#,
+        &format!(r#""data":{{"text":"x","mentions":{{{}}}}},"tags":["t"]"#, named.join(",")),
+    );
+    Envelope::parse(body.as_bytes()).unwrap()
+}
+
+const AT: Time = Time(1_767_614_400_000);
+
+fn finished(writer: &Writer) {
+    while writer.is_unfinished(1) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A writer, and a large event at position 1 that is not finished yet.
+fn with_a_large_event(path: &std::path::Path, app: &'static str) -> (Writer, tokio::runtime::Runtime) {
+    let writer = Writer::start(path, Box::new(|| panic!("no failure"))).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let posting = writer.clone();
+    runtime.spawn(async move { posting.append(large(app), AT).await });
+    while !writer.is_unfinished(1) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    (writer, runtime)
+}
+
+fn ask(path: &std::path::Path, sql: &str) -> i64 {
+    open_reader(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn other_apps_are_answered_while_a_large_event_is_unfinished_and_its_own_app_waits() {
+    let (_dir, path) = file();
+    let (writer, runtime) = with_a_large_event(&path, "a");
+    let own = writer.clone();
+    let own = runtime.spawn(async move {
+        let answer = own.append(message("a", 2), AT).await;
+        (answer, own.is_unfinished(1))
+    });
+    let mut answered = 0;
+    while writer.is_unfinished(1) {
+        runtime.block_on(writer.append(message("b", answered), AT)).unwrap();
+        answered += 1;
+    }
+    assert!(answered > 5, "{answered} were answered");
+    match runtime.block_on(own).unwrap() {
+        (Ok(_), is_unfinished) => assert!(!is_unfinished, "answered before the event ahead of it"),
+        (Err(refusal), _) => assert_eq!(refusal, Refusal::NotWritten("the writer is behind")),
+    }
+    assert_eq!(ask(&path, "SELECT count(*) FROM mentions"), 6_000);
+    writer.stop();
+}
+
+#[test]
+fn a_unit_waits_until_a_large_event_is_finished() {
+    let (_dir, path) = file();
+    let (writer, _runtime) = with_a_large_event(&path, "a");
+    let left = writer.run(crate::store::sqlite::unfinished::all).unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    writer.stop();
+}
+
+#[test]
+fn a_panic_in_the_fold_of_a_large_event_is_a_dead_letter_that_leaves_nothing_else() {
+    let (_dir, path) = file();
+    let (writer, runtime) = with_a_large_event(&path, crate::batch::PANICS);
+    finished(&writer);
+    for (table, rows) in [("users", 0), ("messages", 0), ("mentions", 0), ("event_refs", 0), ("unfinished", 0)] {
+        assert_eq!(ask(&path, &format!("SELECT count(*) FROM {table}")), rows, "{table}");
+    }
+    assert_eq!(ask(&path, "SELECT n FROM event_counts WHERE outcome = 'rejected'"), 1);
+    let again = runtime.block_on(writer.append(large(crate::batch::PANICS), AT)).unwrap();
+    assert_eq!((again.seq, again.outcome, again.duplicate), (1, Outcome::Rejected, true));
+    writer.stop();
+}
+
+#[test]
+fn the_next_writer_finishes_what_was_left_before_it_takes_deliveries_of_that_app() {
+    let (_dir, path) = file();
+    let conn = sqlite::open_writer(&path).unwrap();
+    sqlite::begin(&conn).unwrap();
+    let mut batch = Batch::default();
+    crate::large::post(&mut batch, &conn, &large("a"), AT, crate::large::Limits::default()).unwrap();
+    batch.save(&conn).unwrap();
+    sqlite::commit(&conn).unwrap();
+    drop(conn);
+    let writer = Writer::start(&path, Box::new(|| panic!("no failure"))).unwrap();
+    assert!(writer.is_unfinished(1));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(writer.append(message("b", 1), AT)).unwrap();
+    finished(&writer);
+    let again = runtime.block_on(writer.append(large("a"), AT)).unwrap();
+    assert_eq!((again.seq, again.outcome, again.duplicate), (1, Outcome::Applied, true));
+    assert_eq!(ask(&path, "SELECT count(*) FROM mentions"), 6_000);
+    writer.stop();
+}
+
 fn file() -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("chatfold.db");

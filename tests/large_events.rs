@@ -1,0 +1,140 @@
+//! A server that saves a large event in pieces while it is killed, while its disk is full, and while readers wait.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+mod support;
+
+use harness::Harness;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::load::{Oracle, Told, connect};
+use support::{Instants, JSON, TestServer, faulty, number};
+
+/// So many people come into a group.
+fn crowd(app: &str, guid: u64, people: u32) -> String {
+    let members: Vec<String> =
+        (0..people).map(|n| format!(r#""u{n}":{{"uid":"u{n}","name":"N {n}","role":"default"}}"#)).collect();
+    format!(
+        r#"{{"trigger":"group_member_added","appId":"{app}","webhook":"w","data":{{"group":{{"guid":"g{guid}","name":"G","updatedAt":{}}},"members":{{{}}}}}}}"#,
+        1_767_614_400 + guid,
+        members.join(",")
+    )
+}
+
+/// Posts; whether it was acknowledged.
+fn post_once(address: SocketAddr, body: &str) -> std::io::Result<bool> {
+    let mut stream = connect(address)?;
+    let head = "POST /webhooks/cometchat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+    stream.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    Ok(status.ends_with(b"200"))
+}
+
+/// How many rows the file has.
+fn count(server: &TestServer, of: &str) -> i64 {
+    let conn = rusqlite::Connection::open(server.db()).unwrap();
+    conn.busy_timeout(Duration::from_secs(1)).unwrap();
+    conn.query_row(&format!("SELECT count(*) FROM {of}"), [], |row| row.get(0)).unwrap()
+}
+
+fn unfinished(server: &TestServer) -> i64 {
+    count(server, "unfinished")
+}
+
+fn wait_until(server: &TestServer, what: &str, is: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never {what}: {}", server.log());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Delivers until it is acknowledged: what became of it.
+fn acknowledged(server: &TestServer, body: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let answer = server.deliver(body);
+        if answer.status == 200 {
+            return answer.header("chatfold-outcome").unwrap().to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{answer:?}: {}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_large_event_is_finished_after_sigkill_at_any_instant() {
+    let kills = number("CHATFOLD_LARGE_KILLS", 5);
+    let (dir, oracle) = (Arc::new(tempfile::tempdir().unwrap()), Arc::new(Oracle::default()));
+    let mut instants = Instants::default();
+    for kill in 0..kills {
+        let server = TestServer::within(Arc::clone(&dir), "");
+        let senders = oracle.senders(server.address, 2);
+        let (address, body) = (server.address, crowd("large", u64::from(kill), 3_000));
+        // The kill breaks the connection. An earlier event may hold the line for some time.
+        let large = std::thread::spawn(move || while post_once(address, &body).is_ok_and(|answer| !answer) {});
+        wait_until(&server, "in the log", || count(&server, "events WHERE app_id = 'large'") > i64::from(kill));
+        std::thread::sleep(instants.within(0..900));
+        drop(server);
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        large.join().unwrap();
+    }
+    let mut server = TestServer::within(Arc::clone(&dir), "");
+    oracle.retry_unknown(server.address);
+    for kill in 0..kills {
+        assert_eq!(acknowledged(&server, &crowd("large", u64::from(kill), 3_000)), "duplicate", "it is in the log");
+    }
+    assert_eq!(server.sigterm().code(), Some(0));
+    let file = Harness::copy_of(&server.db());
+    let groups = file.ask("SELECT count(*), min(members_count), max(members_count) FROM groups WHERE app_id = 'large'");
+    assert_eq!(groups, format!("{kills}|3000|3000"));
+    assert_eq!(file.ask("SELECT events_count FROM apps WHERE app_id = 'large'"), kills.to_string());
+}
+
+#[test]
+fn a_disk_that_is_full_between_two_pieces_puts_the_rest_off_until_there_is_room() {
+    let Some(_) = faulty::library() else { return };
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let full = dir.path().join("full");
+    let mut server = faulty::launch(&dir, &[("FAULTY_FULL", full.to_str().unwrap().to_owned())]).unwrap();
+    let (oracle, body) = (Oracle::default(), crowd("large", 1, 8_000));
+    std::thread::scope(|scope| {
+        let large = scope.spawn(|| server.deliver(&body));
+        wait_until(&server, "unfinished", || unfinished(&server) > 0);
+        std::fs::write(&full, "").unwrap();
+        server.wait_for_log("the disk is full: deliveries are answered 503");
+        let answer = large.join().unwrap();
+        assert_eq!((answer.status, answer.header("chatfold-outcome")), (503, Some("unknown")), "the log has it");
+    });
+    assert_ne!(oracle.post(&mut connect(server.address).unwrap()), Some(Told::Acknowledged));
+    assert_eq!(server.get("/readyz").problem(503), "the disk is full");
+    assert_eq!(unfinished(&server), 1);
+    std::fs::remove_file(&full).unwrap();
+    wait_until(&server, "finished", || unfinished(&server) == 0);
+    assert_eq!(acknowledged(&server, &body), "duplicate");
+    assert_eq!(server.sigterm().code(), Some(0), "{}", server.log());
+    let file = Harness::copy_of(&server.db());
+    assert_eq!(file.ask("SELECT members_count FROM groups"), "8000");
+}
+
+#[test]
+fn who_waits_for_the_position_of_a_large_event_sees_all_of_it() {
+    let server = TestServer::start();
+    std::thread::scope(|scope| {
+        scope.spawn(|| acknowledged(&server, &crowd("large", 1, 8_000)));
+        wait_until(&server, "unfinished", || unfinished(&server) > 0);
+        let later = server.deliver(support::load::body(1));
+        assert_eq!((later.status, later.header("chatfold-seq")), (200, Some("2")), "other apps go on");
+        let ask = |position: &str| {
+            let query = r#"{"query":"{group(appId:\"large\",guid:\"g1\"){membersCount}}"}"#;
+            server.post("/graphql", &[JSON, ("Chatfold-Min-Seq", position)], query).json()
+        };
+        assert!(ask("2").get("errors").is_none(), "positions of other apps are reached");
+        let answer = std::iter::repeat_with(|| ask("1")).find(|answer| answer.get("errors").is_none()).unwrap();
+        assert_eq!(answer["data"]["group"]["membersCount"], 8_000);
+    });
+}
