@@ -155,7 +155,7 @@ CREATE INDEX conversations_by_activity ON conversations (app_id, active_at, conv
 CREATE INDEX conversations_by_low ON conversations (app_id, low_uid, active_at, conversation_id, low_length) WHERE low_uid IS NOT NULL;
 CREATE INDEX conversations_by_high ON conversations (app_id, high_uid, active_at, conversation_id, low_length) WHERE high_uid IS NOT NULL;
 CREATE TABLE app_numbers (
-    -- A number for each app with messages, in the order of the log: `message_search` tells apps apart by it.
+    -- A number for each app, in the order of the log: `message_search` tells apps apart by it.
     app_id TEXT NOT NULL PRIMARY KEY,
     number INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -461,6 +461,12 @@ CREATE TABLE deliveries (
     floor_at      INTEGER
 ) STRICT;
 CREATE INDEX deliveries_untold ON deliveries (seq, coalesce(webhook_id, '')) WHERE occurred_from IS NOT NULL;
+CREATE TABLE unfinished (
+    -- Large events that the log holds and the tables do not, or only in part: their rows are saved piece by piece. What a
+    -- crash left here is finished by the next chatfold that writes the file.
+    seq    INTEGER PRIMARY KEY,
+    app_id TEXT NOT NULL
+) STRICT;
 CREATE TABLE event_counts (
     -- Deliveries per minute, for charts and alarms. Outcome may also be 'duplicate'.
     app_id  TEXT NOT NULL,

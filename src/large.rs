@@ -1,4 +1,4 @@
-//! Large events: those that name thousands of people, tags or entities, or end the memberships of a large group.
+//! Large events: those that name thousands of people, tags or entities, or end so many memberships or tags.
 //!
 //! A large event must not hold up the deliveries of other apps. So it gets its row of the log at once, like every other
 //! event, and is folded beside the writer, over a snapshot. Then the writer saves its rows in pieces and takes other
@@ -14,7 +14,7 @@ pub use crate::log::Receipt;
 use crate::log::{self, Source};
 use crate::merge::Fact;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, App, Connection, log as table, membership, unfinished};
+use crate::store::sqlite::{self, App, Connection, log as table, membership, message, unfinished};
 
 /// What is large, and how large a piece is.
 #[derive(Debug, Clone, Copy)]
@@ -24,13 +24,15 @@ pub struct Limits {
     pub commas: usize,
     /// People whose memberships a creation of their group may end.
     pub people: usize,
+    /// Bytes of the tags and mentions of a message that an edit may replace.
+    pub carried: usize,
     /// Rows in one piece.
     pub piece: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { commas: 4_000, people: 2_000, piece: 1_000 }
+        Self { commas: 4_000, people: 2_000, carried: 32_000, piece: 1_000 }
     }
 }
 
@@ -77,11 +79,15 @@ impl Limits {
         if body.len() > self.commas && body.iter().filter(|byte| **byte == b',').count() >= self.commas {
             return Ok(true);
         }
-        if fact.trigger != "group_created" {
-            return Ok(false);
-        }
-        for group in payload.refs().iter().filter(|it| it.kind == "group") {
-            if membership::known(conn, &envelope.app_id, &group.key, self.people)? == self.people {
+        // What a body that names few may end.
+        let app = &envelope.app_id;
+        for it in payload.refs() {
+            let is_large = match (fact.trigger.as_str(), it.kind) {
+                ("group_created", "group") => membership::known(conn, app, &it.key, self.people)? >= self.people,
+                ("message_edited", "message") => message::carried_bytes(conn, app, &it.key)? >= self.carried,
+                _ => false,
+            };
+            if is_large {
                 return Ok(true);
             }
         }

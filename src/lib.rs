@@ -14,6 +14,8 @@
 //! - The tables are a function of the log: folded again they are the same, byte for byte (every test of `tests/` that
 //!   uses the harness checks it when it ends).
 //! - Facts with different told times end in the same tables in every order (`tests/order.rs`, `tests/truth.rs`).
+//! - An event that is saved in pieces ends in the same tables, after whichever piece the process is stopped
+//!   (`tests/pieces.rs`, `tests/large_events.rs`).
 //! - Reducers read nothing: no database, no clock, no randomness, no ordering of a hash map (`tests/tidy.rs`).
 //! - Only `store` names the engine; only `clock` asks the time (`tests/tidy.rs`).
 //! - A module names only modules below it; the order stands in `tests/tidy.rs`.

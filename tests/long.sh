@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 export CHATFOLD_KILLS="${CHATFOLD_KILLS:-200}"
 export CHATFOLD_REBUILD_KILLS="${CHATFOLD_REBUILD_KILLS:-50}"
+export CHATFOLD_LARGE_KILLS="${CHATFOLD_LARGE_KILLS:-100}"
 export CHATFOLD_FAULTS="${CHATFOLD_FAULTS:-100000}"
 export CHATFOLD_ANSWERS="${CHATFOLD_ANSWERS:-10000}"
 export CHATFOLD_FUZZ_SECONDS="${CHATFOLD_FUZZ_SECONDS:-300}"
@@ -58,7 +59,7 @@ unshare -Urm true 2>/dev/null || skip "small and read-only file systems" "unshar
 [[ "$(uname)" == Linux ]] || skip "tests/disk.rs, tests/faulty.rs" "they need Linux"
 
 cargo build --release --locked
-step kills crash
+step kills crash large_events
 step faults faulty
 step disk disk beside trouble
 step hostile hostile wire http intake clock

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 const SECOND: i64 = NOON / 1000;
 /// Every event that is folded is large, and a piece is a row or two.
-const TINY: Limits = Limits { commas: 0, people: 1, piece: 2 };
+const TINY: Limits = Limits { commas: 0, people: 1, carried: 1, piece: 2 };
 
 fn event(trigger: &str, data: &Value) -> String {
     json!({ "trigger": trigger, "appId": "a", "webhook": "w", "data": data }).to_string()
@@ -180,6 +180,7 @@ fn no_piece_but_the_last_saves_more_rows_than_it_may_and_the_last_few_more() {
         created(SECOND - 200),
         blocks("user_blocked", 0..4_000),
         message("message_sent", "hello", 0..4_000),
+        message("message_edited", "bye", 0..0),
     ] {
         let limits = Limits::default();
         let Posted::Unfinished(seq) = post(&harness.conn, &body, NOON, limits) else { panic!("{}", &body[..99]) };

@@ -6,8 +6,8 @@ use crate::ids::id_order;
 use crate::merge::Row;
 use crate::store::StoreError;
 use crate::tables::message::Message;
-use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -56,6 +56,9 @@ static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
 });
 
 const EXISTS: &str = "SELECT 1 FROM messages WHERE app_id = ?1 AND message_id = ?2";
+const CARRIED: &str = "
+    SELECT coalesce(octet_length(tags), 0) + coalesce(octet_length(mentions), 0) FROM messages
+    WHERE app_id = ?1 AND message_id = ?2";
 const TAG: [&str; 2] = [
     "DELETE FROM message_tags WHERE app_id = ?1 AND tag = ?2 AND message_no = ?3 AND message_id = ?4",
     "INSERT INTO message_tags (app_id, tag, message_no, message_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
@@ -113,6 +116,13 @@ pub fn save(conn: &Connection, (app, message_id): &Key, now: &Message) -> Result
         shown.uncounted.into(),
     ];
     MESSAGES.write(conn, &[app, message_id], &now.row, &extras)
+}
+
+/// Bytes of the tags and mentions that the file has of the message.
+pub fn carried_bytes(conn: &Connection, app: &str, message_id: &str) -> Result<usize, StoreError> {
+    let mut statement = conn.prepare_cached(CARRIED)?;
+    let bytes: Option<i64> = statement.query_row((app, message_id), |row| row.get(0)).optional()?;
+    Ok(bytes.unwrap_or_default() as usize)
 }
 
 /// A row of `message_tags` or `mentions` that is to be added or taken out.
