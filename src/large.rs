@@ -32,7 +32,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { commas: 4_000, people: 2_000, carried: 32_000, piece: 1_000 }
+        Self { commas: 4_000, people: 2_000, carried: 32_000, piece: 2_000 }
     }
 }
 

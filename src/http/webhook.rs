@@ -9,6 +9,9 @@ use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use std::sync::atomic::Ordering;
 
+/// A body of so many bytes is read on a thread that may block: other connections of the worker do not wait for it.
+const LARGE: usize = 64 << 10;
+
 /// Takes one delivery.
 pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
     let response = either(take(&request, &mut payload, &shared).await);
@@ -32,7 +35,13 @@ async fn take(
     let body = body::read(request.headers(), payload, shared.config.body_limit, &mut share).await?;
 
     let received_at = clock::now();
-    let envelope = match Envelope::received(&body) {
+    let (read, body) = if body.len() < LARGE {
+        (Envelope::received(&body), body)
+    } else {
+        let read = web::block(move || (Envelope::received(&body), body)).await;
+        read.map_err(|_| problem::unavailable("the body could not be read: the server is stopping"))?
+    };
+    let envelope = match read {
         Ok(envelope) => envelope,
         Err(problem) => {
             let detail = problem.to_string();

@@ -87,7 +87,9 @@ impl Worker {
             Ok(Some(receipt)) => {
                 // Its rows were written past the rows in memory.
                 self.batch.forget();
-                self.pieces.step = Step::Idle;
+                // Giving back the memory of so many rows takes long.
+                let folded = std::mem::replace(&mut self.pieces.step, Step::Idle);
+                let _ = std::thread::Builder::new().spawn(move || drop(folded));
                 self.shared.queue.finished();
                 if let Some(event) = self.pieces.events.pop_front() {
                     self.shared.release(event.seq, &event.app);
