@@ -127,9 +127,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Writer {
-    /// Opens the file and starts the thread. `on_failure` runs once when nothing may be written any more: after an I/O
+    /// Opens the file and starts the thread, which keeps `row_cache` bytes of rows in memory. `on_failure` runs once when nothing may be written any more: after an I/O
     /// error, for pages of a failed fsync count as clean and it is never tried again, or after a panic of the thread.
-    pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
+    pub fn start(path: &Path, row_cache: usize, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let mut conn = sqlite::open_writer(path)?;
         let checkpoints = Checkpoints::start(path, &mut conn)?;
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
@@ -140,8 +140,14 @@ impl Writer {
             place: Place::of(path)?,
             thread: Mutex::new(None),
         });
-        let worker =
-            Worker { conn, batch: Batch::default(), seq, shared: Arc::clone(&shared), checkpoints, wal_grows: false };
+        let worker = Worker {
+            conn,
+            batch: Batch::keeping(row_cache),
+            seq,
+            shared: Arc::clone(&shared),
+            checkpoints,
+            wal_grows: false,
+        };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&*on_failure));
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),

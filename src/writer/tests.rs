@@ -1,4 +1,5 @@
 use super::*;
+use crate::batch::CACHE;
 use crate::change::Changes;
 use crate::ids::Outcome;
 use crate::merge::Fact;
@@ -49,7 +50,8 @@ fn file() -> (tempfile::TempDir, std::path::PathBuf) {
 #[test]
 fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
     let (_dir, path) = file();
-    let writer = Writer::start(&path, Box::new(|| panic!("one event is no failure of the file"))).unwrap();
+    let writer =
+        Writer::start(&path, CACHE as usize, Box::new(|| panic!("one event is no failure of the file"))).unwrap();
     // While this unit of work runs the deliveries gather into one batch.
     let (release, released) = std::sync::mpsc::channel::<()>();
     let blocked = writer.clone();
@@ -98,7 +100,7 @@ fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
 fn any_other_panic_of_the_writer_is_a_failure_that_ends_the_process() {
     let (_dir, path) = file();
     let (fail, failed) = std::sync::mpsc::channel();
-    let writer = Writer::start(&path, Box::new(move || fail.send(()).unwrap())).unwrap();
+    let writer = Writer::start(&path, CACHE as usize, Box::new(move || fail.send(()).unwrap())).unwrap();
     assert!(matches!(writer.run::<()>(|_| panic!("a bug")), Err(NotRun::Stopping)));
     failed.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(writer.not_ready().unwrap(), "the writer failed: the server is stopping");
@@ -111,7 +113,7 @@ fn any_other_panic_of_the_writer_is_a_failure_that_ends_the_process() {
 #[test]
 fn who_waits_when_the_writer_fails_hears_that_no_answer_comes() {
     let (_dir, path) = file();
-    let writer = Writer::start(&path, Box::new(|| {})).unwrap();
+    let writer = Writer::start(&path, CACHE as usize, Box::new(|| {})).unwrap();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let failing = writer.clone();
     let fails = std::thread::spawn(move || {
