@@ -6,6 +6,7 @@
 //! that it fits into the transaction that swaps.
 
 use super::aside::remove;
+use super::chunk::chunks;
 use super::host::{Host, within};
 use super::{Aside, Phase, Progress, RebuildError, Rebuilt};
 use crate::fold::FOLD_VERSION;
@@ -136,11 +137,12 @@ impl Run<'_> {
         let tell =
             |aside: &Aside| Progress { phase, done: aside.position.cast_unsigned(), total: until.cast_unsigned() };
         progress(tell(aside));
-        while aside.fold_some(&self.log, until)? {
+        for chunk in chunks(self.path, aside.position, until)? {
             check(self.stop)?;
+            aside.fold(&self.log, &chunk?)?;
             progress(tell(aside));
         }
-        Ok(())
+        Ok(aside.save(until)?)
     }
 
     fn copy(&self, aside: &Aside, progress: &mut dyn FnMut(Progress)) -> Result<(), RebuildError> {
@@ -185,7 +187,7 @@ impl Run<'_> {
             let before = snapshot(&path)?;
             let retried = within(conn, |conn| {
                 let newest = log::newest_position(conn)?;
-                while aside.fold_some(conn, newest)? {}
+                aside.fold_rest(conn, newest)?;
                 for layout in shadow::layouts(&aside.conn)? {
                     loop {
                         let changes = shadow::take_changes(&aside.conn, &layout, usize::MAX >> 1)?;
