@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that lie between the two threads, but for a single item that is larger.
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 2 << 20;
 /// Items, and their bytes, that are handed over at once: to wake the other thread costs more than most items.
 const ITEMS: usize = 128;
 const ITEM_BYTES: usize = 256 << 10;

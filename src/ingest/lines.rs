@@ -124,7 +124,8 @@ impl Reader<'_> {
                 received_at: Some(event.received_at),
                 again: (event.deliveries - 1, Some(event.last_received_at)),
             };
-            put = self.sink.put(Part { bytes: length as u64, holds: Holds::Line(Box::new(line)) }, ENVELOPE + 2 * length);
+            put =
+                self.sink.put(Part { bytes: length as u64, holds: Holds::Line(Box::new(line)) }, ENVELOPE + 2 * length);
             if put.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         match read {
