@@ -23,12 +23,14 @@
 pub mod ids;
 pub mod clock;
 pub mod panics;
+pub mod ahead;
 pub mod days;
 pub mod json;
 pub mod http;
 pub mod envelope;
 pub mod lock;
 pub mod writer;
+pub mod checkpoints;
 pub mod log;
 pub mod feed;
 pub mod fold;

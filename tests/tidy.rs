@@ -77,6 +77,7 @@ const LAYERS: &[&str] = &[
     "rebuild",
     "writer",
     "ingest",
+    "checkpoints",
     "log",
     "fold",
     "batch",
@@ -100,6 +101,7 @@ const LAYERS: &[&str] = &[
     "days",
     "clock",
     "ids",
+    "ahead",
     "panics",
 ];
 

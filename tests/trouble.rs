@@ -172,7 +172,8 @@ fn facts_that_cannot_be_read_are_an_error_and_are_never_written_back() {
         assert_ne!(damaged, 0, "{claim}");
         let mut ingest = Ingest::open(&path, chatfold::clock::now).unwrap();
         let line = again.replace('\n', " ");
-        let told = ingest.read("-", line.as_bytes(), |_| {}).and_then(|()| Ok(ingest.finish()?)).unwrap_err();
+        let told =
+            ingest.read("-", std::io::Cursor::new(line), |_| {}).and_then(|()| Ok(ingest.finish()?)).unwrap_err();
         assert!(told.to_string().contains(&format!("{claim} cannot be read")), "{told}");
         let (writer, failed) = writer_of(&path);
         assert_ends_without_a_verdict(&path, &writer, &failed, read(&again), &claim);

@@ -43,14 +43,14 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         let name = path.display().to_string();
         if is_database(path).with_context(|| format!("cannot open {name}"))? {
             let log = LogFile::open(path)?;
-            ingest.read_log(&name, &log, |bytes| bar.inc(bytes))?;
+            ingest.read_log(&name, log, |bytes| bar.inc(bytes))?;
             continue;
         }
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         ingest.read(&name, BufReader::new(file), |bytes| bar.inc(bytes))?;
     }
     if args.paths.iter().any(|path| is_stdin(path)) {
-        ingest.read("-", io::stdin().lock(), |bytes| bar.inc(bytes))?;
+        ingest.read("-", BufReader::new(io::stdin()), |bytes| bar.inc(bytes))?;
     }
     bar.finish_and_clear();
     let (counts, problems) = ingest.finish()?;

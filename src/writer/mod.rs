@@ -3,17 +3,16 @@
 //! Whatever waits goes into one transaction with one fsync; while that fsync runs, the next batch gathers. Throughput
 //! grows with load and latency stays near one fsync.
 
-mod checkpoints;
 mod queue;
 mod worker;
 
 use crate::batch::Batch;
+use crate::checkpoints::Checkpoints;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Receipt;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, Place, log as table};
-use checkpoints::Checkpoints;
 use queue::{Queue, Queued, Ticket};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

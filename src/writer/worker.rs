@@ -1,9 +1,9 @@
 //! The thread's side of the queue: batches, commits, checkpoints, and what it does when the file fails.
 
-use super::checkpoints::Checkpoints;
 use super::queue::{Next, Queued};
 use super::{Answer, Job, Refusal, Shared, Unit, Waiting, lock};
 use crate::batch::Batch;
+use crate::checkpoints::Checkpoints;
 use crate::log::{self, Source};
 use crate::panics;
 use crate::store::StoreError;

@@ -16,7 +16,7 @@ const AGAIN: u64 = 2 << 20;
 const AT_MOST: u64 = 44 << 20;
 
 /// When the WAL is moved, and by whom.
-pub(super) struct Checkpoints {
+pub struct Checkpoints {
     beside: Beside,
     wal: WalSize,
     /// How much the WAL held after the newest checkpoint, and whether that checkpoint moved all of it.
