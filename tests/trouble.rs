@@ -170,7 +170,7 @@ fn facts_that_cannot_be_read_are_an_error_and_are_never_written_back() {
         let conn = rusqlite::Connection::open(&path).unwrap();
         let damaged = conn.execute(&format!("UPDATE {table} SET {column} = 'no JSON'"), []).unwrap();
         assert_ne!(damaged, 0, "{claim}");
-        let mut ingest = Ingest::open(&path, chatfold::clock::now).unwrap();
+        let mut ingest = Ingest::open(&path, 1 << 20, chatfold::clock::now).unwrap();
         let line = again.replace('\n', " ");
         let told =
             ingest.read("-", std::io::Cursor::new(line), |_| {}).and_then(|()| Ok(ingest.finish()?)).unwrap_err();

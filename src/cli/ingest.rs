@@ -35,8 +35,8 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{} is the database itself: name deliveries to read", path.display());
     }
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
-    let mut ingest =
-        Ingest::open(&config.db, clock::now).with_context(|| format!("opening {}", config.db.display()))?;
+    let mut ingest = Ingest::open(&config.db, config.row_cache, clock::now)
+        .with_context(|| format!("opening {}", config.db.display()))?;
     let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
     let bar = bar(bytes);
     for path in &files {

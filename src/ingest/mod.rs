@@ -47,15 +47,16 @@ impl Ingest {
     /// Problems told one by one.
     const PROBLEMS: usize = 20;
 
-    /// Opens the file to write. `now` dates the arrival of bodies that do not tell it.
-    pub fn open(path: &Path, now: fn() -> Time) -> Result<Self, StoreError> {
+    /// Opens the file to write, and keeps `row_cache` bytes of rows in memory. `now` dates the arrival of bodies that do
+    /// not tell it.
+    pub fn open(path: &Path, row_cache: usize, now: fn() -> Time) -> Result<Self, StoreError> {
         let mut conn = sqlite::open_writer(path)?;
         let run = Run::new(&conn)?;
         let checkpoints = Checkpoints::start(path, &mut conn)?;
         Ok(Self {
             conn,
             checkpoints,
-            batch: Batch::default(),
+            batch: Batch::keeping(row_cache),
             run,
             now,
             pending: 0,
@@ -198,7 +199,7 @@ mod tests {
         ] {
             let path = dir.path().join(format!("{n}.db"));
             for again in [false, true] {
-                let mut ingest = Ingest::open(&path, crate::clock::now).unwrap();
+                let mut ingest = Ingest::open(&path, 1 << 20, crate::clock::now).unwrap();
                 ingest.read("-", io::Cursor::new(input.clone()), |_| {}).unwrap();
                 let (counts, problems) = ingest.finish().unwrap();
                 let read = counts.get(if again { "duplicate" } else { "ignored" }).copied().unwrap_or(0);
@@ -226,7 +227,7 @@ mod tests {
         const LINES: &[u8] = b"{\"trigger\":\"t1\",\"appId\":\"a\"}\n{\"trigger\":\"t2\",\"appId\":\"a\"}\n";
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.db");
-        let mut ingest = Ingest::open(&path, crate::clock::now).unwrap();
+        let mut ingest = Ingest::open(&path, 1 << 20, crate::clock::now).unwrap();
         let input = io::BufReader::new(Broken(io::Cursor::new(LINES), end));
         let told = ingest.read("lines", input, |_| {}).unwrap_err().to_string();
         assert_eq!(ingest.counts["ignored"], 2);
