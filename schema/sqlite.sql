@@ -445,7 +445,7 @@ CREATE TABLE feeds (
     lags             TEXT NOT NULL,                    -- JSON: of the newest told facts, arrival less told time in ms
     clock_offset     INTEGER NOT NULL,                 -- ms that arrivals are ahead of the vendor's clock; 0: too little to count
     newest_seq       INTEGER NOT NULL                  -- log position of its newest event, also where that was deleted since
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE deliveries (
     -- Each further delivery of an event: what was known of it when it came, so that a rebuild can decide again whether it
     -- repeats the event. What was known of the first delivery is in `events`.

@@ -43,7 +43,12 @@ pub const OWN: &str = "chatfold.";
 impl Envelope {
     /// Reads a body that somebody sent: a POST, or a line of a file.
     pub fn received(body: &[u8]) -> Result<Self, NotADelivery> {
-        let envelope = Self::parse(body)?;
+        Self::received_as(parsed(body)?)
+    }
+
+    /// The same of a body that is parsed.
+    pub fn received_as(document: Document) -> Result<Self, NotADelivery> {
+        let envelope = Self::of(document)?;
         if envelope.trigger.starts_with(OWN) {
             return Err(NotADelivery("trigger: those that begin with \"chatfold.\" are chatfold's own".into()));
         }
@@ -53,7 +58,10 @@ impl Envelope {
     /// Reads a body. JSON by the grammar whose envelope is whole always passes; what is wrong inside `data` is an
     /// outcome, not an error.
     pub fn parse(body: &[u8]) -> Result<Self, NotADelivery> {
-        let document = Document::parse(body.to_vec()).map_err(|error| NotADelivery(error.to_string()))?;
+        Self::of(parsed(body)?)
+    }
+
+    fn of(document: Document) -> Result<Self, NotADelivery> {
         let root = document.root();
         if !root.is_object() {
             return Err(NotADelivery("expected a JSON object".into()));
@@ -97,6 +105,10 @@ impl Envelope {
             body: self.body.clone(),
         }
     }
+}
+
+fn parsed(body: &[u8]) -> Result<Document, NotADelivery> {
+    Document::parse(body.to_vec()).map_err(|error| NotADelivery(error.to_string()))
 }
 
 /// What a body says beside its envelope.

@@ -25,6 +25,7 @@
 pub mod ids;
 pub mod clock;
 pub mod panics;
+pub mod ahead;
 pub mod days;
 pub mod json;
 pub mod http;
@@ -32,6 +33,7 @@ pub mod envelope;
 pub mod lock;
 pub mod writer;
 pub mod large;
+pub mod checkpoints;
 pub mod log;
 pub mod feed;
 pub mod fold;

@@ -16,7 +16,8 @@ use crate::store::sqlite::delivery::{self, Further};
 use crate::store::sqlite::log::{self, Equal};
 use crate::store::sqlite::{App, Connection, RefKey};
 use crate::trigger::{Ref, Role};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
 /// Another webhook's copy of a fact comes at most this long after the first: the vendor's retries end after 40 s.
 pub const COPIES: u64 = 60_000;
@@ -66,10 +67,10 @@ impl Run {
         Ok(Self {
             started_at: log::newest_seq(conn)?,
             lines: 0,
-            feeds: HashMap::new(),
-            copies: HashMap::new(),
-            read: HashSet::new(),
-            set: HashMap::new(),
+            feeds: HashMap::default(),
+            copies: HashMap::default(),
+            read: HashSet::default(),
+            set: HashMap::default(),
         })
     }
 

@@ -89,3 +89,23 @@ fn ingest_reads_no_database_that_is_not_a_log() {
         assert!(code == 1 && err.contains(why), "{err}");
     }
 }
+
+#[test]
+fn a_log_that_counts_more_deliveries_than_anybody_makes_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let (old, new) = (path("old.db"), path("new.db"));
+    let conn = Connection::open(&old).unwrap();
+    conn.execute_batch(EARLIER).unwrap();
+    let insert = "INSERT INTO events VALUES (?1, 'app', 1767600010000, ?2, 1767600010000, ?3)";
+    for (seq, deliveries) in [(1, 1), (2, i64::MAX)] {
+        conn.execute(insert, (seq, deliveries, message(seq))).unwrap();
+    }
+    drop(conn);
+    let (code, out, err) = chatfold(&["ingest", &old, "--db", &new]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(
+        err.contains("event 2: deliveries is 9223372036854775807") && err.contains("1 applied, 1 refused"),
+        "{err}"
+    );
+}

@@ -14,7 +14,7 @@ fn without_memory_the_process_ends_and_no_event_becomes_a_dead_letter() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("chatfold.db");
     let (fail, failed) = std::sync::mpsc::channel();
-    let writer = Writer::start(&path, Box::new(move || fail.send(()).unwrap())).unwrap();
+    let writer = Writer::start(&path, 16 << 20, Box::new(move || fail.send(()).unwrap())).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let append = |id| {
         let envelope = Envelope::parse(body(id).as_bytes()).unwrap();

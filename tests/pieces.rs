@@ -240,7 +240,8 @@ fn an_unfinished_event_is_no_position_that_readers_are_told() {
     assert_eq!(positions.each_ref().map(changes), [none.clone(), none.clone(), none.clone()], "it is not told");
     assert_eq!(harness.data("{status{seq}}")["status"]["seq"].as_str(), Some("3"), "other apps go on");
     let error =
-        chatfold::rebuild::verify(&harness.conn, &harness.dir.path().join("early.db"), &mut |_| {}).unwrap_err();
+        chatfold::rebuild::verify(&harness.path(), &harness.conn, &harness.dir.path().join("early.db"), &mut |_| {})
+            .unwrap_err();
     assert!(error.to_string().contains("the large event 2 is saved in part"), "{error}");
     large::finish_all(&harness.conn).unwrap();
     assert!(unfinished::all(&harness.conn).unwrap().is_empty());

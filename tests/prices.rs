@@ -4,6 +4,10 @@
 
 mod harness;
 
+use chatfold::batch::Batch;
+use chatfold::envelope::Envelope;
+use chatfold::ids::Time;
+use chatfold::log::{Source, append};
 use harness::{Harness, NOON};
 use rusqlite::StatementStatus;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
@@ -206,4 +210,25 @@ fn a_receipt_still_tells_of_a_message_nobody_heard_of() {
     harness.post(&receipt("ann", "cem", SECOND + 6), NOON + 6_000);
     harness.post(&receipt("old", "bob", SECOND + 5).replace("\"w\"", "\"w2\""), NOON + 7_000);
     assert_eq!(harness.ask("SELECT sender_uid FROM messages"), "ann", "the newer of two");
+}
+
+#[test]
+fn a_row_is_read_once_while_the_cache_has_room_for_it() {
+    for (cache, reads) in [(16 << 20, 0), (0, 1)] {
+        let mut harness = Harness::new();
+        let mut batch = Batch::keeping(cache);
+        harness.conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
+        for (uid, at) in [("ann", NOON), ("bob", NOON + 1_000), ("ann", NOON + 2_000)] {
+            let user = format!(r#"{{"user":{{"uid":"{uid}","name":"{at}"}},"status":"online","timestamp":{at}}}"#);
+            let envelope = Envelope::parse(event("user_connection_status_changed", &user).as_bytes()).unwrap();
+            RUN.take();
+            harness.transaction(|| {
+                append(&mut batch, &harness.conn, &envelope, Time(at), Source::Http).unwrap();
+                batch.save(&harness.conn).unwrap();
+            });
+        }
+        let run = RUN.take();
+        let read = run.iter().filter(|(sql, _)| sql.contains("SELECT") && sql.contains("FROM users")).count();
+        assert_eq!(read, reads, "{cache} bytes: {run:?}");
+    }
 }

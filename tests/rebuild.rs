@@ -76,12 +76,15 @@ fn a_rebuild_leaves_the_same_state_again_and_again() {
     let shape =
         "SELECT type || ' ' || replace(name, '_b', '') FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*' ORDER BY 1";
     let before = ask(dir.path(), shape);
+    let settings = "SELECT k || '=' || v FROM message_search_config ORDER BY k";
+    let search = ask(dir.path(), settings);
     for _ in 0..3 {
         let rebuilt = rebuild(dir.path());
         assert_eq!(rebuilt["before"], rebuilt["after"]);
         assert_eq!((&rebuilt["retried"], rebuilt["damaged"].as_array().unwrap().len()), (&0.into(), 0));
         assert_clean(dir.path());
         assert_eq!(ask(dir.path(), shape), before, "the same tables, indexes and views");
+        assert_eq!(ask(dir.path(), settings), search, "the full-text index is cut and merged as before");
         let views = ask(dir.path(), "SELECT name FROM sqlite_schema WHERE type = 'view'");
         assert!(views.lines().count() > 20);
         for view in views.lines() {

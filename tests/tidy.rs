@@ -78,6 +78,7 @@ const LAYERS: &[&str] = &[
     "writer",
     "ingest",
     "large",
+    "checkpoints",
     "log",
     "fold",
     "batch",
@@ -101,6 +102,7 @@ const LAYERS: &[&str] = &[
     "days",
     "clock",
     "ids",
+    "ahead",
     "panics",
 ];
 

@@ -23,7 +23,7 @@ fn envelope(id: u32) -> Envelope {
 fn while_another_process_holds_the_lock_deliveries_are_refused_and_then_taken_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("chatfold.db");
-    let writer = Writer::start(&path, Box::new(|| panic!("a lock is no failure of the disk"))).unwrap();
+    let writer = Writer::start(&path, 16 << 20, Box::new(|| panic!("a lock is no failure of the disk"))).unwrap();
     let api = Api::open(&path, Limits::default()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let append = |id: u32| runtime.block_on(writer.append(envelope(id), Time(1_767_614_400_000)));
@@ -54,7 +54,7 @@ fn file_of_one_event(dir: &Path) -> (PathBuf, Writer, Receiver<()>) {
 
 fn writer_of(path: &Path) -> (Writer, Receiver<()>) {
     let (fail, failed) = std::sync::mpsc::channel();
-    (Writer::start(path, Box::new(move || fail.send(()).unwrap())).unwrap(), failed)
+    (Writer::start(path, 16 << 20, Box::new(move || fail.send(()).unwrap())).unwrap(), failed)
 }
 
 fn append(writer: &Writer, envelope: Envelope) -> Result<Receipt, Refusal> {
@@ -170,9 +170,10 @@ fn facts_that_cannot_be_read_are_an_error_and_are_never_written_back() {
         let conn = rusqlite::Connection::open(&path).unwrap();
         let damaged = conn.execute(&format!("UPDATE {table} SET {column} = 'no JSON'"), []).unwrap();
         assert_ne!(damaged, 0, "{claim}");
-        let mut ingest = Ingest::open(&path, chatfold::clock::now).unwrap();
+        let mut ingest = Ingest::open(&path, 1 << 20, chatfold::clock::now).unwrap();
         let line = again.replace('\n', " ");
-        let told = ingest.read("-", line.as_bytes(), |_| {}).and_then(|()| Ok(ingest.finish()?)).unwrap_err();
+        let told =
+            ingest.read("-", std::io::Cursor::new(line), |_| {}).and_then(|()| Ok(ingest.finish()?)).unwrap_err();
         assert!(told.to_string().contains(&format!("{claim} cannot be read")), "{told}");
         let (writer, failed) = writer_of(&path);
         assert_ends_without_a_verdict(&path, &writer, &failed, read(&again), &claim);

@@ -235,6 +235,8 @@ CREATE INDEX messages_threads ON messages (app_id, parent_id, sender_uid, sent_a
 -- 17592186044416 + message_no; ids beyond that, and ids that are no numbers, have no row. SQLite 3.40 can open it: no
 -- contentless_delete.
 CREATE VIRTUAL TABLE message_search USING fts5(text, content='', tokenize='unicode61');
+-- A leaf of the index fits into a page. Eight segments are merged at once, not four: a commit writes less.
+INSERT INTO message_search (message_search, rank) VALUES ('pgsz', 1900), ('automerge', 8);
 
 CREATE TABLE message_edits (
     -- What a message said after each edit. The text first sent is no edit.
@@ -485,7 +487,7 @@ CREATE TABLE feeds (
     lags             TEXT NOT NULL,                    -- JSON: of the newest told facts, arrival less told time in ms
     clock_offset     INTEGER NOT NULL,                 -- ms that arrivals are ahead of the vendor's clock; 0: too little to count
     newest_seq       INTEGER NOT NULL                  -- log position of its newest event, also where that was deleted since
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE deliveries (
     -- Each further delivery of an event: what was known of it when it came, so that a rebuild can decide again whether it

@@ -41,8 +41,8 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 pub const PANICS: &str = "a_panic_of_the_fold";
 
-/// Bytes of the rows that stay in memory, twice for a short time.
-pub const CACHE: usize = 16 << 20;
+/// Bytes of the rows that stay in memory where nothing else is set.
+pub const CACHE: u64 = 16 << 20;
 
 /// Bytes that a row may have, about. SQLite stores 64 MiB: an event that makes a row larger is a dead letter, so that it
 /// ends neither the batch nor the process.
@@ -106,8 +106,10 @@ tables! {
 }
 
 /// Rows in memory, and what is to be added to the file when the batch is saved.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Batch {
+    /// Bytes of the rows that stay in memory, twice for a short time.
+    cache: usize,
     tables: Tables,
     /// The entities and registers that the events of the batch name, in the order of the log.
     refs: Vec<(RefKey, i64)>,
@@ -123,7 +125,27 @@ pub struct Batch {
     counts: BTreeMap<CountKey, (i64, i64)>,
 }
 
+impl Default for Batch {
+    fn default() -> Self {
+        Self::keeping(CACHE as usize)
+    }
+}
+
 impl Batch {
+    /// An empty one, which keeps so many bytes of rows in memory once they are saved.
+    pub fn keeping(cache: usize) -> Self {
+        Self {
+            cache,
+            tables: Tables::default(),
+            refs: Vec::new(),
+            newest_refs: HashMap::default(),
+            kept_refs: 0,
+            carried: None,
+            newest_position: None,
+            counts: BTreeMap::new(),
+        }
+    }
+
     /// The clock that an app's HTTP deliveries have shown.
     pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
         let kept = self.tables.feeds.get(app, || log::load_feed(conn, app))?;
@@ -223,6 +245,6 @@ impl Batch {
 
     /// Forgets everything: the transaction was rolled back, or somebody else wrote into the tables.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self::keeping(self.cache);
     }
 }

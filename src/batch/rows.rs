@@ -22,6 +22,8 @@ struct Slot<V> {
     stored: Option<Arc<V>>,
     /// What is counted for the slot.
     bytes: usize,
+    /// The key is one of the changed ones.
+    is_changed: bool,
 }
 
 /// The rows of one table that this batch and earlier ones have seen.
@@ -63,7 +65,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
             None => {
                 let stored = load()?.map(Arc::new);
                 let bytes = 2 * key.bytes() + stored.as_ref().map_or(0, |row| row.bytes());
-                Slot { now: stored.clone(), stored, bytes }
+                Slot { now: stored.clone(), stored, bytes, is_changed: false }
             }
         };
         self.bytes += slot.bytes;
@@ -99,10 +101,10 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         V: Default,
     {
         self.see(key, load)?;
-        let slot = self.younger.entry(key.clone()).or_insert(Slot { now: None, stored: None, bytes: 0 });
+        let slot = self.younger.get_mut(key).expect("it was seen just now");
         if !self.before.contains_key(key) {
             self.before.insert(key.clone(), slot.now.clone());
-            if !self.changed.contains(key) {
+            if !std::mem::replace(&mut slot.is_changed, true) {
                 self.changed.insert(key.clone());
             }
         }
@@ -139,6 +141,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         for (key, before) in std::mem::take(&mut self.before) {
             if let Some(slot) = self.younger.get_mut(&key) {
                 slot.now = before;
+                slot.is_changed = true;
                 self.changed.insert(key);
             }
         }
@@ -173,8 +176,9 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
     ) -> Result<(), E> {
         while *most > 0 {
             let Some(key) = self.changed.pop_first() else { break };
-            let Some(slot) = self.younger.get_mut(&key).filter(|slot| slot.now != slot.stored) else { continue };
-            let Some(now) = &slot.now else { continue };
+            let Some(slot) = self.younger.get_mut(&key) else { continue };
+            slot.is_changed = false;
+            let Some(now) = slot.now.as_ref().filter(|_| slot.now != slot.stored) else { continue };
             save(&key, slot.stored.as_deref(), now)?;
             let bytes = 2 * key.bytes() + now.bytes();
             self.bytes = self.bytes + bytes - slot.bytes;

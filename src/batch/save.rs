@@ -1,7 +1,7 @@
 //! Saving a batch: what follows from its messages for conversations and the full-text index, then every table, in the
 //! order of its keys.
 
-use super::{Batch, CACHE};
+use super::Batch;
 use crate::change;
 use crate::store::StoreError;
 use crate::store::sqlite::{
@@ -51,7 +51,7 @@ impl Batch {
         self.follow(conn, &moved)?;
         self.tables.conversations.save(|key, _, now| conversation::save(conn, key, now))?;
         search::save(conn, texts)?;
-        self.tables.forget_old(CACHE);
+        self.tables.forget_old(self.cache);
         Ok(())
     }
 

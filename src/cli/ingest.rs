@@ -35,22 +35,22 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{} is the database itself: name deliveries to read", path.display());
     }
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
-    let mut ingest =
-        Ingest::open(&config.db, clock::now).with_context(|| format!("opening {}", config.db.display()))?;
+    let mut ingest = Ingest::open(&config.db, config.row_cache, clock::now)
+        .with_context(|| format!("opening {}", config.db.display()))?;
     let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
     let bar = bar(bytes);
     for path in &files {
         let name = path.display().to_string();
         if is_database(path).with_context(|| format!("cannot open {name}"))? {
             let log = LogFile::open(path)?;
-            ingest.read_log(&name, &log, |bytes| bar.inc(bytes))?;
+            ingest.read_log(&name, log, |bytes| bar.inc(bytes))?;
             continue;
         }
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         ingest.read(&name, BufReader::new(file), |bytes| bar.inc(bytes))?;
     }
     if args.paths.iter().any(|path| is_stdin(path)) {
-        ingest.read("-", io::stdin().lock(), |bytes| bar.inc(bytes))?;
+        ingest.read("-", BufReader::new(io::stdin()), |bytes| bar.inc(bytes))?;
     }
     bar.finish_and_clear();
     let (counts, problems) = ingest.finish()?;

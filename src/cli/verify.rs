@@ -32,7 +32,7 @@ pub fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let private = private(&folder).with_context(|| format!("cannot make a folder in {}", folder.display()))?;
     let temporary = private.path().join("folded.db");
     let mut bar = progress::Bar::new();
-    let verified = rebuild::verify(&file, &temporary, &mut |progress| bar.show(progress))
+    let verified = rebuild::verify(&config.db, &file, &temporary, &mut |progress| bar.show(progress))
         .with_context(|| format!("verifying {}", config.db.display()))?;
     bar.finish();
     let mut out = io::BufWriter::new(io::stdout().lock());

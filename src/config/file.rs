@@ -18,6 +18,7 @@ pub(super) struct File {
     pub webhook_credentials: Vec<CredentialTable>,
     pub body_limit: Option<u64>,
     pub bytes_in_flight: Option<u64>,
+    pub row_cache: Option<u64>,
     pub default_app: Option<String>,
     pub workers: Option<u64>,
     pub connections: Option<u64>,

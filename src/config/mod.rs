@@ -12,6 +12,7 @@ pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use graphql::GraphqlFlags;
 pub use unread::UnreadFlags;
 
+use crate::batch;
 use crate::graphql::Limits;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 const BODY_LIMIT: RangeInclusive<u64> = 1 << 10..=32 << 20;
 const BYTES_IN_FLIGHT: RangeInclusive<u64> = 1 << 20..=4 << 30;
+const ROW_CACHE: RangeInclusive<u64> = 1 << 20..=4 << 30;
 const WORKERS: RangeInclusive<u64> = 1..=64;
 const CONNECTIONS: RangeInclusive<u64> = 100..=100_000;
 const CONNECTIONS_PER_ADDRESS: RangeInclusive<u64> = 10..=100_000;
@@ -63,6 +65,9 @@ pub struct Flags {
     /// Bytes of webhook bodies held at once, 1048576 to 4294967296; beyond it 503 [default: 67108864]
     #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BYTES_IN_FLIGHT")]
     pub bytes_in_flight: Option<u64>,
+    /// Bytes of rows kept in memory for the next deliveries, 1048576 to 4294967296 [default: 16777216]
+    #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_ROW_CACHE")]
+    pub row_cache: Option<u64>,
     /// The app that GraphQL means where no appId is given [default: the file's only app]
     #[arg(long, global = true, value_name = "APP_ID", env = "CHATFOLD_DEFAULT_APP")]
     pub default_app: Option<String>,
@@ -121,6 +126,8 @@ pub struct Config {
     pub body_limit: usize,
     /// Bytes of webhook bodies held at once.
     pub bytes_in_flight: usize,
+    /// Bytes of rows that the writer keeps in memory between two commits.
+    pub row_cache: usize,
     /// The app that GraphQL means where none is given.
     pub default_app: Option<String>,
     /// HTTP worker threads.
@@ -179,6 +186,7 @@ impl Config {
                 flags.bytes_in_flight.or(file.bytes_in_flight).unwrap_or(64 << 20),
                 BYTES_IN_FLIGHT,
             )?,
+            row_cache: within("row_cache", flags.row_cache.or(file.row_cache).unwrap_or(batch::CACHE), ROW_CACHE)?,
             default_app: flags.default_app.clone().or(file.default_app),
             workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
             connections: within("connections", flags.connections.or(file.connections).unwrap_or(10_000), CONNECTIONS)?,

@@ -13,7 +13,7 @@ fn resolve(toml: &str, env: &[(&str, &str)], flags: Flags) -> Result<Config, Con
 fn flags_win_over_the_file_and_the_file_over_the_defaults() {
     let config = resolve("workers = 3\ndb = \"a.db\"", &[], Flags { workers: Some(5), ..Flags::default() }).unwrap();
     assert_eq!((config.workers, config.db.to_str().unwrap()), (5, "a.db"));
-    assert_eq!((config.body_limit, config.listen.port()), (2 << 20, 8080));
+    assert_eq!((config.body_limit, config.row_cache, config.listen.port()), (2 << 20, 16 << 20, 8080));
 }
 
 #[test]
@@ -29,6 +29,8 @@ fn the_environment_wins_over_the_file_even_if_all_digits() {
 fn bounds_hold() {
     let error = resolve("workers = 65", &[], Flags::default()).unwrap_err();
     assert_eq!(error.0, "workers is 65, it must be between 1 and 64");
+    let error = resolve("row_cache = 1000", &[], Flags::default()).unwrap_err();
+    assert_eq!(error.0, "row_cache is 1000, it must be between 1048576 and 4294967296");
     assert!(resolve("log_filter = \"a=b=c\"", &[], Flags::default()).is_err());
     assert!(resolve("body_limit = 4000000\nbytes_in_flight = 2000000", &[], Flags::default()).is_err());
 }

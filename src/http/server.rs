@@ -184,7 +184,8 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
             failure.notify_one();
         })
     };
-    let writer = Writer::start(&config.db, on_failure).with_context(|| format!("opening {}", config.db.display()))?;
+    let writer = Writer::start(&config.db, config.row_cache, on_failure)
+        .with_context(|| format!("opening {}", config.db.display()))?;
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let file = config.db.clone();

@@ -1,19 +1,21 @@
 //! The log folded into a file of its own, beside the one it is read from.
 
+use super::chunk::Chunk;
 use super::repeat::{self, Repeat};
 use crate::batch::Batch;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, NotADelivery};
 use crate::fold::{self, Verdict};
 use crate::ids::Outcome;
 use crate::store::StoreError;
 use crate::store::sqlite::aside::{self as store, Assigned};
 use crate::store::sqlite::delivery::{self, Further};
-use crate::store::sqlite::log::{self, Logged};
+use crate::store::sqlite::log::Logged;
 use crate::store::sqlite::{self, Connection};
 use std::path::{Path, PathBuf};
 
-/// Events, and further deliveries, in one transaction.
-const CHUNK: usize = 1_000;
+/// Events and further deliveries in one transaction, and bytes of bodies: the more, the less is written an event.
+const BATCH: usize = 8_000;
+const BATCH_BYTES: usize = 8 << 20;
 /// Damaged rows that are told one by one.
 const TOLD: usize = 20;
 
@@ -23,6 +25,8 @@ pub struct Aside {
     batch: Batch,
     path: PathBuf,
     repeat: Repeat,
+    pending: usize,
+    pending_bytes: usize,
     /// Log position up to which deliveries are taken.
     pub position: i64,
     /// Log position of the event folded last.
@@ -48,6 +52,8 @@ impl Aside {
             batch: Batch::default(),
             path: path.to_owned(),
             repeat: Repeat::default(),
+            pending: 0,
+            pending_bytes: 0,
             position: 0,
             seq: 0,
             events: 0,
@@ -55,58 +61,61 @@ impl Aside {
         })
     }
 
-    /// Repeats append and fold for the next deliveries of the log, none later than `until`. False when there are no more.
-    pub fn fold_some(&mut self, log: &Connection, until: i64) -> Result<bool, StoreError> {
-        let (events, all) = log::between(log, self.position, until, CHUNK)?;
-        let until = events.last().filter(|_| !all).map_or(until, |last| last.fact.seq);
-        let further = delivery::untold(log, self.position, until, CHUNK)?;
-        let until = further.last().filter(|_| further.len() == CHUNK).map_or(until, |last| last.position);
-        if events.is_empty() && further.is_empty() {
-            self.position = self.position.max(until);
-            return Ok(false);
+    /// Repeats append and fold for the rest of the log, none of it later than `until`.
+    pub fn fold_rest(&mut self, log: &Connection, until: i64) -> Result<(), StoreError> {
+        while let Some(chunk) = Chunk::read(log, self.position, until)? {
+            self.fold(log, &chunk)?;
         }
-        sqlite::begin(&self.conn)?;
-        if let Err(error) = self.fold_all(log, &events, further, until) {
-            sqlite::rollback(&self.conn);
-            self.batch.forget();
-            return Err(error);
-        }
-        self.batch.save(&self.conn)?;
-        sqlite::commit(&self.conn)?;
-        self.position = until;
-        Ok(true)
+        self.save(until)
     }
 
-    /// Events and further deliveries in the order of their positions.
-    fn fold_all(
-        &mut self,
-        log: &Connection,
-        events: &[Logged],
-        further: Vec<Further>,
-        until: i64,
-    ) -> Result<(), StoreError> {
-        let mut further = further.into_iter().peekable();
-        for event in events.iter().take_while(|event| event.fact.seq <= until) {
+    /// Repeats append and fold for a chunk of the log, in the order of the positions. It is saved with the ones that follow.
+    pub(super) fn fold(&mut self, log: &Connection, chunk: &Chunk) -> Result<(), StoreError> {
+        if self.pending == 0 {
+            sqlite::begin(&self.conn)?;
+        }
+        let mut further = chunk.further.iter().peekable();
+        for (event, read) in &chunk.events {
             while let Some(it) = further.next_if(|it| it.position < event.fact.seq) {
-                self.further(log, &it)?;
+                self.further(log, it)?;
             }
-            self.event(log, event)?;
+            self.event(log, event, read)?;
             self.seq = event.fact.seq;
             self.events += 1;
         }
-        further.try_for_each(|it| self.further(log, &it))
+        further.try_for_each(|it| self.further(log, it))?;
+        self.position = chunk.until;
+        self.pending += chunk.events.len() + chunk.further.len();
+        self.pending_bytes += chunk.bytes;
+        if self.pending >= BATCH || self.pending_bytes >= BATCH_BYTES { self.save(chunk.until) } else { Ok(()) }
     }
 
-    fn event(&mut self, log: &Connection, logged: &Logged) -> Result<(), StoreError> {
+    /// Saves what is folded. There are no more deliveries up to a log position.
+    pub(super) fn save(&mut self, until: i64) -> Result<(), StoreError> {
+        self.position = self.position.max(until);
+        if self.pending > 0 {
+            self.batch.save(&self.conn)?;
+            sqlite::commit(&self.conn)?;
+            (self.pending, self.pending_bytes) = (0, 0);
+        }
+        Ok(())
+    }
+
+    fn event(
+        &mut self,
+        log: &Connection,
+        logged: &Logged,
+        read: &Result<Envelope, NotADelivery>,
+    ) -> Result<(), StoreError> {
         let seq = logged.fact.seq;
-        let envelope = match Envelope::parse(logged.body.as_bytes()) {
+        let envelope = match read {
             Ok(envelope) => envelope,
             Err(problem) => {
                 self.damage(format!("events {seq}: the body is no delivery any more: {problem}"));
                 return Ok(());
             }
         };
-        for (column, differs) in logged.differs(&envelope) {
+        for (column, differs) in logged.differs(envelope) {
             if differs && !(column == "webhook_id" && delivery::is_event(log, seq)?) {
                 self.damage(format!("events {seq}: {column} is not what the body gives"));
             }
@@ -118,18 +127,18 @@ impl Aside {
         if let Some(told_at) = envelope.told_at.filter(|_| fact != logged.fact) {
             store::tell(&self.conn, seq, told_at)?;
         }
-        let verdict = match repeat::told_before(log, logged, &envelope, &fact)? {
+        let verdict = match repeat::told_before(log, logged, envelope, &fact)? {
             Some(first) => {
                 let reason = Some(format!("the same fact as event {first}, as its time tells"));
                 Verdict { outcome: Outcome::Ignored, reason }
             }
-            None => fold::fold(&mut self.batch, &self.conn, &envelope, &fact)?,
+            None => fold::fold(&mut self.batch, &self.conn, envelope, &fact)?,
         };
         if (verdict.outcome, &verdict.reason) != (logged.outcome, &logged.reason) {
             store::note(&self.conn, seq, &verdict)?;
         }
         if verdict.outcome == Outcome::Applied && logged.outcome != Outcome::Applied {
-            self.repeat.learn(&envelope);
+            self.repeat.learn(envelope);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! place ([`rebuild`]). Always beside, never in place.
 
 mod aside;
+mod chunk;
 mod host;
 mod repeat;
 mod run;

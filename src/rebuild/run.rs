@@ -6,11 +6,13 @@
 //! that it fits into the transaction that swaps.
 
 use super::aside::remove;
+use super::chunk::chunks;
 use super::host::{Host, within};
 use super::{Aside, Phase, Progress, RebuildError, Rebuilt};
 use crate::fold::FOLD_VERSION;
+use crate::panics::{self, Panicked};
 use crate::store::StoreError;
-use crate::store::sqlite::state;
+use crate::store::sqlite::state::{self, State};
 use crate::store::sqlite::{self, Connection, aside as store, delivery, log, shadow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -111,10 +113,7 @@ impl Run<'_> {
         progress(Progress { phase: Phase::Swap, done: 0, total: 0 });
         let Swapped { mut aside, before, after, retried } = self.swap(aside)?;
         progress(Progress { phase: Phase::Hash, done: 0, total: 0 });
-        let said = |conn| state::of_file(conn).map_err(StoreError::from);
-        let states = (said(&before)?, said(&after)?);
-        // What they see holds the WAL back.
-        drop((before, after));
+        let states = said(before, after)?;
         let rebuilt = Rebuilt {
             before: states.0,
             after: states.1,
@@ -136,11 +135,12 @@ impl Run<'_> {
         let tell =
             |aside: &Aside| Progress { phase, done: aside.position.cast_unsigned(), total: until.cast_unsigned() };
         progress(tell(aside));
-        while aside.fold_some(&self.log, until)? {
+        for chunk in chunks(self.path, aside.position, until)? {
             check(self.stop)?;
+            aside.fold(&self.log, &chunk?)?;
             progress(tell(aside));
         }
-        Ok(())
+        Ok(aside.save(until)?)
     }
 
     fn copy(&self, aside: &Aside, progress: &mut dyn FnMut(Progress)) -> Result<(), RebuildError> {
@@ -185,7 +185,7 @@ impl Run<'_> {
             let before = snapshot(&path)?;
             let retried = within(conn, |conn| {
                 let newest = log::newest_position(conn)?;
-                while aside.fold_some(conn, newest)? {}
+                aside.fold_rest(conn, newest)?;
                 for layout in shadow::layouts(&aside.conn)? {
                     loop {
                         let changes = shadow::take_changes(&aside.conn, &layout, usize::MAX >> 1)?;
@@ -205,6 +205,20 @@ impl Run<'_> {
             Ok(Swapped { aside, before, after: snapshot(&path)?, retried })
         })
     }
+}
+
+/// What both snapshots say, each told on a thread of its own. They are closed: what they see holds the WAL back.
+fn said(before: Connection, after: Connection) -> Result<(State, State), StoreError> {
+    let said = |conn: Connection| panics::caught(|| state::of_file(&conn).map_err(StoreError::from));
+    let (before, after) = std::thread::scope(|scope| {
+        let before = scope.spawn(move || said(before));
+        let after = said(after);
+        (before.join().unwrap_or(Err(Panicked)), after)
+    });
+    let known = |said: Result<_, Panicked>| {
+        said.unwrap_or_else(|panicked| Err(StoreError::Unusable(format!("cannot hash the tables: {panicked}"))))
+    };
+    Ok((known(before)?, known(after)?))
 }
 
 /// Writes into the log what became of events that is not what it said.

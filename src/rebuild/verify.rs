@@ -1,5 +1,6 @@
 //! Are the tables what the log says? Reads only, so that it runs beside a server, and on a copy it may not write.
 
+use super::chunk::chunks;
 use super::{Aside, Phase, Progress};
 use crate::fold::Verdict;
 use crate::store::StoreError;
@@ -43,20 +44,27 @@ impl Verified {
     }
 }
 
-/// Folds the log of an open file into a file at `aside`, and compares. The snapshot compared is taken once most of
+/// Folds the log of the file at `path`, which is open, into a file at `aside`, and compares. The snapshot compared is taken once most of
 /// the log is folded, so that a server's WAL is held back for the comparison only.
-pub fn verify(file: &Connection, aside: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verified, StoreError> {
+pub fn verify(
+    path: &Path,
+    file: &Connection,
+    aside: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Verified, StoreError> {
     let mut aside = Aside::create(aside)?;
     let newest = log::newest_position(file)?;
     let mut tell = |aside: &Aside, phase| {
         progress(Progress { phase, done: aside.position.max(0).cast_unsigned(), total: newest.max(0).cast_unsigned() });
     };
-    while aside.fold_some(file, newest)? {
+    for chunk in chunks(path, aside.position, newest)? {
+        aside.fold(file, &chunk?)?;
         tell(&aside, Phase::Fold);
     }
+    aside.save(newest)?;
     let snapshot = finished(file)?;
     let newest = log::newest_position(file)?;
-    while aside.fold_some(file, newest)? {}
+    aside.fold_rest(file, newest)?;
     tell(&aside, Phase::Compare);
     let mut differences = compare(file, &aside.conn)?;
     differences.extend(other_verdicts(file, &aside)?);

@@ -10,6 +10,7 @@ mod turns;
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::merge::{Fact, When};
 use person::{Person, Place};
+use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::slice::Iter;
 
@@ -255,9 +256,11 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         let mut left: Vec<usize> = (first..self.items.len()).take_while(tied).collect();
         let turn = if left.len() > 1 { Turn::Tied } else { Turn::Order };
         let mut joins = self.waiting(first + left.len(), at);
-        let few = left.len() + joins.len() <= turns::MOST;
+        if left.len() + joins.len() > turns::MOST {
+            return self.take_many(left, &joins);
+        }
         while !left.is_empty() {
-            let order = if few && self.now.place.state.is_some() {
+            let order = if self.now.place.state.is_some() {
                 self.best(&left, &joins)
             } else {
                 self.earliest(&left, &joins).into_iter().collect()
@@ -293,6 +296,34 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         possible.or_else(|| rows(left).into_iter().min_by_key(|(_, row)| row.seq)).map(|(at, _)| at)
     }
 
+    /// More rows than are searched for their best order: each time the earliest in the log that can happen, else the
+    /// earliest of the told rows. Rows of one kind can happen in the same places, so that the first of each kind is
+    /// looked at, and not every row.
+    fn take_many(&mut self, left: Vec<usize>, mut joins: &[usize]) {
+        let mut kinds: Vec<(Kind, VecDeque<usize>)> = Vec::new();
+        for index in left {
+            let Some(row) = self.row(index) else { continue };
+            match kinds.iter_mut().find(|(kind, _)| *kind == kind_of(row)) {
+                Some((_, rows)) => rows.push_back(index),
+                None => kinds.push((kind_of(row), VecDeque::from([index]))),
+            }
+        }
+        loop {
+            let firsts: Vec<usize> = kinds.iter().filter_map(|(_, rows)| rows.front().copied()).collect();
+            let Some(&needed_by) = firsts.iter().min() else { return };
+            let Some(index) = self.earliest(&firsts, joins) else { return };
+            if let Some((_, later)) = joins.split_first().filter(|(first, _)| **first == index) {
+                joins = later;
+                self.take(index, self.row(needed_by).map_or(Turn::Tied, |row| Turn::Early(row.seq)));
+            } else {
+                self.take(index, Turn::Tied);
+                for (_, rows) in &mut kinds {
+                    rows.pop_front_if(|first| *first == index);
+                }
+            }
+        }
+    }
+
     /// The next joins that are not told and came at most 30 s after a told row, from an index on.
     fn waiting(&self, from: usize, at: Time) -> Vec<usize> {
         let mut joins = Vec::new();
@@ -309,6 +340,13 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         }
         joins
     }
+}
+
+/// What decides whether a row can happen: see [`Place::can`].
+type Kind = (Option<State>, Option<Scope>);
+
+fn kind_of(row: &Change) -> Kind {
+    (row.state, row.old_scope.filter(|_| row.state.is_none()))
 }
 
 /// A join that is not told and came so soon after a time that it may have happened before.

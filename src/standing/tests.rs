@@ -234,3 +234,53 @@ fn a_creation_is_no_list_that_was_read() {
     assert_eq!(order_at(&fact, None, None), 20_000);
     assert_eq!(order_at(&fact, Some(30_000), Some(40_000)), 40_000);
 }
+
+/// Rule 2 for more rows than are searched, by its words: each time the earliest in the log that can happen, else the
+/// earliest of the told rows.
+fn one_after_the_other(mut told: Vec<&Change>, mut joins: Vec<&Change>) -> Vec<i64> {
+    let (mut place, mut order) = (Place::default(), Vec::new());
+    while !told.is_empty() {
+        let possible = told.iter().chain(joins.first()).filter(|row| place.can(row)).min_by_key(|row| row.seq);
+        let Some(next) = possible.or_else(|| told.iter().min_by_key(|row| row.seq)).copied() else { break };
+        place = place.after(next);
+        order.push(next.seq);
+        told.retain(|row| row.seq != next.seq);
+        joins.retain(|row| row.seq != next.seq);
+    }
+    order
+}
+
+#[test]
+fn many_rows_of_one_second_are_taken_one_after_the_other() {
+    let mut drawn: u64 = 5;
+    let mut below = |n: u64| {
+        drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((drawn >> 33) % n) as usize
+    };
+    let states = [State::Joined, State::Left, State::Kicked, State::Banned, State::Unbanned];
+    let scopes = [None, Some(Scope::Admin), Some(Scope::Moderator), Some(Scope::Participant)];
+    for _ in 0..2_000 {
+        let mut rows = Vec::new();
+        for seq in 1..=8 + below(20) as i64 {
+            let mut row = told(5, seq, states.get(below(9)).copied());
+            if row.state.is_none() {
+                (row.scope, row.old_scope) = (scopes[below(4)], scopes[below(4)]);
+            }
+            rows.push(row);
+        }
+        rows.extend((0..below(4) as i64).map(|n| arrival(6 + n, 100 + n, JOINED)));
+        let (tied, joins): (Vec<&Change>, Vec<&Change>) = rows.iter().partition(|row| row.at_from == TimeSource::Told);
+        let mut order = Vec::new();
+        standing_telling(&rows, &[], |step| order.extend(step.row.map(|row| row.seq)));
+        let expected = one_after_the_other(tied, joins);
+        assert_eq!(order[..expected.len()], expected, "{rows:#?}");
+    }
+}
+
+/// So many that looking at every row for every row would not end in the time of a test.
+#[test]
+fn very_many_rows_of_one_second_are_taken() {
+    let rows: Vec<Change> =
+        (1..=200_000).map(|seq| told(5, seq, Some([State::Joined, State::Kicked][seq as usize % 2]))).collect();
+    assert_eq!(standing(&rows, &[]).unwrap().state, State::Joined);
+}

@@ -3,18 +3,17 @@
 //! Whatever waits goes into one transaction with one fsync; while that fsync runs, the next batch gathers. Throughput
 //! grows with load and latency stays near one fsync.
 
-mod checkpoints;
 mod pieces;
 mod queue;
 mod worker;
 
 use crate::batch::Batch;
+use crate::checkpoints::Checkpoints;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Receipt;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, Place, log as table};
-use checkpoints::Checkpoints;
 use pieces::{Pieces, Unfinished};
 use queue::{Queue, Queued, Ticket};
 use std::collections::BTreeSet;
@@ -144,9 +143,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Writer {
-    /// Opens the file and starts the thread. `on_failure` runs once when nothing may be written any more: after an I/O
+    /// Opens the file and starts the thread, which keeps `row_cache` bytes of rows in memory. `on_failure` runs once when nothing may be written any more: after an I/O
     /// error, for pages of a failed fsync count as clean and it is never tried again, or after a panic of the thread.
-    pub fn start(path: &Path, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
+    pub fn start(path: &Path, row_cache: usize, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let mut conn = sqlite::open_writer(path)?;
         let checkpoints = Checkpoints::start(path, &mut conn)?;
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
@@ -159,8 +158,15 @@ impl Writer {
             thread: Mutex::new(None),
         });
         let pieces = Pieces::left(path.to_owned(), &conn, &shared)?;
-        let batch = Batch::default();
-        let worker = Worker { conn, batch, seq, shared: Arc::clone(&shared), checkpoints, pieces, wal_grows: false };
+        let worker = Worker {
+            conn,
+            batch: Batch::keeping(row_cache),
+            seq,
+            shared: Arc::clone(&shared),
+            checkpoints,
+            pieces,
+            wal_grows: false,
+        };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&*on_failure));
         match thread {
             Ok(thread) => *lock(&shared.thread) = Some(thread),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::batch::CACHE;
 use crate::change::Changes;
 use crate::ids::Outcome;
 use crate::merge::Fact;
@@ -60,7 +61,7 @@ fn finished(writer: &Writer) {
 
 /// A writer, and a large event at position 1 that is not finished yet.
 fn with_a_large_event(path: &std::path::Path, app: &'static str) -> (Writer, tokio::runtime::Runtime) {
-    let writer = Writer::start(path, Box::new(|| panic!("no failure"))).unwrap();
+    let writer = Writer::start(path, CACHE as usize, Box::new(|| panic!("no failure"))).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let posting = writer.clone();
     runtime.spawn(async move { posting.append(large(app), AT).await });
@@ -130,7 +131,7 @@ fn the_next_writer_finishes_what_was_left_before_it_takes_deliveries_of_that_app
     batch.save(&conn).unwrap();
     sqlite::commit(&conn).unwrap();
     drop(conn);
-    let writer = Writer::start(&path, Box::new(|| panic!("no failure"))).unwrap();
+    let writer = Writer::start(&path, CACHE as usize, Box::new(|| panic!("no failure"))).unwrap();
     assert!(writer.is_unfinished(1));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(writer.append(message("b", 1), AT)).unwrap();
@@ -150,7 +151,8 @@ fn file() -> (tempfile::TempDir, std::path::PathBuf) {
 #[test]
 fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
     let (_dir, path) = file();
-    let writer = Writer::start(&path, Box::new(|| panic!("one event is no failure of the file"))).unwrap();
+    let writer =
+        Writer::start(&path, CACHE as usize, Box::new(|| panic!("one event is no failure of the file"))).unwrap();
     // While this unit of work runs the deliveries gather into one batch.
     let (release, released) = std::sync::mpsc::channel::<()>();
     let blocked = writer.clone();
@@ -199,7 +201,7 @@ fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
 fn any_other_panic_of_the_writer_is_a_failure_that_ends_the_process() {
     let (_dir, path) = file();
     let (fail, failed) = std::sync::mpsc::channel();
-    let writer = Writer::start(&path, Box::new(move || fail.send(()).unwrap())).unwrap();
+    let writer = Writer::start(&path, CACHE as usize, Box::new(move || fail.send(()).unwrap())).unwrap();
     assert!(matches!(writer.run::<()>(|_| panic!("a bug")), Err(NotRun::Stopping)));
     failed.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(writer.not_ready().unwrap(), "the writer failed: the server is stopping");
@@ -212,7 +214,7 @@ fn any_other_panic_of_the_writer_is_a_failure_that_ends_the_process() {
 #[test]
 fn who_waits_when_the_writer_fails_hears_that_no_answer_comes() {
     let (_dir, path) = file();
-    let writer = Writer::start(&path, Box::new(|| {})).unwrap();
+    let writer = Writer::start(&path, CACHE as usize, Box::new(|| {})).unwrap();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let failing = writer.clone();
     let fails = std::thread::spawn(move || {

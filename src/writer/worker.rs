@@ -1,10 +1,10 @@
 //! The thread's side of the queue: batches, commits, checkpoints, and what it does when the file fails.
 
-use super::checkpoints::Checkpoints;
 use super::pieces::{Pieces, Unfinished};
 use super::queue::{Next, Queued};
 use super::{Answer, Job, Refusal, Reply, Shared, Unit, Waiting, lock};
 use crate::batch::Batch;
+use crate::checkpoints::Checkpoints;
 use crate::large::{self, Limits, Posted};
 use crate::panics;
 use crate::store::StoreError;

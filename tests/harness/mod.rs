@@ -238,7 +238,7 @@ impl Harness {
 
     /// Folds the whole log aside and compares, as `chatfold verify` does.
     pub fn verify(&self) -> Verified {
-        verify(&self.conn, &self.dir.path().join("aside.db"), &mut |_| {}).unwrap()
+        verify(&self.path(), &self.conn, &self.dir.path().join("aside.db"), &mut |_| {}).unwrap()
     }
 }
 

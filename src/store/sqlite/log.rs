@@ -7,7 +7,7 @@ use crate::ids::{Outcome, Time, TimeSource};
 use crate::merge::Fact;
 use crate::store::{StoreError, read_json, write_json};
 use crate::tables;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension};
 
 /// An event of equal fingerprint.
 #[derive(Debug, Clone)]
@@ -34,8 +34,7 @@ const APPEND: &str = "
     INSERT INTO events
         (seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, arrived_at, floor_at, fingerprint,
          last_received_at, outcome, reason, has_secret, body)
-    VALUES (:seq, :app_id, :region, :webhook_id, :trigger, :received_at, :occurred_at, :occurred_from, :arrived_at, :floor_at, :fingerprint,
-         :received_at, :outcome, :reason, :has_secret, :body)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?6, ?12, ?13, ?14, ?15)";
 const REPEAT: &str =
     "UPDATE events SET deliveries = deliveries + 1, last_received_at = max(last_received_at, ?2) WHERE seq = ?1";
 const JUDGE: &str = "UPDATE events SET outcome = ?2, reason = ?3 WHERE seq = ?1";
@@ -128,13 +127,24 @@ pub fn append(
     received_at: Time,
     dated: &Dated,
 ) -> Result<(), StoreError> {
-    conn.prepare_cached(APPEND)?.execute(named_params! {
-        ":seq": seq, ":app_id": envelope.app_id, ":region": envelope.region, ":webhook_id": envelope.webhook_id, ":trigger": envelope.trigger,
-        ":received_at": received_at.0, ":occurred_at": dated.occurred_at.0, ":occurred_from": dated.from.as_str(),
-        ":arrived_at": dated.arrived_at.map(|time| time.0), ":floor_at": floor_column(dated),
-        ":fingerprint": envelope.fingerprint, ":outcome": envelope.outcome.as_str(), ":reason": envelope.reason,
-        ":has_secret": envelope.has_secret, ":body": envelope.body,
-    })?;
+    let times = (received_at.0, dated.occurred_at.0, dated.arrived_at.map(|time| time.0));
+    conn.prepare_cached(APPEND)?.execute((
+        seq,
+        &envelope.app_id,
+        &envelope.region,
+        &envelope.webhook_id,
+        &envelope.trigger,
+        times.0,
+        times.1,
+        dated.from.as_str(),
+        times.2,
+        floor_column(dated),
+        &envelope.fingerprint,
+        envelope.outcome.as_str(),
+        &envelope.reason,
+        envelope.has_secret,
+        &envelope.body,
+    ))?;
     Ok(())
 }
 

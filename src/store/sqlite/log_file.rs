@@ -4,6 +4,7 @@ use super::open;
 use crate::ids::Time;
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// A table whose rows are in the file: no view, and no virtual table, which is code that runs.
@@ -49,17 +50,20 @@ impl LogFile {
         Ok(Self { conn })
     }
 
-    /// Hands over each event, oldest first.
-    pub fn for_each(&self, mut take: impl FnMut(Delivered) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    /// Hands over each event, oldest first, until `take` breaks off.
+    pub fn for_each(&self, mut take: impl FnMut(Delivered) -> ControlFlow<()>) -> Result<(), StoreError> {
         let mut statement = self.conn.prepare(EVENTS)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            take(Delivered {
+            let event = Delivered {
                 received_at: Time(row.get(0)?),
                 last_received_at: Time(row.get(1)?),
                 deliveries: row.get::<_, i64>(2)?.max(1).cast_unsigned(),
                 body: row.get(3)?,
-            })?;
+            };
+            if take(event).is_break() {
+                break;
+            }
         }
         Ok(())
     }

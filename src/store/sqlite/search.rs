@@ -55,6 +55,10 @@ const NEXT_TEXT: &str = concat!("SELECT ", text!(), " FROM next_messages WHERE a
 const SCHEMA: &str = "SELECT sql FROM sqlite_schema WHERE name = ?1";
 const RENAME: &str = "
     ALTER TABLE message_search RENAME TO old_message_search; ALTER TABLE next_message_search RENAME TO message_search;";
+/// How the index is cut and merged.
+const NEXT_SETTINGS: &str = "
+    INSERT INTO next_message_search (next_message_search, rank)
+    SELECT k, v FROM message_search_config WHERE k <> 'version'";
 const WORDS: &str =
     "CREATE VIRTUAL TABLE IF NOT EXISTS temp.search_words USING fts5vocab('main', 'message_search', 'instance')";
 const ALL_WORDS: &str = "SELECT term, doc, offset FROM temp.search_words";
@@ -116,7 +120,7 @@ fn write(conn: &Connection, [remove, add]: [&str; 2], mut rows: Vec<Reindexed>) 
 pub(super) fn create_next(conn: &Connection) -> Result<(), StoreError> {
     let sql: String = conn.query_row(SCHEMA, [INDEX], |row| row.get(0))?;
     let body = sql.find(INDEX).map_or("", |at| sql[at + INDEX.len()..].trim_start_matches('"'));
-    Ok(conn.execute_batch(&format!("CREATE VIRTUAL TABLE next_{INDEX}{body}"))?)
+    Ok(conn.execute_batch(&format!("CREATE VIRTUAL TABLE next_{INDEX}{body}; {NEXT_SETTINGS}"))?)
 }
 
 /// The shadow's text of a message that is about to change, by the message's key.
