@@ -101,7 +101,10 @@ fn a_foreign_file_and_a_newer_one_are_refused() {
     let refused = chatfold::store::sqlite::open_writer(&path).unwrap_err().to_string();
     assert!(refused.contains("is not a chatfold file"), "{refused}");
     let harness = Harness::new();
+    let edition = harness.ask("SELECT user_version FROM pragma_user_version");
     harness.conn.execute_batch("PRAGMA user_version = 99").unwrap();
     let refused = chatfold::store::sqlite::open_writer(&harness.path()).unwrap_err().to_string();
     assert!(refused.contains("newer chatfold"), "{refused}");
+    // The harness reads its file once more at the end.
+    harness.conn.execute_batch(&format!("PRAGMA user_version = {edition}")).unwrap();
 }
