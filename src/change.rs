@@ -10,6 +10,27 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Outer `None`: the delivery does not say. Inner `None`: it says null, which clears.
 pub type Told<T> = Option<Option<T>>;
 
+/// A field's name without the mark of a name that is a word of Rust.
+const fn plain(field: &'static str) -> &'static str {
+    if let [b'r', b'#', ..] = field.as_bytes() { field.split_at(2).1 } else { field }
+}
+
+const fn place(columns: &[&str], field: &str) -> usize {
+    let mut place = 0;
+    while !is_same(columns[place].as_bytes(), field.as_bytes()) {
+        place += 1;
+    }
+    place
+}
+
+const fn is_same(left: &[u8], right: &[u8]) -> bool {
+    match (left, right) {
+        ([], []) => true,
+        ([one, left @ ..], [other, right @ ..]) => *one == *other && is_same(left, right),
+        _ => false,
+    }
+}
+
 /// Declares a row whose fields are merged on their own, in the order of its table's columns.
 macro_rules! row {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $rule:ident),+ $(,)? }) => {
@@ -18,8 +39,13 @@ macro_rules! row {
         pub struct $name { $($(#[$field_doc])* pub $field: Told<$type>),+ }
 
         impl $name {
-            pub const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
+            pub const COLUMNS: &'static [&'static str] = &[$(plain(stringify!($field))),+];
             pub const RULES: &'static [Rule] = &[$(Rule::$rule),+];
+
+            /// Place of a field in a row.
+            pub const fn place(field: &str) -> usize {
+                place(Self::COLUMNS, field)
+            }
 
             /// The fields told, under one stamp.
             pub fn telling(self, stamp: Stamp) -> Telling {

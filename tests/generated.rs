@@ -3,7 +3,7 @@
 
 mod harness;
 
-use chatfold::store::sqlite::log::PROJECTION;
+use chatfold::store::sqlite::projection::PROJECTION;
 use harness::{Harness, NOON, fixtures};
 use std::fmt::Write;
 

@@ -8,10 +8,7 @@ use crate::reactions::emoji;
 use crate::sessions::CallFact;
 use crate::standing::{self, Standing};
 use crate::store::StoreError;
-use crate::store::sqlite::{
-    App, Connection, Key, PairKey, block, call, conversation, edit, group, membership, message, reaction, receipt,
-    registers,
-};
+use crate::store::sqlite::{self, App, Connection, Key, PairKey, call, edit, group, membership, message, reaction};
 use crate::tables::group::Touched;
 use crate::tables::membership::Membership;
 use crate::tables::message::Effects;
@@ -32,7 +29,7 @@ impl Batch {
             Change::Creation { guid, at } => self.creation(conn, &key(guid), fact, at),
             Change::Deletion { guid, created_at } => {
                 let key = key(guid);
-                self.tables.groups.edit(&key, || group::load(conn, &key))?.delete(fact, created_at);
+                self.tables.groups.edit(&key, || sqlite::load(conn, &key))?.delete(fact, created_at);
                 Ok(())
             }
             Change::Membership(told) => self.membership(conn, app, fact, &told),
@@ -40,7 +37,7 @@ impl Batch {
             Change::MessageEdit(told) => self.message_edit(conn, app, told),
             Change::Conversation(told) => {
                 let key = (App::clone(app), told.key());
-                let known = self.tables.conversations.get(&key, || conversation::load(conn, &key))?.is_some();
+                let known = self.tables.conversations.get(&key, || sqlite::load(conn, &key))?.is_some();
                 if !known {
                     self.tables.conversations.edit(&key, || Ok::<_, StoreError>(None))?.parties = Some(told.parties());
                 }
@@ -48,30 +45,30 @@ impl Batch {
             }
             Change::Receipt(told) => {
                 let key = (App::clone(app), told.message_id.clone(), told.uid.clone());
-                self.tables.receipts.edit(&key, || receipt::load(conn, &key))?.apply(&told);
+                self.tables.receipts.edit(&key, || sqlite::load(conn, &key))?.apply(&told);
                 Ok(())
             }
             Change::ReadMarker(told) => {
                 let is_number = id_number(&told.message_id).is_some();
                 let key = (App::clone(app), told.conversation.clone(), told.uid.clone(), is_number);
-                self.tables.read_markers.edit(&key, || receipt::load_marker(conn, &key))?.apply(&told);
+                self.tables.read_markers.edit(&key, || sqlite::load(conn, &key))?.apply(&told);
                 Ok(())
             }
             Change::Reaction(told) => self.reaction(conn, app, &told),
             Change::Moderation { message_id, telling } => self.moderation(conn, &key(message_id), telling),
             Change::Presence { uid, telling } => {
                 let key = key(uid);
-                self.tables.presence.edit(&key, || registers::load(conn, &key))?.apply(telling);
+                self.tables.presence.edit(&key, || sqlite::load(conn, &key))?.apply(telling);
                 Ok(())
             }
             Change::Connection { uid, platform, connected_at, telling } => {
                 let key = (App::clone(app), uid, platform, connected_at.0);
-                self.tables.connections.edit(&key, || registers::load_connection(conn, &key))?.apply(telling);
+                self.tables.connections.edit(&key, || sqlite::load(conn, &key))?.apply(telling);
                 Ok(())
             }
             Change::Block { blocker, blocked, blocks } => {
                 let key = (App::clone(app), blocker, blocked);
-                self.tables.blocks.edit(&key, || block::load(conn, &key))?.add(fact, blocks);
+                self.tables.blocks.edit(&key, || sqlite::load(conn, &key))?.add(fact, blocks);
                 Ok(())
             }
             Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), &told),
@@ -80,7 +77,7 @@ impl Batch {
 
     /// Most facts name people without describing them: then a row is all there is to do.
     fn user(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
-        let load = || registers::load(conn, key);
+        let load = || sqlite::load(conn, key);
         if telling.fields.is_empty() && self.tables.users.get(key, load)?.is_some() {
             return Ok(());
         }
@@ -89,7 +86,7 @@ impl Batch {
     }
 
     fn group(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
-        let load = || group::load(conn, key);
+        let load = || sqlite::load(conn, key);
         if telling.fields.is_empty() && self.tables.groups.get(key, load)?.is_some() {
             return Ok(());
         }
@@ -99,7 +96,7 @@ impl Batch {
 
     /// A creation is a complete list: absence is a fact about everybody who was there.
     fn creation(&mut self, conn: &Connection, key: &Key, fact: &Fact, at: Time) -> Result<(), StoreError> {
-        self.tables.groups.edit(key, || group::load(conn, key))?.create(at);
+        self.tables.groups.edit(key, || sqlite::load(conn, key))?.create(at);
         let rosters = self.tables.rosters.edit(key, || group::load_rosters(conn, key))?;
         let touched = rosters.apply(at, fact);
         let lists = rosters.lists();
@@ -164,9 +161,9 @@ impl Batch {
         let facts = self.tables.membership_facts.edit(&person, || membership::load_facts(conn, &person))?;
         let at = facts.apply(told, fact, newest_read);
         let standing = facts.stands(&lists);
-        let known = self.tables.groups.get(&group, || group::load(conn, &group))?;
+        let known = self.tables.groups.get(&group, || sqlite::load(conn, &group))?;
         if known.is_none_or(|group| group.history_since.is_none_or(|since| at < since)) {
-            self.tables.groups.edit(&group, || group::load(conn, &group))?.hear_of_members(at);
+            self.tables.groups.edit(&group, || sqlite::load(conn, &group))?.hear_of_members(at);
         }
         self.stand(conn, &person, standing, || membership::load(conn, &person))
     }
@@ -190,7 +187,7 @@ impl Batch {
         let after = membership.is_current();
         if before != after {
             let key = (App::clone(&person.0), person.1.clone());
-            let group = self.tables.groups.edit(&key, || group::load(conn, &key))?;
+            let group = self.tables.groups.edit(&key, || sqlite::load(conn, &key))?;
             group.members_count += i64::from(after) - i64::from(before);
         }
         Ok(())
@@ -233,7 +230,7 @@ impl Batch {
 
     /// Merges a verdict; the message is hidden while it is disapproved.
     fn moderation(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
-        let verdict = self.tables.verdicts.edit(key, || registers::load(conn, key))?;
+        let verdict = self.tables.verdicts.edit(key, || sqlite::load(conn, key))?;
         verdict.apply(telling);
         let blocked = verdict.disapproves();
         let load = || message::load(conn, key);

@@ -23,7 +23,7 @@ impl Batch {
         }
         if people.len() >= MANY {
             let keys = people.into_iter().map(|uid| (App::clone(app), uid.to_owned()));
-            let load = |keys: &[_]| registers::load_many(conn, app, keys.iter().map(|(_, uid): &(App, String)| uid));
+            let load = |keys: &[_]| registers::load_users(conn, app, keys.iter().map(|(_, uid): &(App, String)| uid));
             self.tables.users.see_all(keys, load)?;
         }
         for (guid, uids) in members.into_iter().filter(|(_, uids)| uids.len() >= MANY) {

@@ -21,7 +21,7 @@ use crate::store::sqlite::log::CountKey;
 use crate::store::sqlite::reaction::ReactionKey;
 use crate::store::sqlite::receipt::MarkerKey;
 use crate::store::sqlite::registers::ConnectionKey;
-use crate::store::sqlite::{App, Connection, ConversationKey, Key, PairKey, RefKey, log, message, search};
+use crate::store::sqlite::{self, App, Connection, ConversationKey, Key, PairKey, RefKey, log, message, search};
 use crate::tables;
 use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
@@ -148,7 +148,7 @@ impl Batch {
 
     /// The clock that an app's HTTP deliveries have shown.
     pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
-        let kept = self.tables.feeds.get(app, || log::load_feed(conn, app))?;
+        let kept = self.tables.feeds.get(app, || sqlite::load(conn, app))?;
         Ok(kept.map(|kept| kept.feed.clone()).unwrap_or_default())
     }
 
@@ -165,7 +165,7 @@ impl Batch {
     /// again after the event was deleted. `feed` is what the app's deliveries have shown, where the event changed that.
     pub fn next_seq(&mut self, conn: &Connection, app: &App, feed: Option<Feed>) -> Result<i64, StoreError> {
         let seq = self.next_position(conn)?;
-        let kept = self.tables.feeds.edit(app, || log::load_feed(conn, app))?;
+        let kept = self.tables.feeds.edit(app, || sqlite::load(conn, app))?;
         kept.newest_seq = seq;
         if let Some(feed) = feed {
             kept.feed = feed;
@@ -220,7 +220,7 @@ impl Batch {
         region: Option<&str>,
         fact: &Fact,
     ) -> Result<(), StoreError> {
-        self.tables.apps.edit(app, || log::load_app(conn, app))?.apply(region, fact);
+        self.tables.apps.edit(app, || sqlite::load(conn, app))?.apply(region, fact);
         self.tables.apps.keep();
         self.number(conn, app)
     }

@@ -6,9 +6,7 @@
 
 use super::Batch;
 use crate::store::StoreError;
-use crate::store::sqlite::{
-    App, Connection, Key, block, group, log, membership, message, reaction, receipt, registers,
-};
+use crate::store::sqlite::{self, App, Connection, Key, log, membership, message, reaction};
 use crate::tables::membership::Membership;
 use std::collections::BTreeMap;
 
@@ -31,14 +29,14 @@ impl Batch {
             message::save_carried(conn, &row)?;
         }
         let (tables, most) = (&mut self.tables, &mut left);
-        tables.users.save_some(most, |key, _, now| registers::save(conn, key, now))?;
+        tables.users.save_some(most, |key, _, now| sqlite::save(conn, key, now))?;
         tables.memberships.save_some(most, |key, _, now| membership::save(conn, key, now))?;
         let save_facts = |key: &_, stored: Option<&_>, now: &_| membership::save_facts(conn, key, stored, now);
         tables.membership_facts.save_some(most, save_facts)?;
-        tables.blocks.save_some(most, |key, _, now| block::save(conn, key, now))?;
+        tables.blocks.save_some(most, |key, _, now| sqlite::save(conn, key, now))?;
         let save_reaction = |key: &_, stored: Option<&_>, now: &_| reaction::save(conn, key, stored, now);
         tables.reactions.save_some(most, save_reaction)?;
-        tables.receipts.save_some(most, |key, _, now| receipt::save(conn, key, now))?;
+        tables.receipts.save_some(most, |key, _, now| sqlite::save(conn, key, now))?;
         Ok(left > 0)
     }
 
@@ -54,7 +52,7 @@ impl Batch {
             *counts.entry((App::clone(app), guid.clone())).or_default() += more;
         }
         for (key, count) in counts {
-            let load = || group::load(conn, &key);
+            let load = || sqlite::load(conn, &key);
             if self.tables.groups.get(&key, load)?.is_some_and(|group| group.members_count != count) {
                 self.tables.groups.edit(&key, load)?.members_count = count;
             }

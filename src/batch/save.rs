@@ -5,8 +5,8 @@ use super::Batch;
 use crate::change;
 use crate::store::StoreError;
 use crate::store::sqlite::{
-    App, Connection, ConversationKey, Key, block, call, conversation, edit, group, log, membership, message, reaction,
-    receipt, registers, search,
+    self, App, Connection, ConversationKey, Key, call, conversation, edit, group, log, membership, message, reaction,
+    search,
 };
 use crate::tables::conversation::{Last, Listing};
 use std::collections::BTreeMap;
@@ -29,24 +29,24 @@ impl Batch {
         let (moved, texts) = self.moved(conn)?;
         let carried = self.carried.take().unwrap_or_else(|| self.carried());
         let tables = &mut self.tables;
-        tables.apps.save(|key, _, now| log::save_app(conn, key, now))?;
-        tables.feeds.save(|key, _, now| log::save_feed(conn, key, now))?;
+        tables.apps.save(|key, _, now| sqlite::save(conn, key, now))?;
+        tables.feeds.save(|key, _, now| sqlite::save(conn, key, now))?;
         tables.numbers.save(|key, _, now| search::save_number(conn, key, now))?;
-        tables.users.save(|key, _, now| registers::save(conn, key, now))?;
-        tables.groups.save(|key, _, now| group::save(conn, key, now))?;
+        tables.users.save(|key, _, now| sqlite::save(conn, key, now))?;
+        tables.groups.save(|key, _, now| sqlite::save(conn, key, now))?;
         tables.rosters.save(|key, stored, now| group::save_rosters(conn, key, stored, now))?;
         tables.memberships.save(|key, _, now| membership::save(conn, key, now))?;
         tables.membership_facts.save(|key, stored, now| membership::save_facts(conn, key, stored, now))?;
         tables.messages.save(|key, _, now| message::save(conn, key, now))?;
         carried.iter().try_for_each(|row| message::save_carried(conn, row))?;
         tables.edits.save(|key, stored, now| edit::save(conn, key, stored, now))?;
-        tables.verdicts.save(|key, _, now| registers::save(conn, key, now))?;
+        tables.verdicts.save(|key, _, now| sqlite::save(conn, key, now))?;
         tables.reactions.save(|key, stored, now| reaction::save(conn, key, stored, now))?;
-        tables.receipts.save(|key, _, now| receipt::save(conn, key, now))?;
-        tables.read_markers.save(|key, _, now| receipt::save_marker(conn, key, now))?;
-        tables.presence.save(|key, _, now| registers::save(conn, key, now))?;
-        tables.connections.save(|key, _, now| registers::save_connection(conn, key, now))?;
-        tables.blocks.save(|key, _, now| block::save(conn, key, now))?;
+        tables.receipts.save(|key, _, now| sqlite::save(conn, key, now))?;
+        tables.read_markers.save(|key, _, now| sqlite::save(conn, key, now))?;
+        tables.presence.save(|key, _, now| sqlite::save(conn, key, now))?;
+        tables.connections.save(|key, _, now| sqlite::save(conn, key, now))?;
+        tables.blocks.save(|key, _, now| sqlite::save(conn, key, now))?;
         tables.sessions.save(|key, stored, now| call::save(conn, key, stored, now))?;
         self.follow(conn, &moved)?;
         self.tables.conversations.save(|key, _, now| conversation::save(conn, key, now))?;
@@ -107,7 +107,7 @@ impl Batch {
             for (listing, is_listed) in [(before, false), (after, true)] {
                 let Some(conversation) = listing.shown_in() else { continue };
                 let key = (App::clone(app), conversation.clone());
-                let conversation = self.tables.conversations.edit(&key, || conversation::load(conn, &key))?;
+                let conversation = self.tables.conversations.edit(&key, || sqlite::load(conn, &key))?;
                 if conversation.parties.is_none() {
                     conversation.parties = told.as_ref().map(change::Conversation::parties);
                 }
@@ -122,7 +122,7 @@ impl Batch {
             }
         }
         for (key, was) in lost {
-            let conversation = self.tables.conversations.edit(&key, || conversation::load(conn, &key))?;
+            let conversation = self.tables.conversations.edit(&key, || sqlite::load(conn, &key))?;
             let bound = conversation.last.clone().into_iter().chain(was).max_by(|a, b| a.place().cmp(&b.place()));
             conversation.last = conversation::last(conn, &key, bound.as_ref())?;
             conversation.active_at = match &conversation.last {

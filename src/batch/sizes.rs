@@ -2,11 +2,9 @@
 
 use super::rows::Bytes;
 use crate::blocks::Facts as Block;
-use crate::change::Dated;
 use crate::feed::Kept;
 use crate::ids::ConversationKey;
 use crate::merge::{Row, Value};
-use crate::reactions::Facts as Told;
 use crate::store::sqlite::App;
 use crate::tables;
 use crate::tables::call::Session;
@@ -15,7 +13,7 @@ use crate::tables::edits::Edits;
 use crate::tables::group::{Group, Rosters};
 use crate::tables::membership::{Facts, Membership};
 use crate::tables::message::Message;
-use crate::tables::reaction::Reaction;
+use crate::tables::reaction::{Reaction, Spelling};
 use crate::tables::receipt::{ReadMarker, Receipt};
 use crate::tables::registers::Registers;
 
@@ -101,7 +99,7 @@ impl Bytes for Reaction {
     }
 }
 
-fn spelling((reaction, (facts, _)): (&String, &(Told, Option<Dated>))) -> usize {
+fn spelling((reaction, Spelling { facts, .. }): (&String, &Spelling)) -> usize {
     4 * ENTRY + reaction.len() + JSON * facts.bytes()
 }
 

@@ -3,12 +3,14 @@
 use super::replay::Replay;
 use super::state::{State, source};
 use super::{Delivery, Explanation, value};
+use crate::change;
 use crate::entity::{Entity, EntityError};
 use crate::ids::Time;
 use crate::json::{Document, Json, is_secret};
 use crate::store::StoreError;
 use crate::store::sqlite::read::explain as store;
-use crate::store::sqlite::{App, Connection, group, log::newest_seq};
+use crate::store::sqlite::{self, App, Connection, log::newest_seq};
+use crate::tables::group::Group;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -215,7 +217,7 @@ fn about_answer(
         _ => {}
     }
     if let Entity::Membership { guid, .. } | Entity::Group(guid) = entity {
-        let group = group::load(conn, &(App::from(app_id), guid.clone()))?;
+        let group: Option<Group> = sqlite::load(conn, &(App::from(app_id), guid.clone()))?;
         notes.push(match group.and_then(|group| group.members_known_since) {
             Some(since) => format!("The members of the group are known for certain since {}.", Time(since)),
             None => "Neither the group's creation nor a complete member list was seen: its members are only what events told.".into(),
@@ -225,7 +227,7 @@ fn about_answer(
 }
 
 /// Place among the registers of a message.
-const CATEGORY: usize = 3;
+const CATEGORY: usize = change::Message::place("category");
 
 /// Whether a delivery that could not be read names the entity by its ids. Secrets name nobody: what is listed for a
 /// guessed id would confirm it.
@@ -258,7 +260,6 @@ fn holds(json: Json<'_>, keys: &[&str], id: &str, depth: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change;
 
     #[test]
     fn a_dead_letter_speaks_of_whom_it_names() {
@@ -273,10 +274,5 @@ mod tests {
         let body = r#"{"data":{"ws_channel":{"uid":"ann"},"metadata":{"@private":[{"guid":"g"}]},"uid":"bob"}}"#;
         assert!(!names(body, &Entity::User("ann".into())) && !names(body, &Entity::Group("g".into())));
         assert!(names(body, &Entity::User("bob".into())));
-    }
-
-    #[test]
-    fn the_category_has_its_place() {
-        assert_eq!(change::Message::COLUMNS[CATEGORY], "category");
     }
 }

@@ -9,9 +9,8 @@ use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Fact, Telling};
 
-/// The last two fields: the owner as told, and as snapshots say.
-pub(super) const OWNER: usize = change::Group::COLUMNS.len() - 2;
-pub(super) const OWNER_COPY: usize = change::Group::COLUMNS.len() - 1;
+pub(super) const OWNER: usize = change::Group::place("owner");
+pub(super) const OWNER_COPY: usize = change::Group::place("owner_copy");
 
 impl Group {
     /// Applies a change; true if the change is about this group.

@@ -44,7 +44,7 @@ impl Observer {
             let register = match judged.register {
                 // The digest serves to judge edits. Shown, it would confirm who guesses a deleted text.
                 Register::Field(field) if columns[field] == "first_text" => continue,
-                Register::Field(field) => format!("{prefix}{}", plain(columns[field])),
+                Register::Field(field) => format!("{prefix}{}", columns[field]),
                 Register::Named(name) => format!("data.{name}"),
             };
             let against = judged.against.map(|key| key.seq);
@@ -74,11 +74,7 @@ impl Observer {
     pub fn describe(&mut self, row: &Row, columns: &[&str], telling: &Telling) {
         let told = |at: usize| telling.fields.iter().any(|(field, _)| *field == at);
         let known = |at: &usize| !matches!(row.values[*at], Value::Null) && !told(*at);
-        let silent = (0..columns.len()).filter(known).map(|at| plain(columns[at]).to_owned());
+        let silent = (0..columns.len()).filter(known).map(|at| columns[at].to_owned());
         self.silent = if telling.fields.is_empty() { Vec::new() } else { silent.collect() };
     }
-}
-
-fn plain(column: &str) -> &str {
-    column.trim_start_matches("r#")
 }

@@ -11,7 +11,7 @@ use crate::sessions::CallFact;
 use crate::standing::Standing;
 use crate::store::StoreError;
 use crate::store::sqlite::read::explain::{self as read, Outline};
-use crate::store::sqlite::{App, Connection, edit, group, membership, message, registers};
+use crate::store::sqlite::{self, App, Connection, edit, group, membership, message};
 use crate::tables;
 use crate::tables::edits::Edits;
 use crate::tables::group::Rosters;
@@ -115,17 +115,17 @@ impl State {
             Entity::Message(id) => Self::Message(Box::new(Message {
                 row: message::load(conn, &key(id))?,
                 edits: edit::load(conn, &key(id))?.unwrap_or_default(),
-                verdict: registers::load(conn, &key(id))?,
+                verdict: sqlite::load(conn, &key(id))?,
                 reactions: read::reactions(conn, &app, id)?,
                 receipts: read::receipts(conn, &app, id)?,
             })),
             Entity::User(uid) => Self::User(Box::new(User {
-                row: registers::load(conn, &key(uid))?,
-                presence: registers::load(conn, &key(uid))?,
+                row: sqlite::load(conn, &key(uid))?,
+                presence: sqlite::load(conn, &key(uid))?,
                 connections: read::connections(conn, &app, uid)?,
                 blocks: read::blocks(conn, &app, uid)?,
             })),
-            Entity::Group(guid) => Self::Group(Group { row: group::load(conn, &key(guid))? }),
+            Entity::Group(guid) => Self::Group(Group { row: sqlite::load(conn, &key(guid))? }),
             Entity::Membership { guid, uid } => {
                 let person = (App::clone(&app), guid.clone(), uid.clone());
                 Self::Membership(Membership {

@@ -8,6 +8,17 @@ use crate::ids::ReceiverType;
 use crate::json::{Document, Json};
 use crate::merge::{Row, Telling, Value};
 
+const SENDER_UID: usize = change::Message::place("sender_uid");
+const RECEIVER_TYPE: usize = change::Message::place("receiver_type");
+const RECEIVER_ID: usize = change::Message::place("receiver_id");
+const CATEGORY: usize = change::Message::place("category");
+const TYPE: usize = change::Message::place("type");
+const TAGS: usize = change::Message::place("tags");
+const PARENT_ID: usize = change::Message::place("parent_id");
+const SENT_AT: usize = change::Message::place("sent_at");
+const MENTIONS: usize = change::Message::place("mentions");
+const FIRST_TEXT: usize = change::Message::place("first_text");
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     pub row: Row,
@@ -80,7 +91,7 @@ impl Message {
 
     /// Derives what is shown. Every change ends with it, so that a failure is one of the event at hand.
     pub fn show(&mut self) {
-        let (known, sent_at) = (self.known(), self.field("sent_at").int());
+        let (known, sent_at) = (self.known(), self.row.values[SENT_AT].int());
         let (is_chat, is_step) = (known.is_chat(), known.is_step());
         self.shown = Shown {
             listing: Listing {
@@ -95,8 +106,8 @@ impl Message {
             text: self.text(),
             searched: (is_chat || is_step) && !self.deleted && sent_at.is_some(),
             attachments: attachments(self.member("attachments"), self.member("url")),
-            tags: texts(self.field("tags")),
-            mentions: texts(self.field("mentions")),
+            tags: texts(&self.row.values[TAGS]),
+            mentions: texts(&self.row.values[MENTIONS]),
         };
     }
 
@@ -111,12 +122,6 @@ impl Message {
         self.edited_by = last.and_then(|version| version.by.clone());
     }
 
-    /// The value of a column that is a register.
-    fn field(&self, column: &str) -> &Value {
-        let at = change::Message::COLUMNS.iter().position(|name| name.trim_start_matches("r#") == column);
-        at.and_then(|at| self.row.values.get(at)).unwrap_or(&Value::Null)
-    }
-
     /// A member of `data`, as JSON.
     fn member(&self, name: &str) -> Option<&str> {
         self.row.named.get(name).and_then(|(value, _)| value.text())
@@ -124,17 +129,17 @@ impl Message {
 
     /// Between whom, once sender and receiver are known, be it from several facts.
     pub fn conversation(&self) -> Option<Conversation> {
-        let text = |column| self.field(column).text().map(str::to_owned);
-        let receiver_type = ReceiverType::from_word(&text("receiver_type")?)?;
-        Some(Conversation { sender: text("sender_uid")?, receiver_type, receiver: text("receiver_id")? })
+        let text = |place: usize| self.row.values[place].text().map(str::to_owned);
+        let receiver_type = ReceiverType::from_word(&text(RECEIVER_TYPE)?)?;
+        Some(Conversation { sender: text(SENDER_UID)?, receiver_type, receiver: text(RECEIVER_ID)? })
     }
 
     /// What decides which lists and counts hold it.
     fn known(&self) -> Known<'_> {
         Known {
-            category: self.field("category").text(),
-            kind: self.field("type").text(),
-            is_reply: self.field("parent_id").text().is_some(),
+            category: self.row.values[CATEGORY].text(),
+            kind: self.row.values[TYPE].text(),
+            is_reply: self.row.values[PARENT_ID].text().is_some(),
             metadata: self.member("metadata"),
             update_conversation: self.member("updateConversation"),
         }
@@ -151,7 +156,7 @@ impl Message {
 
     /// The text before all edits.
     pub fn first_text(&self) -> Option<Digest> {
-        self.field("first_text").text().and_then(read_digest)
+        self.row.values[FIRST_TEXT].text().and_then(read_digest)
     }
 }
 

@@ -36,8 +36,7 @@ impl<T: Told> Registers<T> {
     }
 }
 
-/// Place of the verdict among the fields of a moderation.
-const STATUS: usize = 0;
+const STATUS: usize = Moderation::place("status");
 
 impl Registers<Moderation> {
     /// Whether the message is disapproved, and so hidden.

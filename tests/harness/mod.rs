@@ -11,7 +11,7 @@ use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::Time;
 use chatfold::log::{self, Receipt, Run, Source};
 use chatfold::rebuild::{Host, Rebuilt, Verified, rebuild, verify};
-use chatfold::store::sqlite::{self, Connection, log::PROJECTION};
+use chatfold::store::sqlite::{self, Connection, projection::PROJECTION};
 use rusqlite::types::Value;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -128,7 +128,7 @@ impl Harness {
 
     fn dump(&self, without: &[&str]) -> String {
         let mut out = String::new();
-        for table in PROJECTION {
+        for table in PROJECTION.iter() {
             if !without.is_empty() && matches!(*table, "event_refs" | "call_facts" | "call_histories" | "app_numbers") {
                 continue;
             }

@@ -8,7 +8,7 @@ use crate::harness::{Harness, NOON};
 use chatfold::envelope::Envelope;
 use chatfold::ids::Time;
 use chatfold::log::Source;
-use chatfold::store::sqlite::{Connection, log::PROJECTION};
+use chatfold::store::sqlite::{Connection, projection::PROJECTION};
 use rusqlite::types::Value;
 use std::fmt::Write;
 

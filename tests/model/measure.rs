@@ -2,9 +2,9 @@
 
 use super::arena::Arena;
 use super::world::{Place, World, second};
-use chatfold::ids::{Scope, State, Time, TimeSource};
+use chatfold::ids::{Scope, State, TimeSource};
 use chatfold::standing::{Change, Roster, Standing, standing};
-use chatfold::store::sqlite;
+use chatfold::store::sqlite::{App, group, membership};
 use std::ops::AddAssign;
 
 /// How many memberships were looked at, and how many of them were wrong.
@@ -55,8 +55,11 @@ struct Facts {
 
 impl Facts {
     fn of(arena: &Arena, app: &str, guid: &str, uid: &str) -> Self {
-        let rows = sqlite::changes(arena.conn(), app, guid, uid, Time::MAX).unwrap();
-        Self { rows, rosters: sqlite::rosters(arena.conn(), app, guid, Time::MAX).unwrap() }
+        let app = App::from(app);
+        let facts = membership::load_facts(arena.conn(), &(App::clone(&app), guid.to_owned(), uid.to_owned())).unwrap();
+        let rows = facts.unwrap_or_default().0.iter().map(|told| told.change.clone()).collect();
+        let rosters = group::load_rosters(arena.conn(), &(app, guid.to_owned())).unwrap().unwrap_or_default();
+        Self { rows, rosters: rosters.lists() }
     }
 
     fn as_of(&self, at: i64) -> Option<Standing> {

@@ -1,7 +1,7 @@
 //! Two sets of the same tables, row by row, in words.
 
 use super::layout::Layout;
-use super::log::PROJECTION;
+use super::projection::PROJECTION;
 use super::search;
 use crate::ids::Time;
 use crate::json;
@@ -28,7 +28,7 @@ pub struct Difference {
 /// Compares every table of the projection, and the full-text index; those that agree are left out. Memory does not grow with the tables.
 pub fn compare(live: &Connection, folded: &Connection) -> Result<Vec<Difference>, StoreError> {
     let mut differences = Vec::new();
-    for table in PROJECTION {
+    for table in PROJECTION.iter() {
         let layout = Layout::of(folded, table)?;
         let difference = table_difference(&layout, live, folded)?;
         if difference.rows > 0 {

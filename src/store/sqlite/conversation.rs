@@ -1,21 +1,12 @@
 //! `conversations`.
 
 use super::ConversationKey;
+use super::table::{Binder, FromColumns, Reader, ToColumns, table};
 use crate::ids::id_order;
 use crate::store::StoreError;
 use crate::tables::conversation::{Conversation, Last, Parties};
 use rusqlite::{Connection, OptionalExtension};
 
-const LOAD: &str = "
-    SELECT guid, low_uid, high_uid, messages_count, last_message_id, last_message_at, active_at
-    FROM conversations WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3";
-const WRITE: &str = "
-    INSERT INTO conversations
-        (app_id, conversation_id, low_length, type, guid, low_uid, high_uid, messages_count, last_message_id, last_message_at, active_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-    ON CONFLICT (app_id, conversation_id, low_length) DO UPDATE SET
-        messages_count = excluded.messages_count, last_message_id = excluded.last_message_id,
-        last_message_at = excluded.last_message_at, active_at = excluded.active_at";
 /// Behind the bound are only messages that may not be the last.
 const LAST: &str = "
     SELECT sent_at, message_id FROM messages
@@ -26,34 +17,54 @@ const NEWEST: &str = "
     SELECT sent_at FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND chat AND listed
     ORDER BY sent_at DESC, message_no DESC, message_id DESC LIMIT 1";
 
-pub fn load(conn: &Connection, (app, it): &ConversationKey) -> Result<Option<Conversation>, StoreError> {
-    let read = |row: &rusqlite::Row<'_>| {
-        let guid: Option<String> = row.get(0)?;
-        let pair = row.get::<_, Option<String>>(1)?.zip(row.get::<_, Option<String>>(2)?);
-        let last = row.get::<_, Option<String>>(4)?.zip(row.get::<_, Option<i64>>(5)?);
-        Ok(Conversation {
-            parties: guid
-                .map(|guid| Parties::Group { guid })
-                .or_else(|| pair.map(|(low, high)| Parties::Pair { low, high })),
-            messages_count: row.get(3)?,
-            last: last.map(|(message_id, sent_at)| Last { sent_at, message_id }),
-            active_at: row.get(6)?,
-        })
-    };
-    Ok(conn.prepare_cached(LOAD)?.query_row((app, &it.id, it.low_length), read).optional()?)
+table! {
+    "conversations": Conversation by (conversation_id, low_length)
+    fields {
+        parties => (type, guid, low_uid, high_uid),
+        messages_count,
+        last => (last_message_id, last_message_at),
+        active_at,
+    }
 }
 
-pub fn save(conn: &Connection, (app, it): &ConversationKey, now: &Conversation) -> Result<(), StoreError> {
-    let (kind, guid, low, high) = match &now.parties {
-        Some(Parties::Group { guid }) => ("group", Some(guid), None, None),
-        Some(Parties::Pair { low, high }) => ("user", None, Some(low), Some(high)),
-        None => return Ok(()),
-    };
-    let (last_id, last_at) = now.last.as_ref().map(|last| (&last.message_id, last.sent_at)).unzip();
-    let values =
-        (app, &it.id, it.low_length, kind, guid, low, high, now.messages_count, last_id, last_at, now.active_at);
-    conn.prepare_cached(WRITE)?.execute(values)?;
-    Ok(())
+impl ToColumns for Option<Parties> {
+    fn put(&self, to: &mut Binder<'_>) -> Result<(), StoreError> {
+        let (kind, guid, low, high) = match self {
+            Some(Parties::Group { guid }) => (Some("group"), Some(guid.as_str()), None, None),
+            Some(Parties::Pair { low, high }) => (Some("user"), None, Some(low.as_str()), Some(high.as_str())),
+            None => (None, None, None, None),
+        };
+        (kind, guid, low, high).put(to)
+    }
+}
+
+impl FromColumns for Option<Parties> {
+    fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
+        let (_, guid, low, high): (String, Option<String>, Option<String>, Option<String>) = from.next()?;
+        let pair = || low.zip(high).map(|(low, high)| Parties::Pair { low, high });
+        Ok(guid.map(|guid| Parties::Group { guid }).or_else(pair))
+    }
+}
+
+impl ToColumns for Option<Last> {
+    fn put(&self, to: &mut Binder<'_>) -> Result<(), StoreError> {
+        self.as_ref().map(|last| (last.message_id.as_str(), last.sent_at)).unzip().put(to)
+    }
+}
+
+impl FromColumns for Option<Last> {
+    fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
+        let (message_id, sent_at): (Option<String>, Option<i64>) = from.next()?;
+        Ok(message_id.zip(sent_at).map(|(message_id, sent_at)| Last { sent_at, message_id }))
+    }
+}
+
+/// A conversation of unknown parties has no row.
+pub fn save(conn: &Connection, key: &ConversationKey, now: &Conversation) -> Result<(), StoreError> {
+    if now.parties.is_none() {
+        return Ok(());
+    }
+    super::save(conn, key, now)
 }
 
 /// The last of the listed messages that may be the last, not later than `bound`, where a message stood that was.

@@ -1,13 +1,43 @@
 //! The log's statements: `events`, `event_refs`, `apps`, and the bookkeeping about deliveries.
 
+use super::table::{FromColumns, Json, Reader, Table, columns, table};
 use super::{App, RefKey};
 use crate::envelope::Envelope;
 use crate::feed::{Dated, Feed, Kept};
 use crate::ids::{Outcome, Time, TimeSource};
 use crate::merge::Fact;
-use crate::store::{StoreError, read_json, write_json};
-use crate::tables;
+use crate::store::StoreError;
+use crate::tables::app::App as OfApp;
 use rusqlite::{Connection, OptionalExtension};
+use std::sync::LazyLock;
+
+table! {
+    "apps": OfApp by ()
+    fields { region, region_at: LeftOut, first_seen_at: LeftOut, last_event_at: LeftOut, events_count }
+}
+
+table! {
+    "feeds": Kept by ()
+    columns |it| {
+        told => (told_at, told_received_at) = it.feed.told.unzip(),
+        clock => (clock_at) = it.feed.clock,
+        lags = Json(&it.feed.lags),
+        newest_seq,
+    }
+    derived |it| { clock_offset = it.feed.offset() }
+}
+
+impl FromColumns for Kept {
+    fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
+        let (told, received): (Option<Time>, Option<Time>) = from.next()?;
+        let feed = Feed { told: told.zip(received), clock: from.next()?, lags: from.json("feeds.lags")? };
+        Ok(Self { feed, newest_seq: from.next()? })
+    }
+}
+
+/// A row an entity or register that an event speaks of.
+pub(super) static EVENT_REFS: LazyLock<Table> =
+    LazyLock::new(|| Table::new("event_refs", &columns![kind, key, seq: LeftOut], &[], &[], &[]));
 
 /// An event of equal fingerprint.
 #[derive(Debug, Clone)]
@@ -40,20 +70,6 @@ const REPEAT: &str =
 const JUDGE: &str = "UPDATE events SET outcome = ?2, reason = ?3 WHERE seq = ?1";
 const JUDGED: &str = "SELECT app_id, received_at, trigger, outcome FROM events WHERE seq = ?1";
 const MARK: &str = "UPDATE events SET has_secret = ?2 WHERE seq = ?1";
-const REFER: &str = "INSERT INTO event_refs (app_id, kind, key, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-const APP: &str = "SELECT region, region_at, first_seen_at, last_event_at, events_count FROM apps WHERE app_id = ?1";
-const WRITE_APP: &str = "
-    INSERT INTO apps (app_id, region, region_at, first_seen_at, last_event_at, events_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT (app_id) DO UPDATE SET
-        region = excluded.region, region_at = excluded.region_at, first_seen_at = excluded.first_seen_at,
-        last_event_at = excluded.last_event_at, events_count = excluded.events_count";
-const FEED: &str = "SELECT told_at, told_received_at, clock_at, lags, newest_seq FROM feeds WHERE app_id = ?1";
-const WRITE_FEED: &str = "
-    INSERT INTO feeds (app_id, told_at, told_received_at, clock_at, lags, clock_offset, newest_seq)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-    ON CONFLICT (app_id) DO UPDATE SET
-        told_at = excluded.told_at, told_received_at = excluded.told_received_at, clock_at = excluded.clock_at,
-        lags = excluded.lags, clock_offset = excluded.clock_offset, newest_seq = excluded.newest_seq";
 const COUNT: &str = "
     INSERT INTO event_counts (app_id, minute, trigger, outcome, n, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (app_id, minute, trigger, outcome) DO UPDATE SET n = event_counts.n + excluded.n, last_at = max(event_counts.last_at, excluded.last_at)";
@@ -208,47 +224,8 @@ pub fn mark(conn: &Connection, seq: i64, has_secret: bool) -> Result<(), StoreEr
 }
 
 /// Keeps that an event speaks of a register or entity.
-pub fn refer(conn: &Connection, (app, kind, key): &RefKey, seq: i64) -> Result<(), StoreError> {
-    conn.prepare_cached(REFER)?.execute((app, kind, key, seq))?;
-    Ok(())
-}
-
-pub fn load_app(conn: &Connection, app: &App) -> Result<Option<tables::app::App>, StoreError> {
-    let read = |row: &rusqlite::Row<'_>| {
-        Ok(tables::app::App {
-            region: row.get(0)?,
-            region_at: row.get(1)?,
-            first_seen_at: row.get(2)?,
-            last_event_at: row.get(3)?,
-            events_count: row.get(4)?,
-        })
-    };
-    Ok(conn.prepare_cached(APP)?.query_row([app], read).optional()?)
-}
-
-pub fn save_app(conn: &Connection, app: &App, now: &tables::app::App) -> Result<(), StoreError> {
-    let times = (now.region_at, now.first_seen_at, now.last_event_at);
-    conn.prepare_cached(WRITE_APP)?.execute((app, &now.region, times.0, times.1, times.2, now.events_count))?;
-    Ok(())
-}
-
-/// What an app's HTTP deliveries have shown, and how far its log goes.
-pub fn load_feed(conn: &Connection, app: &App) -> Result<Option<Kept>, StoreError> {
-    let mut statement = conn.prepare_cached(FEED)?;
-    let mut rows = statement.query([app])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let time = |column| row.get::<_, Option<i64>>(column).map(|ms| ms.map(Time));
-    let lags = read_json("feeds.lags", &row.get::<_, String>(3)?)?;
-    let feed = Feed { told: time(0)?.zip(time(1)?), clock: time(2)?, lags };
-    Ok(Some(Kept { feed, newest_seq: row.get(4)? }))
-}
-
-pub fn save_feed(conn: &Connection, app: &App, Kept { feed, newest_seq }: &Kept) -> Result<(), StoreError> {
-    let (told, received) = feed.told.unzip();
-    let ms = |time: Option<Time>| time.map(|time| time.0);
-    let row = (app, ms(told), ms(received), ms(feed.clock), write_json(&feed.lags)?, feed.offset(), newest_seq);
-    conn.prepare_cached(WRITE_FEED)?.execute(row)?;
-    Ok(())
+pub fn refer(conn: &Connection, key: &RefKey, seq: i64) -> Result<(), StoreError> {
+    EVENT_REFS.save(conn, &(key, seq), &())
 }
 
 /// App, minute, trigger, outcome.
@@ -341,37 +318,6 @@ pub(in crate::store) fn logged(row: &rusqlite::Row<'_>) -> rusqlite::Result<Logg
         body: row.get("body")?,
     })
 }
-
-/// Tables that are folded from the log, and can be dropped.
-pub const PROJECTION: &[&str] = &[
-    "event_refs",
-    "apps",
-    "users",
-    "groups",
-    "memberships",
-    "membership_changes",
-    "rosters",
-    "conversations",
-    "app_numbers",
-    "messages",
-    "message_edits",
-    "message_additions",
-    "message_tags",
-    "mentions",
-    "reactions",
-    "receipts",
-    "read_markers",
-    "presence",
-    "connections",
-    "blocks",
-    "call_facts",
-    "call_histories",
-    "call_sessions",
-    "call_participants",
-    "recordings",
-    "transcripts",
-    "moderation",
-];
 
 #[cfg(test)]
 mod tests {

@@ -1,72 +1,83 @@
 //! `messages`, `message_tags` and `mentions`.
 
 use super::Key;
-use super::rows::{Table, named_json, read_named};
+use super::rows::{named_json, read_named, registers, take_fields, take_row};
+use super::table::{Column, FromColumns, Reader, Stored, Table, bound, columns, table};
+use crate::change;
 use crate::ids::id_order;
 use crate::merge::Row;
 use crate::store::StoreError;
 use crate::tables::message::Message;
-use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-static MESSAGES: LazyLock<Table> = LazyLock::new(|| {
-    let fields = [
-        "sender_uid",
-        "receiver_type",
-        "receiver_id",
-        "category",
-        "type",
-        "tags",
-        "muid",
-        "parent_id",
-        "quoted_id",
-        "sent_at",
-        "deleted_at",
-        "deleted_at_from",
-        "deleted_by",
-        "pinned_at",
-        "pinned_at_from",
-        "pinned_by",
-        "mentions",
-        "delivered_to_all_at",
-        "read_by_all_at",
-        "first_text",
-    ];
-    let extras = [
-        "data",
-        "deleted",
-        "blocked",
-        "edited_at",
-        "edited_by",
-        "message_no",
-        "conversation_id",
-        "low_length",
-        "text",
-        "metadata",
-        "attachments",
-        "chat",
-        "listed",
-        "step",
-        "may_be_last",
-        "uncounted",
-    ];
-    Table::new("messages", &["app_id", "message_id"], &fields, &extras)
-});
+const FIELDS: &[&str] = change::Message::COLUMNS;
+
+/// A message as it is saved.
+pub(super) struct Saved<'a> {
+    id: &'a str,
+    message: &'a Message,
+}
+
+table! {
+    "messages": Saved<'_> by (message_id)
+    columns |it| {
+        row => [registers(FIELDS, &columns![
+            deleted_at: IfTold, deleted_at_from: LeftOut, pinned_at: IfTold, pinned_at_from: LeftOut, first_text: LeftOut,
+        ])] = it.message.row,
+        data = named_json(&it.message.row.named),
+        deleted = it.message.deleted,
+        blocked = it.message.blocked,
+        edited_at = it.message.edited_at,
+        edited_by = it.message.edited_by,
+    }
+    derived |it| {
+        message_no = id_order(it.id),
+        conversation_id = it.message.shown.listing.conversation.as_ref().map(|key| key.id.as_str()),
+        low_length = it.message.shown.listing.conversation.as_ref().map_or(0, |key| key.low_length),
+        text = it.message.shown.text,
+        metadata = it.message.metadata(),
+        attachments = it.message.shown.attachments,
+        chat = it.message.shown.is_chat,
+        listed = it.message.shown.listing.listed,
+        step = it.message.shown.is_step,
+        may_be_last = it.message.shown.listing.may_be_last,
+        uncounted = it.message.shown.uncounted,
+    }
+}
+
+impl FromColumns for Message {
+    fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
+        let mut row = take_row("messages", FIELDS.len(), FIELDS.len(), from)?;
+        if let Some(data) = from.next::<Option<String>>()? {
+            read_named(&data, &mut row.named)?;
+        }
+        let (deleted, blocked, edited_at, edited_by) = from.next()?;
+        let mut message = Self { row, deleted, blocked, edited_at, edited_by, ..Self::default() };
+        message.show();
+        Ok(message)
+    }
+}
+
+/// A row a tag of a message.
+pub(super) static TAGS: LazyLock<Table> =
+    LazyLock::new(|| by_message("message_tags", &columns![tag, message_no, message_id]));
+/// A row a person whom a message mentions.
+pub(super) static MENTIONS: LazyLock<Table> =
+    LazyLock::new(|| by_message("mentions", &columns![uid, message_no, message_id]));
+
+fn by_message(name: &'static str, key: &[Column]) -> Table {
+    Table::new(name, key, &[], &[], &[])
+}
 
 const EXISTS: &str = "SELECT 1 FROM messages WHERE app_id = ?1 AND message_id = ?2";
 const CARRIED: &str = "
     SELECT coalesce(octet_length(tags), 0) + coalesce(octet_length(mentions), 0) FROM messages
     WHERE app_id = ?1 AND message_id = ?2";
-const TAG: [&str; 2] = [
-    "DELETE FROM message_tags WHERE app_id = ?1 AND tag = ?2 AND message_no = ?3 AND message_id = ?4",
-    "INSERT INTO message_tags (app_id, tag, message_no, message_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-];
-const MENTION: [&str; 2] = [
-    "DELETE FROM mentions WHERE app_id = ?1 AND uid = ?2 AND message_no = ?3 AND message_id = ?4",
-    "INSERT INTO mentions (app_id, uid, message_no, message_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-];
+static FIELDS_ALONE: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {}, registers FROM messages WHERE app_id = ?1 AND message_id = ?2", FIELDS.join(", "))
+});
 
 /// Whether the message has a row.
 pub fn exists(conn: &Connection, (app, message_id): &Key) -> Result<bool, StoreError> {
@@ -74,48 +85,18 @@ pub fn exists(conn: &Connection, (app, message_id): &Key) -> Result<bool, StoreE
 }
 
 /// What was told of the message, but for the members of its data.
-pub fn fields(conn: &Connection, (app, message_id): &Key) -> Result<Option<Row>, StoreError> {
-    MESSAGES.load_fields(conn, &[app, message_id])
+pub fn fields(conn: &Connection, key: &Key) -> Result<Option<Row>, StoreError> {
+    let mut statement = bound(conn, &FIELDS_ALONE, &[key])?;
+    let mut rows = statement.raw_query();
+    rows.next()?.map(|row| take_fields("messages", FIELDS.len(), &mut Reader::of(row))).transpose()
 }
 
-pub fn load(conn: &Connection, (app, message_id): &Key) -> Result<Option<Message>, StoreError> {
-    let Some((mut row, extras)) = MESSAGES.load(conn, &[app, message_id])? else { return Ok(None) };
-    let mut extras = extras.into_iter();
-    let mut next = || extras.next().unwrap_or(SqlValue::Null);
-    if let SqlValue::Text(data) = next() {
-        read_named(&data, &mut row.named)?;
-    }
-    let flag = |value: SqlValue| value == SqlValue::Integer(1);
-    let (deleted, blocked) = (flag(next()), flag(next()));
-    let edited_at = if let SqlValue::Integer(at) = next() { Some(at) } else { None };
-    let edited_by = if let SqlValue::Text(by) = next() { Some(by) } else { None };
-    let mut message = Message { row, deleted, blocked, edited_at, edited_by, ..Message::default() };
-    message.show();
-    Ok(Some(message))
+pub fn load(conn: &Connection, key: &Key) -> Result<Option<Message>, StoreError> {
+    Saved::table().load(conn, key)
 }
 
-pub fn save(conn: &Connection, (app, message_id): &Key, now: &Message) -> Result<(), StoreError> {
-    let conversation = now.shown.listing.conversation.as_ref();
-    let (shown, text) = (&now.shown, |text: Option<&str>| text.map_or(SqlValue::Null, |text| text.to_owned().into()));
-    let extras = [
-        named_json(&now.row.named).map_or(SqlValue::Null, SqlValue::Text),
-        now.deleted.into(),
-        now.blocked.into(),
-        now.edited_at.into(),
-        text(now.edited_by.as_deref()),
-        id_order(message_id).into(),
-        text(conversation.map(|key| key.id.as_str())),
-        conversation.map_or(0, |key| key.low_length).into(),
-        text(shown.text.as_deref()),
-        text(now.metadata()),
-        text(shown.attachments.as_deref()),
-        shown.is_chat.into(),
-        shown.listing.listed.into(),
-        shown.is_step.into(),
-        shown.listing.may_be_last.into(),
-        shown.uncounted.into(),
-    ];
-    MESSAGES.write(conn, &[app, message_id], &now.row, &extras)
+pub fn save(conn: &Connection, key: &Key, now: &Message) -> Result<(), StoreError> {
+    Saved::table().save(conn, key, &Saved { id: &key.1, message: now })
 }
 
 /// Bytes of the tags and mentions that the file has of the message.
@@ -130,7 +111,8 @@ pub fn carried_bytes(conn: &Connection, app: &str, message_id: &str) -> Result<u
 pub struct Carried {
     message: Key,
     text: String,
-    statement: &'static str,
+    table: &'static Table,
+    is_new: bool,
 }
 
 /// What the message carries now and did not before, and the other way round.
@@ -138,19 +120,21 @@ pub fn carried(key: &Key, stored: Option<&Message>, now: &Message, rows: &mut Ve
     let before = stored.map(|stored| &stored.shown);
     let tags = (before.map_or(&[][..], |before| &before.tags), &now.shown.tags[..]);
     let mentions = (before.map_or(&[][..], |before| &before.mentions), &now.shown.mentions[..]);
-    for ([remove, add], (before, after)) in [(TAG, tags), (MENTION, mentions)] {
+    for (table, (before, after)) in [(&TAGS, tags), (&MENTIONS, mentions)] {
         if before == after {
             continue;
         }
         let (before, after): (BTreeSet<&String>, BTreeSet<&String>) = (before.iter().collect(), after.iter().collect());
-        let row = |text: &String, statement| Carried { message: key.clone(), text: text.clone(), statement };
-        rows.extend(before.difference(&after).map(|text| row(text, remove)));
-        rows.extend(after.difference(&before).map(|text| row(text, add)));
+        let row = |text: &String, is_new| Carried { message: key.clone(), text: text.clone(), table, is_new };
+        rows.extend(before.difference(&after).map(|text| row(text, false)));
+        rows.extend(after.difference(&before).map(|text| row(text, true)));
     }
 }
 
-pub fn save_carried(conn: &Connection, Carried { message, text, statement }: &Carried) -> Result<(), StoreError> {
-    let (app, message_id) = message;
-    conn.prepare_cached(statement)?.execute((app, text, id_order(message_id), message_id))?;
-    Ok(())
+pub fn save_carried(
+    conn: &Connection,
+    Carried { message: (app, id), text, table, is_new }: &Carried,
+) -> Result<(), StoreError> {
+    let key = (app, text, id_order(id), id);
+    if *is_new { table.save(conn, &key, &()) } else { table.delete(conn, &key) }
 }

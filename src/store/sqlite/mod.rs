@@ -8,6 +8,7 @@ mod pool;
 mod rows;
 mod schema;
 mod settings;
+mod table;
 mod values;
 mod write;
 
@@ -24,6 +25,7 @@ pub mod log;
 pub mod log_file;
 pub mod membership;
 pub mod message;
+pub mod projection;
 pub mod reaction;
 pub mod read;
 pub mod receipt;
@@ -34,12 +36,12 @@ pub mod state;
 pub mod tokens;
 pub mod unfinished;
 
-pub use membership::{changes, rosters};
 pub use open::{open_again, open_beside, open_reader, open_writer};
 pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
 pub use rusqlite::{Connection, Transaction};
 pub use settings::{fold_version, stamp_fold_version};
+pub use table::{load, save};
 pub use write::{WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, rollback};
 
 /// An app id, which leads every key.

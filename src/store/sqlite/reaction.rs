@@ -1,51 +1,35 @@
 //! `reactions`: a row holds what was told in one spelling of an emoji.
 
 use super::App;
-use super::receipt::dated;
-use crate::reactions::Facts;
-use crate::store::{StoreError, read_json, write_json};
-use crate::tables::reaction::Reaction;
+use super::table::{FromColumns, Json, Reader, Stored, table};
+use crate::store::StoreError;
+use crate::tables::reaction::{Reaction, Spelling};
 use rusqlite::Connection;
 
 /// App, message, emoji, uid.
 pub type ReactionKey = (App, String, String, String);
 
-const LOAD: &str = "
-    SELECT reaction, facts, reacted_at, reacted_at_from FROM reactions
-    WHERE app_id = ?1 AND message_id = ?2 AND emoji = ?3 AND uid = ?4";
-const WRITE: &str = "
-    INSERT INTO reactions (app_id, message_id, emoji, uid, reaction, present, reacted_at, reacted_at_from, first_at, facts)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-    ON CONFLICT (app_id, message_id, emoji, uid, reaction) DO UPDATE SET
-        present = excluded.present, reacted_at = excluded.reacted_at, reacted_at_from = excluded.reacted_at_from,
-        first_at = excluded.first_at, facts = excluded.facts";
-
-pub fn load(conn: &Connection, key: &ReactionKey) -> Result<Option<Reaction>, StoreError> {
-    let mut statement = conn.prepare_cached(LOAD)?;
-    let mut rows = statement.query((&key.0, &key.1, &key.2, &key.3))?;
-    let mut found = Reaction::default();
-    while let Some(row) = rows.next()? {
-        let facts: Facts = read_json("reactions.facts", &row.get::<_, String>(1)?)?;
-        found.spellings.insert(row.get(0)?, (facts, dated(row, 2)?));
-    }
-    Ok((!found.spellings.is_empty()).then_some(found))
+table! {
+    "reactions": Spelling by (message_id, emoji, uid) and (reaction)
+    columns |it| { facts: LeftOut = Json(&it.facts), since => (reacted_at: IfTold, reacted_at_from: LeftOut) }
+    derived |it| { present = it.since.is_some(), first_at: LeftOut = it.facts.first() }
 }
 
-pub fn save(
-    conn: &Connection,
-    (app, message_id, emoji, uid): &ReactionKey,
-    stored: Option<&Reaction>,
-    now: &Reaction,
-) -> Result<(), StoreError> {
-    for (reaction, spelling) in &now.spellings {
-        if stored.and_then(|stored| stored.spellings.get(reaction)) == Some(spelling) {
-            continue;
-        }
-        let (facts, since) = spelling;
-        let text = write_json(facts)?;
-        let (at, from) = since.map(|since| (since.at.0, since.from.as_str())).unzip();
-        let values = (app, message_id, emoji, uid, reaction, since.is_some(), at, from, facts.first(), text);
-        conn.prepare_cached(WRITE)?.execute(values)?;
+impl FromColumns for Spelling {
+    fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
+        Ok(Self { facts: from.json("reactions.facts")?, since: from.next()? })
+    }
+}
+
+pub fn load(conn: &Connection, key: &ReactionKey) -> Result<Option<Reaction>, StoreError> {
+    let spellings = Spelling::table().load_all(conn, key)?;
+    Ok((!spellings.is_empty()).then(|| Reaction { spellings: spellings.into_iter().collect() }))
+}
+
+pub fn save(conn: &Connection, key: &ReactionKey, stored: Option<&Reaction>, now: &Reaction) -> Result<(), StoreError> {
+    let is_stored = |reaction, spelling| stored.and_then(|it| it.spellings.get(reaction)) == Some(spelling);
+    for (reaction, spelling) in now.spellings.iter().filter(|(reaction, spelling)| !is_stored(*reaction, *spelling)) {
+        Spelling::table().save(conn, &(key, reaction), spelling)?;
     }
     Ok(())
 }

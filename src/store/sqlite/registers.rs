@@ -1,72 +1,74 @@
 //! `users`, `moderation`, `presence` and `connections`: tables of nothing but registers.
 
-use super::rows::Table;
-use super::{App, Key};
+use super::App;
+use super::Key;
+use super::rows::{registers, take_row};
+use super::table::{FromColumns, Hashed, Reader, Stored, table};
 use crate::change::{Connection as Socket, Moderation, Presence, User};
-use crate::store::{StoreError, write_json};
-use crate::tables::registers::Registers;
+use crate::store::StoreError;
+use crate::tables::registers::{Registers, Told};
 use rusqlite::Connection;
-use rusqlite::types::ToSql;
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 /// App, uid, platform, connect time.
 pub type ConnectionKey = (App, String, String, i64);
 
-static USERS: LazyLock<Table> = LazyLock::new(|| Table::new("users", &["app_id", "uid"], User::COLUMNS, &[]));
-static MODERATION: LazyLock<Table> =
-    LazyLock::new(|| Table::new("moderation", &["app_id", "message_id"], Moderation::COLUMNS, &[]));
-static PRESENCE: LazyLock<Table> = LazyLock::new(|| Table::new("presence", &["app_id", "uid"], Presence::COLUMNS, &[]));
-static CONNECTIONS: LazyLock<Table> =
-    LazyLock::new(|| Table::new("connections", &["app_id", "uid", "platform", "connected_at"], Socket::COLUMNS, &[]));
+type Users = Registers<User>;
+type Verdicts = Registers<Moderation>;
+type Presences = Registers<Presence>;
+type Connections = Registers<Socket>;
 
-/// Rows that have registers alone, and their table.
-pub trait Stored: Sized {
-    fn table() -> &'static Table;
+table! {
+    "users": Users by (uid)
+    columns |it| { row => [registers(User::COLUMNS, &[])] }
 }
 
-macro_rules! stored {
-    ($($row:ident in $table:ident),+) => {
-        $(impl Stored for $row {
-            fn table() -> &'static Table {
-                &$table
-            }
-        })+
-    };
+table! {
+    "moderation": Verdicts by (message_id)
+    columns |it| {
+        row => [registers(Moderation::COLUMNS, &columns![failed_at: IfTold, failed_at_from: LeftOut])],
+    }
 }
 
-stored!(User in USERS, Moderation in MODERATION, Presence in PRESENCE, Socket in CONNECTIONS);
-
-pub fn load<T: Stored>(conn: &Connection, (app, id): &Key) -> Result<Option<Registers<T>>, StoreError> {
-    read::<T>(conn, &[app, id])
+table! {
+    "presence": Presences by (uid)
+    columns |it| {
+        row => [registers(Presence::COLUMNS, &columns![
+            changed_at: IfTold, changed_at_from: LeftOut, last_seen_at: IfTold, last_seen_at_from: LeftOut,
+            offline_at: LeftOut,
+        ])],
+    }
 }
 
-/// The rows that there are among many.
-pub fn load_many<T: Stored>(
+/// What is shown of a connection. The times that decide this may be those of arrivals.
+const STILL_OPEN: Hashed = Hashed::As(
+    "seen_at >= coalesce((
+        SELECT p.offline_at FROM presence p WHERE p.app_id = connections.app_id AND p.uid = connections.uid), 0)",
+);
+
+table! {
+    "connections": Connections by (uid, platform, connected_at)
+    columns |it| {
+        row => [registers(Socket::COLUMNS, &[Column { name: "seen_at", hashed: STILL_OPEN }])],
+    }
+}
+
+impl<T: Told> FromColumns for Registers<T>
+where
+    Self: Stored,
+{
+    fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
+        Ok(take_row(Self::table().name, T::COLUMNS.len(), T::COLUMNS.len(), from)?.into())
+    }
+}
+
+/// The people that there are among many.
+pub fn load_users(
     conn: &Connection,
     app: &App,
-    ids: impl IntoIterator<Item = impl AsRef<str>>,
-) -> Result<HashMap<Key, Registers<T>>, StoreError> {
-    let ids: Vec<_> = ids.into_iter().collect();
-    let ids = write_json(&ids.iter().map(AsRef::as_ref).collect::<Vec<&str>>())?;
-    let rows = T::table().load_many(conn, app, &ids)?;
-    Ok(rows.into_iter().map(|(id, row)| ((App::clone(app), id), row.into())).collect())
-}
-
-pub fn save<T: Stored>(conn: &Connection, (app, id): &Key, now: &Registers<T>) -> Result<(), StoreError> {
-    T::table().write(conn, &[app, id], &now.row, &[])
-}
-
-pub fn load_connection(conn: &Connection, key: &ConnectionKey) -> Result<Option<Registers<Socket>>, StoreError> {
-    let (app, uid, platform, connected_at) = key;
-    read::<Socket>(conn, &[app, uid, platform, connected_at])
-}
-
-pub fn save_connection(conn: &Connection, key: &ConnectionKey, now: &Registers<Socket>) -> Result<(), StoreError> {
-    let (app, uid, platform, connected_at) = key;
-    CONNECTIONS.write(conn, &[app, uid, platform, connected_at], &now.row, &[])
-}
-
-fn read<T: Stored>(conn: &Connection, key: &[&dyn ToSql]) -> Result<Option<Registers<T>>, StoreError> {
-    Ok(T::table().load(conn, key)?.map(|(row, _)| row.into()))
+    uids: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<HashMap<Key, Users>, StoreError> {
+    let uids: Vec<_> = uids.into_iter().collect();
+    let found = Users::table().load_many(conn, app, &uids.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+    Ok(found.into_iter().map(|(uid, row)| ((App::clone(app), uid), row)).collect())
 }

@@ -1,137 +1,71 @@
 //! Rows of registers: read, merged, written back. How keys are packed is known here alone.
 
+use super::table::{Binder, Column, Hashed, Reader, ToColumns, columns};
 use crate::json::{self, Document};
 use crate::merge::{Key, Row, Value};
 use crate::store::StoreError;
 use rusqlite::types::{ToSql, ToSqlOutput, Value as SqlValue, ValueRef};
-use rusqlite::{Connection, params_from_iter};
 use std::collections::BTreeMap;
 
 /// Said where the registers of a row are damaged.
 const REGISTERS: &str = "registers: the bytes are not what chatfold writes";
 
-/// The statements of one table of registers. Texts are made once, of names that are constants.
-pub struct Table {
-    name: &'static str,
-    select: String,
-    select_fields: String,
-    select_many: String,
-    upsert: String,
-    fields: usize,
-    extras: usize,
-    hidden: usize,
+/// The columns of registers: those of the fields and, last, that of their keys. `hashed` are the fields of which the
+/// state hash does not take the value.
+pub fn registers(fields: &[&'static str], hashed: &[Column]) -> Vec<Column> {
+    let own = |name| hashed.iter().find(|it| it.name == name).copied();
+    let column = |name| own(name).unwrap_or(Column { name, hashed: Hashed::Value });
+    fields.iter().copied().map(column).chain(columns![registers: LeftOut]).collect()
 }
 
-impl Table {
-    /// `keys` lead, `fields` are merged in this order, `extras` are derived and follow.
-    pub fn new(name: &'static str, keys: &[&str], fields: &[&str], extras: &[&str]) -> Self {
-        let by: Vec<String> = (1..).zip(keys).map(|(n, key)| format!("{key} = ?{n}")).collect();
-        let written: Vec<&str> = fields.iter().chain(extras).copied().chain(["registers"]).collect();
-        let all: Vec<&str> = keys.iter().copied().chain(written.iter().copied()).collect();
-        let places: Vec<String> = (1..=all.len()).map(|n| format!("?{n}")).collect();
-        let updates: Vec<String> = written.iter().map(|column| format!("{column} = excluded.{column}")).collect();
-        Self {
-            name,
-            select_many: format!(
-                "SELECT {}, {key} FROM json_each(?2) AS wanted CROSS JOIN {name} ON app_id = ?1 AND {key} = wanted.value",
-                written.join(", "),
-                key = keys.last().copied().unwrap_or_default(),
-            ),
-            select_fields: format!("SELECT {}, registers FROM {name} WHERE {}", fields.join(", "), by.join(" AND ")),
-            select: format!("SELECT {} FROM {name} WHERE {}", written.join(", "), by.join(" AND ")),
-            upsert: format!(
-                "INSERT INTO {name} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
-                all.join(", "),
-                places.join(", "),
-                keys.join(", "),
-                updates.join(", ")
-            ),
-            fields: fields.len(),
-            extras: extras.len(),
-            hidden: 0,
-        }
+impl ToColumns for Row {
+    fn put(&self, to: &mut Binder<'_>) -> Result<(), StoreError> {
+        put_row(self, &self.values, to)
     }
+}
 
-    /// The last fields of the row, this many, have keys but no column of their own.
-    pub fn hiding(self, hidden: usize) -> Self {
-        Self { hidden, ..self }
-    }
+/// Puts the values that columns hold, and the keys of all fields.
+pub fn put_row<'a>(
+    row: &Row,
+    values: impl IntoIterator<Item = &'a Value>,
+    to: &mut Binder<'_>,
+) -> Result<(), StoreError> {
+    values.into_iter().try_for_each(|value| to.bind(value))?;
+    to.bind(&pack(row))
+}
 
-    /// The row and its derived columns, if there is one.
-    pub fn load(&self, conn: &Connection, keys: &[&dyn ToSql]) -> Result<Option<(Row, Vec<SqlValue>)>, StoreError> {
-        let mut statement = conn.prepare_cached(&self.select)?;
-        let mut rows = statement.query(keys)?;
-        rows.next()?.map(|row| self.read(row)).transpose()
-    }
+/// Takes a row of so many fields; the first `columns` of them have a column of their own.
+pub fn take_row(table: &'static str, columns: usize, fields: usize, from: &mut Reader<'_>) -> Result<Row, StoreError> {
+    let mut row = Row::new(fields);
+    take_values(table, &mut row.values[..columns], from)?;
+    let mut packed = from.cell()?.as_bytes().map_err(rusqlite::Error::from)?;
+    let read = unpack_fields(&mut packed, &mut row).and_then(|keys| unpack_named(packed, &keys, &mut row));
+    read.ok_or_else(|| StoreError::Damaged(table, REGISTERS.to_owned()))?;
+    Ok(row)
+}
 
-    /// The rows of an app that there are among many, by the last part of their key.
-    pub fn load_many(&self, conn: &Connection, app_id: &str, ids: &str) -> Result<Vec<(String, Row)>, StoreError> {
-        let mut statement = conn.prepare_cached(&self.select_many)?;
-        let mut rows = statement.query((app_id, ids))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push((row.get(self.fields + self.extras + 1)?, self.read(row)?.0));
-        }
-        Ok(found)
-    }
+/// Takes a row without its named registers.
+pub fn take_fields(table: &'static str, fields: usize, from: &mut Reader<'_>) -> Result<Row, StoreError> {
+    let mut row = Row::new(fields);
+    take_values(table, &mut row.values, from)?;
+    let mut packed = from.cell()?.as_bytes().map_err(rusqlite::Error::from)?;
+    unpack_fields(&mut packed, &mut row).ok_or_else(|| StoreError::Damaged(table, REGISTERS.to_owned()))?;
+    Ok(row)
+}
 
-    fn read(&self, row: &rusqlite::Row<'_>) -> Result<(Row, Vec<SqlValue>), StoreError> {
-        let mut merged = self.values(row)?;
-        let extras = (0..self.extras).map(|extra| row.get(self.fields + extra)).collect::<Result<_, _>>()?;
-        let mut packed = row.get_ref(self.fields + self.extras)?.as_bytes().map_err(rusqlite::Error::from)?;
-        let keys = unpack_fields(&mut packed, &mut merged).ok_or_else(|| self.damaged(REGISTERS))?;
-        unpack_named(packed, &keys, &mut merged).ok_or_else(|| self.damaged(REGISTERS))?;
-        Ok((merged, extras))
+fn take_values(table: &'static str, values: &mut [Value], from: &mut Reader<'_>) -> Result<(), StoreError> {
+    for value in values {
+        *value = match from.cell()? {
+            ValueRef::Integer(int) => Value::Int(int),
+            ValueRef::Text(text) => {
+                let text = std::str::from_utf8(text);
+                let text = text.map_err(|_| StoreError::Damaged(table, "a text is not UTF-8".to_owned()))?;
+                Value::Text(text.to_owned())
+            }
+            _ => Value::Null,
+        };
     }
-
-    /// The row without its named registers.
-    pub fn load_fields(&self, conn: &Connection, keys: &[&dyn ToSql]) -> Result<Option<Row>, StoreError> {
-        let mut statement = conn.prepare_cached(&self.select_fields)?;
-        let mut rows = statement.query(keys)?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let mut merged = self.values(row)?;
-        let mut packed = row.get_ref(self.fields)?.as_bytes().map_err(rusqlite::Error::from)?;
-        unpack_fields(&mut packed, &mut merged).ok_or_else(|| self.damaged(REGISTERS))?;
-        Ok(Some(merged))
-    }
-
-    fn damaged(&self, why: &str) -> StoreError {
-        StoreError::Damaged(self.name, why.to_owned())
-    }
-
-    fn values(&self, row: &rusqlite::Row<'_>) -> Result<Row, StoreError> {
-        let mut merged = Row::new(self.fields + self.hidden);
-        for field in 0..self.fields {
-            merged.values[field] = match row.get_ref(field)? {
-                ValueRef::Integer(int) => Value::Int(int),
-                ValueRef::Text(text) => {
-                    let text = std::str::from_utf8(text).map_err(|_| self.damaged("a text is not UTF-8"))?;
-                    Value::Text(text.to_owned())
-                }
-                _ => Value::Null,
-            };
-        }
-        Ok(merged)
-    }
-
-    pub fn write(
-        &self,
-        conn: &Connection,
-        keys: &[&dyn ToSql],
-        row: &Row,
-        extras: &[SqlValue],
-    ) -> Result<(), StoreError> {
-        let packed = pack(row);
-        let values = row.values.iter().take(self.fields).map(|value| value as &dyn ToSql);
-        let all = keys
-            .iter()
-            .copied()
-            .chain(values)
-            .chain(extras.iter().map(|extra| extra as &dyn ToSql))
-            .chain([&packed as &dyn ToSql]);
-        conn.prepare_cached(&self.upsert)?.execute(params_from_iter(all))?;
-        Ok(())
-    }
+    Ok(())
 }
 
 impl ToSql for Value {

@@ -3,7 +3,7 @@
 //! A file from elsewhere may hold SQL of its own in triggers, views, generated columns, expressions of indexes, checks
 //! and virtual tables. A file that holds anything but our own schema is refused before anything else of it is read.
 
-use super::log::PROJECTION;
+use super::projection::PROJECTION;
 use super::search;
 use super::shadow::SUFFIX;
 use crate::store::StoreError;

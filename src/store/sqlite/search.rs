@@ -11,11 +11,13 @@
 use super::App;
 use super::compare::Difference;
 use super::layout::Layout;
+use super::table::{Table, columns};
 use crate::ids::id_order;
 use crate::store::StoreError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Rows, params_from_iter};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 /// Its name, to which a rebuild puts `next_` and `old_`.
@@ -39,10 +41,11 @@ macro_rules! text {
     };
 }
 
-const NUMBER: &str = "SELECT number FROM app_numbers WHERE app_id = ?1";
+pub(super) static NUMBERS: LazyLock<Table> =
+    LazyLock::new(|| Table::new("app_numbers", &[], &[], &columns![number], &[]));
+
 const NEXT_NUMBER: &str = "SELECT number FROM next_app_numbers WHERE app_id = ?1";
-const ADD_NUMBER: &str = "INSERT INTO app_numbers (app_id, number) VALUES (?1, ?2)";
-const NUMBERS: &str = "SELECT count(*) FROM app_numbers";
+const COUNT: &str = "SELECT count(*) FROM app_numbers";
 const LIVE: [&str; 2] = [
     "INSERT INTO message_search (message_search, rowid, text) VALUES ('delete', ?1, ?2)",
     "INSERT INTO message_search (rowid, text) VALUES (?1, ?2)",
@@ -72,17 +75,16 @@ pub(super) fn is_part(table: &str) -> bool {
 
 /// Numbers given to apps so far.
 pub fn numbers(conn: &Connection) -> Result<i64, StoreError> {
-    Ok(conn.prepare_cached(NUMBERS)?.query_row([], |row| row.get(0))?)
+    Ok(conn.prepare_cached(COUNT)?.query_row([], |row| row.get(0))?)
 }
 
 /// The number of an app.
 pub fn load_number(conn: &Connection, app: &App) -> Result<Option<i64>, StoreError> {
-    number(conn, NUMBER, app)
+    NUMBERS.load(conn, app)
 }
 
 pub fn save_number(conn: &Connection, app: &App, now: &i64) -> Result<(), StoreError> {
-    conn.prepare_cached(ADD_NUMBER)?.execute((app, now))?;
-    Ok(())
+    NUMBERS.append(conn, app, now)
 }
 
 /// One message in the index: its row, the text that is in the index, and the text that belongs there.
@@ -91,10 +93,6 @@ pub type Reindexed = (i64, Option<String>, Option<String>);
 /// Indexes the texts that a batch changed.
 pub fn save(conn: &Connection, texts: Vec<Reindexed>) -> Result<(), StoreError> {
     write(conn, LIVE, texts)
-}
-
-fn number(conn: &Connection, sql: &str, app_id: &str) -> Result<Option<i64>, StoreError> {
-    Ok(conn.prepare_cached(sql)?.query_row([app_id], |row| row.get(0)).optional()?)
 }
 
 /// The row of a message, by the number of its app; `None`: it has no place in the index.
@@ -164,7 +162,8 @@ fn next_rowid<'a>(conn: &Connection, mut key: impl Iterator<Item = &'a Value>) -
     let (Some(Value::Text(app_id)), Some(Value::Text(message_id))) = (key.next(), key.next()) else {
         return Ok(None);
     };
-    Ok(number(conn, NEXT_NUMBER, app_id)?.and_then(|number| rowid(number, message_id)))
+    let number: Option<i64> = conn.prepare_cached(NEXT_NUMBER)?.query_row([app_id], |row| row.get(0)).optional()?;
+    Ok(number.and_then(|number| rowid(number, message_id)))
 }
 
 /// The shadow takes the place of the live index, inside the caller's transaction.

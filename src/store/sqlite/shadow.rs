@@ -4,7 +4,7 @@
 //! up deliveries. Names of indexes are global, so that those of two sets take turns in their suffix.
 
 use super::layout::Layout;
-use super::log::PROJECTION;
+use super::projection::PROJECTION;
 use super::search;
 use crate::store::StoreError;
 use rusqlite::config::DbConfig;
@@ -40,7 +40,7 @@ pub fn layouts(conn: &Connection) -> Result<Vec<Layout>, StoreError> {
 
 /// Makes the empty shadows, with all indexes, as the live tables are.
 pub fn create(conn: &Connection) -> Result<(), StoreError> {
-    for table in PROJECTION {
+    for table in PROJECTION.iter() {
         let mut statement = conn.prepare(SCHEMA)?;
         let found: Vec<(String, String, String)> = statement
             .query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?

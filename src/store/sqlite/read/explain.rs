@@ -7,7 +7,7 @@ use crate::entity::Entity;
 use crate::ids::{Outcome, Time};
 use crate::sessions::{CallFact, Instance};
 use crate::store::sqlite::log::{Logged, logged};
-use crate::store::sqlite::{App, block, reaction, receipt, registers};
+use crate::store::sqlite::{self, App, reaction};
 use crate::store::{StoreError, read_json};
 use crate::tables::reaction::Reaction;
 use crate::tables::receipt::Receipt;
@@ -203,7 +203,7 @@ pub fn receipts(conn: &Connection, app: &App, id: &str) -> Result<BTreeMap<Strin
         RECEIPTS,
         &[app, id],
         |row| row.get(0),
-        |uid: &String| receipt::load(conn, &(App::clone(app), id.to_owned(), uid.clone())),
+        |uid: &String| sqlite::load(conn, &(App::clone(app), id.to_owned(), uid.clone())),
     )
 }
 
@@ -218,7 +218,7 @@ pub fn connections(conn: &Connection, app: &App, uid: &str) -> Result<Connection
         &[app, uid],
         |row| Ok((row.get(0)?, row.get(1)?)),
         |(platform, connected_at): &(String, i64)| {
-            registers::load_connection(conn, &(App::clone(app), uid.to_owned(), platform.clone(), *connected_at))
+            sqlite::load(conn, &(App::clone(app), uid.to_owned(), platform.clone(), *connected_at))
         },
     )
 }
@@ -226,7 +226,7 @@ pub fn connections(conn: &Connection, app: &App, uid: &str) -> Result<Connection
 /// The blocks by and of a person, by blocker and blocked.
 pub fn blocks(conn: &Connection, app: &App, uid: &str) -> Result<BTreeMap<(String, String), Block>, StoreError> {
     keyed(conn, BLOCKS, &[app, uid], pair, |(blocker, blocked)| {
-        block::load(conn, &(App::clone(app), blocker.clone(), blocked.clone()))
+        sqlite::load(conn, &(App::clone(app), blocker.clone(), blocked.clone()))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Who is, or was, in a group; and who was at an instant.
 
-use super::super::membership::change;
+use super::super::table::Reader;
 use super::list::{EXAMINED, Part, Scan, run, scan};
 use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
 use crate::ids::{Scope, State, Time, TimeSource};
@@ -197,8 +197,8 @@ type People = Vec<(String, Vec<Change>)>;
 macro_rules! facts {
     ($which:literal, $order:literal) => {
         concat!(
-            "SELECT uid, at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at,
-                 at <= :at AS counts
+            "SELECT uid, at <= :at,
+                 at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at
              FROM membership_changes
              WHERE app_id = :app AND guid = :guid AND ",
             $which,
@@ -272,8 +272,8 @@ impl Instant<'_> {
         all.extend([(":app", &self.app as &dyn rusqlite::types::ToSql), (":guid", &self.guid), (":at", &self.at)]);
         let mut people = People::new();
         let read = |row: &Row<'_>| {
-            let fact = if row.get("counts")? { Some(change(row)?) } else { None };
-            Ok((row.get::<_, String>("uid")?, fact))
+            let (uid, counts, fact): (String, bool, Change) = Reader::of(row).next()?;
+            Ok((uid, Some(fact).filter(|_| counts)))
         };
         let examined = rows(conn, sql, &all, read)?;
         let count = examined.len();

@@ -1,7 +1,7 @@
 //! How a person stood with a group over time: the same function as for the present and for `asOf` (contract 4.3), at
 //! each instant at which it can have changed.
 
-use super::super::membership::change;
+use super::super::table::Reader;
 use super::allowance::Spent;
 use super::list::EXAMINED;
 use super::{Conn, Lookup, PLAIN_LIST, Sql, json, rows};
@@ -31,7 +31,7 @@ pub struct PeriodsOf {
 }
 
 const FACTS: &str = "
-    SELECT k.key AS key, c.at, c.at_from, c.seq, c.occurred_at, c.arrived_at, c.group_created_at, c.by_uid, c.state, c.scope, c.old_scope, c.joined_at
+    SELECT k.key, c.at, c.at_from, c.seq, c.occurred_at, c.arrived_at, c.group_created_at, c.by_uid, c.state, c.scope, c.old_scope, c.joined_at
     FROM json_each(:keys) k
     CROSS JOIN membership_changes c
         ON c.app_id = :app AND c.guid = json_extract(k.value, '$[0]') AND c.uid = json_extract(k.value, '$[1]')
@@ -81,7 +81,8 @@ fn facts(conn: &Conn, app: &str, keys: &[PeriodsOf]) -> Sql<Vec<(usize, Change)>
     let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.guid.as_str(), key.uid.as_str()]).collect();
     let (pairs, limit) = (serde_json::json!(pairs).to_string(), EXAMINED as i64 + 1);
     rows(conn, FACTS, &[(":app", &app), (":keys", &pairs), (":limit", &limit)], |row| {
-        Ok((row.get::<_, i64>("key")?.try_into().unwrap_or_default(), change(row)?))
+        let (key, fact): (i64, Change) = Reader::of(row).next()?;
+        Ok((key.try_into().unwrap_or_default(), fact))
     })
 }
 
