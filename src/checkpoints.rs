@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 /// A checkpoint begins whenever the WAL has grown by so much.
-const EVERY: u64 = 32 << 20;
+const EVERY: u64 = 16 << 20;
 /// After a checkpoint that a reader held up, the next one comes sooner.
 const AGAIN: u64 = 2 << 20;
 /// A WAL that has grown by so much waits for the checkpoint beside: the writer must not outrun it.
