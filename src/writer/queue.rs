@@ -173,10 +173,10 @@ impl<J: Queued, U> Queue<J, U> {
         }
     }
 
-    /// The next job, if one waits and no unit does that could be taken.
+    /// The next job, if one waits. A unit that waits has its turn after the batch: where each batch took one job for each
+    /// of many units, deliveries would come faster than they are taken.
     pub fn more(&self) -> Option<J> {
-        let mut state = self.lock();
-        if state.units.is_empty() || state.large != Large::None { state.take() } else { None }
+        self.lock().take()
     }
 
     /// Takes every job, those of held lines too.
@@ -337,7 +337,6 @@ mod tests {
     fn units_and_jobs_take_turns() {
         let queue = queue(&[("a", "a1"), ("a", "a2")]);
         assert!([1, 2, 3].into_iter().all(|unit| queue.push_unit(unit)));
-        assert_eq!(queue.more(), None, "a unit waits: the batch ends");
         queue.close();
         let order: Vec<String> = std::iter::from_fn(|| queue.next())
             .map(|next| match next {
@@ -348,6 +347,17 @@ mod tests {
             .collect();
         assert_eq!(order, ["1", "a1", "2", "a2", "3"]);
         assert!(!queue.push_unit(4) && queue.push("a", Body("late", 1)).is_err());
+    }
+
+    #[test]
+    fn a_batch_takes_all_jobs_that_wait_whatever_units_wait() {
+        let queue = queue(&[("a", "a1"), ("a", "a2"), ("b", "b1")]);
+        assert!([1, 2].into_iter().all(|unit| queue.push_unit(unit)));
+        assert_eq!(queue.next(), Some(Next::Unit(1)));
+        assert_eq!(queue.next(), Some(Next::Job(Body("a1", 1))));
+        let batch: Vec<&str> = std::iter::from_fn(|| queue.more()).map(|body| body.0).collect();
+        assert_eq!(batch, ["b1", "a2"]);
+        assert_eq!(queue.next(), Some(Next::Unit(2)));
     }
 
     #[test]
