@@ -1,5 +1,5 @@
-//! Reading ahead: a thread of its own makes items, and whoever folds them takes them in their order. What lies between the
-//! two is bounded in bytes.
+//! Reading ahead: one thread makes items, and another thread takes the items in their order. The items that wait between the
+//! two threads are bounded in bytes.
 
 use crate::panics::{self, Panicked};
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ pub struct Ahead<T> {
     taken: usize,
 }
 
-/// Where the thread puts the items.
+/// The reading thread puts its items here.
 pub struct Sink<T> {
     shared: Arc<Shared<T>>,
     items: Vec<T>,
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Ahead<T> {
         let mut sink = Sink { shared: Arc::clone(&shared), items: Vec::new(), bytes: 0 };
         let work = move || {
             let ended = panics::caught(|| read(&mut sink)).map(drop);
-            // Where nobody takes them, nobody misses them.
+            // An error means that nobody takes items any more.
             let _ = sink.flush();
             sink.shared.lock().ended = Some(ended);
             sink.shared.changed.notify_all();
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn items_come_in_their_order_and_their_bytes_are_bounded() {
         let small = [1, ITEM_BYTES / 3, ITEM_BYTES].into_iter().cycle().take(500).collect::<Vec<_>>();
-        // One item more than what lies between the threads: the reader makes it.
+        // The reader makes one item more than what waits between the threads.
         let cases = [(small, BYTES + 2 * ITEM_BYTES), (vec![1, 3 * BYTES, 1, 2 * BYTES, 2 * BYTES, 5], 5 * BYTES + 1)];
         for (sizes, most) in cases {
             let there = Arc::new(AtomicUsize::new(0));

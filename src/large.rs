@@ -1,7 +1,8 @@
-//! Large events: those that name thousands of people, tags or entities, or end so many memberships or tags.
+//! Large events: an event is large if it names thousands of people, tags or entities, or ends thousands of memberships or
+//! tags.
 //!
-//! A large event must not hold up the deliveries of other apps. So it gets its row of the log at once, like every other
-//! event, and is folded beside the writer, over a snapshot. Then the writer saves its rows in pieces and takes other
+//! A large event must not hold up the deliveries of other apps. The event gets its row of the log at once, like every other
+//! event. A thread beside the writer folds the event over a snapshot. Then the writer saves its rows in pieces and takes other
 //! deliveries between two of them. Until the last piece is saved the event is in the table `unfinished`, no reader is told
 //! of it, and no other delivery of its app is taken. Whoever opens a file to write finishes what a crash left there: the
 //! event is folded again, over what was saved of it.
@@ -81,11 +82,15 @@ impl Limits {
         }
         // What a body that names few may end.
         let app = &envelope.app_id;
-        for it in payload.refs() {
-            let is_large = match (fact.trigger.as_str(), it.kind) {
-                ("group_created", "group") => membership::known(conn, app, &it.key, self.people)? >= self.people,
-                ("message_edited", "message") => message::carried_bytes(conn, app, &it.key)? >= self.carried,
-                _ => false,
+        let kind = match fact.trigger.as_str() {
+            "group_created" => "group",
+            "message_edited" => "message",
+            _ => return Ok(false),
+        };
+        for it in payload.refs().iter().filter(|it| it.kind == kind) {
+            let is_large = match kind {
+                "group" => membership::known(conn, app, &it.key, self.people)? >= self.people,
+                _ => message::carried_bytes(conn, app, &it.key)? >= self.carried,
             };
             if is_large {
                 return Ok(true);

@@ -44,6 +44,10 @@ pub const PANICS: &str = "a_panic_of_the_fold";
 /// Bytes of the rows that stay in memory where nothing else is set.
 pub const CACHE: u64 = 16 << 20;
 
+/// Events, and bytes of their bodies, in a transaction for which nobody waits: the more, the less is written an event.
+pub const EVENTS: usize = 8_000;
+pub const BODIES: usize = 8 << 20;
+
 /// Bytes that a row may have, about. SQLite stores 64 MiB: an event that makes a row larger is a dead letter, so that it
 /// ends neither the batch nor the process.
 pub const ROW: usize = 48 << 20;

@@ -101,7 +101,8 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         V: Default,
     {
         self.see(key, load)?;
-        let slot = self.younger.get_mut(key).expect("it was seen just now");
+        let unseen = Slot { now: None, stored: None, bytes: 0, is_changed: false };
+        let slot = self.younger.entry(key.clone()).or_insert(unseen);
         if !self.before.contains_key(key) {
             self.before.insert(key.clone(), slot.now.clone());
             if !std::mem::replace(&mut slot.is_changed, true) {

@@ -3,7 +3,7 @@
 mod lines;
 
 use crate::ahead::{Abandoned, Ahead, Sink};
-use crate::batch::Batch;
+use crate::batch::{self, Batch};
 use crate::checkpoints::Checkpoints;
 use crate::ids::Time;
 use crate::large;
@@ -15,10 +15,6 @@ use lines::{Holds, Line, Part, Problem, Reader};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
-
-/// Lines in one transaction, and bytes of bodies: the more, the less is written a line.
-const BATCH: u64 = 8_000;
-const BATCH_BYTES: usize = 8 << 20;
 
 /// What can go wrong while reading.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +32,7 @@ pub struct Ingest {
     batch: Batch,
     run: Run,
     now: fn() -> Time,
-    pending: u64,
+    pending: usize,
     pending_bytes: usize,
     /// Deliveries by what became of them; `duplicate` and `refused` among them.
     pub counts: BTreeMap<&'static str, u64>,
@@ -133,7 +129,7 @@ impl Ingest {
             }
         };
         *self.counts.entry(outcome).or_default() += 1;
-        if self.pending == BATCH || self.pending_bytes >= BATCH_BYTES { self.commit() } else { Ok(()) }
+        if self.pending >= batch::EVENTS || self.pending_bytes >= batch::BODIES { self.commit() } else { Ok(()) }
     }
 
     fn refuse(&mut self, problem: &Problem) -> Result<&'static str, StoreError> {

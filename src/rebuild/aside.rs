@@ -2,7 +2,7 @@
 
 use super::chunk::Chunk;
 use super::repeat::{self, Repeat};
-use crate::batch::Batch;
+use crate::batch::{self, Batch};
 use crate::envelope::{Envelope, NotADelivery};
 use crate::fold::{self, Verdict};
 use crate::ids::Outcome;
@@ -13,9 +13,6 @@ use crate::store::sqlite::log::Logged;
 use crate::store::sqlite::{self, Connection};
 use std::path::{Path, PathBuf};
 
-/// Events and further deliveries in one transaction, and bytes of bodies: the more, the less is written an event.
-const BATCH: usize = 8_000;
-const BATCH_BYTES: usize = 8 << 20;
 /// Damaged rows that are told one by one.
 const TOLD: usize = 20;
 
@@ -87,7 +84,11 @@ impl Aside {
         self.position = chunk.until;
         self.pending += chunk.events.len() + chunk.further.len();
         self.pending_bytes += chunk.bytes;
-        if self.pending >= BATCH || self.pending_bytes >= BATCH_BYTES { self.save(chunk.until) } else { Ok(()) }
+        if self.pending >= batch::EVENTS || self.pending_bytes >= batch::BODIES {
+            self.save(chunk.until)
+        } else {
+            Ok(())
+        }
     }
 
     /// Saves what is folded. There are no more deliveries up to a log position.

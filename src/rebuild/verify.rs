@@ -44,7 +44,9 @@ impl Verified {
     }
 }
 
-/// Folds the log of the file at `path`, which is open, into a file at `aside`, and compares. The snapshot compared is taken once most of
+/// Folds the log of the file at `path`, which is open, into a file at `aside`, and compares the tables.
+///
+/// The snapshot compared is taken once most of
 /// the log is folded, so that a server's WAL is held back for the comparison only.
 pub fn verify(
     path: &Path,

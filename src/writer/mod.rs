@@ -143,7 +143,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Writer {
-    /// Opens the file and starts the thread, which keeps `row_cache` bytes of rows in memory. `on_failure` runs once when nothing may be written any more: after an I/O
+    /// Opens the file and starts the thread, which keeps `row_cache` bytes of rows in memory.
+    ///
+    /// `on_failure` runs once when nothing may be written any more: after an I/O
     /// error, for pages of a failed fsync count as clean and it is never tried again, or after a panic of the thread.
     pub fn start(path: &Path, row_cache: usize, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let mut conn = sqlite::open_writer(path)?;

@@ -39,7 +39,7 @@ impl Pieces {
     pub fn left(path: PathBuf, conn: &sqlite::Connection, shared: &Shared) -> Result<Self, StoreError> {
         let left = unfinished::all(conn)?;
         let events = left.into_iter().map(|(seq, app)| {
-            tracing::info!(seq, "a large event was not finished: it is now");
+            tracing::info!(seq, "a crash left a large event unfinished: chatfold finishes the event now");
             shared.hold(seq, &app);
             Unfinished { seq, app: app.to_string(), reply: None }
         });
