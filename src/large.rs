@@ -11,11 +11,11 @@ use crate::batch::Batch;
 use crate::envelope::Envelope;
 use crate::fold;
 use crate::ids::{Outcome, Time};
-pub use crate::log::Receipt;
+pub use crate::log::Appended;
 use crate::log::{self, Source};
 use crate::merge::Fact;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, App, Connection, log as table, membership, message, unfinished};
+use crate::store::sqlite::{self, App, Connection, events as table, membership, message, unfinished};
 
 /// What is large, and how large a piece is.
 #[derive(Debug, Clone, Copy)]
@@ -40,14 +40,14 @@ impl Default for Limits {
 /// What became of a posted delivery.
 #[derive(Debug)]
 pub enum Posted {
-    Done(Receipt),
+    Done(Appended),
     /// A large event, which is in the log and is not folded yet: its log position.
     Unfinished(i64),
 }
 
-impl From<Receipt> for Posted {
-    fn from(receipt: Receipt) -> Self {
-        Self::Done(receipt)
+impl From<Appended> for Posted {
+    fn from(appended: Appended) -> Self {
+        Self::Done(appended)
     }
 }
 
@@ -103,7 +103,7 @@ impl Limits {
 /// A large event, folded in memory.
 pub struct Folded {
     batch: Batch,
-    receipt: Receipt,
+    appended: Appended,
     /// Why, if it is a dead letter.
     rejected: Option<String>,
 }
@@ -119,23 +119,23 @@ pub fn fold(conn: &Connection, seq: i64) -> Result<Folded, StoreError> {
     batch.count(&app, event.fact.received_at, &envelope.trigger, verdict.outcome.as_str());
     batch.cut(conn)?;
     let rejected = if verdict.outcome == envelope.outcome { None } else { verdict.reason };
-    Ok(Folded { batch, receipt: Receipt { seq, outcome: verdict.outcome, duplicate: false }, rejected })
+    Ok(Folded { batch, appended: Appended { seq, outcome: verdict.outcome, duplicate: false }, rejected })
 }
 
 impl Folded {
     /// Saves the next piece inside the caller's transaction. Some: it was the last one, and the event is finished once the
     /// caller commits. After a transaction that was rolled back the event has to be folded again.
-    pub fn save_piece(&mut self, conn: &Connection, limits: Limits) -> Result<Option<Receipt>, StoreError> {
+    pub fn save_piece(&mut self, conn: &Connection, limits: Limits) -> Result<Option<Appended>, StoreError> {
         if !self.batch.save_piece(conn, limits.piece)? {
             return Ok(None);
         }
         self.batch.save(conn)?;
-        let Receipt { seq, outcome, .. } = self.receipt;
+        let Appended { seq, outcome, .. } = self.appended;
         if let Some(reason) = &self.rejected {
             table::judge(conn, seq, outcome, Some(reason))?;
         }
         unfinished::remove(conn, seq)?;
-        Ok(Some(self.receipt))
+        Ok(Some(self.appended))
     }
 }
 

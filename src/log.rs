@@ -13,7 +13,7 @@ use crate::merge::Fact;
 use crate::panics;
 use crate::store::StoreError;
 use crate::store::sqlite::delivery::{self, Further};
-use crate::store::sqlite::log::{self, Equal};
+use crate::store::sqlite::events::{self, Equal};
 use crate::store::sqlite::{App, Connection, RefKey};
 use crate::trigger::{Ref, Role};
 use foldhash::{HashMap, HashSet};
@@ -24,7 +24,7 @@ pub const COPIES: u64 = 60_000;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
+pub struct Appended {
     /// Log position of the fact: of its first delivery, for a duplicate.
     pub seq: i64,
     /// What the fold did with the fact; a duplicate delivery does nothing more.
@@ -65,7 +65,7 @@ struct Copied {
 impl Run {
     pub fn new(conn: &Connection) -> Result<Self, StoreError> {
         Ok(Self {
-            started_at: log::newest_seq(conn)?,
+            started_at: events::newest_seq(conn)?,
             lines: 0,
             feeds: HashMap::default(),
             copies: HashMap::default(),
@@ -132,24 +132,24 @@ pub fn append(
     envelope: &Envelope,
     received_at: Time,
     source: Source<'_>,
-) -> Result<Receipt, StoreError> {
+) -> Result<Appended, StoreError> {
     let settle = |batch: &mut Batch, envelope: &Envelope, fact: &Fact| settle(batch, conn, envelope, fact);
     enter(batch, conn, envelope, received_at, source, settle)
 }
 
 /// Folds a new event, and keeps what became of it.
-pub fn settle(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Receipt, StoreError> {
+pub fn settle(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Appended, StoreError> {
     let Verdict { outcome, reason } = fold::fold(batch, conn, envelope, fact)?;
     if outcome != envelope.outcome {
-        log::judge(conn, fact.seq, outcome, reason.as_deref())?;
+        events::judge(conn, fact.seq, outcome, reason.as_deref())?;
     }
     batch.count(&App::from(envelope.app_id.as_str()), fact.received_at, &envelope.trigger, outcome.as_str());
-    Ok(Receipt { seq: fact.seq, outcome, duplicate: false })
+    Ok(Appended { seq: fact.seq, outcome, duplicate: false })
 }
 
 /// Gives a delivery its row of the log, and a new event to `fold`. A delivery over which this panics is a dead letter: its
 /// row is kept, and nothing else of it.
-pub fn enter<T: From<Receipt>>(
+pub fn enter<T: From<Appended>>(
     batch: &mut Batch,
     conn: &Connection,
     envelope: &Envelope,
@@ -179,13 +179,13 @@ pub fn enter<T: From<Receipt>>(
             batch.count(&app, received_at, &envelope.trigger, "duplicate");
         }
         delivery.note(equal.seq, source);
-        return Ok(Receipt { seq: equal.seq, outcome: equal.outcome, duplicate: true }.into());
+        return Ok(Appended { seq: equal.seq, outcome: equal.outcome, duplicate: true }.into());
     }
     let clues = delivery.clues(&source);
     let before = delivery.feed(batch, conn, &source)?;
     let dated = before.date(&clues);
     let seq = batch.next_seq(conn, &app, delivery.show(&before, &clues, &mut source))?;
-    log::append(conn, seq, envelope, received_at, &dated)?;
+    events::append(conn, seq, envelope, received_at, &dated)?;
     delivery.note(seq, source);
     let fact = Fact {
         seq,
@@ -286,7 +286,7 @@ impl<'a> Delivery<'a> {
         let webhook_id = self.envelope.webhook_id.clone();
         let further = Further { position, seq, webhook_id, received_at: self.received_at, bare: clues.replay, dated };
         delivery::add(conn, &further)?;
-        log::repeat(conn, seq, self.received_at)
+        events::repeat(conn, seq, self.received_at)
     }
 
     /// The run takes note of the fact at a log position.
@@ -297,7 +297,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn equals(&self, conn: &Connection) -> Result<Vec<Equal>, StoreError> {
-        log::equals(conn, self.app, &self.envelope.fingerprint, self.envelope.told_at)
+        events::equals(conn, self.app, &self.envelope.fingerprint, self.envelope.told_at)
     }
 
     /// The event that a body with a time of its own repeats.

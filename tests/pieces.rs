@@ -9,7 +9,7 @@ use chatfold::envelope::Envelope;
 use chatfold::graphql::{Api, Caller, ChangeFilter, Limits as ApiLimits, Position};
 use chatfold::ids::{Outcome, Time};
 use chatfold::large::{self, Limits, Posted};
-use chatfold::log::Receipt;
+use chatfold::log::Appended;
 use chatfold::store::sqlite::{self, Connection, unfinished};
 use harness::{Harness, NOON, READ_AT, assert_same, fixtures, story};
 use serde_json::{Map, Value, json};
@@ -63,7 +63,7 @@ fn post(conn: &Connection, body: &str, at: i64, limits: Limits) -> Posted {
 }
 
 /// Folds the unfinished event beside, and saves so many pieces of it. How many rows the largest changed.
-fn save(harness: &Harness, seq: i64, pieces: usize, limits: Limits) -> (Option<Receipt>, u64) {
+fn save(harness: &Harness, seq: i64, pieces: usize, limits: Limits) -> (Option<Appended>, u64) {
     let beside = sqlite::open_reader(&harness.path()).unwrap();
     let mut folded = large::fold(&beside, seq).unwrap();
     let mut largest = 0;
@@ -185,7 +185,7 @@ fn no_piece_but_the_last_saves_more_rows_than_it_may_and_the_last_few_more() {
         let limits = Limits::default();
         let Posted::Unfinished(seq) = post(&harness.conn, &body, NOON, limits) else { panic!("{}", &body[..99]) };
         let (saved, rows) = save(&harness, seq, usize::MAX, limits);
-        assert_eq!(saved, Some(Receipt { seq, outcome: Outcome::Applied, duplicate: false }));
+        assert_eq!(saved, Some(Appended { seq, outcome: Outcome::Applied, duplicate: false }));
         assert!(rows < limits.piece as u64 + 50, "{rows} rows: {}", &body[..99]);
     }
 }

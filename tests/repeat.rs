@@ -6,7 +6,7 @@ mod harness;
 
 use chatfold::envelope::Envelope;
 use chatfold::ids::{Outcome, Time};
-use chatfold::log::{Receipt, Run, Source};
+use chatfold::log::{Appended, Run, Source};
 use chatfold::store::sqlite::state::of_file;
 use harness::{Harness, NOON, READ_AT, assert_same, story};
 
@@ -47,7 +47,7 @@ fn known(body: &str) -> Envelope {
 }
 
 /// Delivers over HTTP, seconds after noon.
-fn post(harness: &Harness, envelope: &Envelope, at: i64) -> Receipt {
+fn post(harness: &Harness, envelope: &Envelope, at: i64) -> Appended {
     harness.transaction(|| harness.append(envelope, Time(NOON + at * 1_000), Source::Http))
 }
 

@@ -5,7 +5,7 @@ use chatfold::envelope::Envelope;
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::{Outcome, Time};
 use chatfold::ingest::Ingest;
-use chatfold::writer::{Receipt, Refusal, Writer};
+use chatfold::writer::{Appended, Refusal, Writer};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
@@ -57,7 +57,7 @@ fn writer_of(path: &Path) -> (Writer, Receiver<()>) {
     (Writer::start(path, 16 << 20, Box::new(move || fail.send(()).unwrap())).unwrap(), failed)
 }
 
-fn append(writer: &Writer, envelope: Envelope) -> Result<Receipt, Refusal> {
+fn append(writer: &Writer, envelope: Envelope) -> Result<Appended, Refusal> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(writer.append(envelope, Time(1_767_614_400_000)))
 }

@@ -17,11 +17,11 @@ use crate::feed::{Feed, Kept};
 use crate::ids::Time;
 use crate::merge::Fact;
 use crate::store::StoreError;
-use crate::store::sqlite::log::CountKey;
+use crate::store::sqlite::events::CountKey;
 use crate::store::sqlite::reaction::ReactionKey;
 use crate::store::sqlite::receipt::MarkerKey;
 use crate::store::sqlite::registers::ConnectionKey;
-use crate::store::sqlite::{self, App, Connection, ConversationKey, Key, PairKey, RefKey, log, message, search};
+use crate::store::sqlite::{self, App, Connection, ConversationKey, Key, PairKey, RefKey, events, message, search};
 use crate::tables;
 use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
@@ -160,7 +160,7 @@ impl Batch {
     pub fn next_position(&mut self, conn: &Connection) -> Result<i64, StoreError> {
         let newest = match self.newest_position {
             Some(newest) => newest,
-            None => log::newest_position(conn)?,
+            None => events::newest_position(conn)?,
         };
         Ok(*self.newest_position.insert(newest + 1))
     }
@@ -190,7 +190,7 @@ impl Batch {
     pub fn set_after(&self, conn: &Connection, app: &App, refs: &[Ref], seq: i64) -> Result<bool, StoreError> {
         for reference in refs.iter().filter(|reference| reference.role != Role::About) {
             let key = (App::clone(app), reference.kind, reference.key.clone());
-            if self.newest_refs.get(&key).copied().max(log::newest_ref(conn, &key)?) > Some(seq) {
+            if self.newest_refs.get(&key).copied().max(events::newest_ref(conn, &key)?) > Some(seq) {
                 return Ok(true);
             }
         }

@@ -6,7 +6,7 @@
 
 use super::Batch;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, App, Connection, Key, log, membership, message, reaction};
+use crate::store::sqlite::{self, App, Connection, Key, events, membership, message, reaction};
 use crate::tables::membership::Membership;
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Batch {
     pub fn save_piece(&mut self, conn: &Connection, most: usize) -> Result<bool, StoreError> {
         let mut left = most;
         for (key, seq) in last(&mut self.refs, &mut left) {
-            log::refer(conn, &key, seq)?;
+            events::refer(conn, &key, seq)?;
         }
         for row in self.carried.iter_mut().flat_map(|rows| last(rows, &mut left)) {
             message::save_carried(conn, &row)?;

@@ -5,8 +5,8 @@ use super::Batch;
 use crate::change;
 use crate::store::StoreError;
 use crate::store::sqlite::{
-    self, App, Connection, ConversationKey, Key, call, conversation, edit, group, log, membership, message, reaction,
-    search,
+    self, App, Connection, ConversationKey, Key, call, conversation, edit, events, group, membership, message,
+    reaction, search,
 };
 use crate::tables::conversation::{Last, Listing};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ impl Batch {
     pub fn save(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.save_refs(conn)?;
         for ((app, minute, trigger, outcome), (n, last_at)) in std::mem::take(&mut self.counts) {
-            log::count(conn, &(app, minute, trigger, outcome), n, last_at)?;
+            events::count(conn, &(app, minute, trigger, outcome), n, last_at)?;
         }
         let (moved, texts) = self.moved(conn)?;
         let carried = self.carried.take().unwrap_or_else(|| self.carried());
@@ -59,7 +59,7 @@ impl Batch {
         self.refs.sort_unstable();
         self.refs.dedup();
         for (key, seq) in self.refs.drain(..) {
-            log::refer(conn, &key, seq)?;
+            events::refer(conn, &key, seq)?;
         }
         self.newest_refs.clear();
         self.kept_refs = 0;

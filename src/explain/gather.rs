@@ -9,7 +9,7 @@ use crate::ids::Time;
 use crate::json::{Document, Json, is_secret};
 use crate::store::StoreError;
 use crate::store::sqlite::read::explain as store;
-use crate::store::sqlite::{self, App, Connection, log::newest_seq};
+use crate::store::sqlite::{self, App, Connection, events::newest_seq};
 use crate::tables::group::Group;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;

@@ -44,7 +44,7 @@ impl Membership {
 }
 
 /// The step that each fact and list was, by log position.
-fn steps(uid: &str, changes: &[standing::Change], rosters: &Rosters) -> Vec<(i64, Effect)> {
+fn steps(uid: &str, changes: &[standing::MembershipFact], rosters: &Rosters) -> Vec<(i64, Effect)> {
     let mut lists: Vec<_> = rosters.0.iter().map(|list| (list.seq, list.roster)).collect();
     lists.sort_by_key(|(_, roster)| roster.at);
     let mut lists = lists.into_iter();
@@ -62,7 +62,7 @@ fn steps(uid: &str, changes: &[standing::Change], rosters: &Rosters) -> Vec<(i64
     effects
 }
 
-fn taken(uid: &str, row: &standing::Change, step: &Step<'_>, turn: usize) -> Effect {
+fn taken(uid: &str, row: &standing::MembershipFact, step: &Step<'_>, turn: usize) -> Effect {
     let by = row.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
     let told = said(uid, row.state, row.scope, row.old_scope) + &by;
     let mut rules = vec![match step.turn {
@@ -124,10 +124,16 @@ mod tests {
     use crate::standing::Roster;
     use crate::tables::group;
 
-    fn row(seq: i64, at: i64, from: TimeSource, state: Option<Place>, scope: Option<Scope>) -> standing::Change {
+    fn row(
+        seq: i64,
+        at: i64,
+        from: TimeSource,
+        state: Option<Place>,
+        scope: Option<Scope>,
+    ) -> standing::MembershipFact {
         let at = Time(at * 1000);
         let (by, old_scope, joined_at) = (None, None, None);
-        standing::Change {
+        standing::MembershipFact {
             at,
             at_from: from,
             seq,
@@ -142,7 +148,7 @@ mod tests {
         }
     }
 
-    fn told(changes: &[standing::Change], lists: &[group::Roster]) -> Vec<(i64, String)> {
+    fn told(changes: &[standing::MembershipFact], lists: &[group::Roster]) -> Vec<(i64, String)> {
         let words = |(seq, effect): (i64, Effect)| {
             let text = |name: &str| effect.value[name].as_str().unwrap_or_default().to_owned();
             (seq, format!("{} -> {}: {}", text("told"), text("ledTo"), effect.rule))

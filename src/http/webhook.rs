@@ -3,7 +3,7 @@
 use super::{Shared, access, auth, body, either, problem};
 use crate::clock;
 use crate::envelope::Envelope;
-use crate::writer::{Receipt, Refusal};
+use crate::writer::{Appended, Refusal};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -67,7 +67,7 @@ async fn take(
         shared.metrics.authenticated(&credential.name, received_at);
     }
     match writer.append(envelope, received_at).await {
-        Ok(receipt) => Ok(taken(shared, receipt)),
+        Ok(appended) => Ok(taken(shared, appended)),
         Err(Refusal::NotWritten(why)) => {
             shared.metrics.not_written.fetch_add(1, Ordering::Relaxed);
             Err(problem::unavailable(why))
@@ -113,12 +113,12 @@ fn unauthorized() -> HttpResponse {
 }
 
 /// The legacy `before_message` hook reads our answer: it is always `{}`.
-fn taken(shared: &Shared, receipt: Receipt) -> HttpResponse {
-    let outcome = if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() };
+fn taken(shared: &Shared, appended: Appended) -> HttpResponse {
+    let outcome = if appended.duplicate { "duplicate" } else { appended.outcome.as_str() };
     shared.metrics.delivered(outcome);
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header(("Chatfold-Seq", receipt.seq.to_string()))
+        .insert_header(("Chatfold-Seq", appended.seq.to_string()))
         .insert_header(("Chatfold-Outcome", outcome))
         .body("{}")
 }

@@ -10,7 +10,7 @@ use crate::large;
 use crate::log::{self, Run, Source};
 use crate::store::StoreError;
 use crate::store::sqlite::log_file::LogFile;
-use crate::store::sqlite::{self, Connection, log as table};
+use crate::store::sqlite::{self, Connection, events as table};
 use lines::{Holds, Line, Part, Problem, Reader};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -124,8 +124,8 @@ impl Ingest {
                 self.pending_bytes += envelope.body.len();
                 let source = Source::Ingest { run: &mut self.run, bare: received_at.is_none() };
                 let received_at = received_at.unwrap_or_else(self.now);
-                let receipt = log::append(&mut self.batch, &self.conn, envelope, received_at, source)?;
-                if receipt.duplicate { "duplicate" } else { receipt.outcome.as_str() }
+                let appended = log::append(&mut self.batch, &self.conn, envelope, received_at, source)?;
+                if appended.duplicate { "duplicate" } else { appended.outcome.as_str() }
             }
         };
         *self.counts.entry(outcome).or_default() += 1;

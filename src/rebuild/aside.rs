@@ -9,7 +9,7 @@ use crate::ids::Outcome;
 use crate::store::StoreError;
 use crate::store::sqlite::aside::{self as store, Assigned};
 use crate::store::sqlite::delivery::{self, Further};
-use crate::store::sqlite::log::Logged;
+use crate::store::sqlite::events::Logged;
 use crate::store::sqlite::{self, Connection};
 use std::path::{Path, PathBuf};
 

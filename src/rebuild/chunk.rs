@@ -4,7 +4,7 @@ use crate::ahead::Ahead;
 use crate::envelope::{Envelope, NotADelivery};
 use crate::store::StoreError;
 use crate::store::sqlite::delivery::{self, Further};
-use crate::store::sqlite::log::{self, Logged};
+use crate::store::sqlite::events::{self, Logged};
 use crate::store::sqlite::{self, Connection};
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(super) struct Chunk {
 impl Chunk {
     /// The deliveries that follow a log position, none later than `until`; `None`: there are no more.
     pub fn read(log: &Connection, after: i64, until: i64) -> Result<Option<Self>, StoreError> {
-        let (mut events, all) = log::between(log, after, until, CHUNK)?;
+        let (mut events, all) = events::between(log, after, until, CHUNK)?;
         let until = events.last().filter(|_| !all).map_or(until, |last| last.fact.seq);
         let further = delivery::untold(log, after, until, CHUNK)?;
         let until = further.last().filter(|_| further.len() == CHUNK).map_or(until, |last| last.position);

@@ -14,7 +14,7 @@ use crate::log::{COPIES, registers, repeated};
 use crate::merge::Fact;
 use crate::store::StoreError;
 use crate::store::sqlite::delivery::{self, Further};
-use crate::store::sqlite::log::{self, Equal, Logged};
+use crate::store::sqlite::events::{self, Equal, Logged};
 use crate::store::sqlite::{App, Connection, RefKey};
 use crate::trigger::{Ref, Role};
 use std::collections::{HashMap, HashSet};
@@ -57,7 +57,7 @@ pub fn told_before(
     if envelope.told_at.is_none() || !is_understood_otherwise {
         return Ok(None);
     }
-    let equals = log::equals(log, &envelope.app_id, &envelope.fingerprint, envelope.told_at)?;
+    let equals = events::equals(log, &envelope.app_id, &envelope.fingerprint, envelope.told_at)?;
     Ok(equals.first().map(|first| first.seq).filter(|first| *first < fact.seq))
 }
 
@@ -103,7 +103,7 @@ impl Repeat {
         if self.learned.is_empty() {
             return Ok(None);
         }
-        let event = log::between(log, it.seq - 1, it.seq, 1)?.0.pop();
+        let event = events::between(log, it.seq - 1, it.seq, 1)?.0.pop();
         let Some(envelope) = event.and_then(|event| Envelope::parse(event.body.as_bytes()).ok()) else {
             return Ok(None);
         };
@@ -111,7 +111,7 @@ impl Repeat {
         if !registers(&app, &refs).any(|register| self.learned.contains(&register)) {
             return Ok(None);
         }
-        let logged = log::equals(log, &app, &envelope.fingerprint, None)?;
+        let logged = events::equals(log, &app, &envelope.fingerprint, None)?;
         let found = self.events.get(&(App::clone(&app), envelope.fingerprint)).into_iter().flatten();
         let equals = || logged.iter().filter(|equal| equal.seq < it.position).chain(found.clone());
         // Nothing tells when bare bodies came: all facts of their run may be copied, and none of the log from before.

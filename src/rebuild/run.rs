@@ -13,7 +13,7 @@ use crate::fold::FOLD_VERSION;
 use crate::panics::{self, Panicked};
 use crate::store::StoreError;
 use crate::store::sqlite::state::{self, State};
-use crate::store::sqlite::{self, Connection, aside as store, delivery, log, shadow};
+use crate::store::sqlite::{self, Connection, aside as store, delivery, events, shadow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +104,7 @@ impl Run<'_> {
         for round in 1.. {
             self.fold(&mut aside, Phase::CatchUp, progress)?;
             self.copy_changes(&aside)?;
-            let tail = log::newest_position(&self.log)? - aside.position;
+            let tail = events::newest_position(&self.log)? - aside.position;
             if tail <= TAIL || (round >= ROUNDS && tail <= LONG_TAIL) {
                 break;
             }
@@ -131,7 +131,7 @@ impl Run<'_> {
 
     /// Folds what the log holds now.
     fn fold(&self, aside: &mut Aside, phase: Phase, progress: &mut dyn FnMut(Progress)) -> Result<(), RebuildError> {
-        let until = log::newest_position(&self.log)?;
+        let until = events::newest_position(&self.log)?;
         let tell =
             |aside: &Aside| Progress { phase, done: aside.position.cast_unsigned(), total: until.cast_unsigned() };
         progress(tell(aside));
@@ -184,7 +184,7 @@ impl Run<'_> {
         self.host.run(move |conn| {
             let before = snapshot(&path)?;
             let retried = within(conn, |conn| {
-                let newest = log::newest_position(conn)?;
+                let newest = events::newest_position(conn)?;
                 aside.fold_rest(conn, newest)?;
                 for layout in shadow::layouts(&aside.conn)? {
                     loop {
@@ -229,7 +229,7 @@ fn judge(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
         let Some((last, _)) = noted.last() else { return Ok(count) };
         seq = *last;
         for (seq, verdict) in &noted {
-            log::judge_again(conn, *seq, verdict.outcome, verdict.reason.as_deref())?;
+            events::judge_again(conn, *seq, verdict.outcome, verdict.reason.as_deref())?;
         }
         count += noted.len() as u64;
     }
@@ -243,7 +243,7 @@ fn date(conn: &Connection, aside: &Aside) -> Result<(), StoreError> {
         let Some((last, _)) = told.last() else { return Ok(()) };
         seq = *last;
         for (seq, told_at) in told {
-            log::date(conn, seq, told_at)?;
+            events::date(conn, seq, told_at)?;
         }
     }
 }
@@ -262,7 +262,7 @@ fn assign(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
                 *fewer.entry(before).or_default() += 1;
             }
             if it.verdict.is_some() {
-                log::count_as_event(conn, it.position)?;
+                events::count_as_event(conn, it.position)?;
                 count += 1;
             }
         }
@@ -279,7 +279,7 @@ fn mark(conn: &Connection, aside: &Aside) -> Result<(), StoreError> {
         let Some((last, _)) = marked.last() else { return Ok(()) };
         seq = *last;
         for (seq, has_secret) in marked {
-            log::mark(conn, seq, has_secret)?;
+            events::mark(conn, seq, has_secret)?;
         }
     }
 }

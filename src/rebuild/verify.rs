@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::aside as store;
 use crate::store::sqlite::compare::{Difference, compare};
 use crate::store::sqlite::state::{self, State};
-use crate::store::sqlite::{self, Connection, Transaction, log, unfinished};
+use crate::store::sqlite::{self, Connection, Transaction, events, unfinished};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ pub fn verify(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verified, StoreError> {
     let mut aside = Aside::create(aside)?;
-    let newest = log::newest_position(file)?;
+    let newest = events::newest_position(file)?;
     let mut tell = |aside: &Aside, phase| {
         progress(Progress { phase, done: aside.position.max(0).cast_unsigned(), total: newest.max(0).cast_unsigned() });
     };
@@ -65,7 +65,7 @@ pub fn verify(
     }
     aside.save(newest)?;
     let snapshot = finished(file)?;
-    let newest = log::newest_position(file)?;
+    let newest = events::newest_position(file)?;
     aside.fold_rest(file, newest)?;
     tell(&aside, Phase::Compare);
     let mut differences = compare(file, &aside.conn)?;

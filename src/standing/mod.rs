@@ -22,7 +22,7 @@ const JOINS: usize = 3;
 
 /// One fact about one person's place in one group. Neither state nor scope: the person became the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct MembershipFact {
     /// Order time; 0 where nothing dates the fact.
     pub at: Time,
     pub at_from: TimeSource,
@@ -99,7 +99,7 @@ pub fn order_at(fact: &Fact, known: Option<i64>, roster: Option<i64>) -> i64 {
 }
 
 /// Folds the rows of one person in one group; any order will do. `None` without rows.
-pub fn standing<'a>(rows: impl IntoIterator<Item = &'a Change>, rosters: &[Roster]) -> Option<Standing> {
+pub fn standing<'a>(rows: impl IntoIterator<Item = &'a MembershipFact>, rosters: &[Roster]) -> Option<Standing> {
     standing_telling(rows, rosters, |_| {})
 }
 
@@ -122,7 +122,7 @@ pub enum Turn {
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
     /// `None`: a list.
-    pub row: Option<&'a Change>,
+    pub row: Option<&'a MembershipFact>,
     pub roster: Option<Roster>,
     pub turn: Turn,
     pub before: (Option<State>, Option<Scope>),
@@ -131,7 +131,7 @@ pub struct Step<'a> {
 
 /// The same, and tells each step, for explanations.
 pub fn standing_telling<'a>(
-    rows: impl IntoIterator<Item = &'a Change>,
+    rows: impl IntoIterator<Item = &'a MembershipFact>,
     rosters: &[Roster],
     tell: impl FnMut(Step<'_>),
 ) -> Option<Standing> {
@@ -144,7 +144,7 @@ pub fn standing_telling<'a>(
 enum Item<'a> {
     /// `earlier`: before the group was made anew, although it is dated later.
     Row {
-        row: &'a Change,
+        row: &'a MembershipFact,
         earlier: bool,
     },
     Roster(Roster),
@@ -152,16 +152,16 @@ enum Item<'a> {
 
 /// Rule 1: rows by time, those that are not told after the told ones of their second; lists before the rows of their
 /// time. A row that is not told and names the group made at an earlier time lies before the next creation.
-fn lay<'a>(rows: impl IntoIterator<Item = &'a Change>, rosters: &[Roster]) -> Vec<Item<'a>> {
+fn lay<'a>(rows: impl IntoIterator<Item = &'a MembershipFact>, rosters: &[Roster]) -> Vec<Item<'a>> {
     let mut rosters = rosters.to_vec();
     rosters.sort_by_key(|roster| roster.at);
     let creations: Vec<usize> = (0..rosters.len()).filter(|at| rosters[*at].created).collect();
-    let ended_by = |row: &Change| {
+    let ended_by = |row: &MembershipFact| {
         let made = row.group_created_at.filter(|_| !told(row))?;
         let next = creations.get(creations.partition_point(|at| rosters[*at].at <= made))?;
         Some(*next).filter(|next| rosters[*next].at.second() <= row.at.second())
     };
-    let mut sorted: Vec<(Option<usize>, &Change)> = rows.into_iter().map(|row| (ended_by(row), row)).collect();
+    let mut sorted: Vec<(Option<usize>, &MembershipFact)> = rows.into_iter().map(|row| (ended_by(row), row)).collect();
     sorted.sort_by_key(|(ended_by, row)| (*ended_by, row.at.second(), !told(row), row.at, row.seq));
     let (dated, earlier) = sorted.split_at(sorted.partition_point(|(ended_by, _)| ended_by.is_none()));
     let mut earlier = earlier.iter().peekable();
@@ -182,7 +182,11 @@ fn lay<'a>(rows: impl IntoIterator<Item = &'a Change>, rosters: &[Roster]) -> Ve
 }
 
 /// The rows that the list at `index` ends.
-fn end_of<'a>(index: usize, earlier: &mut Peekable<Iter<'_, (Option<usize>, &'a Change)>>, items: &mut Vec<Item<'a>>) {
+fn end_of<'a>(
+    index: usize,
+    earlier: &mut Peekable<Iter<'_, (Option<usize>, &'a MembershipFact)>>,
+    items: &mut Vec<Item<'a>>,
+) {
     while let Some(&(_, row)) = earlier.next_if(|(ended_by, _)| *ended_by == Some(index)) {
         items.push(Item::Row { row, earlier: true });
     }
@@ -239,13 +243,13 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         self.tell(Some(row), None, turn, before);
     }
 
-    fn tell(&mut self, row: Option<&Change>, roster: Option<Roster>, turn: Turn, before: Place) {
+    fn tell(&mut self, row: Option<&MembershipFact>, roster: Option<Roster>, turn: Turn, before: Place) {
         let after = self.now.place;
         let (before, after) = ((before.state, before.scope), (after.state, after.scope));
         (self.tell)(Step { row, roster, turn, before, after });
     }
 
-    fn row(&self, index: usize) -> Option<&'a Change> {
+    fn row(&self, index: usize) -> Option<&'a MembershipFact> {
         if let Item::Row { row, .. } = self.items[index] { Some(row) } else { None }
     }
 
@@ -281,14 +285,15 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         if let ([only], []) = (left, joins) {
             return vec![*only];
         }
-        let rows = |indices: &[usize]| -> Vec<&Change> { indices.iter().filter_map(|at| self.row(*at)).collect() };
+        let rows =
+            |indices: &[usize]| -> Vec<&MembershipFact> { indices.iter().filter_map(|at| self.row(*at)).collect() };
         let order = turns::best(self.now.place, &rows(left), &rows(joins));
         order.into_iter().filter_map(|at| left.iter().chain(joins).nth(at).copied()).collect()
     }
 
     /// The earliest in the log that can happen, else the earliest of the told rows.
     fn earliest(&self, left: &[usize], joins: &[usize]) -> Option<usize> {
-        let rows = |indices: &[usize]| -> Vec<(usize, &Change)> {
+        let rows = |indices: &[usize]| -> Vec<(usize, &MembershipFact)> {
             indices.iter().filter_map(|at| Some((*at, self.row(*at)?))).collect()
         };
         let possible = rows(left).into_iter().chain(rows(&joins[..joins.len().min(1)]));
@@ -345,12 +350,12 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
 /// What decides whether a row can happen: see [`Place::can`].
 type Kind = (Option<State>, Option<Scope>);
 
-fn kind_of(row: &Change) -> Kind {
+fn kind_of(row: &MembershipFact) -> Kind {
     (row.state, row.old_scope.filter(|_| row.state.is_none()))
 }
 
 /// A join that is not told and came so soon after a time that it may have happened before.
-fn may_precede(row: &Change, at: Time) -> bool {
+fn may_precede(row: &MembershipFact, at: Time) -> bool {
     let came = match row.at_from {
         TimeSource::Told => return false,
         TimeSource::Arrival => row.arrived_at.unwrap_or(row.occurred_at),
@@ -361,7 +366,7 @@ fn may_precede(row: &Change, at: Time) -> bool {
     row.state == Some(State::Joined) && came.0 - at.0 <= JOIN_DELAY && made
 }
 
-fn told(row: &Change) -> bool {
+fn told(row: &MembershipFact) -> bool {
     row.at_from == TimeSource::Told
 }
 

@@ -1,6 +1,6 @@
 //! Where a person stands after each row.
 
-use super::{Change, Roster};
+use super::{MembershipFact, Roster};
 use crate::ids::{Scope, State, Time, TimeSource};
 
 /// State and scope: what decides whether a fact can happen.
@@ -22,7 +22,7 @@ pub(super) struct Person {
 
 impl Place {
     /// Whether the fact can happen now. While nothing is known, every fact can.
-    pub fn can(self, row: &Change) -> bool {
+    pub fn can(self, row: &MembershipFact) -> bool {
         let Some(now) = self.state else { return true };
         match row.state {
             Some(State::Joined) => !matches!(now, State::Joined | State::Banned),
@@ -37,7 +37,7 @@ impl Place {
     }
 
     /// Where the fact leads, possible or not.
-    pub fn after(self, row: &Change) -> Self {
+    pub fn after(self, row: &MembershipFact) -> Self {
         match (row.state, self.state) {
             (Some(State::Joined), _) => {
                 Self { state: row.state, scope: row.scope.or(self.scope).or(Some(Scope::Participant)) }
@@ -54,7 +54,7 @@ impl Place {
 }
 
 impl Person {
-    pub fn apply(&mut self, row: &Change) {
+    pub fn apply(&mut self, row: &MembershipFact) {
         let before = self.place;
         self.place = before.after(row);
         match row.state {
@@ -69,7 +69,7 @@ impl Person {
         }
     }
 
-    fn join(&mut self, row: &Change) {
+    fn join(&mut self, row: &MembershipFact) {
         let dated = Some((row.at, row.at_from)).filter(|(at, _)| at.0 != 0);
         if let Some(at) = row.joined_at {
             self.joined = Some((at, TimeSource::Told));

@@ -3,9 +3,9 @@ use super::*;
 const JOINED: Option<State> = Some(State::Joined);
 const KICKED: Option<State> = Some(State::Kicked);
 
-fn row(at: i64, seq: i64, at_from: TimeSource, state: Option<State>, scope: Option<Scope>) -> Change {
+fn row(at: i64, seq: i64, at_from: TimeSource, state: Option<State>, scope: Option<Scope>) -> MembershipFact {
     let at = Time(at * 1000);
-    Change {
+    MembershipFact {
         at,
         at_from,
         seq,
@@ -20,19 +20,19 @@ fn row(at: i64, seq: i64, at_from: TimeSource, state: Option<State>, scope: Opti
     }
 }
 
-fn told(at: i64, seq: i64, state: Option<State>) -> Change {
+fn told(at: i64, seq: i64, state: Option<State>) -> MembershipFact {
     row(at, seq, TimeSource::Told, state, None)
 }
 
-fn scope(at: i64, seq: i64, scope: Scope) -> Change {
+fn scope(at: i64, seq: i64, scope: Scope) -> MembershipFact {
     row(at, seq, TimeSource::Told, None, Some(scope))
 }
 
-fn arrival(at: i64, seq: i64, state: Option<State>) -> Change {
+fn arrival(at: i64, seq: i64, state: Option<State>) -> MembershipFact {
     row(at, seq, TimeSource::Arrival, state, None)
 }
 
-fn known(rows: &[Change]) -> (State, Option<Scope>, Option<i64>) {
+fn known(rows: &[MembershipFact]) -> (State, Option<Scope>, Option<i64>) {
     let created = [Roster { at: Time(1000), created: true }];
     let standing = standing(rows, &created).unwrap();
     (standing.state, standing.scope, standing.joined_at.map(|at| at.0 / 1000))
@@ -153,7 +153,7 @@ fn a_scope_told_of_who_is_out_never_reaches_the_next_join() {
 
 #[test]
 fn what_can_happen_only_with_a_late_join_takes_it_first() {
-    let promoted = Change { old_scope: Some(Scope::Participant), ..scope(10, 3, Scope::Admin) };
+    let promoted = MembershipFact { old_scope: Some(Scope::Participant), ..scope(10, 3, Scope::Admin) };
     let rows = [told(5, 1, JOINED), told(10, 2, KICKED), promoted, arrival(12, 4, JOINED)];
     assert_eq!(known(&rows), (State::Joined, Some(Scope::Admin), Some(12)));
     // Twice added and kicked: both joins lie before the second kick.
@@ -164,7 +164,7 @@ fn what_can_happen_only_with_a_late_join_takes_it_first() {
 #[test]
 fn at_most_three_joins_are_taken_before_their_turn() {
     let kicks = (1..=4).map(|seq| told(10, seq, KICKED));
-    let rows: Vec<Change> = kicks.chain((5..=8).map(|seq| arrival(10, seq, JOINED))).collect();
+    let rows: Vec<MembershipFact> = kicks.chain((5..=8).map(|seq| arrival(10, seq, JOINED))).collect();
     assert_eq!(known(&rows).0, State::Joined, "the fourth keeps its own turn");
 }
 
@@ -207,7 +207,7 @@ fn what_names_the_group_from_before_lies_before_its_creation() {
 #[test]
 fn a_join_of_the_group_made_anew_is_not_taken_for_a_kick_before() {
     let created = [1, 12].map(|at| Roster { at: Time(at * 1000), created: true });
-    let join = Change { group_created_at: Some(Time(12_000)), ..arrival(13, 2, JOINED) };
+    let join = MembershipFact { group_created_at: Some(Time(12_000)), ..arrival(13, 2, JOINED) };
     let state = standing(&[told(10, 1, KICKED), join], &created).unwrap().state;
     assert_eq!(state, State::Joined);
 }
@@ -237,7 +237,7 @@ fn a_creation_is_no_list_that_was_read() {
 
 /// Rule 2 for more rows than are searched, by its words: each time the earliest in the log that can happen, else the
 /// earliest of the told rows.
-fn one_after_the_other(mut told: Vec<&Change>, mut joins: Vec<&Change>) -> Vec<i64> {
+fn one_after_the_other(mut told: Vec<&MembershipFact>, mut joins: Vec<&MembershipFact>) -> Vec<i64> {
     let (mut place, mut order) = (Place::default(), Vec::new());
     while !told.is_empty() {
         let possible = told.iter().chain(joins.first()).filter(|row| place.can(row)).min_by_key(|row| row.seq);
@@ -269,7 +269,8 @@ fn many_rows_of_one_second_are_taken_one_after_the_other() {
             rows.push(row);
         }
         rows.extend((0..below(4) as i64).map(|n| arrival(6 + n, 100 + n, JOINED)));
-        let (tied, joins): (Vec<&Change>, Vec<&Change>) = rows.iter().partition(|row| row.at_from == TimeSource::Told);
+        let (tied, joins): (Vec<&MembershipFact>, Vec<&MembershipFact>) =
+            rows.iter().partition(|row| row.at_from == TimeSource::Told);
         let mut order = Vec::new();
         standing_telling(&rows, &[], |step| order.extend(step.row.map(|row| row.seq)));
         let expected = one_after_the_other(tied, joins);
@@ -280,7 +281,7 @@ fn many_rows_of_one_second_are_taken_one_after_the_other() {
 /// So many that looking at every row for every row would not end in the time of a test.
 #[test]
 fn very_many_rows_of_one_second_are_taken() {
-    let rows: Vec<Change> =
+    let rows: Vec<MembershipFact> =
         (1..=200_000).map(|seq| told(5, seq, Some([State::Joined, State::Kicked][seq as usize % 2]))).collect();
     assert_eq!(standing(&rows, &[]).unwrap().state, State::Joined);
 }

@@ -4,7 +4,7 @@
 //! the scope changes that an end has passed, so of the orders that agree in these the best is kept: a few hundred steps
 //! for seven rows, where all orders would be five thousand.
 
-use super::Change;
+use super::MembershipFact;
 use super::person::Place;
 use crate::ids::State;
 use std::cmp::Reverse;
@@ -46,10 +46,10 @@ impl Order {
 
 /// All told rows, and joins before the last of them, in their best order: indices of `told`, then of `joins` counted on.
 /// Joins keep their order, and one that cannot happen is not taken before its own turn.
-pub(super) fn best(place: Place, told: &[&Change], joins: &[&Change]) -> Vec<usize> {
-    let mut log: Vec<(usize, &Change)> = told.iter().chain(joins).copied().enumerate().collect();
+pub(super) fn best(place: Place, told: &[&MembershipFact], joins: &[&MembershipFact]) -> Vec<usize> {
+    let mut log: Vec<(usize, &MembershipFact)> = told.iter().chain(joins).copied().enumerate().collect();
     log.sort_by_key(|(_, row)| row.seq);
-    let places = |wanted: &dyn Fn(usize, &Change) -> bool| {
+    let places = |wanted: &dyn Fn(usize, &MembershipFact) -> bool| {
         (0..log.len()).filter(|&bit| wanted(log[bit].0, log[bit].1)).fold(0usize, |set, bit| set | 1 << bit)
     };
     let all_told = places(&|index, _| index < told.len());
@@ -119,11 +119,11 @@ mod tests {
         }
     }
 
-    fn row(dice: &mut Dice, seq: i64, join: bool) -> Change {
+    fn row(dice: &mut Dice, seq: i64, join: bool) -> MembershipFact {
         let states = [State::Joined, State::Left, State::Kicked, State::Banned, State::Unbanned];
         let state = if join { Some(State::Joined) } else { states.get(dice.below(8) as usize).copied() };
         let (scope, old_scope) = if state.is_none() { (dice.scope(), dice.scope()) } else { (None, None) };
-        Change {
+        MembershipFact {
             at: Time(0),
             at_from: if join { TimeSource::Arrival } else { TimeSource::Told },
             seq,
@@ -139,12 +139,12 @@ mod tests {
     }
 
     /// What is best, of all orders, by the words of the rule.
-    fn by_the_rule(place: Place, told: &[&Change], joins: &[&Change]) -> Vec<usize> {
+    fn by_the_rule(place: Place, told: &[&MembershipFact], joins: &[&MembershipFact]) -> Vec<usize> {
         let mut all = Vec::new();
-        let rows: Vec<&Change> = told.iter().chain(joins).copied().collect();
+        let rows: Vec<&MembershipFact> = told.iter().chain(joins).copied().collect();
         grow(place, &rows, told.len(), &mut Vec::new(), 0, &mut all);
         let rank = |(order, possible): &(Vec<usize>, usize)| {
-            let ends = |row: &Change| matches!(row.state, Some(State::Left | State::Kicked));
+            let ends = |row: &MembershipFact| matches!(row.state, Some(State::Left | State::Kicked));
             let lost = (0..order.len()).filter(|&at| {
                 let later = || order[at..].iter().map(|index| rows[*index]);
                 let scope = rows[order[at]].state.is_none() && rows[order[at]].scope.is_some();
@@ -162,7 +162,7 @@ mod tests {
 
     fn grow(
         place: Place,
-        rows: &[&Change],
+        rows: &[&MembershipFact],
         told: usize,
         order: &mut Vec<usize>,
         possible: usize,
@@ -192,8 +192,9 @@ mod tests {
             for at in 0..seqs.len() {
                 seqs.swap(at, dice.below(told as u64) as usize);
             }
-            let rows: Vec<Change> = seqs.iter().enumerate().map(|(at, seq)| row(&mut dice, *seq, at >= told)).collect();
-            let (told, joins): (Vec<&Change>, Vec<&Change>) =
+            let rows: Vec<MembershipFact> =
+                seqs.iter().enumerate().map(|(at, seq)| row(&mut dice, *seq, at >= told)).collect();
+            let (told, joins): (Vec<&MembershipFact>, Vec<&MembershipFact>) =
                 rows.iter().partition(|row| row.at_from == TimeSource::Told);
             let state = [State::Joined, State::Kicked, State::Banned, State::Absent][dice.below(4) as usize];
             let scope = dice.scope().filter(|_| state == State::Joined);
@@ -205,8 +206,8 @@ mod tests {
     #[test]
     fn seven_rows_are_searched() {
         let mut dice = Dice(11);
-        let rows: Vec<Change> = (1..=7).map(|seq| row(&mut dice, seq, false)).collect();
-        let told: Vec<&Change> = rows.iter().collect();
+        let rows: Vec<MembershipFact> = (1..=7).map(|seq| row(&mut dice, seq, false)).collect();
+        let told: Vec<&MembershipFact> = rows.iter().collect();
         let place = Place { state: Some(State::Joined), scope: Some(Scope::Participant) };
         assert_eq!(best(place, &told, &[]), by_the_rule(place, &told, &[]));
     }

@@ -3,13 +3,13 @@
 use crate::change::MembershipChange;
 use crate::ids::{Time, TimeSource};
 use crate::merge::{Fact, When};
-use crate::standing::{self, Change, Roster, Standing};
+use crate::standing::{self, MembershipFact, Roster, Standing};
 use std::sync::Arc;
 
 /// A fact as the table of changes keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    pub change: Change,
+    pub change: MembershipFact,
     pub trigger: String,
     pub fingerprint: [u8; 32],
 }
@@ -39,7 +39,7 @@ impl Facts {
             return at;
         }
         self.0.push(Arc::new(Told {
-            change: Change {
+            change: MembershipFact {
                 at: Time(at),
                 at_from: fact.occurred_from,
                 seq: fact.seq,

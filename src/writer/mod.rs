@@ -11,9 +11,9 @@ use crate::batch::Batch;
 use crate::checkpoints::Checkpoints;
 use crate::envelope::Envelope;
 use crate::ids::Time;
-pub use crate::log::Receipt;
+pub use crate::log::Appended;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, Place, log as table};
+use crate::store::sqlite::{self, Connection, Place, events as table};
 use pieces::{Pieces, Unfinished};
 use queue::{Queue, Queued, Ticket};
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ pub enum Refusal {
 }
 
 /// Where a delivery's answer goes.
-type Reply = oneshot::Sender<Result<Receipt, Refusal>>;
+type Reply = oneshot::Sender<Result<Appended, Refusal>>;
 
 struct Waiting {
     envelope: Envelope,
@@ -104,7 +104,7 @@ const NO_APP: &str = "";
 
 /// What is answered once its transaction is committed.
 enum Answer {
-    Append(Reply, Receipt),
+    Append(Reply, Appended),
     Refused(oneshot::Sender<()>),
     /// Once the large event is finished, not before.
     Later(Unfinished),
@@ -178,7 +178,7 @@ impl Writer {
     }
 
     /// Durable when it returns `Ok`.
-    pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Receipt, Refusal> {
+    pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Appended, Refusal> {
         let (reply, mut answer) = oneshot::channel();
         let app = envelope.app_id.clone();
         let ticket = self.send(&app, Job::Append(Box::new(Waiting { envelope, received_at, reply })))?;

@@ -84,7 +84,7 @@ impl Worker {
         let saved = self.try_piece();
         match saved {
             Ok(None) => Ok(()),
-            Ok(Some(receipt)) => {
+            Ok(Some(appended)) => {
                 // Its rows were written past the rows in memory.
                 self.batch.forget();
                 // Giving back the memory of so many rows takes long.
@@ -93,10 +93,10 @@ impl Worker {
                 self.shared.queue.finished();
                 if let Some(event) = self.pieces.events.pop_front() {
                     self.shared.release(event.seq, &event.app);
-                    self.tell(sqlite::log::newest_seq(&self.conn)?, true);
+                    self.tell(sqlite::events::newest_seq(&self.conn)?, true);
                     // A sender that has given up takes the retry's `duplicate`.
                     if let Some(reply) = event.reply {
-                        let _ = reply.send(Ok(receipt));
+                        let _ = reply.send(Ok(appended));
                     }
                 }
                 self.pieces.go_on(&self.shared)
@@ -115,7 +115,7 @@ impl Worker {
         }
     }
 
-    fn try_piece(&mut self) -> Result<Option<large::Receipt>, StoreError> {
+    fn try_piece(&mut self) -> Result<Option<large::Appended>, StoreError> {
         if let Step::Folding(folded) = &self.pieces.step {
             let gone = || Err(StoreError::Unusable("the thread that folds ended".into()));
             self.pieces.step = Step::Saving(Box::new(folded.recv().unwrap_or_else(|_| gone())?));

@@ -165,7 +165,7 @@ fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let append = |envelope| writer.append(envelope, Time(1_767_614_400_000));
-    let receipts = runtime.block_on(async {
+    let all = runtime.block_on(async {
         let store = message(crate::batch::PANICS, 4);
         let all = tokio::join!(
             append(message("a", 1)),
@@ -178,7 +178,7 @@ fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
         [all.0, all.1, all.2, all.3, all.4].map(Result::unwrap)
     });
     blocker.join().unwrap();
-    let outcomes = receipts.map(|receipt| receipt.outcome);
+    let outcomes = all.map(|appended| appended.outcome);
     assert_eq!(outcomes, [Outcome::Applied, Outcome::Rejected, Outcome::Rejected, Outcome::Rejected, Outcome::Applied]);
     assert_eq!(writer.not_ready(), None);
     let conn = open_reader(&path).unwrap();

@@ -8,7 +8,7 @@ use crate::checkpoints::Checkpoints;
 use crate::large::{self, Limits, Posted};
 use crate::panics;
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, log as table};
+use crate::store::sqlite::{self, Connection, events as table};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -127,7 +127,7 @@ impl Worker {
                 for answer in answers {
                     // A sender that has given up takes the retry's `duplicate`.
                     match answer {
-                        Answer::Append(reply, receipt) => drop(reply.send(Ok(receipt))),
+                        Answer::Append(reply, appended) => drop(reply.send(Ok(appended))),
                         Answer::Refused(reply) => drop(reply.send(())),
                         Answer::Later(event) => self.pieces.add(event),
                     }
@@ -184,8 +184,8 @@ impl Worker {
                 #[cfg(test)]
                 assert_ne!(envelope.trigger, super::tests::PANICS);
                 match large::post(&mut self.batch, &self.conn, &envelope, received_at, Limits::default()) {
-                    Ok(Posted::Done(receipt)) => {
-                        answers.push(Answer::Append(reply, receipt));
+                    Ok(Posted::Done(appended)) => {
+                        answers.push(Answer::Append(reply, appended));
                         Ok(())
                     }
                     Ok(Posted::Unfinished(seq)) => {

@@ -9,7 +9,7 @@ use chatfold::envelope::Envelope;
 use chatfold::explain::{Reach, State, explain};
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::Time;
-use chatfold::log::{self, Receipt, Run, Source};
+use chatfold::log::{self, Appended, Run, Source};
 use chatfold::rebuild::{Host, Rebuilt, Verified, rebuild, verify};
 use chatfold::store::sqlite::{self, Connection, projection::PROJECTION};
 use rusqlite::types::Value;
@@ -70,7 +70,7 @@ impl Harness {
     }
 
     /// Delivers over HTTP at an instant (ms).
-    pub fn post(&self, body: &str, at: i64) -> Receipt {
+    pub fn post(&self, body: &str, at: i64) -> Appended {
         let envelope = Envelope::parse(body.as_bytes()).unwrap();
         self.transaction(|| self.append(&envelope, Time(at), Source::Http))
     }
@@ -85,17 +85,17 @@ impl Harness {
     }
 
     /// Appends inside a transaction.
-    pub fn append(&self, envelope: &Envelope, at: Time, source: Source<'_>) -> Receipt {
+    pub fn append(&self, envelope: &Envelope, at: Time, source: Source<'_>) -> Appended {
         log::append(&mut self.batch.borrow_mut(), &self.conn, envelope, at, source).unwrap()
     }
 
     /// Reads bare bodies as one run of `ingest` does.
-    pub fn ingest<'a>(&self, bodies: impl IntoIterator<Item = &'a str>) -> Vec<Receipt> {
+    pub fn ingest<'a>(&self, bodies: impl IntoIterator<Item = &'a str>) -> Vec<Appended> {
         self.ingest_lines(bodies.into_iter().map(|body| (body, None)))
     }
 
     /// Reads lines, with or without their time of arrival.
-    pub fn ingest_lines<'a>(&self, lines: impl IntoIterator<Item = (&'a str, Option<i64>)>) -> Vec<Receipt> {
+    pub fn ingest_lines<'a>(&self, lines: impl IntoIterator<Item = (&'a str, Option<i64>)>) -> Vec<Appended> {
         let mut run = Run::new(&self.conn).unwrap();
         let append = |(body, at): (&str, Option<i64>)| {
             let envelope = Envelope::parse(body.as_bytes()).unwrap();

@@ -3,7 +3,7 @@
 use super::arena::Arena;
 use super::world::{Place, World, second};
 use chatfold::ids::{Scope, State, TimeSource};
-use chatfold::standing::{Change, Roster, Standing, standing};
+use chatfold::standing::{MembershipFact, Roster, Standing, standing};
 use chatfold::store::sqlite::{App, group, membership};
 use std::ops::AddAssign;
 
@@ -49,7 +49,7 @@ fn truth(place: Option<&Place>) -> (State, Option<Scope>) {
 
 /// The rows of one person in one group, and the group's rosters.
 struct Facts {
-    rows: Vec<Change>,
+    rows: Vec<MembershipFact>,
     rosters: Vec<Roster>,
 }
 
@@ -63,7 +63,7 @@ impl Facts {
     }
 
     fn as_of(&self, at: i64) -> Option<Standing> {
-        let rows: Vec<Change> = self.rows.iter().filter(|row| row.at.0 <= at).cloned().collect();
+        let rows: Vec<MembershipFact> = self.rows.iter().filter(|row| row.at.0 <= at).cloned().collect();
         let rosters: Vec<Roster> = self.rosters.iter().filter(|roster| roster.at.0 <= at).copied().collect();
         standing(&rows, &rosters)
     }
@@ -74,7 +74,7 @@ impl Facts {
     fn by_time(&self) -> (State, Option<Scope>) {
         let mut rows = self.rows.clone();
         rows.sort_by_key(|row| (row.at, row.seq));
-        let fold = |(state, scope): (State, Option<Scope>), row: &Change| match row.state {
+        let fold = |(state, scope): (State, Option<Scope>), row: &MembershipFact| match row.state {
             Some(State::Joined) => (State::Joined, row.scope.or(scope).or(Some(Scope::Participant))),
             Some(end) => (end, None),
             None => (state, row.scope.or(scope)),

@@ -1,6 +1,6 @@
 //! A file beside the log, into which the log is folded again.
 
-use super::log::Logged;
+use super::events::Logged;
 use super::open_writer;
 use crate::envelope::Envelope;
 use crate::ids::{Outcome, Time, Verdict};

@@ -1,6 +1,6 @@
 //! `deliveries`: what append saw of each further delivery of an event.
 
-use super::log::{floor_column, floor_of, repeat};
+use super::events::{floor_column, floor_of, repeat};
 use crate::feed::Dated;
 use crate::ids::{Time, TimeSource, Verdict};
 use crate::store::StoreError;

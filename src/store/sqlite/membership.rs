@@ -3,7 +3,7 @@
 use super::table::{self, Reader, Stored, bound, collect, in_columns, table};
 use super::{App, Key, PairKey};
 use crate::ids::Time;
-use crate::standing::{Change, Standing};
+use crate::standing::{MembershipFact, Standing};
 use crate::store::StoreError;
 use crate::tables::membership::{Facts, Membership, Told};
 use rusqlite::Connection;
@@ -38,7 +38,7 @@ table! {
 }
 
 in_columns! {
-    Change {
+    MembershipFact {
         at, at_from, seq, occurred_at, arrived_at, group_created_at, by, state, scope, old_scope, joined_at,
     }
 }
@@ -150,7 +150,7 @@ pub fn heard_since(conn: &Connection, group: &Key, at: Time) -> Result<BTreeSet<
 pub fn each_person(
     conn: &Connection,
     group: &Key,
-    mut take: impl FnMut(&str, &[Change]) -> Result<(), StoreError>,
+    mut take: impl FnMut(&str, &[MembershipFact]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement = bound(conn, &FACTS, &[group])?;
     let mut rows = statement.raw_query();

@@ -21,7 +21,7 @@ pub mod delivery;
 pub mod edit;
 pub mod group;
 pub mod inspect;
-pub mod log;
+pub mod events;
 pub mod log_file;
 pub mod membership;
 pub mod message;

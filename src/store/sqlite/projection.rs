@@ -1,7 +1,7 @@
 //! The tables that are folded from the log, and can be dropped.
 
 use super::table::{Stored, Table};
-use super::{edit, log, message, search};
+use super::{edit, events, message, search};
 use crate::blocks::Facts as Block;
 use crate::change::{Connection, Moderation, Presence, User};
 use crate::sessions::{CallFact, History, Instance, RecordingRow, StayRow, TranscriptRow};
@@ -21,7 +21,7 @@ pub static PROJECTION: LazyLock<Vec<&'static str>> = LazyLock::new(|| tables().m
 /// In the order of the state hash.
 pub(super) fn tables() -> [&'static Table; 27] {
     [
-        &log::EVENT_REFS,
+        &events::EVENT_REFS,
         App::table(),
         Registers::<User>::table(),
         Group::table(),

@@ -27,8 +27,8 @@ const LEFT: &str = "
     WHERE type = 'table' AND (name GLOB 'next_*' OR name GLOB 'old_*') ORDER BY name";
 const HAS_ROWID: &str = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 AND wr = 0";
 
-/// A row as it is, or that there is none any more.
-pub struct Change {
+/// A row of a live table as it is now, or that there is none any more.
+pub struct LiveRow {
     pub key: Vec<Value>,
     pub row: Option<Vec<Value>>,
 }
@@ -153,7 +153,7 @@ pub fn track(conn: &Connection, layout: &Layout) -> Result<(), StoreError> {
 }
 
 /// Some of the rows that changed, which count as unchanged from now on.
-pub fn take_changes(conn: &Connection, layout: &Layout, limit: usize) -> Result<Vec<Change>, StoreError> {
+pub fn take_changes(conn: &Connection, layout: &Layout, limit: usize) -> Result<Vec<LiveRow>, StoreError> {
     let Layout { table, key, columns } = layout;
     let by: Vec<String> = (1..).zip(key).map(|(place, column)| format!("{column} = ?{place}")).collect();
     let by = by.join(" AND ");
@@ -172,13 +172,13 @@ pub fn take_changes(conn: &Connection, layout: &Layout, limit: usize) -> Result<
         let row = select.query_row(params_from_iter(&key), |row| read(row, columns.len())).optional()?;
         bytes += row.iter().flatten().map(size).sum::<usize>();
         forget.execute(params_from_iter(&key))?;
-        changes.push(Change { key, row });
+        changes.push(LiveRow { key, row });
     }
     Ok(changes)
 }
 
 /// Makes a shadow's rows what they became.
-pub fn apply(conn: &Connection, layout: &Layout, changes: Vec<Change>) -> Result<(), StoreError> {
+pub fn apply(conn: &Connection, layout: &Layout, changes: Vec<LiveRow>) -> Result<(), StoreError> {
     let by: Vec<String> = (1..).zip(&layout.key).map(|(place, column)| format!("{column} = ?{place}")).collect();
     let delete = format!("DELETE FROM next_{} WHERE {}", layout.table, by.join(" AND "));
     let mut delete = conn.prepare_cached(&delete)?;

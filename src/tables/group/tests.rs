@@ -1,6 +1,6 @@
 use super::*;
 use crate::ids::{Scope, State, TimeSource};
-use crate::standing::{Change, Standing, standing};
+use crate::standing::{MembershipFact, Standing, standing};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -20,7 +20,7 @@ fn fact(seq: i64) -> Fact {
 /// A fact about one person.
 #[derive(Debug, Clone)]
 enum Heard {
-    Row(Change),
+    Row(MembershipFact),
     Creation(Time),
 }
 
@@ -43,7 +43,7 @@ fn heard() -> impl Strategy<Value = Heard> {
         // Only told rows have milliseconds of their own.
         let at = if at_from == TimeSource::Told { Time(at) } else { Time(at).second() };
         let arrived_at = (at_from == TimeSource::Arrival).then_some(Time(at.0 + late));
-        Heard::Row(Change {
+        Heard::Row(MembershipFact {
             at,
             at_from,
             seq: 0,
@@ -66,12 +66,12 @@ fn only_whom_a_list_touches_has_to_be_decided_anew() {
     let cases = std::env::var("CHATFOLD_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(3_000);
     let mut runner = TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, rng);
     let law = |all: Vec<Heard>| {
-        let (mut rows, mut rosters) = (Vec::<Change>::new(), Rosters::default());
+        let (mut rows, mut rosters) = (Vec::<MembershipFact>::new(), Rosters::default());
         let mut kept: Option<Standing> = None;
         for (seq, heard) in (1..).zip(&all) {
             match heard {
                 Heard::Row(row) => {
-                    rows.push(Change { seq, ..row.clone() });
+                    rows.push(MembershipFact { seq, ..row.clone() });
                     kept = standing(&rows, &rosters.lists());
                 }
                 Heard::Creation(at) => match rosters.apply(*at, &fact(seq)) {

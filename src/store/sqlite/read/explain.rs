@@ -6,7 +6,7 @@ use crate::change::Connection as Socket;
 use crate::entity::Entity;
 use crate::ids::{Outcome, Time};
 use crate::sessions::{CallFact, Instance};
-use crate::store::sqlite::log::{Logged, logged};
+use crate::store::sqlite::events::{Logged, logged};
 use crate::store::sqlite::{self, App, reaction};
 use crate::store::{StoreError, read_json};
 use crate::tables::reaction::Reaction;

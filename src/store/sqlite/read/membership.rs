@@ -4,7 +4,7 @@ use super::super::table::Reader;
 use super::list::{EXAMINED, Part, Scan, run, scan};
 use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
 use crate::ids::{Scope, State, Time, TimeSource};
-use crate::standing::{Change, Roster, standing};
+use crate::standing::{MembershipFact, Roster, standing};
 use rusqlite::Row;
 use std::collections::HashMap;
 
@@ -190,7 +190,7 @@ struct Instant<'a> {
 }
 
 /// Facts by person.
-type People = Vec<(String, Vec<Change>)>;
+type People = Vec<(String, Vec<MembershipFact>)>;
 
 /// The facts of a page of people, whole people only. Later facts are yielded, too, so that they count as examined; and
 /// no bound on the time: it would make the index by time look better, all of which has to be sorted.
@@ -272,7 +272,7 @@ impl Instant<'_> {
         all.extend([(":app", &self.app as &dyn rusqlite::types::ToSql), (":guid", &self.guid), (":at", &self.at)]);
         let mut people = People::new();
         let read = |row: &Row<'_>| {
-            let (uid, counts, fact): (String, bool, Change) = Reader::of(row).next()?;
+            let (uid, counts, fact): (String, bool, MembershipFact) = Reader::of(row).next()?;
             Ok((uid, Some(fact).filter(|_| counts)))
         };
         let examined = rows(conn, sql, &all, read)?;
@@ -292,7 +292,7 @@ impl Instant<'_> {
         })
     }
 
-    fn member(&self, uid: &str, facts: &[Change], rosters: &[Roster]) -> Option<Membership> {
+    fn member(&self, uid: &str, facts: &[MembershipFact], rosters: &[Roster]) -> Option<Membership> {
         let then = standing(facts, rosters)?;
         Some(Membership {
             guid: self.guid.to_owned(),

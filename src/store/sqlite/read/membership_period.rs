@@ -6,7 +6,7 @@ use super::allowance::Spent;
 use super::list::EXAMINED;
 use super::{Conn, Lookup, PLAIN_LIST, Sql, json, rows};
 use crate::ids::{Scope, State, Time};
-use crate::standing::{Change, Roster, standing};
+use crate::standing::{MembershipFact, Roster, standing};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A time in which nothing changed.
@@ -46,7 +46,7 @@ impl Lookup for PeriodsOf {
     type Found = Vec<Period>;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<Period>)>> {
-        let mut people: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
+        let mut people: BTreeMap<usize, Vec<MembershipFact>> = BTreeMap::new();
         let mut from = 0;
         while from < keys.len() {
             let facts = facts(conn, app, &keys[from..])?;
@@ -77,23 +77,23 @@ impl Lookup for PeriodsOf {
 }
 
 /// At most one fact more than [`EXAMINED`] of the people named, by their place in the list, in its order.
-fn facts(conn: &Conn, app: &str, keys: &[PeriodsOf]) -> Sql<Vec<(usize, Change)>> {
+fn facts(conn: &Conn, app: &str, keys: &[PeriodsOf]) -> Sql<Vec<(usize, MembershipFact)>> {
     let pairs: Vec<[&str; 2]> = keys.iter().map(|key| [key.guid.as_str(), key.uid.as_str()]).collect();
     let (pairs, limit) = (serde_json::json!(pairs).to_string(), EXAMINED as i64 + 1);
     rows(conn, FACTS, &[(":app", &app), (":keys", &pairs), (":limit", &limit)], |row| {
-        let (key, fact): (i64, Change) = Reader::of(row).next()?;
+        let (key, fact): (i64, MembershipFact) = Reader::of(row).next()?;
         Ok((key.try_into().unwrap_or_default(), fact))
     })
 }
 
 /// What `standing` says at each instant, equal neighbours joined.
-fn periods(facts: &[Change], rosters: &[Roster]) -> Vec<Period> {
+fn periods(facts: &[MembershipFact], rosters: &[Roster]) -> Vec<Period> {
     let instants: BTreeSet<Time> =
         facts.iter().map(|fact| fact.at).chain(rosters.iter().map(|roster| roster.at)).collect();
     let newest = instants.len().saturating_sub(PLAIN_LIST);
     let mut periods: Vec<Period> = Vec::new();
     for at in instants.into_iter().skip(newest) {
-        let known: Vec<Change> = facts.iter().filter(|fact| fact.at <= at).cloned().collect();
+        let known: Vec<MembershipFact> = facts.iter().filter(|fact| fact.at <= at).cloned().collect();
         let lists: Vec<Roster> = rosters.iter().filter(|roster| roster.at <= at).copied().collect();
         let Some(then) = standing(&known, &lists) else { continue };
         let scope = then.scope.filter(|_| then.state == State::Joined);
@@ -123,9 +123,9 @@ mod tests {
     use super::*;
     use crate::ids::TimeSource;
 
-    fn fact(second: i64, state: Option<State>, scope: Option<Scope>) -> Change {
+    fn fact(second: i64, state: Option<State>, scope: Option<Scope>) -> MembershipFact {
         let at = Time(second * 1000);
-        Change {
+        MembershipFact {
             at,
             at_from: TimeSource::Told,
             seq: second,
