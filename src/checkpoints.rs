@@ -9,11 +9,11 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 /// A checkpoint begins whenever the WAL has grown by so much.
-const EVERY: u64 = 16 << 20;
+const EVERY: u64 = 24 << 20;
 /// After a checkpoint that a reader held up, the next one comes sooner.
 const AGAIN: u64 = 2 << 20;
 /// A WAL that has grown by so much waits for the checkpoint beside: the writer must not outrun it.
-const AT_MOST: u64 = 44 << 20;
+const AT_MOST: u64 = 48 << 20;
 
 /// When the WAL is moved, and by whom.
 pub struct Checkpoints {
