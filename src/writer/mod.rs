@@ -99,9 +99,6 @@ impl Job {
     }
 }
 
-/// The line of what belongs to no app.
-const NO_APP: &str = "";
-
 /// What is answered once its transaction is committed.
 enum Answer {
     Append(Reply, Appended),
@@ -181,7 +178,7 @@ impl Writer {
     pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Appended, Refusal> {
         let (reply, mut answer) = oneshot::channel();
         let app = envelope.app_id.clone();
-        let ticket = self.send(&app, Job::Append(Box::new(Waiting { envelope, received_at, reply })))?;
+        let ticket = self.send(Some(&app), Job::Append(Box::new(Waiting { envelope, received_at, reply })))?;
         if let Ok(answer) = tokio::time::timeout(BEGIN_WITHIN, &mut answer).await {
             return answer.unwrap_or(Err(Refusal::Unknown));
         }
@@ -194,7 +191,7 @@ impl Writer {
         }
     }
 
-    fn send(&self, app: &str, job: Job) -> Result<Ticket, Refusal> {
+    fn send(&self, app: Option<&str>, job: Job) -> Result<Ticket, Refusal> {
         if self.shared.failed.load(Ordering::Acquire) {
             return Err(Refusal::NotWritten("nothing is written any more: the server is stopping"));
         }
@@ -204,7 +201,7 @@ impl Writer {
     /// Keeps the bytes of a body that is no delivery: best effort, and no longer than a delivery may wait.
     pub async fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
         let (reply, kept) = oneshot::channel();
-        let sent = self.send(NO_APP, Job::Refuse { received_at, problem, body, reply });
+        let sent = self.send(None, Job::Refuse { received_at, problem, body, reply });
         if sent.is_err() || !matches!(tokio::time::timeout(BEGIN_WITHIN, kept).await, Ok(Ok(()))) {
             tracing::warn!("a refused body may not have been kept");
         }
@@ -249,7 +246,7 @@ impl Writer {
     pub fn look(&self) {
         if lock(&self.shared.trouble).is_some() || self.shared.place.check().is_err() {
             // A full queue looks by itself.
-            let _ = self.send(NO_APP, Job::Look);
+            let _ = self.send(None, Job::Look);
         }
     }
 

@@ -28,10 +28,13 @@ pub(super) struct Queue<J, U> {
     news: Condvar,
 }
 
+/// Whose line it is; `None`: it is the line of what belongs to no app. An app's id may be any text, the empty text too.
+type Owner = Option<String>;
+
 struct State<J, U> {
-    lines: HashMap<String, Line<J>>,
-    /// The apps that have a line, in the order of their turns.
-    turns: VecDeque<String>,
+    lines: HashMap<Owner, Line<J>>,
+    /// Whose lines there are, in the order of their turns.
+    turns: VecDeque<Owner>,
     units: VecDeque<U>,
     /// A unit was taken last: the next turn is a job's.
     unit_was_last: bool,
@@ -95,14 +98,15 @@ impl<J: Queued, U> Queue<J, U> {
     }
 
     /// Puts a job at the end of its app's line. Refused once the queue is closed, and where the line is full.
-    pub fn push(&self, app: &str, job: J) -> Result<Ticket, Refusal> {
+    pub fn push(&self, app: Option<&str>, job: J) -> Result<Ticket, Refusal> {
+        let owner = app.map(str::to_owned);
         let mut state = self.lock();
         if state.closed {
             return Err(Refusal::NotWritten("the server is stopping"));
         }
         let bytes = job.bytes();
         let (jobs_free, bytes_free) = (JOBS - state.jobs, BYTES - state.bytes);
-        let (jobs_held, bytes_held) = state.lines.get(app).map_or((0, 0), |line| (line.jobs.len(), line.bytes));
+        let (jobs_held, bytes_held) = state.lines.get(&owner).map_or((0, 0), |line| (line.jobs.len(), line.bytes));
         if jobs_held >= jobs_free || bytes_held + bytes > bytes_free {
             return Err(Refusal::NotWritten("the queue is full"));
         }
@@ -111,9 +115,9 @@ impl<J: Queued, U> Queue<J, U> {
         state.bytes += bytes;
         let ticket = state.tickets;
         if jobs_held == 0 {
-            state.turns.push_back(app.to_owned());
+            state.turns.push_back(owner.clone());
         }
-        let line = state.lines.entry(app.to_owned()).or_insert_with(|| Line { jobs: VecDeque::new(), bytes: 0 });
+        let line = state.lines.entry(owner).or_insert_with(|| Line { jobs: VecDeque::new(), bytes: 0 });
         line.jobs.push_back((ticket, job));
         line.bytes += bytes;
         drop(state);
@@ -124,12 +128,13 @@ impl<J: Queued, U> Queue<J, U> {
     /// Takes a job out of its line, if it still waits there.
     pub fn give_up(&self, app: &str, ticket: Ticket) -> bool {
         let mut state = self.lock();
-        let found = state.lines.get_mut(app).and_then(|line| {
+        let owner = Some(app.to_owned());
+        let found = state.lines.get_mut(&owner).and_then(|line| {
             let place = line.jobs.binary_search_by_key(&ticket.0, |(ticket, _)| *ticket).ok()?;
             line.jobs.remove(place)
         });
         let Some((_, job)) = found else { return false };
-        state.left(app, job.bytes());
+        state.left(&owner, job.bytes());
         true
     }
 
@@ -247,154 +252,29 @@ impl<J: Queued, U> Queue<J, U> {
 }
 
 impl<J: Queued, U> State<J, U> {
-    /// The first job of the app whose turn it is and whose line is not held; the app then comes last.
+    /// The first job of the line whose turn it is and that is not held; the line then comes last.
     fn take(&mut self) -> Option<J> {
-        let place = self.turns.iter().position(|app| !self.held.contains(app))?;
-        let app = self.turns.remove(place)?;
-        let (_, job) = self.lines.get_mut(&app)?.jobs.pop_front()?;
-        self.turns.push_back(app.clone());
-        self.left(&app, job.bytes());
+        let is_held = |owner: &Owner| owner.as_ref().is_some_and(|app| self.held.contains(app));
+        let place = self.turns.iter().position(|owner| !is_held(owner))?;
+        let owner = self.turns.remove(place)?;
+        let (_, job) = self.lines.get_mut(&owner)?.jobs.pop_front()?;
+        self.turns.push_back(owner.clone());
+        self.left(&owner, job.bytes());
         Some(job)
     }
 
-    /// A job of this app has left its line.
-    fn left(&mut self, app: &str, bytes: usize) {
+    /// A job has left its line.
+    fn left(&mut self, owner: &Owner, bytes: usize) {
         self.jobs -= 1;
         self.bytes -= bytes;
-        let Some(line) = self.lines.get_mut(app) else { return };
+        let Some(line) = self.lines.get_mut(owner) else { return };
         line.bytes -= bytes;
         if line.jobs.is_empty() {
-            self.lines.remove(app);
-            self.turns.retain(|other| other != app);
+            self.lines.remove(owner);
+            self.turns.retain(|other| other != owner);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, PartialEq)]
-    struct Body(&'static str, usize);
-
-    impl Queued for Body {
-        fn bytes(&self) -> usize {
-            self.1
-        }
-    }
-
-    fn queue(jobs: &[(&str, &'static str)]) -> Queue<Body, u8> {
-        let queue = Queue::new();
-        for (app, body) in jobs {
-            queue.push(app, Body(body, 1)).unwrap();
-        }
-        queue
-    }
-
-    fn taken(queue: &Queue<Body, u8>) -> Vec<&'static str> {
-        queue.drain().into_iter().map(|body| body.0).collect()
-    }
-
-    #[test]
-    fn apps_take_turns_and_each_keeps_its_order() {
-        let queue = queue(&[("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1"), ("c", "c2")]);
-        assert_eq!(taken(&queue), ["a1", "b1", "c1", "a2", "c2", "a3"]);
-    }
-
-    #[test]
-    fn the_turn_goes_on_where_it_stopped() {
-        let queue = queue(&[("a", "a1"), ("a", "a2"), ("b", "b1")]);
-        assert_eq!(queue.more(), Some(Body("a1", 1)));
-        queue.push("a", Body("a3", 1)).unwrap();
-        assert_eq!(taken(&queue), ["b1", "a2", "a3"]);
-    }
-
-    #[test]
-    fn who_gives_up_leaves_room() {
-        let queue = queue(&[("a", "a1")]);
-        let large = queue.push("a", Body("large", BYTES / 2 - 1)).unwrap();
-        assert!(queue.push("a", Body("too much", 2)).is_err());
-        assert!(queue.give_up("a", large));
-        assert!(!queue.give_up("a", large), "nobody leaves twice");
-        queue.push("a", Body("a2", BYTES / 2 - 1)).unwrap();
-        assert_eq!(taken(&queue), ["a1", "a2"]);
-        assert!(!queue.give_up("a", large));
-    }
-
-    #[test]
-    fn an_app_that_fills_its_line_leaves_room_for_others() {
-        let queue = queue(&[]);
-        let fill = |app: &str, bytes: usize| (0..).take_while(|_| queue.push(app, Body("x", bytes)).is_ok()).count();
-        assert_eq!(fill("a", 1), JOBS / 2);
-        assert_eq!(fill("b", 1), JOBS / 4);
-        assert_eq!(fill("c", 1), JOBS / 8);
-        assert_eq!(queue.drain().len(), JOBS / 2 + JOBS / 4 + JOBS / 8);
-        assert_eq!(fill("a", 2 << 20), BYTES / (2 << 20) / 2);
-        assert_eq!(fill("b", 2 << 20), BYTES / (2 << 20) / 4);
-    }
-
-    #[test]
-    fn units_and_jobs_take_turns() {
-        let queue = queue(&[("a", "a1"), ("a", "a2")]);
-        assert!([1, 2, 3].into_iter().all(|unit| queue.push_unit(unit)));
-        queue.close();
-        let order: Vec<String> = std::iter::from_fn(|| queue.next())
-            .map(|next| match next {
-                Next::Job(body) => body.0.to_owned(),
-                Next::Unit(unit) => unit.to_string(),
-                Next::Piece => "piece".to_owned(),
-            })
-            .collect();
-        assert_eq!(order, ["1", "a1", "2", "a2", "3"]);
-        assert!(!queue.push_unit(4) && queue.push("a", Body("late", 1)).is_err());
-    }
-
-    #[test]
-    fn a_batch_takes_all_jobs_that_wait_whatever_units_wait() {
-        let queue = queue(&[("a", "a1"), ("a", "a2"), ("b", "b1")]);
-        assert!([1, 2].into_iter().all(|unit| queue.push_unit(unit)));
-        assert_eq!(queue.next(), Some(Next::Unit(1)));
-        assert_eq!(queue.next(), Some(Next::Job(Body("a1", 1))));
-        let batch: Vec<&str> = std::iter::from_fn(|| queue.more()).map(|body| body.0).collect();
-        assert_eq!(batch, ["b1", "a2"]);
-        assert_eq!(queue.next(), Some(Next::Unit(2)));
-    }
-
-    #[test]
-    fn pieces_and_jobs_take_turns_and_units_wait() {
-        let queue = queue(&[("a", "a1"), ("b", "b1"), ("b", "b2")]);
-        queue.hold("a");
-        queue.folding();
-        assert!(queue.push_unit(1));
-        let next = || queue.next().unwrap();
-        assert_eq!(next(), Next::Job(Body("b1", 1)), "while it is folded others go on");
-        queue.folded();
-        assert_eq!([next(), next()], [Next::Piece, Next::Job(Body("b2", 1))]);
-        assert_eq!([next(), next()], [Next::Piece, Next::Piece], "the line of its app is held");
-        queue.push("a", Body("a2", 1)).unwrap();
-        queue.release("a");
-        queue.finished();
-        assert_eq!([next(), next(), next()], [Next::Unit(1), Next::Job(Body("a1", 1)), Next::Job(Body("a2", 1))]);
-    }
-
-    #[test]
-    fn a_held_line_has_room_and_is_left_by_who_gives_up() {
-        let queue = queue(&[("a", "a1")]);
-        queue.hold("a");
-        let a2 = queue.push("a", Body("a2", 1)).unwrap();
-        assert_eq!(queue.more(), None);
-        assert!(queue.give_up("a", a2));
-        assert_eq!(taken(&queue), ["a1"], "a full disk refuses it too");
-    }
-
-    #[test]
-    fn a_closed_queue_ends_once_the_large_event_is_finished_or_cannot_be() {
-        let queue = queue(&[]);
-        queue.folding();
-        queue.close();
-        queue.folded();
-        assert_eq!(queue.next(), Some(Next::Piece));
-        queue.stalled();
-        assert_eq!(queue.next(), None);
-    }
-}
+mod tests;
