@@ -45,10 +45,15 @@ fn blocks(trigger: &str, range: std::ops::Range<u32>) -> String {
 fn message(trigger: &str, text: &str, range: std::ops::Range<u32>) -> String {
     let tags: Vec<String> = range.clone().map(|n| format!("t{n}")).collect();
     let data = json!({ "text": text, "mentions": people(range) });
-    let edited = (trigger == "message_edited").then_some(SECOND + 5);
+    let edited = (trigger != "message_sent").then_some(SECOND + 5);
     let message = json!({ "id": "1", "sender": "ann", "receiverType": "group", "receiver": "g", "category": "message",
         "type": "text", "sentAt": SECOND, "editedAt": edited, "tags": tags, "data": data });
     event(trigger, &json!({ "message": message }))
+}
+
+/// The same of message 2.
+fn another(body: &str) -> String {
+    body.replace(r#""id":"1""#, r#""id":"2""#)
 }
 
 /// Posts as the writer does, in a transaction of its own.
@@ -181,6 +186,8 @@ fn no_piece_but_the_last_saves_more_rows_than_it_may_and_the_last_few_more() {
         blocks("user_blocked", 0..4_000),
         message("message_sent", "hello", 0..4_000),
         message("message_edited", "bye", 0..0),
+        another(&message("message_sent", "hello", 0..4_000)),
+        another(&message("message_pinned", "bye", 0..0)),
     ] {
         let limits = Limits::default();
         let Posted::Unfinished(seq) = post(&harness.conn, &body, NOON, limits) else { panic!("{}", &body[..99]) };
@@ -188,6 +195,22 @@ fn no_piece_but_the_last_saves_more_rows_than_it_may_and_the_last_few_more() {
         assert_eq!(saved, Some(Appended { seq, outcome: Outcome::Applied, duplicate: false }));
         assert!(rows < limits.piece as u64 + 50, "{rows} rows: {}", &body[..99]);
     }
+}
+
+#[test]
+fn what_is_folded_at_once_changes_a_few_times_as_many_rows_as_a_piece_at_most() {
+    let (harness, limits) = (Harness::new(), Limits::default());
+    // One comma each.
+    let crowd = |n: u32| {
+        let members: Map<_, _> = (0..n).map(|n| (format!("u{n}"), json!({ "uid": format!("u{n}") }))).collect();
+        event("group_member_added", &json!({ "group": { "guid": "g", "updatedAt": SECOND }, "members": members }))
+    };
+    let is_large = |body: &String| body.bytes().filter(|byte| *byte == b',').count() >= limits.commas;
+    let body = (0..).map(|n| crowd(n * 10)).take_while(|body| !is_large(body)).last().unwrap();
+    let before = harness.conn.total_changes();
+    assert!(matches!(post(&harness.conn, &body, NOON, limits), Posted::Done(_)));
+    let rows = harness.conn.total_changes() - before;
+    assert!(rows < 4 * limits.piece as u64, "{rows} rows");
 }
 
 #[test]
