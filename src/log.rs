@@ -308,9 +308,10 @@ impl<'a> Delivery<'a> {
     /// A line of a file that tells when it was received: reading it twice changes nothing.
     fn in_file(&self, batch: &Batch, conn: &Connection, run: &Run) -> Result<Known, StoreError> {
         let equals = self.equals(conn)?;
-        let within = |equal: &&Equal| (equal.received_at..=equal.last_received_at).contains(&self.received_at);
-        if let Some(equal) = equals.iter().find(within) {
-            return Ok(run.again(equal.clone()));
+        for equal in &equals {
+            if self.is_held_by(equal, conn)? {
+                return Ok(run.again(equal.clone()));
+            }
         }
         let known = if self.is_untimed() {
             self.untimed_again(batch, conn)?
@@ -322,6 +323,17 @@ impl<'a> Delivery<'a> {
             Known::Again(equal) if self.received_at < equal.received_at => Known::Reread(equal),
             known => known,
         })
+    }
+
+    /// Whether a line that tells when it was received is a delivery that the log holds already. Equal bodies without a
+    /// time may be two facts, so that only the line's own time and webhook tell.
+    fn is_held_by(&self, equal: &Equal, conn: &Connection) -> Result<bool, StoreError> {
+        if !self.is_untimed() {
+            return Ok((equal.received_at..=equal.last_received_at).contains(&self.received_at));
+        }
+        let webhook_id = webhook_id(self.envelope);
+        let is_first = equal.received_at == self.received_at && equal.webhook_id == webhook_id;
+        Ok(is_first || delivery::told_at(conn, equal.seq, webhook_id, self.received_at)?)
     }
 
     /// A line of a file that is the body alone: the n-th fact of the run is the n-th that the log held before, and only

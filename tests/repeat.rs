@@ -6,7 +6,10 @@ mod harness;
 
 use chatfold::envelope::Envelope;
 use chatfold::ids::{Outcome, Time};
+use chatfold::ingest::Ingest;
 use chatfold::log::{Appended, Run, Source};
+use chatfold::store::sqlite::log_file::LogFile;
+use chatfold::store::sqlite::open_reader;
 use chatfold::store::sqlite::state::of_file;
 use harness::{Harness, NOON, READ_AT, assert_same, story};
 
@@ -334,4 +337,40 @@ fn rebuild_of_a_log_that_every_way_of_delivery_made_changes_nothing() {
     let rebuilt = harness.rebuild();
     assert_eq!((&rebuilt.before, rebuilt.retried, rebuilt.damaged.len()), (&rebuilt.after, 0, 0));
     assert_eq!([LOG, DELIVERIES, COUNTS].map(|sql| harness.ask(sql)), before);
+}
+
+/// A copy of another webhook that came late stands at its own place, not right behind the fact that the copy repeats: an
+/// equal fact between the two is a fact of its own.
+#[test]
+fn log_of_a_file_gives_a_new_file_the_same_facts() {
+    let old = Harness::new();
+    let late = [
+        (0, blocked("blocked", "w")),
+        (1, blocked("unblocked", "w")),
+        (3, blocked("blocked", "w")),
+        (4, blocked("unblocked", "w")),
+        (8, blocked("blocked", "other")),
+        (9, act("kicked", Some(5), "")),
+        (10, act("kicked", Some(5), "")),
+    ];
+    for (at, body) in &late {
+        old.post(body, NOON + at * 1_000);
+    }
+    assert_eq!(old.ask("SELECT seq FROM events ORDER BY seq"), "1\n2\n3\n4\n6");
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("new.db");
+    let mut hashes = Vec::new();
+    for read in ["applied", "duplicate"] {
+        let mut ingest = Ingest::open(&new, 1 << 20, || Time(READ_AT)).unwrap();
+        ingest.read_log("old", LogFile::open(&old.path()).unwrap(), |_| {}).unwrap();
+        let (counts, problems) = ingest.finish().unwrap();
+        assert!(problems.is_empty() && counts[read] >= 5, "{counts:?}");
+        let conn = open_reader(&new).unwrap();
+        hashes.push(of_file(&conn).unwrap().total);
+        let copied = Harness::copy_of(&new);
+        for sql in [LOG, DELIVERIES] {
+            assert_eq!(copied.ask(sql), old.ask(sql), "reading again changes nothing");
+        }
+    }
+    assert_eq!(hashes, [of_file(&old.conn).unwrap().total; 2]);
 }

@@ -123,6 +123,10 @@ impl Reader<'_> {
             } else {
                 delivery(&body, Document::parse(body.clone()).map_err(|error| error.to_string()))
             };
+            let read = read.map(|envelope| match event.webhook {
+                Some(webhook_id) => Envelope { webhook_id, ..envelope },
+                None => envelope,
+            });
             let more = if read.is_ok() { event.deliveries - 1 } else { 0 };
             let line = Line {
                 read: read.map_err(|words| Problem {

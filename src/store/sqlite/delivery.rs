@@ -27,6 +27,9 @@ const ADD: &str = "
 const TOLD_BY: &str = "
     SELECT 1 FROM deliveries
     WHERE seq = ?1 AND occurred_from IS NOT NULL AND position <> seq AND coalesce(webhook_id, '') = ?2";
+const TOLD_AT: &str = "
+    SELECT 1 FROM deliveries
+    WHERE seq = ?1 AND occurred_from IS NOT NULL AND coalesce(webhook_id, '') = ?2 AND received_at = ?3";
 const UNTOLD: &str = "
     SELECT position, seq, webhook_id, received_at, bare, occurred_at, occurred_from, arrived_at, floor_at FROM deliveries
     WHERE position > ?1 AND position <= ?2 AND occurred_from IS NOT NULL AND position <> seq
@@ -65,6 +68,11 @@ pub fn add(conn: &Connection, it: &Further) -> Result<(), StoreError> {
 /// Whether a webhook has told an event again. Of facts without a time alone.
 pub fn told_by(conn: &Connection, seq: i64, webhook_id: &str) -> Result<bool, StoreError> {
     Ok(conn.prepare_cached(TOLD_BY)?.exists((seq, webhook_id))?)
+}
+
+/// Whether a webhook has told an event again at that time. Of facts without a time alone.
+pub fn told_at(conn: &Connection, seq: i64, webhook_id: &str, received_at: Time) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached(TOLD_AT)?.exists((seq, webhook_id, received_at.0))?)
 }
 
 /// Further deliveries after one log position and up to another whose bodies told no time, oldest first. Those that turned
@@ -133,7 +141,7 @@ mod tests {
     fn further_deliveries_of_an_event_are_found_by_it_alone() {
         let dir = tempfile::tempdir().unwrap();
         let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
-        for sql in [super::TOLD_BY, super::OF_EVENT] {
+        for sql in [super::TOLD_BY, super::TOLD_AT, super::OF_EVENT] {
             let sql = format!("EXPLAIN QUERY PLAN {}", sql.replace("?3", "9"));
             let plan: String = conn.query_row(&sql, (1, "w"), |row| row.get("detail")).unwrap();
             assert!(plan.contains("deliveries_untold (seq=? AND <expr>=?"), "{plan}");

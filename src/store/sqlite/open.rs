@@ -42,7 +42,7 @@ const LIMITS: &[(Limit, i32)] = &[
 ];
 
 /// Editions before the first migration of today. chatfold reads no more of such a file than its log.
-const EARLIER: i64 = 6;
+const EARLIER: i64 = 8;
 
 #[derive(RustEmbed)]
 #[folder = "migrations/sqlite"]
