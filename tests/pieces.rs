@@ -217,7 +217,7 @@ fn what_is_folded_at_once_changes_a_few_times_as_many_rows_as_a_piece_at_most() 
 fn what_names_few_is_folded_at_once() {
     let harness = Harness::new();
     let limits = Limits::default();
-    let text = "word, ".repeat(1_000);
+    let text = "word, ".repeat(800);
     for body in [
         members("group_member_added", 0..100, Some(SECOND - 600)),
         created(SECOND - 60),

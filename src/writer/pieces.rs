@@ -51,8 +51,11 @@ impl Pieces {
         self.events.push_back(event);
     }
 
-    /// Begins to fold the oldest event, unless one is at hand.
+    /// Begins to fold the oldest event, unless one is at hand or a unit of work has its turn first.
     pub fn go_on(&mut self, shared: &Arc<Shared>) -> Result<(), StoreError> {
+        if shared.queue.is_unit_due() {
+            return Ok(());
+        }
         let Some(event) = self.events.front().filter(|_| matches!(self.step, Step::Idle | Step::Stalled)) else {
             return Ok(());
         };

@@ -38,6 +38,8 @@ struct State<J, U> {
     units: VecDeque<U>,
     /// A unit was taken last: the next turn is a job's.
     unit_was_last: bool,
+    /// Units waited when the last large event was finished: one has its turn before the next large event.
+    unit_is_due: bool,
     /// Apps of which no job is taken.
     held: HashSet<String>,
     large: Large,
@@ -86,6 +88,7 @@ impl<J: Queued, U> Queue<J, U> {
             turns: VecDeque::new(),
             units: VecDeque::new(),
             unit_was_last: false,
+            unit_is_due: false,
             held: HashSet::new(),
             large: Large::None,
             piece_was_last: false,
@@ -161,7 +164,7 @@ impl<J: Queued, U> Queue<J, U> {
             }
             let jobs_turn = state.unit_was_last && state.jobs > 0;
             if state.large == Large::None && !state.units.is_empty() && !jobs_turn {
-                state.unit_was_last = true;
+                (state.unit_was_last, state.unit_is_due) = (true, false);
                 return state.units.pop_front().map(Next::Unit);
             }
             if let Some(job) = state.take() {
@@ -221,7 +224,14 @@ impl<J: Queued, U> Queue<J, U> {
 
     /// It is finished.
     pub fn finished(&self) {
-        self.lock().large = Large::None;
+        let mut state = self.lock();
+        (state.large, state.unit_is_due) = (Large::None, !state.units.is_empty());
+    }
+
+    /// Whether the next large event has to wait for a unit's turn: those who send large events without end would keep
+    /// units waiting for ever.
+    pub fn is_unit_due(&self) -> bool {
+        self.lock().unit_is_due
     }
 
     /// From now on nothing is taken in; what waits is still to be had.

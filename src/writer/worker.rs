@@ -65,7 +65,10 @@ impl Worker {
             match next {
                 Next::Job(job) => self.commit(job)?,
                 Next::Piece => self.save_piece()?,
-                Next::Unit(unit) => self.work(unit)?,
+                Next::Unit(unit) => {
+                    self.work(unit)?;
+                    self.pieces.go_on(&shared)?;
+                }
             }
             if let Some(moved) = self.checkpoints.look(&self.conn)? {
                 self.report_wal(moved);

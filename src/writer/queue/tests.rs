@@ -133,3 +133,20 @@ fn a_closed_queue_ends_once_the_large_event_is_finished_or_cannot_be() {
     queue.stalled();
     assert_eq!(queue.next(), None);
 }
+
+#[test]
+fn unit_that_waits_has_its_turn_between_two_large_events() {
+    let queue = queue(&[]);
+    queue.folding();
+    assert!([1, 2].into_iter().all(|unit| queue.push_unit(unit)));
+    assert!(!queue.is_unit_due());
+    queue.folded();
+    assert_eq!(queue.next(), Some(Next::Piece));
+    queue.finished();
+    assert!(queue.is_unit_due(), "the next large event waits");
+    assert_eq!(queue.next(), Some(Next::Unit(1)));
+    assert!(!queue.is_unit_due(), "and goes on after one unit");
+    queue.folding();
+    queue.folded();
+    assert_eq!(queue.next(), Some(Next::Piece), "the other unit has its turn after the event");
+}
