@@ -37,9 +37,11 @@ impl Time {
     }
 }
 
+/// For people: `2026-01-05T09:30:00.000Z`, always with milliseconds, so that columns are aligned.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.rfc3339())
+        let clamped = self.0.clamp(0, Self::MAX.0);
+        jiff::Timestamp::from_millisecond(clamped).map_or(Ok(()), |time| write!(f, "{time:.3}"))
     }
 }
 

@@ -8,6 +8,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use support::{TestServer, chatfold};
 
+const FIRST_STEPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/stories/first_steps");
+
 #[test]
 fn a_second_server_leaves_at_once_and_names_the_first() {
     let server = TestServer::start();
@@ -50,7 +52,10 @@ fn wrong_use_exits_with_2_and_says_what_to_do() {
         (&["serve", "--workers", "0"], "between 1 and 64"),
         (&["serve", "--config", "missing.toml"], "missing.toml"),
         (&["events", "--refused", "--app", "a"], "--refused"),
-        (&["events", "--since", "yesterday"], "not a time"),
+        (&["events", "--since", "tomorrow"], "yesterday"),
+        (&["events", "--about", "book-club"], "group:GUID"),
+        (&["events", "--bytes"], "--refused"),
+        (&["serve", "--listen", "example.com:80"], "127.0.0.1:8080"),
         (&["events", "--outcome", "lost"], "applied"),
         (&["nothing"], "unrecognized"),
     ] {
@@ -77,4 +82,105 @@ fn the_schema_goes_to_stdout() {
     let (code, stdout, _) = chatfold(&["schema"]);
     assert_eq!(code, 0);
     assert!(stdout.contains("type Query"));
+}
+
+#[test]
+fn the_help_of_a_command_shows_what_the_command_uses() {
+    for command in ["open", "ingest", "events", "explain", "inspect", "rebuild", "verify", "token", "schema"] {
+        let (code, help, _) = chatfold(&[command, "--help"]);
+        assert_eq!(code, 0);
+        assert!(help.contains(&format!("Example:\n  chatfold {command}")), "{help}");
+        assert!(help.contains("--db") && !help.contains("--graphql-depth") && !help.contains("--workers"), "{help}");
+        assert!(help.lines().count() < 80, "{command}: {} lines", help.lines().count());
+        assert_eq!(help.contains("--row-cache"), command == "ingest", "{command}");
+        assert_eq!(help.contains("--listen"), command == "open", "{command}");
+        assert_eq!(help.contains("--default-app"), command == "explain", "{command}");
+    }
+    let (_, help, _) = chatfold(&["serve", "--help"]);
+    for words in ["--graphql-depth", "--row-cache", "--listen", "CHATFOLD_WEBHOOK_PASSWORD_FILE", "Example:"] {
+        assert!(help.contains(words), "{words}: {help}");
+    }
+    let (_, help, _) = chatfold(&["--help"]);
+    assert!(help.contains("Exit codes") && !help.contains("--graphql-depth"), "{help}");
+}
+
+/// A setting that a command does not use is no wrong use: one environment serves all commands.
+#[test]
+fn every_command_takes_every_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("t.db");
+    let db = db.to_str().unwrap();
+    assert_eq!(chatfold(&["ingest", FIRST_STEPS, "--db", db, "--graphql-depth", "9"]).0, 0);
+    assert_eq!(chatfold(&["--workers", "2", "inspect", "--db", db]).0, 0);
+    let (code, _, stderr) = chatfold(&["--workers", "0", "inspect", "--db", db]);
+    assert!(code == 2 && stderr.contains("between 1 and 64"), "{stderr}");
+}
+
+#[test]
+fn events_tell_when_what_happened_about_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("my file.db");
+    let db = db.to_str().unwrap();
+    let (code, _, stderr) = chatfold(&["ingest", FIRST_STEPS, "--db", db]);
+    assert_eq!(code, 0, "{stderr}");
+    let lines = |args: &[&str]| -> Vec<String> {
+        let (code, stdout, stderr) = chatfold(&[&["events", "--db", db], args].concat());
+        assert_eq!(code, 0, "{stderr}");
+        stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(
+        lines(&["--limit", "2"]),
+        [
+            "seq happened trigger about outcome",
+            "5 2026-01-09T09:28:20.000Z group_member_banned membership:book-club/kofi applied",
+            "4 2026-01-09T09:23:20.000Z group_member_kicked membership:book-club/ines applied",
+        ]
+    );
+    assert_eq!(
+        lines(&["--seq", "2"])[1],
+        "2 2026-01-09T09:14:05.000Z group_member_added membership:book-club/ines +2 applied"
+    );
+    assert_eq!(lines(&["--about", "membership:book-club/kofi"]).len(), 1 + 2);
+    assert_eq!(lines(&["--about", "group:nothing"]).len(), 1);
+    assert_eq!(lines(&["--since", "1h"]).len(), 1 + 5, "all were received now");
+    assert_eq!(lines(&["--until", "yesterday"]).len(), 1);
+    let (code, _, stderr) = chatfold(&["events", "--db", db, "--app", "nobody"]);
+    assert!(code == 2 && stderr.contains("no app nobody") && stderr.contains("holds "), "{stderr}");
+}
+
+#[test]
+fn what_is_refused_is_shown_with_its_bytes_where_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, lines) = (dir.path().join("my file.db"), dir.path().join("lines.ndjson"));
+    let (db, lines) = (db.to_str().unwrap(), lines.to_str().unwrap());
+    std::fs::write(lines, "{\"trigger\":\"message_sent\",\"appId\":\"a\",\"data\":7}\nno delivery\n").unwrap();
+    let (code, _, stderr) = chatfold(&["ingest", "--db", db, lines]);
+    assert_eq!(code, 1);
+    for next in
+        [format!("chatfold events --outcome rejected --db '{db}'"), format!("chatfold events --refused --db '{db}'")]
+    {
+        assert!(stderr.contains(&next), "{next}: {stderr}");
+    }
+    let (_, plain, _) = chatfold(&["events", "--refused", "--db", db]);
+    assert!(!plain.contains("no delivery"), "{plain}");
+    for args in [&["--bytes"][..], &["--bytes", "--json"]] {
+        let (_, shown, _) = chatfold(&[&["events", "--refused", "--db", db], args].concat());
+        assert!(shown.contains("no delivery"), "{shown}");
+    }
+}
+
+#[test]
+fn a_folder_without_deliveries_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("t.db");
+    std::fs::write(dir.path().join("notes.txt"), "no delivery").unwrap();
+    let (code, _, stderr) = chatfold(&["ingest", "--db", db.to_str().unwrap(), dir.path().to_str().unwrap()]);
+    assert!(code == 1 && stderr.contains("holds no deliveries") && stderr.contains(".ndjson"), "{stderr}");
+    assert!(!db.exists());
+}
+
+#[test]
+fn a_server_tells_where_its_console_is() {
+    let server = TestServer::start();
+    assert!(server.log().contains(&format!("the console is at http://{}/", server.address)), "{}", server.log());
 }

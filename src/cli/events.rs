@@ -1,15 +1,20 @@
 //! `chatfold events`: the log, newest first, or as it grows.
 
-use super::table;
-use crate::config::{Config, ConfigError};
+use super::{app, past, table};
+use crate::clock;
+use crate::config::Config;
+use crate::entity::Entity;
+use crate::envelope;
 use crate::ids::{Outcome, Time};
 use crate::json;
 use crate::store::sqlite::inspect::{self, Filter, Inspector, LoggedRow, RefusedRow};
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::json;
+use std::collections::HashSet;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
+use table::Colour;
 
 /// Between two looks at a log that is followed.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
@@ -20,114 +25,179 @@ pub struct EventsArgs {
     /// Only of this app
     #[arg(long, value_name = "APP_ID")]
     pub app: Option<String>,
+    /// Only about this: group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION
+    #[arg(long, value_name = "ENTITY", value_parser = entity)]
+    pub about: Option<Entity>,
+    /// Only the event at this log position
+    #[arg(long, value_name = "SEQ")]
+    pub seq: Option<i64>,
     /// Only of this trigger; may be repeated
     #[arg(long, value_name = "TRIGGER")]
     pub trigger: Vec<String>,
     /// Only with this outcome; may be repeated
     #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(Outcome::ALL.iter().map(|it| it.as_str())))]
     pub outcome: Vec<String>,
-    /// Only received at this time or later (RFC 3339, 2026-01-05T08:00:00Z)
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Only received since: 2d, 12h, 30m, today, yesterday, 2026-01-05 or 2026-01-05T08:00:00Z (days in UTC)
+    #[arg(long, value_name = "WHEN", value_parser = when)]
     pub since: Option<Time>,
-    /// Only received before this time (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Only received before (as --since)
+    #[arg(long, value_name = "WHEN", value_parser = when)]
     pub until: Option<Time>,
     /// At most so many, the newest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Oldest first, and then those that come, until Ctrl-C
-    #[arg(long, conflicts_with_all = ["until", "refused"])]
+    #[arg(long, conflicts_with_all = ["until", "refused", "seq"])]
     pub follow: bool,
-    /// The deliveries answered 400 instead: kept outside the log, never folded (their bytes: table `refused`)
-    #[arg(long)]
+    /// The deliveries answered 400 instead: they are kept outside the log and are never folded
+    #[arg(long, conflicts_with_all = ["app", "about", "seq", "trigger", "outcome"])]
     pub refused: bool,
+    /// With --refused: the bytes received. Secrets in them are not removed
+    #[arg(long, requires = "refused")]
+    pub bytes: bool,
     /// One JSON object a line, with the body (its secrets removed)
     #[arg(long)]
     pub json: bool,
 }
 
-fn time(text: &str) -> Result<Time, String> {
-    Time::parse(text).ok_or_else(|| "not a time as in 2026-01-05T08:00:00Z or 2026-01-05T09:00:00+01:00".into())
+fn when(text: &str) -> Result<Time, String> {
+    past::parse(text, clock::now())
+}
+
+fn entity(text: &str) -> Result<Entity, String> {
+    Entity::named(text)
+        .ok_or_else(|| "expected group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION".into())
 }
 
 /// Lists events. Reads only; a server may be running.
 pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
-    if args.refused && (args.app.is_some() || !args.trigger.is_empty() || !args.outcome.is_empty()) {
-        return Err(ConfigError(
-            "--refused lists what names no app, trigger or outcome: leave these filters out".into(),
-        )
-        .into());
-    }
     let file = inspect::open(&config.db)?;
+    let apps = file.apps()?;
+    if let Some(named) = &args.app {
+        app::check(config, named, &apps)?;
+    }
     let filter = Filter {
         app: args.app.clone(),
         triggers: args.trigger.clone(),
         outcomes: args.outcome.clone(),
         since: args.since,
         until: args.until,
+        about: args.about.as_ref().map(Entity::reference),
+        seq: args.seq,
         after: None,
         limit: args.limit,
     };
+    let view = View { json: args.json, several_apps: args.app.is_none() && apps.len() > 1 };
     if args.follow {
-        return follow(&file, filter, args.json);
+        return follow(&file, filter, &view);
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match (args.refused, args.json) {
-        (true, true) => file.refused(&filter, &mut |row| Ok(writeln!(out, "{}", refused_line(&row))?))?,
-        (true, false) => {
-            let mut rows = Vec::new();
-            file.refused(&filter, &mut |row| {
-                rows.push(vec![row.id.to_string(), row.received_at.rfc3339(), row.bytes.to_string(), row.problem]);
-                Ok(())
-            })?;
-            table::print(&mut out, &["id", "received", "bytes", "problem"], rows)?;
-        }
-        (false, true) => file.events(&filter, true, &mut |row| Ok(writeln!(out, "{}", line(&row))?))?,
+        (true, _) => refused(&file, &filter, args, &mut out)?,
+        (false, true) => file.events(&filter, &mut |row| Ok(writeln!(out, "{}", line(&row))?))?,
         (false, false) => {
             let mut rows = Vec::new();
-            file.events(&filter, false, &mut |row| {
-                rows.push(cells(row));
+            file.events(&filter, &mut |row| {
+                rows.push((view.cells(&row), colour(&row.outcome)));
                 Ok(())
             })?;
-            table::print(&mut out, &["seq", "received", "app", "trigger", "outcome", "times", "reason"], rows)?;
+            table::print_coloured(&mut out, &view.header(), rows)?;
         }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// How events are printed.
+struct View {
+    json: bool,
+    several_apps: bool,
+}
+
+impl View {
+    fn header(&self) -> Vec<&'static str> {
+        let app: &[_] = if self.several_apps { &["app"] } else { &[] };
+        [&["seq", "happened"], app, &["trigger", "about", "outcome"]].concat()
+    }
+
+    fn cells(&self, row: &LoggedRow) -> Vec<String> {
+        let times = if row.deliveries > 1 { format!(" ×{}", row.deliveries) } else { String::new() };
+        let reason = row.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let app = self.several_apps.then(|| row.app_id.clone());
+        [row.seq.to_string(), row.occurred_at.to_string()]
+            .into_iter()
+            .chain(app)
+            .chain([row.trigger.clone(), about(&row.trigger, &row.body), format!("{}{times}{reason}", row.outcome)])
+            .collect()
+    }
+
+    fn row(&self, row: &LoggedRow) -> String {
+        if self.json {
+            return line(row);
+        }
+        let mut cells = self.cells(row);
+        let widths = if self.several_apps { &[7, 24, 16, 28, 40][..] } else { &[7, 24, 28, 40] };
+        for (cell, width) in cells.iter_mut().zip(widths) {
+            *cell = format!("{:width$}", table::printable(cell));
+        }
+        table::coloured(&cells.join("  "), colour(&row.outcome))
+    }
+}
+
+/// What needs a look stands out.
+fn colour(outcome: &str) -> Colour {
+    match outcome {
+        "rejected" => Colour::Red,
+        "anomaly" => Colour::Yellow,
+        "ignored" => Colour::Faint,
+        _ => Colour::Plain,
+    }
+}
+
+/// The entity that an event is about, and how many more of its kind.
+fn about(trigger: &str, body: &str) -> String {
+    let refs = envelope::payload(body).map(|payload| payload.refs()).unwrap_or_default();
+    let of = |kind: &str| refs.iter().filter(|it| it.kind == kind).filter_map(Entity::of).collect::<Vec<_>>();
+    let member = trigger.starts_with("group_member").then_some("membership");
+    let kinds = member.into_iter().chain(["message", "call", "group", "membership", "user"]);
+    let named = kinds.map(of).find(|named| !named.is_empty()).unwrap_or_default();
+    let Some(first) = named.first() else { return String::new() };
+    let others = named.iter().collect::<HashSet<_>>().len() - 1;
+    if others > 0 { format!("{first} +{others}") } else { first.to_string() }
+}
+
 /// The newest events, oldest first, then whatever comes. Ends with its reader.
-fn follow(file: &Inspector, mut filter: Filter, json: bool) -> anyhow::Result<ExitCode> {
+fn follow(file: &Inspector, mut filter: Filter, view: &View) -> anyhow::Result<ExitCode> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     loop {
         let mut rows = Vec::new();
-        file.events(&filter, json, &mut |row| {
+        file.events(&filter, &mut |row| {
             rows.push(row);
             Ok(())
         })?;
         filter.after = rows.first().map(|row| row.seq).or(filter.after);
         filter.limit = u32::MAX;
-        for row in rows.into_iter().rev() {
-            match json {
-                true => writeln!(out, "{}", line(&row))?,
-                false => writeln!(out, "{}", table::plain(&cells(row)))?,
-            }
+        for row in rows.iter().rev() {
+            writeln!(out, "{}", view.row(row))?;
         }
         out.flush()?;
         std::thread::sleep(BETWEEN_LOOKS);
     }
 }
 
-fn cells(row: LoggedRow) -> Vec<String> {
-    vec![
-        row.seq.to_string(),
-        row.received_at.rfc3339(),
-        row.app_id,
-        row.trigger,
-        row.outcome,
-        row.deliveries.to_string(),
-        row.reason.unwrap_or_default(),
-    ]
+fn refused(file: &Inspector, filter: &Filter, args: &EventsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    if args.json {
+        return file.refused(filter, args.bytes, &mut |row| Ok(writeln!(out, "{}", refused_line(&row, args.bytes))?));
+    }
+    let mut rows = Vec::new();
+    file.refused(filter, args.bytes, &mut |row| {
+        let mut cells = vec![row.id.to_string(), row.received_at.to_string(), row.bytes.to_string(), row.problem];
+        cells.extend(args.bytes.then(|| String::from_utf8_lossy(&row.body).into_owned()));
+        rows.push(cells);
+        Ok(())
+    })?;
+    let header = ["id", "received", "bytes", "problem", "what was received"];
+    Ok(table::print(out, &header[..if args.bytes { 5 } else { 4 }], rows)?)
 }
 
 fn line(row: &LoggedRow) -> String {
@@ -137,11 +207,11 @@ fn line(row: &LoggedRow) -> String {
         "region": row.region,
         "webhookId": row.webhook_id,
         "trigger": row.trigger,
-        "receivedAt": row.received_at.rfc3339(),
-        "occurredAt": row.occurred_at.rfc3339(),
+        "receivedAt": row.received_at.to_string(),
+        "occurredAt": row.occurred_at.to_string(),
         "occurredFrom": row.occurred_from,
         "deliveries": row.deliveries,
-        "lastReceivedAt": row.last_received_at.rfc3339(),
+        "lastReceivedAt": row.last_received_at.to_string(),
         "outcome": row.outcome,
         "reason": row.reason,
     })
@@ -153,8 +223,15 @@ fn line(row: &LoggedRow) -> String {
     line + ",\"body\":" + &body + "}"
 }
 
-fn refused_line(row: &RefusedRow) -> String {
-    // Not the body: it is no JSON that secrets could be taken out of.
-    json!({ "id": row.id, "receivedAt": row.received_at.rfc3339(), "problem": row.problem, "bytes": row.bytes })
-        .to_string()
+fn refused_line(row: &RefusedRow, with_body: bool) -> String {
+    let mut line = json!({
+        "id": row.id,
+        "receivedAt": row.received_at.to_string(),
+        "problem": row.problem,
+        "bytes": row.bytes,
+    });
+    if with_body {
+        line["body"] = String::from_utf8_lossy(&row.body).into();
+    }
+    line.to_string()
 }

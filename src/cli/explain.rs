@@ -1,5 +1,6 @@
 //! `chatfold explain`: why the tables say what they say about one entity.
 
+use super::app;
 use crate::config::{Config, ConfigError};
 use crate::explain::{self, ExplainError};
 use crate::store::sqlite::read::explain::apps;
@@ -29,7 +30,7 @@ pub struct ExplainArgs {
 pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let conn = inspect::open_file(&config.db)?;
     begin_read(&conn)?;
-    let app_id = app(config, args, &apps(&conn)?)?;
+    let app_id = app::only(config, args.app.as_deref(), &apps(&conn)?)?;
     let reach = if args.all { explain::Reach::All } else { explain::Reach::Needed };
     let found = match explain::explain_named(&conn, &app_id, &args.entity, reach, None) {
         Ok(found) => found,
@@ -48,15 +49,4 @@ pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn app(config: &Config, args: &ExplainArgs, apps: &[String]) -> Result<String, ConfigError> {
-    let held =
-        || format!("{} holds {}", config.db.display(), if apps.is_empty() { "none".into() } else { apps.join(", ") });
-    match (args.app.as_ref().or(config.default_app.as_ref()), apps) {
-        (Some(app), apps) if apps.contains(app) => Ok(app.clone()),
-        (Some(app), _) => Err(ConfigError(format!("no app {app}: {}", held()))),
-        (None, [only]) => Ok(only.clone()),
-        (None, _) => Err(ConfigError(format!("name the app with --app: {}", held()))),
-    }
 }

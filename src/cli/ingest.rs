@@ -20,6 +20,9 @@ pub struct IngestArgs {
     /// JSON or NDJSON files, folders of such, other chatfold files (their log), or - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Read on where the first 20 lines are no deliveries, and keep them aside as refused
+    #[arg(long)]
+    pub keep_refused: bool,
 }
 
 /// Reads deliveries into the log while no server holds the file. Exit code 1 where a line was no delivery.
@@ -27,7 +30,13 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let mut files = Vec::new();
     for path in args.paths.iter().filter(|path| !is_stdin(path)) {
         path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
-        files.extend(inputs(path).with_context(|| format!("cannot read {}", path.display()))?);
+        let found = inputs(path).with_context(|| format!("cannot read {}", path.display()))?;
+        anyhow::ensure!(
+            !found.is_empty(),
+            "the folder {} holds no deliveries: files that end in .json, .ndjson or .jsonl are read",
+            path.display()
+        );
+        files.extend(found);
     }
     // Reading it beside SQLite would drop SQLite's locks.
     let ours = ["", "-wal", "-shm"].map(|end| beside(&config.db, end).canonicalize().ok());
@@ -37,6 +46,7 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
     let mut ingest = Ingest::open(&config.db, config.row_cache, clock::now)
         .with_context(|| format!("opening {}", config.db.display()))?;
+    ingest.keep_refused = args.keep_refused;
     let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
     let bar = bar(bytes);
     for path in &files {
@@ -64,8 +74,11 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         config.db.display(),
         if told.is_empty() { "none".into() } else { told.join(", ") }
     );
+    if counts.contains_key("rejected") {
+        eprintln!("rejected deliveries and why: {}", config.command("events --outcome rejected"));
+    }
     if counts.contains_key("refused") {
-        eprintln!("what is no delivery is kept aside: chatfold events --refused");
+        eprintln!("what is no delivery is kept aside: {}", config.command("events --refused"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -32,15 +32,15 @@ pub fn run(config: &Config, args: &InspectArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
-    let time = |time: Option<Time>| time.map(Time::rfc3339);
+    let time = |time: Option<Time>| time.map(|it| it.to_string());
     let counts =
         |all: &[(String, i64)]| all.iter().map(|(name, n)| (name.clone(), json!(n))).collect::<serde_json::Map<_, _>>();
     let apps = summary.apps.iter().map(|app| {
         json!({
             "appId": app.app_id,
             "region": app.region,
-            "firstSeenAt": app.first_seen_at.rfc3339(),
-            "lastEventAt": app.last_event_at.rfc3339(),
+            "firstSeenAt": app.first_seen_at.to_string(),
+            "lastEventAt": app.last_event_at.to_string(),
             "eventsCount": app.events_count,
         })
     });
@@ -79,7 +79,8 @@ fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::R
         let made = summary.fold_version;
         writeln!(
             out,
-            "tables    folded by edition {made}, this chatfold has edition {FOLD_VERSION}: `chatfold rebuild`"
+            "tables    folded by edition {made}, this chatfold has edition {FOLD_VERSION}: `{}`",
+            config.command("rebuild")
         )?;
     }
     writeln!(out, "received  {}", span(summary.first_received_at, summary.last_received_at))?;
@@ -89,8 +90,8 @@ fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::R
         vec![
             app.app_id.clone(),
             region,
-            app.first_seen_at.rfc3339(),
-            app.last_event_at.rfc3339(),
+            app.first_seen_at.to_string(),
+            app.last_event_at.to_string(),
             app.events_count.to_string(),
         ]
     });

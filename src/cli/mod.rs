@@ -1,10 +1,13 @@
 //! The command line: one file per command. Data goes to stdout, words for people to stderr.
 
+mod app;
 pub mod events;
 pub mod explain;
+mod help;
 pub mod ingest;
 pub mod inspect;
 pub mod open;
+mod past;
 mod progress;
 pub mod rebuild;
 pub mod schema;
@@ -13,8 +16,8 @@ mod table;
 pub mod token;
 pub mod verify;
 
-use crate::config::{Config, ConfigError, ENVIRONMENT_HELP, Flags, LogFormat};
-use clap::{Parser, Subcommand};
+use crate::config::{self, Config, ConfigError, Flags, LogFormat};
+use clap::{FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -22,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 /// Takes CometChat webhooks, keeps every one in an append-only log, folds them into SQLite tables and answers GraphQL
 /// over them
 #[derive(Debug, Parser)]
-#[command(name = "chatfold", version, after_help = ENVIRONMENT_HELP)]
+#[command(name = "chatfold", version)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -55,14 +58,15 @@ pub enum Command {
     Schema,
 }
 
-/// Does what the command line says; the exit code is the answer.
-pub fn run(cli: Cli) -> ExitCode {
+/// Does what the command line of the process says; the exit code is the answer.
+pub fn main() -> ExitCode {
+    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
     match dispatch(cli) {
         Ok(code) => code,
         // Who closed the pipe has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chatfold: {error:#}");
+            eprintln!("chatfold: {}", words(&error));
             if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -74,6 +78,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(cli.flags)?;
     start_log(&config)?;
+    for unknown in config::unknown_variables(&help::variables()) {
+        tracing::warn!("{unknown}");
+    }
     match cli.command {
         Command::Serve => serve::run(config),
         Command::Open(args) => open::run(config, args),
@@ -99,9 +106,36 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The error and its causes. A cause that the words before it tell already is left out.
+fn words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.is_empty() {
+        true => cause,
+        false if told.contains(&cause) => told,
+        false => format!("{told}: {cause}"),
+    })
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>();
         io.is_some_and(|it| it.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let disk = std::io::Error::other("the disk is gone");
+        let error =
+            anyhow::Error::new(disk).context("cannot read a.json: the disk is gone").context("reading the input");
+        assert_eq!(words(&error), "reading the input: cannot read a.json: the disk is gone");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        help::command().debug_assert();
+    }
 }

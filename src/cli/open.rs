@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use clap::Args;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,10 +12,19 @@ pub struct OpenArgs {
     /// The SQLite file, such as a copy; a `-wal` beside it belongs to it
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Do not open a browser, only print the address
+    #[arg(long)]
+    pub no_browser: bool,
 }
 
 /// Shows the file until Ctrl-C. It is never written; a server may be writing it.
 pub fn run(config: Config, args: OpenArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(args.file.is_file(), "there is no file {}", args.file.display());
-    crate::http::open(config.to_open(args.file)?)
+    let browse = !args.no_browser && std::io::stderr().is_terminal() && has_display();
+    crate::http::open(config.to_open(args.file)?, browse)
+}
+
+/// Whether a browser would be seen: on Linux, only beside a desktop.
+fn has_display() -> bool {
+    cfg!(not(target_os = "linux")) || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
 }

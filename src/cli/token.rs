@@ -61,13 +61,13 @@ pub struct CreateArgs {
 /// Does it.
 pub fn run(config: &Config, args: &TokenArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
-        TokenCommand::Create(args) => create(&config.db, args),
+        TokenCommand::Create(args) => create(config, args),
         TokenCommand::List { json } => list(&config.db, *json),
-        TokenCommand::Revoke { which } => revoke(&config.db, which),
+        TokenCommand::Revoke { which } => revoke(config, which),
     }
 }
 
-fn create(db: &Path, args: &CreateArgs) -> anyhow::Result<ExitCode> {
+fn create(config: &Config, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let now = clock::now();
     token::check_name(&args.name).map_err(ConfigError)?;
     let end = args.expires.as_deref().map(|text| token::expiry(text, now));
@@ -84,7 +84,7 @@ fn create(db: &Path, args: &CreateArgs) -> anyhow::Result<ExitCode> {
         created_at: now,
         expires_at,
     };
-    let conn = open(db)?;
+    let conn = open(&config.db)?;
     let first = tokens::all(&conn)?.is_empty();
     let Some(id) = tokens::create(&conn, &new)? else {
         eprintln!("there is a token named {:?} already: choose another name", args.name);
@@ -92,7 +92,7 @@ fn create(db: &Path, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     };
     writeln!(std::io::stdout(), "{secret}")?;
     eprintln!("token {id} ({}) is shown this once: keep it now", table::printable(&args.name));
-    for line in grant(id, &new, args) {
+    for line in grant(config, id, &new, args) {
         eprintln!("  {}", table::printable(&line));
     }
     if first {
@@ -112,7 +112,7 @@ fn open(db: &Path) -> anyhow::Result<Connection> {
 }
 
 /// What a token opens, with the flag that narrows what was left out.
-fn grant(id: i64, new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
+fn grant(config: &Config, id: i64, new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
     let apps = match new.apps {
         Some(apps) => format!("reads the apps {}", apps.join(", ")),
         None => "reads all apps, those to come too; --app binds a token to some".into(),
@@ -125,7 +125,10 @@ fn grant(id: i64, new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
     let narrower = if args.scope.is_none() { "; --scope metadata hides what was said" } else { "" };
     let end = match new.expires_at {
         Some(at) => format!("ends at {at}"),
-        None => format!("does not end until `chatfold token revoke {id}`; --expires 90d sets an end"),
+        None => {
+            let revoke = config.command(&format!("token revoke {id}"));
+            format!("does not end until `{revoke}`; --expires 90d sets an end")
+        }
     };
     [apps, format!("{scope} (scope {}){narrower}", new.scope.as_str()), end]
 }
@@ -155,28 +158,28 @@ fn state(token: &Token, now: Time) -> &'static str {
 }
 
 fn cells(token: &Token, now: Time) -> Vec<String> {
-    let time = |at: Option<Time>, without: &str| at.map_or(without.to_owned(), Time::rfc3339);
+    let time = |at: Option<Time>, without: &str| at.map_or(without.to_owned(), |it| it.to_string());
     vec![
         token.id.to_string(),
         token.name.clone(),
         state(token, now).to_owned(),
         token.scope.as_str().to_owned(),
         token.apps.as_ref().map_or("all".to_owned(), |apps| apps.join(", ")),
-        token.created_at.rfc3339(),
+        token.created_at.to_string(),
         time(token.expires_at, "never"),
         time(token.last_used_at, "never"),
     ]
 }
 
 fn line(token: &Token, now: Time) -> String {
-    let time = |at: Option<Time>| at.map(Time::rfc3339);
+    let time = |at: Option<Time>| at.map(|it| it.to_string());
     json!({
         "id": token.id,
         "name": token.name,
         "state": state(token, now),
         "scope": token.scope.as_str(),
         "apps": token.apps,
-        "createdAt": token.created_at.rfc3339(),
+        "createdAt": token.created_at.to_string(),
         "expiresAt": time(token.expires_at),
         "lastUsedAt": time(token.last_used_at),
         "revokedAt": time(token.revoked_at),
@@ -184,14 +187,15 @@ fn line(token: &Token, now: Time) -> String {
     .to_string()
 }
 
-fn revoke(db: &Path, which: &str) -> anyhow::Result<ExitCode> {
-    Ok(match tokens::revoke(&open(db)?, which, clock::now())? {
+fn revoke(config: &Config, which: &str) -> anyhow::Result<ExitCode> {
+    Ok(match tokens::revoke(&open(&config.db)?, which, clock::now())? {
         Some(name) => {
             eprintln!("token {name:?} is revoked");
             ExitCode::SUCCESS
         }
         None => {
-            eprintln!("there is no token with the name or id {which:?} (`chatfold token list` shows them)");
+            let list = config.command("token list");
+            eprintln!("there is no token with the name or id {which:?} (`{list}` shows them)");
             ExitCode::FAILURE
         }
     })

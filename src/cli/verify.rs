@@ -77,8 +77,8 @@ fn print_marks(config: &Config, verified: &Verified, out: &mut impl Write) -> io
     };
     writeln!(
         out,
-        "{events} marked by an older rule of what is secret, which v_events goes by: `chatfold rebuild --db {}` marks anew",
-        config.db.display()
+        "{events} marked by an older rule of what is secret, which v_events goes by: `{}` marks anew",
+        config.command("rebuild")
     )
 }
 
@@ -109,7 +109,7 @@ fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Resu
             verified.fold_version
         )?;
     }
-    writeln!(out, "`chatfold rebuild --db {}` makes the tables anew from the log", config.db.display())
+    writeln!(out, "`{}` makes the tables anew from the log", config.command("rebuild"))
 }
 
 #[cfg(test)]

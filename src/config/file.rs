@@ -1,5 +1,6 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
+use super::address;
 use super::{ConfigError, GraphqlFlags, LogFormat, Secret, UnreadFlags};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub db: Option<PathBuf>,
+    #[serde(default, deserialize_with = "address::read")]
     pub listen: Option<SocketAddr>,
     pub webhook_username: Option<String>,
     pub webhook_password: Option<Secret>,

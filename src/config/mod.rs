@@ -3,12 +3,16 @@
 //! Passwords are never flags, which `ps` shows to everybody: they come from the environment, from the configuration
 //! file, or from a file of their own that one of these names.
 
+mod address;
+mod command;
 mod credentials;
+mod environment;
 mod file;
 mod graphql;
 mod unread;
 
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
+pub use environment::unknown_variables;
 pub use graphql::GraphqlFlags;
 pub use unread::UnreadFlags;
 
@@ -56,8 +60,8 @@ pub struct Flags {
     /// The SQLite file [default: chatfold.db]
     #[arg(long, global = true, value_name = "FILE", env = "CHATFOLD_DB")]
     pub db: Option<PathBuf>,
-    /// Address and port to listen on [default: 127.0.0.1:8080]
-    #[arg(long, global = true, value_name = "ADDRESS", env = "CHATFOLD_LISTEN")]
+    /// Address and port to listen on; a port alone means 127.0.0.1 [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDRESS", env = "CHATFOLD_LISTEN", value_parser = address::parse)]
     pub listen: Option<SocketAddr>,
     /// Largest webhook body in bytes, 1024 to 33554432 [default: 2097152]
     #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BODY_LIMIT")]
@@ -100,18 +104,6 @@ pub struct Flags {
     #[command(flatten)]
     pub unread: UnreadFlags,
 }
-
-/// Help for the settings that are no flags.
-pub const ENVIRONMENT_HELP: &str = "\
-Every setting is also a key of the configuration file (--body-limit is body_limit,
---graphql-depth is depth in its table [graphql], --unread-custom is custom in [unread]).
-Webhook credentials are no flags, because `ps` shows flags to everybody:
-  CHATFOLD_WEBHOOK_USERNAME, CHATFOLD_WEBHOOK_PASSWORD or CHATFOLD_WEBHOOK_PASSWORD_FILE,
-  or in the file webhook_username and webhook_password (or webhook_password_file),
-  or, for several at once, [[webhook_credentials]] with name, username, password (or password_file)
-  and, to bind it to some apps, apps = [\"…\"]. They are read again on SIGHUP.
-
-Exit codes: 0 done, 1 the answer is no, 2 wrong use.";
 
 /// All settings, checked.
 #[derive(Debug, Clone)]

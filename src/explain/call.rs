@@ -60,7 +60,7 @@ fn words(why: Why) -> &'static str {
 }
 
 fn said(fact: &CallFact) -> String {
-    let time = |ms: &Option<i64>| ms.map_or_else(|| "a time not told".to_owned(), |ms| Time(ms).rfc3339());
+    let time = |ms: &Option<i64>| ms.map_or_else(|| "a time not told".to_owned(), |ms| Time(ms).to_string());
     match &fact.news {
         News::Started { created_at, .. } => format!("started at {}", Time(*created_at)),
         News::Ended { ended_at, occupants, .. } => {

@@ -114,9 +114,9 @@ impl Message {
                 Some(other) => format!("the earliest told counts: {} is known", other.at),
             };
             observer.effects.push(Effect {
-                before: before.map(|known| known.at.rfc3339()).into(),
+                before: before.map(|known| known.at.to_string()).into(),
                 same: before == Some(dated),
-                ..Effect::new(format!("receipt of {} {column}", told.uid), dated.at.rfc3339(), won, rule)
+                ..Effect::new(format!("receipt of {} {column}", told.uid), dated.at.to_string(), won, rule)
             });
         }
     }

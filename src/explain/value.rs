@@ -35,7 +35,7 @@ pub(super) fn read(column: &str, value: Json) -> Json {
     if let Some(int) = value.as_i64() {
         let is_time = name.ends_with("_at") || name.ends_with("since") || matches!(name, "at" | "anchor");
         return match name {
-            _ if is_time => Time(int).rfc3339().into(),
+            _ if is_time => Time(int).to_string().into(),
             _ if FLAGS.contains(&name) => (int != 0).into(),
             _ => value,
         };

@@ -16,7 +16,7 @@ use actix_web::web;
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,13 +51,14 @@ pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     code
 }
 
-/// Shows a file to this machine until a signal ends it: its pages and queries. Nothing is written.
-pub fn open(config: Config) -> anyhow::Result<ExitCode> {
+/// Shows a file to this machine until a signal ends it: its pages and queries. Nothing is written. `browse`: a browser
+/// opens the first page.
+pub fn open(config: Config, browse: bool) -> anyhow::Result<ExitCode> {
     let before = Before::read(&config)?;
     let listener = listen(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let runtime = feeds::runtime()?;
     let feeds = Feeds::new(runtime.handle().clone());
-    let code = actix_web::rt::System::new().block_on(look(config, before, listener, feeds));
+    let code = actix_web::rt::System::new().block_on(look(config, before, listener, feeds, browse));
     runtime.shutdown_background();
     code
 }
@@ -87,7 +88,13 @@ fn most_connections(wanted: usize) -> usize {
     most.min(wanted)
 }
 
-async fn look(config: Config, before: Before, listener: TcpListener, feeds: Feeds) -> anyhow::Result<ExitCode> {
+async fn look(
+    config: Config,
+    before: Before,
+    listener: TcpListener,
+    feeds: Feeds,
+    browse: bool,
+) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let address = listener.local_addr()?;
@@ -99,6 +106,11 @@ async fn look(config: Config, before: Before, listener: TcpListener, feeds: Feed
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
     tracing::info!("listening on http://{address}, file {}, which is only read", file.display());
+    let console = console(address);
+    tracing::info!("the console is at {console}");
+    if browse && let Err(error) = open::that_detached(&console) {
+        tracing::info!("no browser could be opened ({error})");
+    }
     tell_who_reads(&shared);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -119,20 +131,31 @@ async fn look(config: Config, before: Before, listener: TcpListener, feeds: Feed
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where a browser of this machine finds the console.
+fn console(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}/", SocketAddr::new(host, address.port()))
+}
+
 /// Says what nobody expects: that everybody may read, or that nobody can.
 fn tell_who_reads(shared: &Shared) {
+    let create = shared.config.command("token create --name NAME");
     if !shared.tokens.are_needed() {
         tracing::warn!(
             "reading is open to everybody who reaches this port, other users of this machine too; {}",
             match shared.writer {
-                Some(_) => "`chatfold token create` makes a token, and then every reader needs one",
-                None => "stop this once you have looked",
+                Some(_) => format!("`{create}` makes a token, and then every reader needs one"),
+                None => "stop this once you have looked".to_owned(),
             }
         );
     } else if shared.tokens.are_none() {
         tracing::warn!(
             "nobody can read yet: with webhook credentials every reader needs a token, and the file has none; \
-             `chatfold token create` makes one"
+             `{create}` makes one"
         );
     }
 }
@@ -194,6 +217,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     let server = start(&shared, listener)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
+    tracing::info!("the console is at {}", console(address));
     tracing::info!("listening on http://{address}, file {}", file.display());
     tell_who_reads(&shared);
 

@@ -101,12 +101,31 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// A delivery, or a JSON array of deliveries.
     fn line(&mut self, bytes: u64, line: Vec<u8>, number: Option<usize>) -> Result<(), Abandoned> {
+        let place = number.map_or_else(|| self.name.clone(), |number| format!("{}:{number}", self.name));
+        if line.trim_ascii_start().first() != Some(&b'[') {
+            return self.delivery(bytes, line, place);
+        }
+        let elements: Vec<Vec<u8>> = match Document::parse(line.clone()) {
+            Ok(document) => document.root().elements().map(|it| it.source().as_bytes().to_vec()).collect(),
+            Err(_) => Vec::new(),
+        };
+        if elements.is_empty() {
+            return self.delivery(bytes, line, place);
+        }
+        let mut bytes = bytes;
+        for (number, element) in (1..).zip(elements) {
+            self.delivery(std::mem::take(&mut bytes), element, format!("{place}, element {number}"))?;
+        }
+        Ok(())
+    }
+
+    fn delivery(&mut self, bytes: u64, line: Vec<u8>, place: String) -> Result<(), Abandoned> {
         let length = line.len();
-        let place = || number.map_or_else(|| self.name.clone(), |number| format!("{}:{number}", self.name));
         let (read, received_at) = match read(line) {
             Ok((envelope, received_at)) => (Ok(envelope), received_at),
-            Err((line, words)) => (Err(Problem { line, place: place(), words }), None),
+            Err((line, words)) => (Err(Problem { line, place, words }), None),
         };
         let line = Line { read, received_at, again: (0, None) };
         self.sink.put(Part { bytes, holds: Holds::Line(Box::new(line)) }, ENVELOPE + 2 * length)

@@ -23,6 +23,12 @@ pub enum IngestError {
     Store(#[from] StoreError),
     #[error("cannot read {0}: {1}")]
     Read(String, io::Error),
+    /// The input is something else than deliveries.
+    #[error(
+        "no delivery is among the first {count} lines, and nothing was kept. The first is {first}. A delivery is a JSON \
+         object with trigger and appId, one a line; --keep-refused reads on"
+    )]
+    NoDeliveries { count: usize, first: String },
 }
 
 /// One run over any number of inputs.
@@ -38,6 +44,8 @@ pub struct Ingest {
     pub counts: BTreeMap<&'static str, u64>,
     /// The first lines that are no deliveries, and why.
     pub problems: Vec<String>,
+    /// Read on where the first lines are no deliveries.
+    pub keep_refused: bool,
 }
 
 impl Ingest {
@@ -61,6 +69,7 @@ impl Ingest {
             pending_bytes: 0,
             counts: BTreeMap::new(),
             problems: Vec::new(),
+            keep_refused: false,
         })
     }
 
@@ -106,10 +115,17 @@ impl Ingest {
         Ok(())
     }
 
-    fn line(&mut self, line: &Line) -> Result<(), StoreError> {
+    fn line(&mut self, line: &Line) -> Result<(), IngestError> {
         self.take(line, line.received_at)?;
         let (times, last) = line.again;
-        (0..times).try_for_each(|_| self.take(line, last))
+        (0..times).try_for_each(|_| self.take(line, last))?;
+        let is_hopeless = self.counts.len() == 1 && self.counts.get("refused") == Some(&(Self::PROBLEMS as u64));
+        if is_hopeless && !self.keep_refused {
+            sqlite::rollback(&self.conn);
+            (self.pending, self.pending_bytes) = (0, 0);
+            return Err(IngestError::NoDeliveries { count: Self::PROBLEMS, first: self.problems.swap_remove(0) });
+        }
+        Ok(())
     }
 
     /// Takes one delivery into the open transaction, and counts what became of it.
@@ -194,6 +210,8 @@ mod tests {
             (2, format!("nonsense\n{}\n{}", good(1), good(2)), (2, 1)),
             (3, format!("{}\nnonsense\n\n{}\n", good(1), good(2)), (2, 1)),
             (4, pretty, (1, 0)),
+            (5, format!("[{},\n{}, 7]\n", good(1), good(2)), (2, 1)),
+            (6, format!("[{}]\n{}\n[]\n", good(1), good(2)), (2, 1)),
         ] {
             let path = dir.path().join(format!("{n}.db"));
             for again in [false, true] {
@@ -207,6 +225,30 @@ mod tests {
             let refused: i64 = conn.query_row("SELECT count(*) FROM refused", [], |row| row.get(0)).unwrap();
             assert_eq!(refused, expected.1 as i64, "reading twice keeps it once");
         }
+    }
+
+    #[test]
+    fn what_is_clearly_no_list_of_deliveries_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.db");
+        let refused = || -> i64 {
+            let conn = sqlite::open_reader(&path).unwrap();
+            conn.query_row("SELECT count(*) FROM refused", [], |row| row.get(0)).unwrap()
+        };
+        let read = |input: String, keep_refused: bool| {
+            let mut ingest = Ingest::open(&path, 1 << 20, crate::clock::now).unwrap();
+            ingest.keep_refused = keep_refused;
+            let read = ingest.read("-", io::Cursor::new(input), |_| {}).map_err(|error| error.to_string());
+            read.and_then(|()| ingest.finish().map_err(|error| error.to_string()))
+        };
+        let nonsense = (1..=25).map(|n| format!("line {n}\n")).collect::<String>();
+        let told = read(nonsense.clone(), false).unwrap_err();
+        assert!(told.contains("first 20 lines") && told.contains("-:1: "), "{told}");
+        assert_eq!(refused(), 0);
+        let late = format!("{{\"trigger\":\"t\",\"appId\":\"a\"}}\n{nonsense}");
+        assert_eq!(read(late, false).unwrap().0["refused"], 25, "one delivery among them is a list of deliveries");
+        assert_eq!(refused(), 25);
+        assert_eq!(read(nonsense, true).unwrap().0["refused"], 25);
     }
 
     /// Two lines, and then what `end` does.

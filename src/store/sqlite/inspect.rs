@@ -4,7 +4,7 @@ use super::open_reader;
 use super::state::{self, State};
 use crate::ids::Time;
 use crate::store::StoreError;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::path::Path;
 
 /// Which events.
@@ -17,6 +17,10 @@ pub struct Filter {
     pub outcomes: Vec<String>,
     pub since: Option<Time>,
     pub until: Option<Time>,
+    /// About this entity: kind and key of `event_refs`.
+    pub about: Option<(&'static str, String)>,
+    /// At this log position.
+    pub seq: Option<i64>,
     /// Behind this log position.
     pub after: Option<i64>,
     pub limit: u32,
@@ -37,11 +41,11 @@ pub struct LoggedRow {
     pub last_received_at: Time,
     pub outcome: String,
     pub reason: Option<String>,
-    /// Secrets included; empty unless asked for.
+    /// Secrets included.
     pub body: String,
 }
 
-/// One delivery that was answered 400, without its bytes.
+/// One delivery that was answered 400.
 #[derive(Debug)]
 pub struct RefusedRow {
     pub id: i64,
@@ -49,6 +53,8 @@ pub struct RefusedRow {
     pub problem: String,
     /// How many bytes of it were kept.
     pub bytes: i64,
+    /// These bytes; empty unless asked for.
+    pub body: Vec<u8>,
 }
 
 /// One app.
@@ -84,19 +90,25 @@ pub struct Summary {
 
 const EVENTS: &str = "
     SELECT seq, app_id, region, webhook_id, trigger, received_at, occurred_at, occurred_from, deliveries,
-           last_received_at, outcome, reason, CASE WHEN :with_body THEN body ELSE '' END AS body
+           last_received_at, outcome, reason, body
     FROM events
-    WHERE (:app IS NULL OR app_id = :app)
+    WHERE {about}
+      AND (:app IS NULL OR app_id = :app)
       AND (:triggers IS NULL OR trigger IN (SELECT value FROM json_each(:triggers)))
       AND (:outcomes IS NULL OR outcome IN (SELECT value FROM json_each(:outcomes)))
       AND (:since IS NULL OR received_at >= :since)
       AND (:until IS NULL OR received_at < :until)
+      AND (:seq IS NULL OR seq = :seq)
       AND seq > :after
     ORDER BY seq DESC
     LIMIT :limit";
 
+/// The index of `event_refs` is led by the app.
+const ABOUT: &str =
+    "seq IN (SELECT r.seq FROM apps AS a JOIN event_refs AS r USING (app_id) WHERE r.kind = :kind AND r.key = :key)";
+
 const REFUSED: &str = "
-    SELECT id, received_at, problem, length(body) AS bytes
+    SELECT id, received_at, problem, length(body) AS bytes, iif(:with_body, body, x'') AS body
     FROM refused
     WHERE (:since IS NULL OR received_at >= :since)
       AND (:until IS NULL OR received_at < :until)
@@ -121,23 +133,30 @@ pub fn open(path: &Path) -> Result<Inspector, StoreError> {
 
 impl Inspector {
     /// Hands over matching events, newest first.
-    pub fn events(
-        &self,
-        filter: &Filter,
-        with_body: bool,
-        each: &mut dyn FnMut(LoggedRow) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let mut statement = self.0.prepare(EVENTS)?;
-        let mut rows = statement.query(named_params! {
-            ":with_body": with_body,
+    pub fn events(&self, filter: &Filter, each: &mut dyn FnMut(LoggedRow) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let (triggers, outcomes) = (list(&filter.triggers), list(&filter.outcomes));
+        let (since, until) = (filter.since.map(|time| time.0), filter.until.map(|time| time.0));
+        let after = filter.after.unwrap_or(0);
+        let mut params = named_params! {
             ":app": filter.app,
-            ":triggers": list(&filter.triggers),
-            ":outcomes": list(&filter.outcomes),
-            ":since": filter.since.map(|time| time.0),
-            ":until": filter.until.map(|time| time.0),
-            ":after": filter.after.unwrap_or(0),
+            ":triggers": triggers,
+            ":outcomes": outcomes,
+            ":since": since,
+            ":until": until,
+            ":seq": filter.seq,
+            ":after": after,
             ":limit": filter.limit,
-        })?;
+        }
+        .to_vec();
+        let about = match &filter.about {
+            None => "true",
+            Some((kind, key)) => {
+                params.extend_from_slice(&[(":kind", kind as &dyn ToSql), (":key", key)]);
+                ABOUT
+            }
+        };
+        let mut statement = self.0.prepare(&EVENTS.replace("{about}", about))?;
+        let mut rows = statement.query(params.as_slice())?;
         while let Some(row) = rows.next()? {
             each(logged(row)?)?;
         }
@@ -148,10 +167,12 @@ impl Inspector {
     pub fn refused(
         &self,
         filter: &Filter,
+        with_body: bool,
         each: &mut dyn FnMut(RefusedRow) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut statement = self.0.prepare(REFUSED)?;
         let mut rows = statement.query(named_params! {
+            ":with_body": with_body,
             ":since": filter.since.map(|time| time.0),
             ":until": filter.until.map(|time| time.0),
             ":limit": filter.limit,
@@ -162,9 +183,15 @@ impl Inspector {
                 received_at: Time(row.get("received_at")?),
                 problem: row.get("problem")?,
                 bytes: row.get("bytes")?,
+                body: row.get("body")?,
             })?;
         }
         Ok(())
+    }
+
+    /// The apps that the file holds.
+    pub fn apps(&self) -> Result<Vec<String>, StoreError> {
+        Ok(apps(&self.0)?.into_iter().map(|app| app.app_id).collect())
     }
 
     /// Counts and hashes everything, in one snapshot.

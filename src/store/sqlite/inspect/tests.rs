@@ -12,6 +12,11 @@ fn file() -> (tempfile::TempDir, Inspector) {
     {
         conn.execute(insert, (app, trigger, at, outcome)).unwrap();
     }
+    conn.execute_batch(
+        "INSERT INTO apps (app_id, region_at, first_seen_at, last_event_at, events_count) VALUES ('a', 0, 0, 0, 2), ('b', 0, 0, 0, 1);
+         INSERT INTO event_refs VALUES ('a', 'group', 'g', 1), ('a', 'user', 'g', 2), ('b', 'group', 'g', 3);",
+    )
+    .unwrap();
     conn.execute("INSERT INTO refused (received_at, problem, body) VALUES (7, 'no', x'0001')", []).unwrap();
     (dir, open(&path).unwrap())
 }
@@ -23,7 +28,7 @@ fn seqs(file: &Inspector, filter: Filter) -> Vec<i64> {
         seqs.push(row.seq);
         Ok(())
     };
-    file.events(&filter, true, push).unwrap();
+    file.events(&filter, push).unwrap();
     seqs
 }
 
@@ -38,6 +43,9 @@ fn filters_narrow_and_the_newest_come_first() {
     assert_eq!(seqs(&file, Filter { outcomes: words(&["ignored", "anomaly"]), ..Filter::default() }), [2]);
     let span = Filter { since: Some(Time(2000)), until: Some(Time(3000)), ..Filter::default() };
     assert_eq!(seqs(&file, span), [2]);
+    assert_eq!(seqs(&file, Filter { seq: Some(2), ..Filter::default() }), [2]);
+    let about = |key: &str| Filter { about: Some(("group", key.to_owned())), ..Filter::default() };
+    assert_eq!((seqs(&file, about("g")), seqs(&file, about("h"))), (vec![3, 1], vec![]));
 }
 
 #[test]
@@ -53,9 +61,11 @@ fn the_summary_counts_and_refused_deliveries_are_listed() {
     assert!(summary.bytes > 0);
     let mut refused = Vec::new();
     let push = &mut |row: RefusedRow| {
-        refused.push((row.problem, row.bytes));
+        refused.push((row.problem, row.bytes, row.body));
         Ok(())
     };
-    file.refused(&Filter { limit: 5, ..Filter::default() }, push).unwrap();
-    assert_eq!(refused, [("no".to_owned(), 2)]);
+    for with_body in [false, true] {
+        file.refused(&Filter { limit: 5, ..Filter::default() }, with_body, push).unwrap();
+    }
+    assert_eq!(refused, [("no".to_owned(), 2, vec![]), ("no".to_owned(), 2, vec![0, 1])]);
 }

@@ -1,0 +1,68 @@
+//! The help of each command: its own arguments, the settings that it uses, an example.
+
+use super::Cli;
+use clap::{Arg, Command, CommandFactory};
+
+/// Settings that every command uses.
+const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
+/// Settings that single commands use beside these. `serve` uses all.
+const USED: [(&str, &[&str]); 3] = [("open", &["listen"]), ("ingest", &["row_cache"]), ("explain", &["default_app"])];
+
+const EXAMPLES: [(&str, &str); 9] = [
+    ("open", "chatfold open copy-of-chatfold.db"),
+    ("ingest", "chatfold ingest deliveries.ndjson --db chatfold.db"),
+    ("events", "chatfold events --about group:book-club --since 2d"),
+    ("explain", "chatfold explain membership:book-club/kofi"),
+    ("inspect", "chatfold inspect --db chatfold.db"),
+    ("rebuild", "chatfold rebuild --db chatfold.db"),
+    ("verify", "chatfold verify --db chatfold.db"),
+    ("token", "chatfold token create --name support --scope content --expires 90d"),
+    ("schema", "chatfold schema > schema.graphql"),
+];
+
+const CREDENTIALS: &str = "\
+Every setting is also a key of the configuration file: --body-limit is body_limit, --graphql-depth is
+depth in the table [graphql], --unread-custom is custom in the table [unread].
+
+Webhook credentials are no flags, because `ps` shows flags to everybody. Set them in the environment:
+  CHATFOLD_WEBHOOK_USERNAME, and CHATFOLD_WEBHOOK_PASSWORD or CHATFOLD_WEBHOOK_PASSWORD_FILE
+or in the configuration file:
+  webhook_username, and webhook_password or webhook_password_file
+Several credentials are tables [[webhook_credentials]] with name, username, and password or
+password_file. apps = [\"…\"] binds a credential to some apps. SIGHUP reads all credentials again.
+
+Example:
+  chatfold serve --listen 127.0.0.1:8080 --db chatfold.db";
+
+const EXIT_CODES: &str = "\
+`chatfold COMMAND --help` shows the arguments of a command and an example.
+`chatfold serve --help` lists all settings, their variables CHATFOLD_*, and the credentials.
+
+Exit codes: 0 done, 1 the answer is no or the command failed, 2 wrong use.";
+
+/// The command line with its help. Each setting can be given to each command, but only commands that use a setting show
+/// the setting.
+pub fn command() -> Command {
+    let mut command = Cli::command().after_help(EXIT_CODES);
+    let is_setting = |arg: &&Arg| arg.is_global_set() && !COMMON.contains(&arg.get_id().as_str());
+    let settings: Vec<Arg> = command.get_arguments().filter(is_setting).cloned().collect();
+    for setting in &settings {
+        command = command.mut_arg(setting.get_id(), |arg| arg.hide(true));
+    }
+    let used = |name: &str| {
+        let names = USED.iter().find(|(command, _)| *command == name).map_or(&[][..], |(_, names)| names);
+        settings.iter().filter(move |it| names.contains(&it.get_id().as_str())).cloned().collect::<Vec<_>>()
+    };
+    for (name, example) in EXAMPLES {
+        let help = format!("Example:\n  {example}");
+        command = command.mut_subcommand(name, |it| it.args(used(name)).after_help(help));
+    }
+    command.mut_subcommand("serve", |it| it.args(settings).after_help(CREDENTIALS))
+}
+
+/// The environment variables that are settings.
+pub fn variables() -> Vec<String> {
+    let command = Cli::command();
+    let names = command.get_arguments().filter_map(Arg::get_env);
+    names.filter_map(|name| name.to_str()).map(str::to_owned).collect()
+}
