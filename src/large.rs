@@ -23,6 +23,8 @@ pub struct Limits {
     /// Commas in the body of a large event. In JSON a comma stands between two names: a body holds hardly more names than
     /// commas.
     pub commas: usize,
+    /// Entities and registers that a large event names. They are counted where the body has as many commas.
+    pub names: usize,
     /// People whose memberships a creation of their group may end.
     pub people: usize,
     /// Bytes of the tags and mentions of a message that an edit may replace.
@@ -33,7 +35,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { commas: 1_000, people: 2_000, carried: 32_000, piece: 2_000 }
+        Self { commas: 4_000, names: 1_000, people: 2_000, carried: 32_000, piece: 2_000 }
     }
 }
 
@@ -77,8 +79,11 @@ impl Limits {
             return Ok(false);
         };
         let body = envelope.body.as_bytes();
-        if body.len() > self.commas && body.iter().filter(|byte| **byte == b',').count() >= self.commas {
-            return Ok(true);
+        if body.len() > self.names {
+            let commas = body.iter().filter(|byte| **byte == b',').count();
+            if commas >= self.commas || (commas >= self.names && payload.refs().len() >= self.names) {
+                return Ok(true);
+            }
         }
         // What a body that names few may end.
         let app = &envelope.app_id;
