@@ -131,6 +131,14 @@ fn modules_name_only_modules_below_them() {
 }
 
 #[test]
+fn the_page_maps_the_modules_in_their_order() {
+    let page = std::fs::read_to_string("docs/how-it-works.md").unwrap();
+    let map = page.split_once("\n## 5. The map of the source\n").unwrap().1;
+    let rows = map.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(rows.map(|name| name.trim_end_matches('/')).collect::<Vec<_>>(), LAYERS);
+}
+
+#[test]
 fn no_statement_names_an_index() {
     nowhere_but(|_| false, &["INDEXED BY"], "a rebuild gives the indexes other names");
 }
