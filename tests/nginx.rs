@@ -1,5 +1,5 @@
-//! A real nginx in front of a real server: as nginx proxies when it is told an address and nothing else, and as the README
-//! configures it. Skipped where there is no nginx, unless `CHATFOLD_NGINX=required`.
+//! A real nginx in front of a real server: as nginx proxies when it is told an address and nothing else, and as the
+//! page for operators configures it. Skipped where there is no nginx, unless `CHATFOLD_NGINX=required`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -7,7 +7,6 @@ mod support;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::feed::Client;
@@ -16,6 +15,7 @@ use support::{Answer, JSON, TestServer, WEBHOOK, basic, raw, request};
 use tempfile::TempDir;
 use tungstenite::client::IntoClientRequest;
 
+const PAGE: &str = include_str!("../docs/operate.md");
 const HTML: (&str, &str) = ("Accept", "text/html");
 const APPS: &str = r#"{"query":"{apps{appId}}"}"#;
 const CREDENTIALS: &str = "webhook_username = \"vendor\"\nwebhook_password = \"sesame\"";
@@ -89,10 +89,9 @@ impl Drop for Nginx {
     }
 }
 
-/// The configuration that the README shows, less what concerns TLS.
+/// The configuration that the page for operators shows, less what concerns TLS.
 fn documented() -> String {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let after = readme.split_once("```nginx\n").expect("the README configures nginx").1;
+    let after = PAGE.split_once("```nginx\n").expect("the page configures nginx").1;
     let lines = after.lines().map(str::trim).take_while(|line| *line != "```");
     let plain = lines.filter(|line| !line.starts_with("ssl_")).collect::<Vec<_>>().join("\n");
     plain.replace("listen 443 ssl;", "listen 127.0.0.1:8443;")
@@ -251,7 +250,6 @@ fn follow_by_websocket(nginx: &Nginx, token: &str) {
 }
 
 #[test]
-fn the_configuration_that_the_readme_shows_is_found_and_names_tls() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    assert!(readme.contains("listen 443 ssl;") && documented().contains("listen 127.0.0.1:8443;"));
+fn the_configuration_that_the_page_shows_is_found_and_names_tls() {
+    assert!(PAGE.contains("listen 443 ssl;") && documented().contains("listen 127.0.0.1:8443;"));
 }
