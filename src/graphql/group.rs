@@ -326,7 +326,7 @@ impl Group {
 
 fn before_history(since: Option<Time>) -> String {
     match since {
-        Some(since) => format!("asOf: nothing is known of this group's members before {since}"),
+        Some(since) => format!("asOf: nothing is known of this group's members before {}", since.rfc3339()),
         None => "asOf: nothing is known of this group's members".to_owned(),
     }
 }
