@@ -30,7 +30,7 @@ impl Unread {
 }
 
 /// What is known of a message that decides about lists and counts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known<'a> {
     pub category: Option<&'a str>,
     pub kind: Option<&'a str>,

@@ -1,9 +1,10 @@
 //! Answers as they are sent: what each carries beside its data, and its errors trimmed.
 
 use super::error::{Code, complete, is_request_error, once_a_field};
+use super::written::{length, write};
 use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
-use async_graphql::{Response, value};
+use async_graphql::{Response, Value, value};
 
 /// The answer to a request that is not executed.
 pub(super) fn refusal(code: Code, message: &str) -> String {
@@ -12,7 +13,29 @@ pub(super) fn refusal(code: Code, message: &str) -> String {
 
 /// The answer as JSON.
 pub(super) fn text(response: &Response) -> String {
-    serde_json::to_string(response).unwrap_or_default()
+    let mut out = Vec::with_capacity((1 << 10) + length(&response.data));
+    out.extend_from_slice(b"{\"data\":");
+    write(&response.data, &mut out);
+    write_rest(response, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// What stands behind the data.
+fn write_rest(response: &Response, out: &mut Vec<u8>) {
+    for (place, (name, value)) in response.extensions.iter().enumerate() {
+        out.extend_from_slice(if place == 0 { b",\"extensions\":{" } else { b"," });
+        write(&Value::from(name.as_str()), out);
+        out.push(b':');
+        write(value, out);
+    }
+    if !response.extensions.is_empty() {
+        out.push(b'}');
+    }
+    if !response.errors.is_empty() {
+        out.extend_from_slice(b",\"errors\":");
+        out.extend_from_slice(&serde_json::to_vec(&response.errors).unwrap_or_default());
+    }
+    out.push(b'}');
 }
 
 /// What an answer shows.
@@ -57,9 +80,8 @@ pub(super) fn finish(mut response: Response, shown: Option<Shown>) -> String {
     // Nothing was executed, or nothing of it counts: then an answer has no data at all.
     response.errors.retain(is_request_error);
     response.errors.iter_mut().for_each(|error| error.path.clear());
-    let mut answer = serde_json::to_value(&response).unwrap_or_default();
-    if let Some(members) = answer.as_object_mut() {
-        members.shift_remove("data");
-    }
-    answer.to_string()
+    let mut out = Vec::new();
+    write_rest(&response, &mut out);
+    out[0] = b'{';
+    String::from_utf8(out).unwrap_or_default()
 }

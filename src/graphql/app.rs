@@ -4,6 +4,7 @@ use super::activity::Activity;
 use super::context::Ask;
 use super::event::{Event, EventConnection};
 use super::filter::EventFilter;
+use super::objects as async_graphql;
 use super::page::Paging;
 use super::responses::{Asked, Responses};
 use super::scalars::{BigInt, DateTime};

@@ -3,6 +3,7 @@
 use super::context::Ask;
 use super::enums::TimeSource;
 use super::error::Result;
+use super::objects as async_graphql;
 use super::page::{Page, connection, text};
 use super::scalars::DateTime;
 use super::user::User;
@@ -23,12 +24,12 @@ connection!(BlockConnection, BlockEdge, Block, "blocks");
 impl Block {
     /// Who blocks.
     async fn blocker(&self, ctx: &Context<'_>) -> Result<User> {
-        User::get(ctx, &self.app, &self.row.blocker).await
+        User::get(ctx, &self.app, self.row.blocker.as_str()).await
     }
 
     /// Who is blocked.
     async fn blocked(&self, ctx: &Context<'_>) -> Result<User> {
-        User::get(ctx, &self.app, &self.row.blocked).await
+        User::get(ctx, &self.app, self.row.blocked.as_str()).await
     }
 
     /// Since when.

@@ -7,6 +7,7 @@ use super::filter::CallSessionFilter;
 use super::group::Group;
 use super::message::Message;
 use super::node_id::{NodeKey, encode};
+use super::objects as async_graphql;
 use super::page::{Page, Paging, connection};
 use super::scalars::{DateTime, int};
 use super::user::User;

@@ -3,6 +3,7 @@
 use super::context::Ask;
 use super::enums::{CallStatus, Period};
 use super::error::{Result, bad_input};
+use super::objects as async_graphql;
 use super::scalars::{DateTime, int};
 use crate::days::{NoDays, periods};
 use crate::ids;

@@ -6,6 +6,7 @@ use super::enums::ReceiverType;
 use super::error::{Code, Result, bad_input};
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
+use super::objects as async_graphql;
 use super::scalars::{BigInt, DateTime, int};
 use crate::entity::Entity;
 use crate::envelope;

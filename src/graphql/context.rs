@@ -47,8 +47,8 @@ pub struct Asking {
     told: AtomicUsize,
     /// Why it ends before its end, with no data at all.
     ended: OnceLock<(Code, String)>,
-    /// What it costs, once that is known.
-    pub(super) cost: AtomicUsize,
+    /// Whether its document names no field twice in a selection set.
+    pub(super) keys_are_distinct: bool,
     /// The state hash that was computed last, by any request of this process.
     pub(super) computed: Computed,
     /// What counts as unread.
@@ -69,7 +69,7 @@ impl Asking {
             answer_bytes,
             told: AtomicUsize::new(0),
             ended: OnceLock::new(),
-            cost: AtomicUsize::new(0),
+            keys_are_distinct: false,
             computed,
             unread: Unread::default(),
             unnamed: OnceLock::new(),
@@ -181,11 +181,11 @@ impl Ask for Context<'_> {
     }
 
     async fn load<K: Lookup>(&self, app: &Arc<str>, key: K) -> Result<Option<K::Found>> {
-        Ok(self.load_all(app, vec![key]).await?.pop().flatten())
+        Ok(self.asking().loaders.load(app, key).await?)
     }
 
     async fn load_all<K: Lookup>(&self, app: &Arc<str>, keys: Vec<K>) -> Result<Vec<Option<K::Found>>> {
-        Ok(self.asking().loaders.load(app, keys).await?)
+        Ok(self.asking().loaders.load_all(app, keys).await?)
     }
 }
 

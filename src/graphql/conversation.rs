@@ -8,6 +8,7 @@ use super::group::Group;
 use super::message::{Message, MessageConnection};
 use super::message_list::Of;
 use super::node_id::{NodeKey, encode};
+use super::objects as async_graphql;
 use super::page::{Page, Paging, connection, text};
 use super::responses::{Asked, Responses};
 use super::scalars::{DateTime, int};
@@ -263,7 +264,7 @@ pub struct ReadMarker {
 impl ReadMarker {
     /// Who read.
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
-        User::get(ctx, &self.app, &self.row.uid).await
+        User::get(ctx, &self.app, self.row.uid.as_str()).await
     }
 
     /// The last message read.

@@ -6,6 +6,7 @@ use super::event::{Event, EventConnection};
 use super::json::value;
 use super::node::Node;
 use super::node_id::{NodeKey, encode};
+use super::objects as async_graphql;
 use super::page::Paging;
 use super::scalars::{BigInt, Json};
 use crate::entity::Entity as Subject;

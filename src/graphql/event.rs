@@ -7,6 +7,7 @@ use super::error::{Result, bad_input};
 use super::filter::EventFilter;
 use super::json::value;
 use super::node_id::{NodeKey, encode};
+use super::objects as async_graphql;
 use super::page::{Page, Paging, connection};
 use super::scalars::{BigInt, DateTime, Json, int};
 use crate::entity::Entity as Subject;

@@ -11,6 +11,7 @@ use super::filter::{GroupFilter, GroupOrder, MembershipFilter, include, name_par
 use super::json::stored;
 use super::membership::{Membership, MembershipChangeConnection, MembershipConnection};
 use super::node_id::{NodeKey, encode};
+use super::objects as async_graphql;
 use super::page::{Page, Paging, connection};
 use super::responses::{Asked, Responses};
 use super::scalars::{DateTime, Json, int};
@@ -78,7 +79,7 @@ impl Group {
 
     /// Custom data, without secrets.
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
-        let metadata = ctx.load_said(&self.app, GroupMetadata(self.row.guid.clone())).await;
+        let metadata = ctx.load_said(&self.app, GroupMetadata(self.row.guid.as_str().into())).await;
         metadata.map(|metadata| stored(metadata.as_deref())).transpose()
     }
 
@@ -150,7 +151,8 @@ impl Group {
                 scopes: scopes(filter.scopes),
                 at: as_of.map(|at| at.0.0),
             };
-            Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before })
+            let paging = Paging { first, after, last, before };
+            Page::read_with(ctx, Arc::clone(&self.app), list, &paging, Membership::wanted(ctx))
                 .map(MembershipConnection)
         }))
     }
@@ -165,7 +167,7 @@ impl Group {
         if let Err(error) = self.known_at(as_of) {
             return Some(Err(error));
         }
-        let key = MembershipKey { guid: self.row.guid.clone(), uid, at: as_of.map(|at| at.0.0) };
+        let key = MembershipKey { guid: self.row.guid.as_str().into(), uid: uid.into(), at: as_of.map(|at| at.0.0) };
         Membership::find(ctx, &self.app, key).await.transpose()
     }
 

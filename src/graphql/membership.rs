@@ -6,11 +6,13 @@ use super::error::Result;
 use super::group::Group;
 use super::membership_period::MembershipPeriod;
 use super::node_id::{NodeKey, encode};
-use super::page::{Page, connection, text};
+use super::objects as async_graphql;
+use super::page::{Page, connection, selects, text};
 use super::scalars::{BigInt, DateTime};
 use super::user::User;
 use crate::store::sqlite::read::membership::{self as row, Members, MembershipKey};
 use crate::store::sqlite::read::membership_change::{self as change, ChangeKey};
+use crate::store::sqlite::read::{ReadError, Wanted};
 use async_graphql::{Context, ID, Object};
 use std::any::Any;
 use std::sync::Arc;
@@ -28,7 +30,7 @@ connection!(MembershipConnection, MembershipEdge, Membership, "memberships");
 impl Membership {
     /// The global id, for `node`: of the present membership, also where this one is of another time.
     pub async fn id(&self) -> ID {
-        encode(&self.app, &NodeKey::Membership(self.row.guid.clone(), self.row.uid.clone()))
+        encode(&self.app, &NodeKey::Membership(self.row.guid.to_string(), self.row.uid.to_string()))
     }
 
     /// The group.
@@ -38,7 +40,10 @@ impl Membership {
 
     /// The person.
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
-        User::get(ctx, &self.app, &self.row.uid).await
+        match &self.row.person {
+            Some(person) => Ok(User::of(&self.app, Arc::clone(&person.row), person.presence)),
+            None => User::get(ctx, &self.app, Arc::clone(&self.row.uid)).await,
+        }
     }
 
     /// CometChat's id of the group.
@@ -67,23 +72,26 @@ impl Membership {
     }
 
     /// When the person joined, where that is known.
-    async fn joined_at(&self) -> Option<DateTime> {
-        self.row.joined_at.map(DateTime)
+    async fn joined_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime>> {
+        self.rest(ctx).await.map(|rest| rest.joined_at.map(DateTime)).transpose()
     }
 
     /// When state or scope last changed.
-    async fn changed_at(&self) -> DateTime {
-        DateTime(self.row.changed_at)
+    async fn changed_at(&self, ctx: &Context<'_>) -> Result<DateTime> {
+        Ok(DateTime(self.rest(ctx).await?.changed_at))
     }
 
     /// How `changedAt` is known.
-    async fn changed_at_from(&self) -> TimeSource {
-        self.row.changed_at_from.into()
+    async fn changed_at_from(&self, ctx: &Context<'_>) -> Result<TimeSource> {
+        Ok(self.rest(ctx).await?.changed_at_from.into())
     }
 
     /// Who changed it.
     async fn changed_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
-        User::maybe(ctx, &self.app, self.row.changed_by.as_deref()).await
+        match self.rest(ctx).await {
+            Ok(rest) => User::maybe(ctx, &self.app, rest.changed_by).await,
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// How the person stood with the group over time, oldest first, the newest 200 changes; whatever the time this
@@ -95,20 +103,42 @@ impl Membership {
 }
 
 impl Membership {
+    /// What the list that it is from has not read.
+    async fn rest(&self, ctx: &Context<'_>) -> Result<row::Rest> {
+        if let Some(rest) = &self.row.rest {
+            return Ok(rest.clone());
+        }
+        let key = MembershipKey { guid: Arc::clone(&self.row.guid), uid: Arc::clone(&self.row.uid), at: None };
+        ctx.load(&self.app, key).await?.and_then(|row| row.rest).ok_or_else(|| ReadError::Failed.into())
+    }
+
     /// The membership, if it was heard of.
     pub async fn find(ctx: &Context<'_>, app: &Arc<str>, key: MembershipKey) -> Result<Option<Self>> {
         let row = ctx.load(app, key).await?;
         Ok(row.map(|row| Self { app: Arc::clone(app), row }))
     }
 
+    /// What a list of memberships can read with its keys, as far as it is selected.
+    pub fn wanted(ctx: &Context<'_>) -> Wanted {
+        let rest = ["joinedAt", "changedAt", "changedAtFrom", "changedBy"];
+        Wanted {
+            person: selects(ctx, &["user"]),
+            presence: selects(ctx, &["user", "presence"]),
+            rest: rest.iter().any(|field| selects(ctx, &[field])),
+        }
+    }
+
     async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
+        if let Some(rows) = page.rows::<row::Membership>() {
+            return Ok(rows.into_iter().map(|row| Self { app: Arc::clone(&page.app), row }).collect());
+        }
         let list: &dyn Any = page.list.as_any();
         let keys = page.keys.iter().map(|key| {
-            let part = text(&key[0]).to_owned();
+            let part: Arc<str> = text(&key[0]).into();
             match (list.downcast_ref::<Members>(), list.downcast_ref::<row::Memberships>()) {
-                (Some(members), _) => MembershipKey { guid: members.guid.clone(), uid: part, at: members.at },
+                (Some(members), _) => MembershipKey { guid: members.guid.as_str().into(), uid: part, at: members.at },
                 (None, of_user) => {
-                    let uid = of_user.map(|list| list.uid.clone()).unwrap_or_default();
+                    let uid = of_user.map_or("", |list| &list.uid).into();
                     MembershipKey { guid: part, uid, at: None }
                 }
             }
@@ -151,7 +181,7 @@ impl MembershipChange {
 
     /// The person it is about.
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
-        User::get(ctx, &self.app, &self.row.uid).await
+        User::get(ctx, &self.app, self.row.uid.as_str()).await
     }
 
     /// Who did it.

@@ -3,6 +3,7 @@
 use super::context::Ask;
 use super::enums::{MembershipScope, MembershipState};
 use super::error::Result;
+use super::objects as async_graphql;
 use super::scalars::{BigInt, DateTime};
 use super::user::User;
 use crate::store::sqlite::read::membership_period as row;

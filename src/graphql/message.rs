@@ -7,18 +7,20 @@ use super::error::Result;
 use super::group::Group;
 use super::json::stored;
 use super::message_parts::{Attachment, MessageEdit, Moderation, ReactionGroup, Receipt, attachments};
-use super::node_id::{NodeKey, encode};
+use super::node_id::encode_message;
+use super::objects::{self as async_graphql, Nodes};
 use super::page::{Page, Paging, connection};
 use super::scalars::{DateTime, Json, int};
 use super::user::User;
 use crate::ids;
 use crate::store::sqlite::read::first_text::FirstText;
 use crate::store::sqlite::read::message::{self as row, AttachmentsOf, DataOf, MessageKey, MetadataOf, TextOf};
-use crate::store::sqlite::read::message_list::{Messages, id_of};
+use crate::store::sqlite::read::message_list::{Listed, Messages, id_of};
 use crate::store::sqlite::read::message_parts::{
     EditsCount, EditsOf, ModerationOf, ReactionsCount, ReactionsOf, ReadersCount, ReadersOf, ReceiptsCount, ReceiptsOf,
     RepliersCount, RepliersOf, RepliesCount,
 };
+use crate::store::sqlite::read::user::User as UserRow;
 use crate::store::sqlite::read::{Lookup, PLAIN_LIST, texts};
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
@@ -26,7 +28,11 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Message {
     app: Arc<str>,
-    row: row::Message,
+    row: Arc<row::Message>,
+    /// What it says, if a list has read that.
+    text: Option<Option<Arc<str>>>,
+    /// Who sent it, if a list has read that.
+    sender: Option<Arc<UserRow>>,
 }
 
 connection!(MessageConnection, MessageEdge, Message, "messages");
@@ -36,7 +42,7 @@ connection!(MessageConnection, MessageEdge, Message, "messages");
 impl Message {
     /// The global id, for `node`.
     pub async fn id(&self) -> ID {
-        encode(&self.app, &NodeKey::Message(self.row.message_id.clone()))
+        encode_message(&self.app, &self.row.message_id)
     }
 
     /// The app it belongs to.
@@ -56,7 +62,10 @@ impl Message {
 
     /// Who sent it.
     async fn sender(&self, ctx: &Context<'_>) -> Option<Result<User>> {
-        User::maybe(ctx, &self.app, self.row.sender_uid.as_deref()).await
+        match &self.sender {
+            Some(sender) => Some(Ok(User::of(&self.app, Arc::clone(sender), None))),
+            None => User::maybe(ctx, &self.app, self.row.sender_uid.clone()).await,
+        }
     }
 
     /// Whether it was sent to a person or to a group.
@@ -89,6 +98,9 @@ impl Message {
 
     /// What it says now; null once it is deleted.
     async fn text(&self, ctx: &Context<'_>) -> Option<Result<String>> {
+        if let Some(text) = &self.text {
+            return text.as_deref().map(|text| Ok(text.to_owned()));
+        }
         let text = ctx.load_said(&self.app, TextOf(self.row.message_id.clone())).await;
         text.map(|text| text.map(|text| text.to_string())).transpose()
     }
@@ -161,7 +173,7 @@ impl Message {
     ) -> Result<MessageConnection> {
         let list = Messages {
             app: self.app.to_string(),
-            parent: Some(self.row.message_id.clone()),
+            parent: Some(self.row.message_id.to_string()),
             oldest_first: true,
             ..Messages::default()
         };
@@ -230,9 +242,9 @@ impl Message {
     }
 
     /// The reactions to it, at most 200. An emoji with and without the variation selector U+FE0F is one.
-    async fn reactions(&self, ctx: &Context<'_>) -> Result<Vec<ReactionGroup>> {
+    async fn reactions(&self, ctx: &Context<'_>) -> Result<Nodes<ReactionGroup>> {
         let id = self.row.message_id.clone();
-        self.parts(ctx, ReactionsOf, move |app, row| ReactionGroup::new(app, id.clone(), row)).await
+        self.parts(ctx, ReactionsOf, move |app, row| ReactionGroup::new(app, id.clone(), row)).await.map(Nodes)
     }
 
     /// How many reactions it has: every person's every emoji.
@@ -296,8 +308,8 @@ impl Message {
 impl Message {
     /// The message, if it was heard of.
     pub async fn find(ctx: &Context<'_>, app: &Arc<str>, id: &str) -> Result<Option<Self>> {
-        let row = ctx.load(app, MessageKey(id.to_owned())).await?;
-        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+        let row = ctx.load(app, MessageKey(id.into())).await?;
+        Ok(row.map(|row| Self::of(app, row)))
     }
 
     /// For nullable fields.
@@ -306,23 +318,31 @@ impl Message {
     }
 
     async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
-        let keys = page.keys.iter().map(|key| MessageKey(id_of(key)));
+        if let Some(rows) = page.rows::<Listed>() {
+            let of = |Listed { row, text, sender }| Self { app: Arc::clone(&page.app), row, text, sender };
+            return Ok(rows.into_iter().map(of).collect());
+        }
+        let keys = page.keys.iter().map(|key| MessageKey(id_of(key).into()));
         let rows = ctx.load_all(&page.app, keys.collect()).await?;
-        Ok(rows.into_iter().flatten().map(|row| Self { app: Arc::clone(&page.app), row }).collect())
+        Ok(rows.into_iter().flatten().map(|row| Self::of(&page.app, row)).collect())
+    }
+
+    fn of(app: &Arc<str>, row: Arc<row::Message>) -> Self {
+        Self { app: Arc::clone(app), row, text: None, sender: None }
     }
 
     fn receiver(&self) -> Option<ids::ReceiverType> {
         self.row.receiver_type.as_deref().and_then(ids::ReceiverType::from_word)
     }
 
-    async fn count<K: Lookup<Found = i64>>(&self, ctx: &Context<'_>, key: fn(String) -> K) -> Result<i32> {
+    async fn count<K: Lookup<Found = i64>>(&self, ctx: &Context<'_>, key: fn(Arc<str>) -> K) -> Result<i32> {
         Ok(int(ctx.load(&self.app, key(self.row.message_id.clone())).await?.unwrap_or_default()))
     }
 
     async fn parts<R: Clone + Send + Sync, K: Lookup<Found = Vec<R>>, T>(
         &self,
         ctx: &Context<'_>,
-        key: fn(String) -> K,
+        key: fn(Arc<str>) -> K,
         make: impl Fn(&Arc<str>, R) -> T,
     ) -> Result<Vec<T>> {
         let rows = ctx.load(&self.app, key(self.row.message_id.clone())).await?.unwrap_or_default();

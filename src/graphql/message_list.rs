@@ -5,9 +5,10 @@ use super::conversation::Conversation;
 use super::error::{Result, bad_input};
 use super::filter::{MessageFilter, include};
 use super::message::{Message, MessageConnection};
-use super::page::{Page, Paging};
+use super::page::{Page, Paging, selects};
 use super::scalars::DateTime;
 use crate::ids::{ConversationKey, TokenScope};
+use crate::store::sqlite::read::Wanted;
 use crate::store::sqlite::read::message_list::Messages;
 use crate::store::sqlite::read::search::Search;
 use async_graphql::Context;
@@ -68,6 +69,12 @@ impl Message {
             steps: include(filter.include_steps),
             oldest_first: false,
         };
-        Page::read(ctx, Arc::clone(app), list, paging).map(MessageConnection)
+        let wanted = Wanted {
+            person: selects(ctx, &["sender"]),
+            presence: false,
+            // What may not be seen is not read.
+            rest: selects(ctx, &["text"]) && ctx.needs(TokenScope::Content).is_ok(),
+        };
+        Page::read_with(ctx, Arc::clone(app), list, paging, wanted).map(MessageConnection)
     }
 }

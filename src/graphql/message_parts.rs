@@ -3,6 +3,7 @@
 use super::context::Ask;
 use super::enums::TimeSource;
 use super::error::Result;
+use super::objects as async_graphql;
 use super::scalars::{BigInt, DateTime, int};
 use super::user::User;
 use crate::store::sqlite::read::message_parts::{self as row, ReactorsOf};
@@ -100,7 +101,7 @@ impl MessageEdit {
 
 pub struct ReactionGroup {
     app: Arc<str>,
-    message_id: String,
+    message_id: Arc<str>,
     row: row::ReactionGroup,
 }
 
@@ -119,7 +120,7 @@ impl ReactionGroup {
 
     /// Who reacted so, by uid; at most 200.
     async fn users(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
-        let key = ReactorsOf { message_id: self.message_id.clone(), emoji: self.row.emoji.clone() };
+        let key = ReactorsOf { message_id: self.message_id.to_string(), emoji: self.row.emoji.clone() };
         let uids = ctx.load(&self.app, key).await?.unwrap_or_default();
         User::all(ctx, &self.app, uids).await
     }
@@ -127,7 +128,7 @@ impl ReactionGroup {
 
 impl ReactionGroup {
     /// From its row.
-    pub fn new(app: &Arc<str>, message_id: String, row: row::ReactionGroup) -> Self {
+    pub fn new(app: &Arc<str>, message_id: Arc<str>, row: row::ReactionGroup) -> Self {
         Self { app: Arc::clone(app), message_id, row }
     }
 }
@@ -142,7 +143,7 @@ pub struct Receipt {
 impl Receipt {
     /// The reader.
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
-        User::get(ctx, &self.app, &self.row.uid).await
+        User::get(ctx, &self.app, self.row.uid.as_str()).await
     }
 
     /// When the reader got it: the earliest time told, else when the receipt arrived.

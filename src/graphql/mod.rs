@@ -1,7 +1,8 @@
 //! The read side: GraphQL over the tables.
 //!
-//! One request is one snapshot on one thread (`run.rs`). Resolvers name rows, never SQL: lists give keys
-//! (`page.rs`), rows are looked up in batches (`loaders.rs`), statements are in `store/sqlite/read/`. One file per
+//! One request is one snapshot on one thread (`run.rs`). Resolvers name rows, never SQL: lists give keys, and rows where
+//! their walk reads them anyway (`page.rs`); other rows are looked up in batches (`loaders.rs`); statements are in
+//! `store/sqlite/read/`. Objects are resolved and written as JSON by `objects.rs`. One file per
 //! type; doc comments are the descriptions in the schema.
 
 mod activity;
@@ -11,9 +12,9 @@ mod block;
 mod call;
 mod call_totals;
 mod change;
+mod checks;
 mod context;
 mod conversation;
-mod cost;
 mod documents;
 mod drive;
 mod enums;
@@ -32,7 +33,9 @@ mod message_list;
 mod message_parts;
 mod node;
 mod node_id;
+mod objects;
 mod page;
+mod prepared;
 mod presence;
 mod query;
 mod responses;
@@ -41,6 +44,7 @@ mod scalars;
 mod status;
 mod traffic;
 mod user;
+mod written;
 
 pub use change::{ChangeFilter, Position};
 pub use context::Caller;

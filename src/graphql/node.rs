@@ -13,7 +13,32 @@ use super::user::User;
 use crate::store::sqlite::read::call::CallKey;
 use crate::store::sqlite::read::membership::MembershipKey;
 use async_graphql::{Context, ID, Interface};
+use concrete as async_graphql;
 use std::sync::Arc;
+
+/// What the macro looks for; a node is resolved as the object that it is.
+mod concrete {
+    pub use ::async_graphql::*;
+
+    pub mod resolver_utils {
+        use super::super::Node;
+        use crate::graphql::objects;
+        pub use ::async_graphql::resolver_utils::*;
+        use ::async_graphql::{ContextSelectionSet, ServerResult, Value};
+
+        pub async fn resolve_container(ctx: &ContextSelectionSet<'_>, node: &Node) -> ServerResult<Value> {
+            match node {
+                Node::Group(group) => objects::resolve_container(ctx, group).await,
+                Node::Membership(membership) => objects::resolve_container(ctx, membership).await,
+                Node::User(user) => objects::resolve_container(ctx, user).await,
+                Node::Conversation(conversation) => objects::resolve_container(ctx, conversation).await,
+                Node::Message(message) => objects::resolve_container(ctx, &**message).await,
+                Node::CallSession(session) => objects::resolve_container(ctx, session).await,
+                Node::Event(event) => objects::resolve_container(ctx, event).await,
+            }
+        }
+    }
+}
 
 /// Whatever can be asked for again by its global id.
 #[derive(Interface)]
@@ -38,7 +63,9 @@ impl Node {
         Ok(match key {
             NodeKey::Group(guid) => Group::find(ctx, &app, &guid).await?.map(Self::Group),
             NodeKey::Membership(guid, uid) => {
-                Membership::find(ctx, &app, MembershipKey { guid, uid, at: None }).await?.map(Self::Membership)
+                Membership::find(ctx, &app, MembershipKey { guid: guid.into(), uid: uid.into(), at: None })
+                    .await?
+                    .map(Self::Membership)
             }
             NodeKey::User(uid) => User::find(ctx, &app, &uid).await?.map(Self::User),
             NodeKey::Conversation(key) => Conversation::find(ctx, &app, key).await?.map(Self::Conversation),

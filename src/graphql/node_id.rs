@@ -1,5 +1,6 @@
 //! Global ids: opaque outside, a kind, an app and a key inside.
 
+use super::written::write_text;
 use crate::entity::Entity;
 use crate::ids::ConversationKey;
 use async_graphql::ID;
@@ -34,18 +35,34 @@ impl NodeKey {
 
 /// Writes an id.
 pub fn encode(app: &str, key: &NodeKey) -> ID {
-    let parts = match key {
-        NodeKey::Group(guid) => serde_json::json!(["G", app, guid]),
-        NodeKey::Membership(guid, uid) => serde_json::json!(["B", app, guid, uid]),
-        NodeKey::User(uid) => serde_json::json!(["U", app, uid]),
-        NodeKey::Conversation(key) => serde_json::json!(["C", app, key.id, key.low_length]),
-        NodeKey::Message(id) => serde_json::json!(["M", app, id]),
-        NodeKey::Call(session, kind, anchor) => {
-            serde_json::json!(["S", app, session, kind, anchor])
-        }
-        NodeKey::Event(seq) => serde_json::json!(["E", app, seq]),
-    };
-    ID(URL_SAFE_NO_PAD.encode(parts.to_string()))
+    match key {
+        NodeKey::Group(guid) => write("G", app, &[guid], None),
+        NodeKey::Membership(guid, uid) => write("B", app, &[guid, uid], None),
+        NodeKey::User(uid) => write("U", app, &[uid], None),
+        NodeKey::Conversation(key) => write("C", app, &[&key.id], Some(key.low_length)),
+        NodeKey::Message(id) => encode_message(app, id),
+        NodeKey::Call(session, kind, anchor) => write("S", app, &[session, kind], Some(*anchor)),
+        NodeKey::Event(seq) => write("E", app, &[], Some(*seq)),
+    }
+}
+
+/// Writes the id of a message.
+pub fn encode_message(app: &str, id: &str) -> ID {
+    write("M", app, &[id], None)
+}
+
+fn write(kind: &str, app: &str, texts: &[&str], number: Option<i64>) -> ID {
+    let mut out = Vec::with_capacity(64);
+    for text in [kind, app].iter().chain(texts) {
+        out.push(if out.is_empty() { b'[' } else { b',' });
+        write_text(text, &mut out);
+    }
+    if let Some(number) = number {
+        out.push(b',');
+        out.extend_from_slice(number.to_string().as_bytes());
+    }
+    out.push(b']');
+    ID(URL_SAFE_NO_PAD.encode(out))
 }
 
 /// Reads an id; `None` for whatever we did not write.

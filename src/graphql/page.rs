@@ -2,7 +2,8 @@
 
 use super::context::Ask;
 use super::error::{Result, bad_input};
-use crate::store::sqlite::read::{Conn, Found, Key, List, Part, Range, Sql};
+use super::objects as async_graphql;
+use crate::store::sqlite::read::{Conn, Found, Key, List, Part, Range, ReadRows, Sql, Wanted};
 use async_graphql::{Context, SimpleObject};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,6 +34,12 @@ pub fn text(part: &Part) -> &str {
     part.text()
 }
 
+/// Whether a field is selected of the nodes of a connection, by its path from them.
+pub fn selects(ctx: &Context<'_>, path: &[&str]) -> bool {
+    let nodes = [ctx.look_ahead().field("nodes"), ctx.look_ahead().field("edges").field("node")];
+    nodes.into_iter().any(|node| path.iter().fold(node, |at, name| at.field(name)).exists())
+}
+
 /// The four arguments of every connection.
 #[derive(Debug, Default)]
 pub struct Paging {
@@ -55,11 +62,13 @@ pub struct PageInfo {
     end_cursor: Option<String>,
 }
 
-/// A page of a list: keys only, the rows are looked up with those of all other lists.
+/// A page of a list: its keys, and the rows that were read with them. Other rows are looked up with those of all other
+/// lists.
 pub struct Page {
     pub app: Arc<str>,
     pub list: Box<dyn List>,
     pub keys: Vec<Key>,
+    rows: Option<ReadRows>,
     backwards: bool,
     after: Option<Key>,
     before: Option<Key>,
@@ -71,12 +80,24 @@ pub struct Page {
 impl Page {
     /// Reads a page.
     pub fn read(ctx: &Context<'_>, app: Arc<str>, list: impl List + 'static, paging: &Paging) -> Result<Self> {
+        Self::read_with(ctx, app, list, paging, Wanted::default())
+    }
+
+    /// Reads a page and, where the list can, what is wanted of its items.
+    pub fn read_with(
+        ctx: &Context<'_>,
+        app: Arc<str>,
+        list: impl List + 'static,
+        paging: &Paging,
+        wanted: Wanted,
+    ) -> Result<Self> {
         let (size, backwards) = paging.size(ctx.asking().page)?;
         let after = cursor_argument(&list, &app, "after", paging.after.as_deref())?;
         let before = cursor_argument(&list, &app, "before", paging.before.as_deref())?;
         let falling = list.falling() != backwards;
         let (from, until) = if backwards { (&before, &after) } else { (&after, &before) };
-        let found = ctx.read(|conn| list.scan(conn, Range { from: from.as_ref(), falling, want: size }))?;
+        let range = Range { from: from.as_ref(), falling, want: size };
+        let (found, mut rows) = ctx.read(|conn| list.read(conn, range, wanted))?;
         let Found { mut keys, mut more, mut stopped } = found;
         if let Some(until) = until {
             let inside = |key: &Key| if falling { key > until } else { key < until };
@@ -85,12 +106,23 @@ impl Page {
             if keys.len() < length || stopped.as_ref().is_some_and(|key| !inside(key)) {
                 more = false;
                 stopped = None;
+                rows = None;
             }
         }
         if backwards {
             keys.reverse();
         }
-        Ok(Self { app, list: Box::new(list), keys, backwards, after, before, more, stopped, count: Mutex::new(None) })
+        let (list, count) = (Box::new(list), Mutex::new(None));
+        Ok(Self { app, list, keys, rows, backwards, after, before, more, stopped, count })
+    }
+
+    /// The rows that were read with the keys, in their order.
+    pub fn rows<R: Clone + 'static>(&self) -> Option<Vec<R>> {
+        let mut rows = self.rows.as_ref()?.downcast_ref::<Vec<R>>()?.clone();
+        if self.backwards {
+            rows.reverse();
+        }
+        Some(rows)
     }
 
     /// The cursor of a key.
@@ -234,15 +266,21 @@ macro_rules! connection {
         #[async_graphql::Object]
         impl $connection {
             /// The items with their cursors.
-            async fn edges(&self, ctx: &async_graphql::Context<'_>) -> $crate::graphql::error::Result<Vec<$edge>> {
+            async fn edges(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> $crate::graphql::error::Result<$crate::graphql::objects::Nodes<$edge>> {
                 let nodes = <$node>::of_page(ctx, &self.0).await?;
                 let edge = |(key, node)| $edge { cursor: self.0.cursor(key), node };
-                Ok(self.0.keys.iter().zip(nodes).map(edge).collect())
+                Ok($crate::graphql::objects::Nodes(self.0.keys.iter().zip(nodes).map(edge).collect()))
             }
 
             /// The items.
-            async fn nodes(&self, ctx: &async_graphql::Context<'_>) -> $crate::graphql::error::Result<Vec<$node>> {
-                <$node>::of_page(ctx, &self.0).await
+            async fn nodes(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> $crate::graphql::error::Result<$crate::graphql::objects::Nodes<$node>> {
+                <$node>::of_page(ctx, &self.0).await.map($crate::graphql::objects::Nodes)
             }
 
             /// Where this page is in the list.

@@ -3,6 +3,7 @@
 use super::context::Ask;
 use super::enums::TimeSource;
 use super::error::Result;
+use super::objects as async_graphql;
 use super::scalars::{DateTime, int};
 use crate::store::sqlite::read::presence::{self as row, ConnectionsOf, PresenceOf};
 use async_graphql::{Context, Object, SimpleObject};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Presence {
     app: Arc<str>,
+    uid: Arc<str>,
     row: row::Presence,
 }
 
@@ -69,12 +71,17 @@ impl Presence {
 
 impl Presence {
     /// The presence, if any was told.
-    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, uid: &str) -> Result<Option<Self>> {
-        let row = ctx.load(app, PresenceOf(uid.to_owned())).await?;
-        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+    pub async fn find(ctx: &Context<'_>, app: &Arc<str>, uid: &Arc<str>) -> Result<Option<Self>> {
+        let row = ctx.load(app, PresenceOf(Arc::clone(uid))).await?;
+        Ok(row.map(|row| Self::of(app, uid, row)))
+    }
+
+    /// From its row.
+    pub fn of(app: &Arc<str>, uid: &Arc<str>, row: row::Presence) -> Self {
+        Self { app: Arc::clone(app), uid: Arc::clone(uid), row }
     }
 
     async fn open(&self, ctx: &Context<'_>) -> Result<Vec<row::Connection>> {
-        Ok(ctx.load(&self.app, ConnectionsOf(self.row.uid.clone())).await?.unwrap_or_default())
+        Ok(ctx.load(&self.app, ConnectionsOf(Arc::clone(&self.uid))).await?.unwrap_or_default())
     }
 }

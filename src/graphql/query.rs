@@ -17,6 +17,7 @@ use super::group::{Group, GroupConnection};
 use super::message::{Message, MessageConnection};
 use super::message_list::Of;
 use super::node::Node;
+use super::objects as async_graphql;
 use super::page::{Page, Paging};
 use super::scalars::{BigInt, Json};
 use super::status::Status;

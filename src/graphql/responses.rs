@@ -3,6 +3,7 @@
 use super::activity::days_of;
 use super::context::Ask;
 use super::error::{Result, bad_input};
+use super::objects as async_graphql;
 use super::scalars::{DateTime, int};
 use crate::ids::ConversationKey;
 use crate::store::sqlite::read::responses::{Day, Span, count};

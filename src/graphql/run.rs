@@ -1,13 +1,13 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
 use super::answer::{Shown, finish, refusal, text};
-use super::change::{self, ChangeFilter, Position, Subscription};
+use super::change::{self, ChangeFilter, Position};
+use super::checks::{Chatfold, Checks, schema};
 use super::context::{Asking, Caller, Computed};
-use super::cost::Cost;
 use super::drive::block_on;
 use super::error::{Code, describe};
-use super::limits::{INTROSPECTION_DEPTH, Limits};
-use super::query::Query;
+use super::limits::Limits;
+use super::prepared::Document;
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read, is_spent};
 use crate::store::sqlite::read::event::newest;
@@ -15,12 +15,10 @@ use crate::store::sqlite::read::{ReadError, Snapshot, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{EmptyMutation, Error, Request, Response, Schema, ServerError};
+use async_graphql::{Error, Request, Response, ServerError, ValidationMode};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-type Chatfold = Schema<Query, EmptyMutation, Subscription>;
 
 /// Answers GraphQL over one file. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +27,8 @@ pub struct Api {
 }
 
 struct Inner {
+    checks: Checks,
+    /// Runs requests that were checked.
     schema: Chatfold,
     pool: Pool,
     limits: Limits,
@@ -39,17 +39,7 @@ struct Inner {
 
 /// The schema in GraphQL's own language.
 pub fn sdl() -> String {
-    schema(&Limits::default()).sdl_with_options(async_graphql::SDLExportOptions::new().include_specified_by())
-}
-
-fn schema(limits: &Limits) -> Chatfold {
-    let schema = Schema::build(Query, EmptyMutation, Subscription)
-        .limit_depth(limits.depth.max(INTROSPECTION_DEPTH) as usize)
-        .limit_directives(limits.directives)
-        .extension(Cost { most: limits.complexity, page: limits.page })
-        .disable_suggestions();
-    let schema = if limits.introspection { schema } else { schema.disable_introspection() };
-    schema.finish()
+    schema(&Limits::default()).finish().sdl_with_options(async_graphql::SDLExportOptions::new().include_specified_by())
 }
 
 impl Api {
@@ -65,9 +55,17 @@ impl Api {
 
     fn opened(path: &Path, limits: Limits, computed: Computed) -> Result<Self, StoreError> {
         let pool = open_pool(path, limits.pool)?;
-        let schema = schema(&limits);
-        let (statements, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { inner: Arc::new(Inner { schema, pool, limits, statements, bytes, computed }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                checks: Checks::new(&limits),
+                schema: schema(&limits).validation_mode(ValidationMode::Fast).finish(),
+                pool,
+                limits,
+                statements: AtomicU64::new(0),
+                bytes: AtomicU64::new(0),
+                computed,
+            }),
+        })
     }
 
     /// The answer to a request, a complete response of GraphQL over HTTP. The order of fields is lost in a value:
@@ -100,12 +98,15 @@ impl Api {
     }
 
     /// Whether an operation of the request is a subscription; an answer where it is no request at all.
-    pub fn is_subscription(&self, request: &mut Request) -> Result<bool, String> {
-        self.inner.check(request).map_err(|error| finish(Response::from_errors(vec![error]), None))?;
-        let operation_name = request.operation_name.clone();
-        let Ok(document) = request.parsed_query() else { return Ok(false) };
-        let named = |name: Option<&str>| operation_name.is_none() || operation_name.as_deref() == name;
-        let found = document.operations.iter().find(|(name, _)| named(name.map(async_graphql::Name::as_str)));
+    pub fn is_subscription(&self, request: &Request) -> Result<bool, String> {
+        let document = self
+            .inner
+            .checks
+            .document(&self.inner.limits, request)
+            .map_err(|error| finish(Response::from_errors(vec![error]), None))?;
+        let operation_name = request.operation_name.as_deref();
+        let named = |name: Option<&str>| operation_name.is_none() || operation_name == name;
+        let found = document.parsed.operations.iter().find(|(name, _)| named(name.map(async_graphql::Name::as_str)));
         Ok(found.is_some_and(|(_, operation)| operation.node.ty == OperationType::Subscription))
     }
 
@@ -164,6 +165,12 @@ impl Api {
         refusal(Code::Busy, why)
     }
 
+    /// Requests checked against the schema so far, for tests: one with a known document is not.
+    #[doc(hidden)]
+    pub fn checks(&self) -> u64 {
+        self.inner.checks.count()
+    }
+
     /// SQL statements run so far, for tests: their number must not grow with the rows.
     #[doc(hidden)]
     pub fn statements(&self) -> u64 {
@@ -179,10 +186,11 @@ impl Api {
 
 impl Inner {
     fn answer(&self, mut request: Request, caller: Caller, gone: Arc<AtomicBool>) -> String {
-        if let Err(error) = self.check(&mut request) {
-            return finish(Response::from_errors(vec![error]), None);
-        }
-        let (asking, mut shown) = match self.asking(caller, gone) {
+        let document = match self.checks.document(&self.limits, &request) {
+            Ok(document) => document,
+            Err(error) => return finish(Response::from_errors(vec![error]), None),
+        };
+        let (asking, mut shown) = match self.asking(caller, gone, Some(&document)) {
             Ok(opened) => opened,
             Err(error) => {
                 let (code, message) = describe(error);
@@ -190,11 +198,16 @@ impl Inner {
             }
         };
         let before = (statements(), bytes_read());
+        let checked = self.checks.cost(&request, &document, &asking);
+        (shown.cost, request) = match checked {
+            Ok(cost) => (cost, request),
+            Err((cost, errors)) => return finish(Response::from_errors(errors), Some(Shown { cost, ..shown })),
+        };
+        request.set_parsed_query(document.parsed.clone());
         let response = block_on(self.schema.execute(request.data(Arc::clone(&asking))), &asking)
             .unwrap_or_else(|error| Response::from_errors(vec![error]));
         self.statements.fetch_add(statements() - before.0, Ordering::Relaxed);
         self.bytes.fetch_add(bytes_read() - before.1, Ordering::Relaxed);
-        shown.cost = asking.cost.load(Ordering::Relaxed);
         if let Some(error) = asking.ended() {
             return finish(Response::from_errors(vec![error]), Some(shown));
         }
@@ -205,13 +218,6 @@ impl Inner {
             return finish(Response::from_errors(vec![error]), Some(shown));
         }
         answer
-    }
-
-    fn check(&self, request: &mut Request) -> Result<(), ServerError> {
-        self.limits.check_text(&request.query)?;
-        // Parsed once: the request keeps it.
-        let document = request.parsed_query()?;
-        self.limits.check(document)
     }
 }
 
@@ -248,7 +254,12 @@ impl Inner {
     }
 
     /// A fresh snapshot for a request, and what its answers show.
-    fn asking(&self, caller: Caller, gone: Arc<AtomicBool>) -> Result<(Arc<Asking>, Shown), ReadError> {
+    fn asking(
+        &self,
+        caller: Caller,
+        gone: Arc<AtomicBool>,
+        document: Option<&Document>,
+    ) -> Result<(Arc<Asking>, Shown), ReadError> {
         let snapshot = self.snapshot(gone)?;
         let (seq, received_at) = snapshot.read(|conn| newest(conn, caller.apps.as_deref()))?;
         let shown =
@@ -257,6 +268,7 @@ impl Inner {
         asking.page = self.limits.page;
         asking.answer_bytes = self.limits.answer_bytes;
         asking.unread = self.limits.unread;
+        asking.keys_are_distinct = document.is_some_and(|document| document.keys_are_distinct);
         Ok((Arc::new(asking), shown))
     }
 
@@ -296,13 +308,19 @@ impl Inner {
             seen: 0,
             error: Some(finish(Response::from_errors(vec![error]), None)),
         };
-        if let Err(error) = self.check(&mut request) {
-            return Some(failed(error));
-        }
-        let (asking, shown) = match self.asking(caller, gone) {
+        let document = match self.checks.document(&self.limits, &request) {
+            Ok(document) => document,
+            Err(error) => return Some(failed(error)),
+        };
+        let (asking, shown) = match self.asking(caller, gone, Some(&document)) {
             Ok(opened) => opened,
             Err(error) => return Some(Changes::not_now(error).unwrap_or_else(failed)),
         };
+        if let Err((_, errors)) = self.checks.cost(&request, &document, &asking) {
+            let error = Some(finish(Response::from_errors(errors), Some(shown)));
+            return Some(Changes { items: Vec::new(), seen: shown.seq, error });
+        }
+        request.set_parsed_query(document.parsed.clone());
         let request = request.data(Arc::clone(&asking)).data(Arc::clone(position));
         let before = position.get();
         let answers = block_on(self.schema.execute_stream(request).collect::<Vec<_>>(), &asking);
@@ -334,7 +352,7 @@ impl Inner {
             let ended = Ended { code: Code::of(&error), message: error.message };
             Changes { items: Vec::new(), seen: 0, error: Some(ended) }
         };
-        let (asking, _) = match self.asking(caller, gone) {
+        let (asking, _) = match self.asking(caller, gone, None) {
             Ok(opened) => opened,
             Err(error) => return Changes::not_now(error).unwrap_or_else(|_| failed(error.into())),
         };

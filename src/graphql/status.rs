@@ -2,6 +2,7 @@
 
 use super::context::Ask;
 use super::error::Code;
+use super::objects as async_graphql;
 use super::scalars::BigInt;
 use crate::fold::FOLD_VERSION;
 use crate::ids::TokenScope;

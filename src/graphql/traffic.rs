@@ -2,6 +2,7 @@
 
 use super::context::Ask;
 use super::error::{Result, bad_input};
+use super::objects as async_graphql;
 use super::scalars::{DateTime, int};
 use crate::clock;
 use crate::ids::Time;

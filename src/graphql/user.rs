@@ -11,12 +11,14 @@ use super::membership::MembershipConnection;
 use super::message::{Message, MessageConnection};
 use super::message_list::Of;
 use super::node_id::{NodeKey, encode};
+use super::objects as async_graphql;
 use super::page::{Page, Paging, connection, text};
 use super::presence::Presence;
 use super::scalars::{DateTime, Json};
 use crate::store::sqlite::read::block::Blocks;
 use crate::store::sqlite::read::conversation::Conversations;
 use crate::store::sqlite::read::membership::Memberships;
+use crate::store::sqlite::read::presence::Presence as PresenceRow;
 use crate::store::sqlite::read::texts;
 use crate::store::sqlite::read::user::{self as row, UserKey, UserMetadata, Users};
 use async_graphql::{Context, ID, Object};
@@ -25,7 +27,9 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct User {
     app: Arc<str>,
-    row: row::User,
+    row: Arc<row::User>,
+    /// The presence, if it was read with the person: then `None` where nothing was told.
+    presence: Option<Option<PresenceRow>>,
 }
 
 connection!(UserConnection, UserEdge, User, "users");
@@ -35,7 +39,7 @@ connection!(UserConnection, UserEdge, User, "users");
 impl User {
     /// The global id, for `node`.
     pub async fn id(&self) -> ID {
-        encode(&self.app, &NodeKey::User(self.row.uid.clone()))
+        encode(&self.app, &NodeKey::User(self.row.uid.to_string()))
     }
 
     /// The app the person belongs to.
@@ -91,7 +95,10 @@ impl User {
 
     /// Whether the person is online; null where nothing was told.
     async fn presence(&self, ctx: &Context<'_>) -> Option<Result<Presence>> {
-        Presence::find(ctx, &self.app, &self.row.uid).await.transpose()
+        match self.presence {
+            Some(known) => known.map(|row| Ok(Presence::of(&self.app, &self.row.uid, row))),
+            None => Presence::find(ctx, &self.app, &self.row.uid).await.transpose(),
+        }
     }
 
     /// The groups the person is in, by guid: those joined and not deleted, unless the filter says otherwise.
@@ -108,7 +115,7 @@ impl User {
         let filter = filter.unwrap_or_default();
         let list = Memberships {
             app: self.app.to_string(),
-            uid: self.row.uid.clone(),
+            uid: self.row.uid.to_string(),
             states: states(filter.states),
             scopes: scopes(filter.scopes),
             deleted: include(filter.include_deleted),
@@ -126,7 +133,7 @@ impl User {
         #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<ConversationConnection> {
-        let list = Conversations { app: self.app.to_string(), uid: Some(self.row.uid.clone()), types: None };
+        let list = Conversations { app: self.app.to_string(), uid: Some(self.row.uid.to_string()), types: None };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(ConversationConnection)
     }
 
@@ -140,7 +147,7 @@ impl User {
         #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<BlockConnection> {
-        let list = Blocks { app: self.app.to_string(), blocker: Some(self.row.uid.clone()), blocked: None };
+        let list = Blocks { app: self.app.to_string(), blocker: Some(self.row.uid.to_string()), blocked: None };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(BlockConnection)
     }
 
@@ -154,7 +161,7 @@ impl User {
         #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<BlockConnection> {
-        let list = Blocks { app: self.app.to_string(), blocker: None, blocked: Some(self.row.uid.clone()) };
+        let list = Blocks { app: self.app.to_string(), blocker: None, blocked: Some(self.row.uid.to_string()) };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(BlockConnection)
     }
 
@@ -166,7 +173,7 @@ impl User {
         #[graphql(desc = "Started, else initiated, from that time on.")] after: DateTime,
         #[graphql(desc = "And before that time.")] before: DateTime,
     ) -> Option<Result<CallTotals>> {
-        let whose = Whose { app: Arc::clone(&self.app), guid: None, uid: Some(self.row.uid.clone()) };
+        let whose = Whose { app: Arc::clone(&self.app), guid: None, uid: Some(self.row.uid.to_string()) };
         Some(CallTotals::read(ctx, whose, after, before))
     }
 
@@ -182,8 +189,8 @@ impl User {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<MessageConnection> {
         let mut filter = filter.unwrap_or_default();
-        let contradicts = filter.sender_uid.as_ref().is_some_and(|uid| *uid != self.row.uid);
-        filter.sender_uid = Some(self.row.uid.clone());
+        let contradicts = filter.sender_uid.as_ref().is_some_and(|uid| **uid != *self.row.uid);
+        filter.sender_uid = Some(self.row.uid.to_string());
         let of = Of { conversation: None, contradicts };
         Message::list(ctx, &self.app, filter, of, &Paging { first, after, last, before })
     }
@@ -192,25 +199,32 @@ impl User {
 impl User {
     /// The person, if heard of.
     pub async fn find(ctx: &Context<'_>, app: &Arc<str>, uid: &str) -> Result<Option<Self>> {
-        let row = ctx.load(app, UserKey(uid.to_owned())).await?;
-        Ok(row.map(|row| Self { app: Arc::clone(app), row }))
+        let row = ctx.load(app, UserKey(uid.into())).await?;
+        Ok(row.map(|row| Self::of(app, row, None)))
     }
 
     /// The person; with the uid alone where only that is known.
-    pub async fn get(ctx: &Context<'_>, app: &Arc<str>, uid: &str) -> Result<Self> {
-        let found = ctx.load(app, UserKey(uid.to_owned())).await?;
-        Ok(Self::new(app, uid, found))
+    pub async fn get(ctx: &Context<'_>, app: &Arc<str>, uid: impl Into<Arc<str>>) -> Result<Self> {
+        let uid = uid.into();
+        let found = ctx.load(app, UserKey(Arc::clone(&uid))).await?;
+        Ok(Self::new(app, &uid, found))
     }
 
     /// For nullable fields.
-    pub async fn maybe(ctx: &Context<'_>, app: &Arc<str>, uid: Option<&str>) -> Option<Result<Self>> {
+    pub async fn maybe(ctx: &Context<'_>, app: &Arc<str>, uid: Option<impl Into<Arc<str>>>) -> Option<Result<Self>> {
         Some(Self::get(ctx, app, uid?).await)
     }
 
     /// Several, in the order of their uids given.
     pub async fn all(ctx: &Context<'_>, app: &Arc<str>, uids: Vec<String>) -> Result<Vec<Self>> {
+        let uids: Vec<Arc<str>> = uids.into_iter().map(Into::into).collect();
         let rows = ctx.load_all(app, uids.iter().cloned().map(UserKey).collect()).await?;
         Ok(uids.iter().zip(rows).map(|(uid, row)| Self::new(app, uid, row)).collect())
+    }
+
+    /// From its row, and the presence if that was read too.
+    pub fn of(app: &Arc<str>, row: Arc<row::User>, presence: Option<Option<PresenceRow>>) -> Self {
+        Self { app: Arc::clone(app), row, presence }
     }
 
     /// A page of users.
@@ -237,8 +251,8 @@ impl User {
         Self::all(ctx, &page.app, page.keys.iter().map(|key| text(&key[0]).to_owned()).collect()).await
     }
 
-    fn new(app: &Arc<str>, uid: &str, found: Option<row::User>) -> Self {
-        let row = found.unwrap_or_else(|| row::User { uid: uid.to_owned(), ..row::User::default() });
-        Self { app: Arc::clone(app), row }
+    fn new(app: &Arc<str>, uid: &Arc<str>, found: Option<Arc<row::User>>) -> Self {
+        let row = found.unwrap_or_else(|| Arc::new(row::User { uid: Arc::clone(uid), ..row::User::default() }));
+        Self::of(app, row, None)
     }
 }

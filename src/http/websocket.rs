@@ -275,11 +275,11 @@ impl Operation {
         {
             return self.fail(errors(&self.shared.api.behind(position))).await;
         }
-        let mut request = match asked.request(&self.shared) {
+        let request = match asked.request(&self.shared) {
             Ok(request) => request,
             Err(refusal) => return self.fail(errors(&refusal)).await,
         };
-        match self.shared.api.is_subscription(&mut request) {
+        match self.shared.api.is_subscription(&request) {
             Err(answer) => self.fail(errors(&answer)).await,
             Ok(false) => {
                 let answer = match self.shared.turns.take(self.access.token()).await {

@@ -92,7 +92,7 @@ fn errors_that_are_left_out_are_counted() {
 fn a_subscription_has_one_root_field() {
     let file = File::new();
     let api = file.api();
-    let of = |query: &str| api.is_subscription(&mut async_graphql::Request::new(query));
+    let of = |query: &str| api.is_subscription(&async_graphql::Request::new(query));
     assert_eq!(of("subscription{changes{seq}}"), Ok(true));
     for query in [
         "subscription{a:changes{seq} b:changes{seq}}",

@@ -69,6 +69,11 @@ pub fn take(row: &Row<'_>) -> Sql<()> {
             bytes += value.len() as u64;
         }
     }
+    bring(bytes)
+}
+
+/// Counts bytes that stay in memory.
+pub(super) fn bring(bytes: u64) -> Sql<()> {
     READ.set(READ.get() + bytes);
     spend(&BYTES, bytes).ok_or_else(|| error(Spent::Bytes))
 }

@@ -4,10 +4,11 @@ use super::{Conn, Lookup, Sql, json, rows};
 use crate::json::{Document, Json, without_secrets};
 use crate::trigger::as_time;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The text first sent of a message that is not deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FirstText(pub String);
+pub struct FirstText(pub Arc<str>);
 
 /// The first events that speak of each message, and hold it: of these few, its own delivery is one.
 const BODIES: &str = "
@@ -27,9 +28,9 @@ impl Lookup for FirstText {
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, String)>> {
         let keys = json(keys.iter().map(|key| &key.0));
-        let mut found: HashMap<String, String> = HashMap::new();
+        let mut found: HashMap<Arc<str>, String> = HashMap::new();
         rows(conn, BODIES, &[(":app", &app), (":keys", &keys)], |row| {
-            let key: String = row.get("key")?;
+            let key: Arc<str> = row.get("key")?;
             if !found.contains_key(&key)
                 && let Some(text) = first_text(row.get("body")?, &key)
             {

@@ -68,7 +68,7 @@ impl Lookup for GroupKey {
 
 column!(
     /// The custom data of a group, by guid.
-    GroupMetadata, guid, "metadata FROM groups WHERE true"
+    GroupMetadata: "metadata" of "groups" by "guid"
 );
 
 /// What a list of groups is ordered by.

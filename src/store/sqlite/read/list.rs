@@ -1,6 +1,6 @@
 //! Lists that can grow: keyset paging over one index, bounded in what it examines.
 
-use super::{Conn, Params, Sql, prepare};
+use super::{Conn, Params, Sql, Values, allowance, prepare};
 use rusqlite::Row;
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use std::fmt::Debug;
@@ -82,6 +82,25 @@ pub trait List: AsAny + Debug + Send + Sync {
 
     /// Walks the index.
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found>;
+
+    /// The same, with rows of what it finds where the walk itself can read them: they are not looked up by key again.
+    fn read(&self, conn: &Conn, range: Range<'_>, _wanted: Wanted) -> Sql<(Found, Option<ReadRows>)> {
+        Ok((self.scan(conn, range)?, None))
+    }
+}
+
+/// Rows in the order of the keys: a vector of what the list is of.
+pub type ReadRows = Box<dyn std::any::Any + Send + Sync>;
+
+/// What is selected of the items of a list, beside what its walk reads anyway.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// The person whom an item is about or by.
+    pub person: bool,
+    /// That person's presence.
+    pub presence: bool,
+    /// What no index of the list holds: the text of a message, the times of a membership.
+    pub rest: bool,
 }
 
 /// Lets a page ask its list what it is a list of.
@@ -106,15 +125,19 @@ pub struct Scan {
 /// Writes both statements of a [`Scan`] from its parts; `$from` ends in a WHERE clause.
 macro_rules! scan {
     ($kinds:literal, by [$first:literal $(, $more:literal)*] from $binds:literal, matching $ok:expr, of $from:expr) => {
+        scan!($kinds, by [$first $(, $more)*] from $binds, matching $ok, with "", of $from)
+    };
+    ($kinds:literal, by [$first:literal $(, $more:literal)*] from $binds:literal, matching $ok:expr, with $columns:expr,
+     of $from:expr) => {
         $crate::store::sqlite::read::list::Scan {
             kinds: $kinds,
             rising: concat!(
-                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0) FROM ", $from,
+                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0)", $columns, " FROM ", $from,
                 " AND (", $first $(, ", ", $more)*, ") > (", $binds, ")",
                 " ORDER BY ", $first $(, ", ", $more)*, " LIMIT :limit"
             ),
             falling: concat!(
-                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0) FROM ", $from,
+                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0)", $columns, " FROM ", $from,
                 " AND (", $first $(, ", ", $more)*, ") < (", $binds, ")",
                 " ORDER BY ", $first, " DESC" $(, ", ", $more, " DESC")*, " LIMIT :limit"
             ),
@@ -160,6 +183,18 @@ pub(super) fn run_until(
     range: Range<'_>,
     is_beyond: impl Fn(&Key) -> bool,
 ) -> Sql<Found> {
+    Ok(walk(conn, scan, params, range, is_beyond, |_, _| Ok(()))?.0)
+}
+
+/// The same, with a row of each that matches: `map` gets its key and the columns behind those of the walk.
+pub(super) fn walk<R>(
+    conn: &Conn,
+    scan: &Scan,
+    params: Params<'_>,
+    range: Range<'_>,
+    is_beyond: impl Fn(&Key) -> bool,
+    map: impl Fn(&Key, &mut Values<'_>) -> Sql<R>,
+) -> Sql<(Found, Vec<R>)> {
     let start = start(scan.kinds, range);
     let (limit, page) = (EXAMINED as i64 + 1, range.want as i64 + 1);
     let mut all: Vec<(&str, &dyn ToSql)> = params.to_vec();
@@ -171,28 +206,40 @@ pub(super) fn run_until(
     let mut statement = prepare(conn, if range.falling { scan.falling } else { scan.rising }, &all)?;
     let mut rows = statement.raw_query();
     let mut found = Found::default();
-    let mut last = None;
+    let mut read = Vec::new();
+    // The key of the last row, where that did not match.
+    let mut left_out = None;
     for examined in 0.. {
-        let Some(row) = super::next(&mut rows)? else { break };
+        let Some(row) = rows.next()? else { break };
+        allowance::pass(row)?;
         if examined == EXAMINED {
             found.more = true;
-            found.stopped = last;
+            found.stopped = left_out.or_else(|| found.keys.last().cloned());
             break;
         }
         let key = key(row, scan.kinds)?;
         if is_beyond(&key) {
             break;
         }
-        if row.get::<_, bool>(scan.kinds.len())? {
-            if found.keys.len() == range.want {
-                found.more = true;
-                break;
-            }
-            found.keys.push(key.clone());
+        let mut values = Values::from(row, scan.kinds.len());
+        let matches: bool = values.next()?;
+        if matches && found.keys.len() == range.want {
+            found.more = true;
+            break;
         }
-        last = Some(key);
+        if matches {
+            read.push(map(&key, &mut values)?);
+        }
+        let bytes: usize = key.iter().map(|part| part.text().len()).sum();
+        allowance::bring(values.bytes + bytes as u64)?;
+        if matches {
+            found.keys.push(key);
+            left_out = None;
+        } else {
+            left_out = Some(key);
+        }
     }
-    Ok(found)
+    Ok((found, read))
 }
 
 fn key(row: &Row<'_>, kinds: &str) -> Sql<Key> {

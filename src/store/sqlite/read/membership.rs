@@ -1,31 +1,50 @@
 //! Who is, or was, in a group; and who was at an instant.
 
 use super::super::table::Reader;
-use super::list::{EXAMINED, Part, Scan, run, scan};
-use super::{Conn, Found, List, Lookup, Range, Sql, json, rows};
+use super::list::{EXAMINED, Key, Part, ReadRows, Scan, Wanted, run, scan, walk};
+use super::presence::{self, Presence};
+use super::user::{self, User};
+use super::{Conn, Found, List, Lookup, Range, Sql, Values, json, rows};
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::standing::{MembershipFact, Roster, standing};
 use rusqlite::Row;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A row of `memberships`, or what it was at an instant.
 #[derive(Debug, Clone)]
 pub struct Membership {
-    pub guid: String,
-    pub uid: String,
+    pub guid: Arc<str>,
+    pub uid: Arc<str>,
     pub state: State,
     pub scope: Option<Scope>,
+    /// Not read where a list gives what its index holds.
+    pub rest: Option<Rest>,
+    /// The person, where a list has read that too.
+    pub person: Option<Person>,
+}
+
+/// What no index of memberships holds.
+#[derive(Debug, Clone)]
+pub struct Rest {
     pub joined_at: Option<Time>,
     pub changed_at: Time,
     pub changed_at_from: TimeSource,
-    pub changed_by: Option<String>,
+    pub changed_by: Option<Arc<str>>,
+}
+
+/// A person, and the presence if it was read: then `None` where nothing was told.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub row: Arc<User>,
+    pub presence: Option<Option<Presence>>,
 }
 
 /// A membership, by guid and uid; at an instant where one is given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MembershipKey {
-    pub guid: String,
-    pub uid: String,
+    pub guid: Arc<str>,
+    pub uid: Arc<str>,
     pub at: Option<i64>,
 }
 
@@ -42,7 +61,7 @@ impl Lookup for MembershipKey {
         let (past, present): (Vec<&Self>, Vec<&Self>) = keys.iter().partition(|key| key.at.is_some());
         let mut found = Vec::new();
         if !present.is_empty() {
-            let pairs: Vec<[&str; 2]> = present.iter().map(|key| [key.guid.as_str(), key.uid.as_str()]).collect();
+            let pairs: Vec<[&str; 2]> = present.iter().map(|key| [&*key.guid, &*key.uid]).collect();
             let pairs = serde_json::json!(pairs).to_string();
             found = rows(conn, BY_KEY, &[(":app", &app), (":keys", &pairs)], |row| {
                 let membership = membership(row)?;
@@ -59,7 +78,7 @@ impl Lookup for MembershipKey {
             found.extend(
                 members
                     .into_iter()
-                    .map(|member| (Self { guid: guid.to_owned(), uid: member.uid.clone(), at: Some(at) }, member)),
+                    .map(|member| (Self { guid: guid.into(), uid: member.uid.clone(), at: Some(at) }, member)),
             );
         }
         Ok(found)
@@ -67,16 +86,13 @@ impl Lookup for MembershipKey {
 }
 
 fn membership(row: &Row<'_>) -> Sql<Membership> {
-    Ok(Membership {
-        guid: row.get("guid")?,
-        uid: row.get("uid")?,
-        state: row.get("state")?,
-        scope: row.get("scope")?,
-        joined_at: row.get("joined_at")?,
-        changed_at: row.get("changed_at")?,
-        changed_at_from: row.get("changed_at_from")?,
-        changed_by: row.get("changed_by")?,
-    })
+    let mut row = Values::of(row);
+    let (guid, uid, state, scope) = (row.next()?, row.next()?, row.next()?, row.next()?);
+    Ok(Membership { guid, uid, state, scope, rest: Some(rest(&mut row)?), person: None })
+}
+
+fn rest(row: &mut Values<'_>) -> Sql<Rest> {
+    Ok(Rest { joined_at: row.next()?, changed_at: row.next()?, changed_at_from: row.next()?, changed_by: row.next()? })
 }
 
 /// Members of a group by uid.
@@ -98,6 +114,35 @@ const ANY: Scan = scan!("t", by ["uid"] from ":k1",
               AND (:scopes IS NULL OR scope IN (SELECT value FROM json_each(:scopes))))",
     of "memberships WHERE app_id = :app AND guid = :guid");
 
+/// Writes a walk over those joined, with what is read of each. The walk itself reads its index alone: a column that is
+/// not there would have it walk the table, and all who have left.
+macro_rules! joined {
+    (with $columns:expr, of $joins:expr) => {
+        scan!("t", by ["m.uid"] from ":k1", matching "1", with concat!(", m.scope", $columns),
+            of concat!("memberships m ", $joins, " WHERE m.app_id = :app AND m.guid = :guid AND m.state = 'joined'"))
+    };
+}
+
+macro_rules! person {
+    () => {
+        "LEFT JOIN users u ON u.app_id = :app AND u.uid = m.uid"
+    };
+}
+
+macro_rules! present {
+    () => {
+        concat!(person!(), " LEFT JOIN presence p ON p.app_id = :app AND p.uid = m.uid")
+    };
+}
+
+const JOINED: Scan = joined!(with "", of "");
+const JOINED_PEOPLE: Scan = joined!(with concat!(", ", user::columns!()), of person!());
+const JOINED_PRESENT: Scan =
+    joined!(with concat!(", ", user::columns!(), ", p.uid IS NOT NULL, ", presence::columns!()), of present!());
+const JOINED_WHOLE: Scan = joined!(with concat!(", ", user::columns!(), ", p.uid IS NOT NULL, ", presence::columns!(),
+    ", w.joined_at, w.changed_at, w.changed_at_from, w.changed_by"),
+    of concat!("CROSS JOIN memberships w ON w.app_id = :app AND w.guid = :guid AND w.uid = m.uid ", present!()));
+
 impl List for Members {
     fn name(&self) -> &'static str {
         "group.members"
@@ -110,18 +155,55 @@ impl List for Members {
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         if let Some(at) = self.at {
             let then = Instant { app: &self.app, guid: &self.guid, at };
-            return then.members(conn, range, |member| self.shows(member));
+            return Ok(then.members(conn, range, |member| self.shows(member))?.0);
         }
         let states = json(&self.states);
         let scopes = self.scopes.as_ref().map(json);
         let scan = if self.states == [State::Joined.as_str()] { &CURRENT } else { &ANY };
-        run(
-            conn,
-            scan,
-            &[(":app", &self.app), (":guid", &self.guid), (":states", &states), (":scopes", &scopes)],
-            range,
-        )
+        let params: super::Params<'_> =
+            &[(":app", &self.app), (":guid", &self.guid), (":states", &states), (":scopes", &scopes)];
+        run(conn, scan, params, range)
     }
+
+    fn read(&self, conn: &Conn, range: Range<'_>, wanted: Wanted) -> Sql<(Found, Option<ReadRows>)> {
+        if let Some(at) = self.at {
+            let then = Instant { app: &self.app, guid: &self.guid, at };
+            let (found, members) = then.members(conn, range, |member| self.shows(member))?;
+            return Ok((found, Some(Box::new(members))));
+        }
+        if self.states != [State::Joined.as_str()] || self.scopes.is_some() {
+            return Ok((self.scan(conn, range)?, None));
+        }
+        let scan = match wanted {
+            Wanted { person: false, .. } => &JOINED,
+            Wanted { rest: true, .. } => &JOINED_WHOLE,
+            Wanted { presence: true, .. } => &JOINED_PRESENT,
+            _ => &JOINED_PEOPLE,
+        };
+        let guid: Arc<str> = self.guid.as_str().into();
+        let map = |key: &Key, row: &mut Values<'_>| {
+            let uid: Arc<str> = key[0].text().into();
+            let scope = row.next()?;
+            let person = if wanted.person { Some(person(&uid, row, wanted.presence || wanted.rest)?) } else { None };
+            let rest = if wanted.person && wanted.rest { Some(rest(row)?) } else { None };
+            Ok(Membership { guid: Arc::clone(&guid), uid, state: State::Joined, scope, rest, person })
+        };
+        let params: super::Params<'_> = &[(":app", &self.app), (":guid", &self.guid)];
+        let (found, members) = walk(conn, scan, params, range, |_| false, map)?;
+        Ok((found, Some(Box::new(members))))
+    }
+}
+
+/// Reads a person that was joined, with the presence where that was joined too.
+fn person(uid: &Arc<str>, row: &mut Values<'_>, with_presence: bool) -> Sql<Person> {
+    row.skip();
+    let user = user::user(Arc::clone(uid), row)?;
+    let mut person = Person { row: Arc::new(user), presence: None };
+    if with_presence {
+        let told: bool = row.next()?;
+        person.presence = Some(Some(presence::presence(row)?).filter(|_| told));
+    }
+    Ok(person)
 }
 
 impl Members {
@@ -221,7 +303,12 @@ const ROSTERS: &str =
 impl Instant<'_> {
     /// Those who match, by uid, over at most [`EXAMINED`] facts a page; of one person all facts, however many: the
     /// bounds of the request end it with an error.
-    fn members(&self, conn: &Conn, range: Range<'_>, shows: impl Fn(&Membership) -> bool) -> Sql<Found> {
+    fn members(
+        &self,
+        conn: &Conn,
+        range: Range<'_>,
+        shows: impl Fn(&Membership) -> bool,
+    ) -> Sql<(Found, Vec<Membership>)> {
         let from = range.from.map(|key| key[0].text().to_owned());
         let sql = match (range.falling, &from) {
             (true, None) => FACTS_LAST,
@@ -239,7 +326,7 @@ impl Instant<'_> {
             *facts = person.pop().map(|(_, facts)| facts).unwrap_or_default();
         }
         let rosters = self.rosters(conn)?;
-        let mut found = Found::default();
+        let (mut found, mut members) = (Found::default(), Vec::new());
         let last = people.last().map(|(uid, _)| vec![Part::Text(uid.clone())]);
         for (uid, facts) in people {
             let member = if facts.is_empty() { None } else { self.member(&uid, &facts, &rosters) };
@@ -247,16 +334,17 @@ impl Instant<'_> {
             if shows(&member) {
                 if found.keys.len() == range.want {
                     found.more = true;
-                    return Ok(found);
+                    return Ok((found, members));
                 }
                 found.keys.push(vec![Part::Text(uid)]);
+                members.push(member);
             }
         }
         if cut {
             found.more = true;
             found.stopped = last;
         }
-        Ok(found)
+        Ok((found, members))
     }
 
     /// The named people.
@@ -294,15 +382,19 @@ impl Instant<'_> {
 
     fn member(&self, uid: &str, facts: &[MembershipFact], rosters: &[Roster]) -> Option<Membership> {
         let then = standing(facts, rosters)?;
-        Some(Membership {
-            guid: self.guid.to_owned(),
-            uid: uid.to_owned(),
-            state: then.state,
-            scope: then.scope,
+        let rest = Rest {
             joined_at: then.joined_at,
             changed_at: then.changed_at,
             changed_at_from: then.changed_at_from,
-            changed_by: then.changed_by,
+            changed_by: then.changed_by.map(Into::into),
+        };
+        Some(Membership {
+            guid: self.guid.into(),
+            uid: uid.into(),
+            state: then.state,
+            scope: then.scope,
+            rest: Some(rest),
+            person: None,
         })
     }
 }

@@ -1,15 +1,15 @@
 //! Messages, by id.
 
-use super::{Conn, Lookup, Sql, column, conversation, json, rows};
+use super::{Conn, Lookup, Sql, Values, by_place, column};
 use crate::ids::{ConversationKey, Time, TimeSource};
-use rusqlite::Row;
+use std::sync::Arc;
 
 /// A row of `messages`, without what it says: that may be a megabyte, and is looked up where it is asked for.
 #[derive(Debug, Clone)]
 pub struct Message {
-    pub message_id: String,
+    pub message_id: Arc<str>,
     pub conversation: Option<ConversationKey>,
-    pub sender_uid: Option<String>,
+    pub sender_uid: Option<Arc<str>>,
     pub receiver_type: Option<String>,
     pub receiver_id: Option<String>,
     pub category: Option<String>,
@@ -34,68 +34,86 @@ pub struct Message {
 
 /// A message, by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct MessageKey(pub String);
+pub struct MessageKey(pub Arc<str>);
 
-const BY_ID: &str = "
-    SELECT message_id, conversation_id, low_length, sender_uid, receiver_type, receiver_id, category, type, tags, muid, parent_id,
-           quoted_id, sent_at, edited_at, edited_by, deleted_at, deleted_at_from, deleted_by, pinned_at, pinned_at_from,
-           pinned_by, delivered_to_all_at, read_by_all_at, mentions
-    FROM messages
-    WHERE app_id = :app AND message_id IN (SELECT value FROM json_each(:keys))";
+/// The columns of a message `m` behind its id.
+macro_rules! columns {
+    () => {
+        "m.conversation_id, m.low_length, m.sender_uid, m.receiver_type, m.receiver_id, m.category, m.type, m.tags, m.muid,
+         m.parent_id, m.quoted_id, m.sent_at, m.edited_at, m.edited_by, m.deleted_at, m.deleted_at_from, m.deleted_by,
+         m.pinned_at, m.pinned_at_from, m.pinned_by, m.delivered_to_all_at, m.read_by_all_at, m.mentions"
+    };
+}
+pub(super) use columns;
+
+const BY_ID: &str = concat!(
+    "SELECT k.key, m.message_id, ",
+    columns!(),
+    " FROM json_each(:keys) k CROSS JOIN messages m ON m.app_id = :app AND m.message_id = k.value"
+);
 
 impl Lookup for MessageKey {
-    type Found = Message;
+    type Found = Arc<Message>;
 
-    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Message)>> {
-        let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, BY_ID, &[(":app", &app), (":keys", &keys)], |row| {
-            let message = message(row)?;
-            Ok((Self(message.message_id.clone()), message))
-        })
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Arc<Message>)>> {
+        by_place(
+            conn,
+            BY_ID,
+            app,
+            keys,
+            |key| &key.0,
+            |row| {
+                let id = row.next()?;
+                message(id, row).map(Arc::new)
+            },
+        )
     }
 }
 
-fn message(row: &Row<'_>) -> Sql<Message> {
+/// Reads the columns behind the id.
+pub(super) fn message(message_id: Arc<str>, row: &mut Values<'_>) -> Sql<Message> {
+    let conversation: Option<String> = row.next()?;
+    let low_length: i64 = row.next()?;
     Ok(Message {
-        message_id: row.get("message_id")?,
-        conversation: row.get::<_, Option<String>>("conversation_id")?.map(|_| conversation::key(row)).transpose()?,
-        sender_uid: row.get("sender_uid")?,
-        receiver_type: row.get("receiver_type")?,
-        receiver_id: row.get("receiver_id")?,
-        category: row.get("category")?,
-        kind: row.get("type")?,
-        tags: row.get("tags")?,
-        muid: row.get("muid")?,
-        parent_id: row.get("parent_id")?,
-        quoted_id: row.get("quoted_id")?,
-        sent_at: row.get("sent_at")?,
-        edited_at: row.get("edited_at")?,
-        edited_by: row.get("edited_by")?,
-        deleted_at: row.get("deleted_at")?,
-        deleted_at_from: row.get("deleted_at_from")?,
-        deleted_by: row.get("deleted_by")?,
-        pinned_at: row.get("pinned_at")?,
-        pinned_at_from: row.get("pinned_at_from")?,
-        pinned_by: row.get("pinned_by")?,
-        delivered_to_all_at: row.get("delivered_to_all_at")?,
-        read_by_all_at: row.get("read_by_all_at")?,
-        mentions: row.get("mentions")?,
+        message_id,
+        conversation: conversation.map(|id| ConversationKey { id, low_length }),
+        sender_uid: row.next()?,
+        receiver_type: row.next()?,
+        receiver_id: row.next()?,
+        category: row.next()?,
+        kind: row.next()?,
+        tags: row.next()?,
+        muid: row.next()?,
+        parent_id: row.next()?,
+        quoted_id: row.next()?,
+        sent_at: row.next()?,
+        edited_at: row.next()?,
+        edited_by: row.next()?,
+        deleted_at: row.next()?,
+        deleted_at_from: row.next()?,
+        deleted_by: row.next()?,
+        pinned_at: row.next()?,
+        pinned_at_from: row.next()?,
+        pinned_by: row.next()?,
+        delivered_to_all_at: row.next()?,
+        read_by_all_at: row.next()?,
+        mentions: row.next()?,
     })
 }
 
 column!(
     /// What a message says now, by its id.
-    TextOf, message_id, "text FROM messages WHERE NOT deleted"
+    TextOf: "text" of "messages" by "message_id" if "NOT x.deleted"
 );
 column!(
     /// The `data` of a message, by its id.
-    DataOf, message_id, "data FROM messages WHERE NOT deleted"
+    DataOf: "data" of "messages" by "message_id" if "NOT x.deleted"
 );
 column!(
     /// The custom data of a message, by its id.
-    MetadataOf, message_id, "metadata FROM messages WHERE NOT deleted"
+    MetadataOf: "metadata" of "messages" by "message_id" if "NOT x.deleted"
 );
 column!(
     /// The attachments of a message, by its id.
-    AttachmentsOf, message_id, "attachments FROM messages WHERE NOT deleted"
+    AttachmentsOf: "attachments" of "messages" by "message_id" if "NOT x.deleted"
 );

@@ -1,14 +1,17 @@
 //! Lists of messages: one index drives, the other conditions are applied to what it yields.
 
-use super::list::{EXAMINED, Key, Part, Scan, merge, run_until, scan, sorted};
+use super::list::{EXAMINED, Key, Part, ReadRows, Scan, Wanted, merge, run_until, scan, sorted, walk};
+use super::message::{self, Message};
 use super::search::Search;
-use super::{Conn, Found, List, Range, Sql, json, message_search, prepare};
+use super::user::{self, User};
+use super::{Conn, Found, List, Range, Sql, Values, json, message_search, prepare};
 use crate::chat::Unread;
 use crate::ids::ConversationKey;
+use std::sync::Arc;
 
 /// Chat whose time is known, by (sent_at, message_no, message_id); by message_no alone where it is searched for. The
 /// steps of agents are listed beside it where they are asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Messages {
     pub app: String,
     pub conversation: Option<ConversationKey>,
@@ -140,6 +143,33 @@ const MODERATION: Scan = by_time!(sorted of
          AND (m.chat OR (:steps AND m.step))"
 );
 
+/// Writes the walk over the chat of a conversation that is listed, with what is read of each: all of it matches.
+macro_rules! listed {
+    (with $columns:expr, of $joins:literal) => {
+        scan!("iit", by ["m.sent_at", "m.message_no", "m.message_id"] from ":k1, :k2, :k3", matching "1",
+            with concat!(", ", message::columns!(), $columns),
+            of concat!("messages m ", $joins, " WHERE m.app_id = :app AND m.conversation_id = :conversation
+                AND m.low_length = :low_length AND m.chat AND m.listed"))
+    };
+}
+
+const ROWS: Scan = listed!(with "", of "");
+const TEXTS: Scan = listed!(with ", m.text", of "");
+const SENT: Scan =
+    listed!(with concat!(", ", user::columns!()), of "LEFT JOIN users u ON u.app_id = :app AND u.uid = m.sender_uid");
+const SENT_TEXTS: Scan = listed!(with concat!(", m.text, ", user::columns!()),
+    of "LEFT JOIN users u ON u.app_id = :app AND u.uid = m.sender_uid");
+
+/// A message as a list gives it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub row: Arc<Message>,
+    /// What it says, if that was read.
+    pub text: Option<Option<Arc<str>>>,
+    /// Who sent it, if that was read and is known.
+    pub sender: Option<Arc<User>>,
+}
+
 const MENTION_SIZE: &str =
     "SELECT count(*) FROM (SELECT 1 FROM mentions WHERE app_id = :app AND uid = :mention LIMIT :limit)";
 const TAG_SIZE: &str =
@@ -168,8 +198,7 @@ impl List for Messages {
         let types = self.types.as_ref().map(json);
         let statuses = self.statuses.as_ref().map(json);
         let (key, value) = self.metadata.as_ref().map(|(key, value)| (key, value.as_ref())).unzip();
-        let low = self.low.unwrap_or(i64::MIN);
-        let high = self.high.unwrap_or(i64::MAX);
+        let (low, high) = self.times();
         let counted = self.unread.counted();
         let limit = EXAMINED as i64 + 1;
         let expression = self.search.as_ref().map(|search| search.expression.as_str());
@@ -202,9 +231,7 @@ impl List for Messages {
         if self.search.is_some() {
             return message_search::scan(self, conn, params, range);
         }
-        // Without a cursor the walk begins at the edge of the time asked for.
-        let edge =
-            vec![Part::Int(if range.falling { high } else { low }), Part::Int(i64::MIN), Part::Text(String::new())];
+        let edge = self.edge(range);
         let range = Range { from: Some(range.from.unwrap_or(&edge)), ..range };
         let is_beyond = |key: &Key| {
             if range.falling { key[0].int() < low } else { key[0].int() >= high }
@@ -216,9 +243,58 @@ impl List for Messages {
             None => Ok(found),
         }
     }
+
+    fn read(&self, conn: &Conn, range: Range<'_>, wanted: Wanted) -> Sql<(Found, Option<ReadRows>)> {
+        let Some(conversation) = self.conversation.as_ref().filter(|_| self.is_plain()) else {
+            return Ok((self.scan(conn, range)?, None));
+        };
+        let scan = match (wanted.rest, wanted.person) {
+            (false, false) => &ROWS,
+            (true, false) => &TEXTS,
+            (false, true) => &SENT,
+            (true, true) => &SENT_TEXTS,
+        };
+        let map = |key: &Key, row: &mut Values<'_>| {
+            let message = message::message(id_of(key).into(), row)?;
+            let text = if wanted.rest { Some(row.next()?) } else { None };
+            let sender = match (&message.sender_uid, wanted.person) {
+                (Some(uid), true) => {
+                    row.skip();
+                    Some(Arc::new(user::user(Arc::clone(uid), row)?))
+                }
+                _ => None,
+            };
+            Ok(Listed { row: Arc::new(message), text, sender })
+        };
+        let (low, high) = self.times();
+        let edge = self.edge(range);
+        let range = Range { from: Some(range.from.unwrap_or(&edge)), ..range };
+        let is_beyond = |key: &Key| if range.falling { key[0].int() < low } else { key[0].int() >= high };
+        let params: super::Params<'_> =
+            &[(":app", &self.app), (":conversation", &conversation.id), (":low_length", &conversation.low_length)];
+        let (found, messages) = walk(conn, scan, params, range, is_beyond, map)?;
+        Ok((found, Some(Box::new(messages))))
+    }
 }
 
 impl Messages {
+    /// From when on, and up to when.
+    fn times(&self) -> (i64, i64) {
+        (self.low.unwrap_or(i64::MIN), self.high.unwrap_or(i64::MAX))
+    }
+
+    /// Where a walk without a cursor begins: at the edge of the time asked for.
+    fn edge(&self, range: Range<'_>) -> Key {
+        let (low, high) = self.times();
+        vec![Part::Int(if range.falling { high } else { low }), Part::Int(i64::MIN), Part::Text(String::new())]
+    }
+
+    /// Whether nothing is asked but the chat of one conversation.
+    fn is_plain(&self) -> bool {
+        let Self { app, conversation, low, high, unread, .. } = self.clone();
+        *self == Self { app, conversation, low, high, unread, ..Self::default() }
+    }
+
     /// What drives, and what yields the steps beside it, unless the same walk yields both.
     fn drivers(&self, conn: &Conn, params: super::Params<'_>) -> Sql<(&'static Scan, Option<&'static Scan>)> {
         let is_small = |size: &str| is_small(conn, size, params);

@@ -1,25 +1,22 @@
 //! What hangs on a message: reactions, receipts, edits, replies, moderation.
 
-use super::{Conn, Lookup, PLAIN_LIST, Sql, gather, json, rows};
+use super::{Conn, Lookup, PLAIN_LIST, Sql, Values, allowance, by_place, gather, json, prepare, rows};
 use crate::ids::{Time, TimeSource};
+use std::sync::Arc;
 
 /// Declares a question about messages whose answer is a list of at most [`PLAIN_LIST`].
 macro_rules! lists {
-    ($(#[$doc:meta] $key:ident -> $row:ty: $sql:expr, $map:expr;)+) => { $(
-        #[$doc]
+    ($($(#[$doc:meta])+ $key:ident -> $row:ty: $sql:expr, $map:expr;)+) => { $(
+        $(#[$doc])+
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-        pub struct $key(pub String);
+        pub struct $key(pub Arc<str>);
 
         impl Lookup for $key {
             type Found = Vec<$row>;
 
             fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<$row>)>> {
-                let ids = json(keys.iter().map(|key| &key.0));
-                let last = PLAIN_LIST as i64 - 1;
-                let map: fn(&rusqlite::Row<'_>) -> Sql<$row> = $map;
-                let params: super::Params<'_> = &[(":app", &app), (":keys", &ids), (":last", &last)];
-                let found = rows(conn, $sql, params, |row| Ok((Self(row.get("key")?), map(row)?)))?;
-                Ok(gather(keys, found))
+                let map: fn(&mut Values<'_>) -> Sql<$row> = $map;
+                Ok(gather(keys, by_place(conn, $sql, app, keys, |key| &key.0, map)?))
             }
         }
     )+ };
@@ -30,15 +27,14 @@ macro_rules! counts {
     ($(#[$doc:meta] $key:ident: $sql:literal;)+) => { $(
         #[$doc]
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-        pub struct $key(pub String);
+        pub struct $key(pub Arc<str>);
 
         impl Lookup for $key {
             type Found = i64;
 
             fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
-                let keys = json(keys.iter().map(|key| &key.0));
-                let sql = concat!("SELECT k.value AS key, (", $sql, ") AS n FROM json_each(:keys) k");
-                rows(conn, sql, &[(":app", &app), (":keys", &keys)], |row| Ok((Self(row.get("key")?), row.get("n")?)))
+                let sql = concat!("SELECT k.key, (", $sql, ") FROM json_each(:keys) k");
+                by_place(conn, sql, app, keys, |key| &key.0, |row| row.next())
             }
         }
     )+ };
@@ -81,59 +77,116 @@ pub struct Edit {
 }
 
 lists! {
-    /// The reactions present on a message, by emoji.
-    ReactionsOf -> ReactionGroup: "
-        SELECT k.value AS key, r.emoji, count(DISTINCT r.uid) AS n,
-               (SELECT x.reaction FROM reactions x
-                WHERE x.app_id = :app AND x.message_id = k.value AND x.emoji = r.emoji
-                ORDER BY x.first_at NULLS LAST, x.reaction LIMIT 1) AS reaction
-        FROM json_each(:keys) k
-        CROSS JOIN reactions r ON r.app_id = :app AND r.message_id = k.value
-        WHERE r.present
-        GROUP BY k.value, r.emoji
-        ORDER BY k.value, r.emoji",
-        |row| Ok(ReactionGroup { emoji: row.get("emoji")?, reaction: row.get("reaction")?, count: row.get("n")? });
     /// Receipts of a message, by reader. The last one read is found first, so that no more are read.
     ReceiptsOf -> Receipt: "
-        SELECT r.message_id AS key, r.uid, r.delivered_at, r.delivered_at_from, r.read_at, r.read_at_from
+        SELECT k.key, r.uid, r.delivered_at, r.delivered_at_from, r.read_at, r.read_at_from
         FROM json_each(:keys) k
         CROSS JOIN receipts r ON r.app_id = :app AND r.message_id = k.value
         WHERE r.uid <= coalesce(
             (SELECT uid FROM receipts WHERE app_id = :app AND message_id = k.value ORDER BY uid LIMIT 1 OFFSET :last), x'')
-        ORDER BY r.message_id, r.uid",
+        ORDER BY k.key, r.uid",
         |row| {
             Ok(Receipt {
-                uid: row.get("uid")?,
-                delivered_at: row.get("delivered_at")?,
-                delivered_at_from: row.get("delivered_at_from")?,
-                read_at: row.get("read_at")?,
-                read_at_from: row.get("read_at_from")?,
+                uid: row.next()?,
+                delivered_at: row.next()?,
+                delivered_at_from: row.next()?,
+                read_at: row.next()?,
+                read_at_from: row.next()?,
             })
         };
     /// Edits of a message, oldest first and within a second as the log has them; without their texts once it is deleted.
     EditsOf -> Edit: "
-        SELECT e.message_id AS key, iif(m.deleted, NULL, e.text) AS text, e.edited_at, e.edited_by
+        SELECT k.key, iif(m.deleted, NULL, e.text), e.edited_at, e.edited_by
         FROM json_each(:keys) k
         CROSS JOIN message_edits e ON e.app_id = :app AND e.message_id = k.value
         LEFT JOIN messages m ON m.app_id = :app AND m.message_id = e.message_id
-        ORDER BY e.message_id, e.edited_at, e.rank, e.fact_at, e.seq, e.digest",
-        |row| Ok(Edit { text: row.get("text")?, edited_at: row.get("edited_at")?, edited_by: row.get("edited_by")? });
+        ORDER BY k.key, e.edited_at, e.rank, e.fact_at, e.seq, e.digest",
+        |row| Ok(Edit { text: row.next()?, edited_at: row.next()?, edited_by: row.next()? });
     /// Who replied to a message, by uid.
     RepliersOf -> String: "
-        SELECT DISTINCT m.parent_id AS key, m.sender_uid
+        SELECT DISTINCT k.key, m.sender_uid
         FROM json_each(:keys) k
         CROSS JOIN messages m ON m.app_id = :app AND m.parent_id = k.value
         WHERE m.listed AND m.parent_id IS NOT NULL AND m.sender_uid IS NOT NULL
-        ORDER BY m.parent_id, m.sender_uid",
-        |row| row.get("sender_uid");
+        ORDER BY k.key, m.sender_uid",
+        |row| row.next();
     /// Who read a message, or a later one of the same conversation, by uid.
     ReadersOf -> String: concat!(
-        "SELECT m.message_id AS key, x.uid FROM json_each(:keys) k
+        "SELECT k.key, x.uid FROM json_each(:keys) k
          CROSS JOIN messages m ON m.app_id = :app AND m.message_id = k.value CROSS JOIN ",
         readers!(),
         " AND x.uid <= coalesce((SELECT x.uid FROM ", readers!(), " ORDER BY x.uid LIMIT 1 OFFSET :last), x'')
-         ORDER BY m.message_id, x.uid"),
-        |row| row.get("uid");
+         ORDER BY k.key, x.uid"),
+        |row| row.next();
+}
+
+/// The reactions present on a message, by emoji.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ReactionsOf(pub Arc<str>);
+
+/// One row a person and spelling, those taken back too: an emoji is shown as first told.
+const REACTIONS: &str = "
+    SELECT k.key, r.emoji, r.uid, r.reaction, r.present, r.first_at
+    FROM json_each(:keys) k
+    CROSS JOIN reactions r ON r.app_id = :app AND r.message_id = k.value
+    ORDER BY k.key, r.emoji, r.uid";
+
+/// The rows of one emoji on one message, as far as they were read.
+struct Emoji {
+    place: i64,
+    group: ReactionGroup,
+    first_at: Option<i64>,
+    /// The last person, and whether that one counts.
+    uid: String,
+    counts: bool,
+}
+
+impl Emoji {
+    fn add(&mut self, uid: &str, reaction: &str, present: bool, first_at: Option<i64>) {
+        if self.uid != uid {
+            self.uid.clear();
+            self.uid.push_str(uid);
+            self.counts = false;
+        }
+        if present && !self.counts {
+            self.counts = true;
+            self.group.count += 1;
+        }
+        let order = |at: Option<i64>| (at.is_none(), at);
+        if (order(first_at), reaction) < (order(self.first_at), &self.group.reaction) {
+            self.first_at = first_at;
+            self.group.reaction = reaction.to_owned();
+        }
+    }
+}
+
+impl Lookup for ReactionsOf {
+    type Found = Vec<ReactionGroup>;
+
+    /// Emoji count as rows that are read; the rows of persons do not stay in memory.
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Self::Found)>> {
+        let ids = json(keys.iter().map(|key| &key.0));
+        let mut statement = prepare(conn, REACTIONS, &[(":app", &app), (":keys", &ids)])?;
+        let mut rows = statement.raw_query();
+        let mut all: Vec<Emoji> = Vec::new();
+        while let Some(row) = rows.next()? {
+            allowance::in_time()?;
+            let place = row.get(0)?;
+            let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+            let (emoji, uid, reaction, first_at) = (text(1)?, text(2)?, text(3)?, row.get(5)?);
+            if all.last().is_none_or(|last| last.place != place || last.group.emoji != emoji) {
+                allowance::pass(row)?;
+                allowance::bring((emoji.len() + reaction.len()) as u64)?;
+                let group = ReactionGroup { emoji: emoji.to_owned(), reaction: reaction.to_owned(), count: 0 };
+                all.push(Emoji { place, group, first_at, uid: String::new(), counts: false });
+            }
+            if let Some(last) = all.last_mut() {
+                last.add(uid, reaction, row.get(4)?, first_at);
+            }
+        }
+        let present = all.into_iter().filter(|emoji| emoji.group.count > 0);
+        Ok(gather(keys, present.map(|emoji| (keys[emoji.place as usize].clone(), emoji.group)).collect()))
+    }
 }
 
 counts! {
@@ -203,28 +256,33 @@ pub struct Moderation {
 
 /// The verdict about a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ModerationOf(pub String);
+pub struct ModerationOf(pub Arc<str>);
 
 const MODERATION: &str = "
-    SELECT message_id, status, coalesce(reviewed, 0) AS reviewed, rule, failed_at, failed_at_from, failure
-    FROM moderation
-    WHERE app_id = :app AND message_id IN (SELECT value FROM json_each(:keys))";
+    SELECT k.key, m.status, coalesce(m.reviewed, 0), m.rule, m.failed_at, m.failed_at_from, m.failure
+    FROM json_each(:keys) k
+    CROSS JOIN moderation m ON m.app_id = :app AND m.message_id = k.value";
 
 impl Lookup for ModerationOf {
     type Found = Moderation;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Moderation)>> {
-        let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, MODERATION, &[(":app", &app), (":keys", &keys)], |row| {
-            let moderation = Moderation {
-                status: row.get("status")?,
-                reviewed: row.get("reviewed")?,
-                rule: row.get("rule")?,
-                failed_at: row.get("failed_at")?,
-                failed_at_from: row.get("failed_at_from")?,
-                failure: row.get("failure")?,
-            };
-            Ok((Self(row.get("message_id")?), moderation))
-        })
+        by_place(
+            conn,
+            MODERATION,
+            app,
+            keys,
+            |key| &key.0,
+            |row| {
+                Ok(Moderation {
+                    status: row.next()?,
+                    reviewed: row.next()?,
+                    rule: row.next()?,
+                    failed_at: row.next()?,
+                    failed_at_from: row.next()?,
+                    failure: row.next()?,
+                })
+            },
+        )
     }
 }

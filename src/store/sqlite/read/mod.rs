@@ -30,13 +30,13 @@ pub mod snapshot;
 pub mod traffic;
 pub mod user;
 
-use rusqlite::types::ToSql;
+use rusqlite::types::{FromSql, ToSql, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, Rows};
 use std::cell::Cell;
 use std::hash::Hash;
 
 pub use allowance::Amount;
-pub use list::{Found, Key, List, Part, Range};
+pub use list::{Found, Key, List, Part, Range, ReadRows, Wanted};
 pub use snapshot::{ReadError, Snapshot};
 
 /// What the engine answers.
@@ -99,10 +99,10 @@ fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<
 /// Declares the look-up of one column that may be large, by the key of its row. Nothing that is deleted has one, whatever
 /// the row holds.
 macro_rules! column {
-    ($(#[$doc:meta])+ $name:ident, $key:ident, $from:literal) => {
+    ($(#[$doc:meta])+ $name:ident: $column:literal of $table:literal by $key:literal $(if $condition:literal)?) => {
         $(#[$doc])+
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-        pub struct $name(pub String);
+        pub struct $name(pub std::sync::Arc<str>);
 
         impl $crate::store::sqlite::read::Lookup for $name {
             type Found = std::sync::Arc<str>;
@@ -113,23 +113,43 @@ macro_rules! column {
                 keys: &[Self],
             ) -> $crate::store::sqlite::read::Sql<Vec<(Self, Self::Found)>> {
                 let sql = concat!(
-                    "SELECT ", stringify!($key), ", ", $from,
-                    " AND app_id = :app AND ", stringify!($key), " IN (SELECT value FROM json_each(:keys))"
+                    "SELECT k.key, x.", $column, " FROM json_each(:keys) k CROSS JOIN ", $table,
+                    " x ON x.app_id = :app AND x.", $key, " = k.value WHERE x.", $column, " IS NOT NULL" $(, " AND ", $condition)?
                 );
-                let keys = $crate::store::sqlite::read::json(keys.iter().map(|key| &key.0));
-                let found = $crate::store::sqlite::read::rows(conn, sql, &[(":app", &app), (":keys", &keys)], |row| {
-                    Ok((Self(row.get(0)?), row.get::<_, Option<String>>(1)?))
-                })?;
-                Ok(found.into_iter().filter_map(|(key, value)| Some((key, value?.into()))).collect())
+                $crate::store::sqlite::read::by_place(conn, sql, app, keys, |key| &key.0, |row| row.next())
             }
         }
     };
 }
 use column;
 
+/// Looks up texts, as `:keys`, with a statement whose first column is the place of the key. `map` gets the rest of a row.
+fn by_place<K: Clone, T>(
+    conn: &Conn,
+    sql: &str,
+    app: &str,
+    keys: &[K],
+    text: impl Fn(&K) -> &str,
+    map: impl Fn(&mut Values<'_>) -> Sql<T>,
+) -> Sql<Vec<(K, T)>> {
+    let texts = json(keys.iter().map(text));
+    let last = PLAIN_LIST as i64 - 1;
+    let mut statement = prepare(conn, sql, &[(":app", &app), (":keys", &texts), (":last", &last)])?;
+    let mut found = statement.raw_query();
+    let mut all = Vec::with_capacity(keys.len());
+    while let Some(row) = found.next()? {
+        allowance::pass(row)?;
+        let mut values = Values::of(row);
+        let place: i64 = values.next()?;
+        all.push((keys[place as usize].clone(), map(&mut values)?));
+        allowance::bring(values.bytes)?;
+    }
+    Ok(all)
+}
+
 /// Rows of many keys, gathered per key in the order of the keys; at most [`PLAIN_LIST`] each.
 fn gather<K: Clone + Eq + Hash, T>(keys: &[K], found: Vec<(K, T)>) -> Vec<(K, Vec<T>)> {
-    let mut by_key: std::collections::HashMap<K, Vec<T>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+    let mut by_key: foldhash::HashMap<&K, Vec<T>> = keys.iter().map(|key| (key, Vec::new())).collect();
     for (key, value) in found {
         if let Some(values) = by_key.get_mut(&key)
             && values.len() < PLAIN_LIST
@@ -137,13 +157,53 @@ fn gather<K: Clone + Eq + Hash, T>(keys: &[K], found: Vec<(K, T)>) -> Vec<(K, Ve
             values.push(value);
         }
     }
-    by_key.into_iter().collect()
+    by_key.into_iter().map(|(key, values)| (key.clone(), values)).collect()
 }
 
 /// Texts as one parameter.
 fn json<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
-    let texts: Vec<serde_json::Value> = texts.into_iter().map(|text| text.as_ref().into()).collect();
-    serde_json::Value::Array(texts).to_string()
+    let mut out = vec![b'['];
+    for text in texts {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        // Writing into memory does not fail.
+        let _ = serde_json::to_writer(&mut out, text.as_ref());
+    }
+    out.push(b']');
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// The values of a row, one after the other; those taken are counted.
+struct Values<'r> {
+    row: &'r Row<'r>,
+    next: usize,
+    /// Of texts and blobs.
+    bytes: u64,
+}
+
+impl<'r> Values<'r> {
+    fn of(row: &'r Row<'r>) -> Self {
+        Self::from(row, 0)
+    }
+
+    /// From a column on.
+    fn from(row: &'r Row<'r>, next: usize) -> Self {
+        Self { row, next, bytes: 0 }
+    }
+
+    fn skip(&mut self) {
+        self.next += 1;
+    }
+
+    fn next<T: FromSql>(&mut self) -> Sql<T> {
+        let value = self.row.get_ref(self.next)?;
+        if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = value {
+            self.bytes += bytes.len() as u64;
+        }
+        self.next += 1;
+        T::column_result(value).map_err(Into::into)
+    }
 }
 
 /// The texts of a stored JSON array; anything else in it is left out.

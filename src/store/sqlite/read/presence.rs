@@ -1,12 +1,12 @@
 //! Whether people are online, and over which connections.
 
-use super::{Conn, Lookup, Sql, gather, json, rows};
+use super::{Conn, Lookup, Sql, Values, by_place, gather};
 use crate::ids::{Time, TimeSource};
+use std::sync::Arc;
 
 /// A row of `presence`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Presence {
-    pub uid: String,
     pub online: bool,
     pub changed_at: Option<Time>,
     pub changed_at_from: Option<TimeSource>,
@@ -16,30 +16,39 @@ pub struct Presence {
 
 /// A person's presence, by uid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PresenceOf(pub String);
+pub struct PresenceOf(pub Arc<str>);
 
-const BY_UID: &str = "
-    SELECT uid, coalesce(online, 0) AS online, changed_at, changed_at_from, last_seen_at, last_seen_at_from
-    FROM presence
-    WHERE app_id = :app AND uid IN (SELECT value FROM json_each(:keys))";
+/// The columns of a presence `p`.
+macro_rules! columns {
+    () => {
+        "coalesce(p.online, 0), p.changed_at, p.changed_at_from, p.last_seen_at, p.last_seen_at_from"
+    };
+}
+pub(super) use columns;
+
+const BY_UID: &str = concat!(
+    "SELECT k.key, ",
+    columns!(),
+    " FROM json_each(:keys) k CROSS JOIN presence p ON p.app_id = :app AND p.uid = k.value"
+);
 
 impl Lookup for PresenceOf {
     type Found = Presence;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Presence)>> {
-        let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, BY_UID, &[(":app", &app), (":keys", &keys)], |row| {
-            let presence = Presence {
-                uid: row.get("uid")?,
-                online: row.get("online")?,
-                changed_at: row.get("changed_at")?,
-                changed_at_from: row.get("changed_at_from")?,
-                last_seen_at: row.get("last_seen_at")?,
-                last_seen_at_from: row.get("last_seen_at_from")?,
-            };
-            Ok((Self(presence.uid.clone()), presence))
-        })
+        by_place(conn, BY_UID, app, keys, |key| &key.0, presence)
     }
+}
+
+/// Reads the columns.
+pub(super) fn presence(row: &mut Values<'_>) -> Sql<Presence> {
+    Ok(Presence {
+        online: row.next()?,
+        changed_at: row.next()?,
+        changed_at_from: row.next()?,
+        last_seen_at: row.next()?,
+        last_seen_at_from: row.next()?,
+    })
 }
 
 /// An open row of `connections`.
@@ -51,29 +60,34 @@ pub struct Connection {
 
 /// A person's open connections, by uid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ConnectionsOf(pub String);
+pub struct ConnectionsOf(pub Arc<str>);
 
 /// Open until its own disconnect or a later offline.
 const OPEN: &str = "
-    SELECT c.uid, c.platform, c.connected_at
+    SELECT k.key, c.platform, c.connected_at
     FROM json_each(:keys) k
     CROSS JOIN connections c ON c.app_id = :app AND c.uid = k.value
     LEFT JOIN presence p ON p.app_id = c.app_id AND p.uid = c.uid
     WHERE c.open = 1 AND c.seen_at >= coalesce(p.offline_at, 0)
-    ORDER BY c.uid, c.connected_at, c.platform";
+    ORDER BY k.key, c.connected_at, c.platform";
 
 impl Lookup for ConnectionsOf {
     type Found = Vec<Connection>;
 
     fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Vec<Connection>)>> {
-        let uids = json(keys.iter().map(|key| &key.0));
-        let found = rows(conn, OPEN, &[(":app", &app), (":keys", &uids)], |row| {
-            let connection = Connection {
-                platform: Some(row.get::<_, String>("platform")?).filter(|platform| !platform.is_empty()),
-                connected_at: Some(row.get::<_, i64>("connected_at")?).filter(|at| *at != 0).map(Time),
-            };
-            Ok((Self(row.get("uid")?), connection))
-        })?;
+        let found = by_place(
+            conn,
+            OPEN,
+            app,
+            keys,
+            |key| &key.0,
+            |row| {
+                Ok(Connection {
+                    platform: Some(row.next::<String>()?).filter(|platform| !platform.is_empty()),
+                    connected_at: Some(row.next::<i64>()?).filter(|at| *at != 0).map(Time),
+                })
+            },
+        )?;
         Ok(gather(keys, found))
     }
 }

@@ -106,7 +106,7 @@ impl Drop for Snapshot {
         let conn: &mut Conn = self.conn.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Without the handler, which would interrupt the end as well. Where this fails the pool drops the connection.
         let _ = conn.progress_handler(0, None::<fn() -> bool>);
-        let _ = conn.execute_batch("ROLLBACK");
+        let _ = conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]));
         if allowance::bytes_read() - self.read_before > LARGE {
             // The engine gives back what it can; there is nothing to be done where it cannot.
             let _ = conn.execute_batch("PRAGMA shrink_memory");
@@ -120,7 +120,7 @@ const POSITION: &str = "
 
 /// The transaction starts with its first read, so the position is read at once.
 fn begin(conn: &mut Conn, limit: Limit) -> Sql<(i64, i64)> {
-    conn.execute_batch("BEGIN")?;
+    conn.prepare_cached("BEGIN")?.execute([])?;
     conn.progress_handler(STEPS, Some(move || limit.is_over()))?;
     conn.prepare_cached(POSITION)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }

@@ -1,6 +1,5 @@
-//! What a page costs does not grow with the file: every walk over a story, and over ten times its rows, in steps of
-//! the engine's own machine. A look at the plan would prove nothing: every key starts with the app, so a walk over all
-//! rows of an app is a search, too.
+//! What a page costs does not grow with the file: every walk over a story, and over ten times its rows, in steps of the
+//! engine's own machine. A plan would prove nothing: a walk over all rows of an app is a search, too.
 
 use super::activity::{self, Span};
 use super::block::Blocks;
@@ -15,7 +14,7 @@ use super::message_list::Messages;
 use super::responses;
 use super::search::Search;
 use super::user::Users;
-use super::{List, Lookup, Range};
+use super::{List, Lookup, Range, Wanted};
 use crate::ids::ConversationKey;
 use crate::store::sqlite::open_writer;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
@@ -95,11 +94,12 @@ fn file(dir: &tempfile::TempDir, items: u32) -> Connection {
 /// Steps of the first page, of one in the middle, and of both from the other end; and whether anything was sorted.
 fn cost(conn: &Connection, list: &dyn List, middle: &mut Option<super::Key>) -> (i32, bool) {
     let (mut steps, mut sorts) = (0, 0);
-    for falling in [list.falling(), !list.falling()] {
-        for _ in 0..2 {
+    for [person, presence, rest] in [[false; 3], [true, false, false], [true, true, false], [true; 3]] {
+        for falling in [list.falling(), list.falling(), !list.falling(), !list.falling()] {
             conn.flush_prepared_statement_cache();
             SPENT.take();
-            let found = list.scan(conn, Range { from: middle.as_ref(), falling, want: PAGE }).unwrap();
+            let wanted = Wanted { person, presence, rest };
+            let (found, _) = list.read(conn, Range { from: middle.as_ref(), falling, want: PAGE }, wanted).unwrap();
             assert!(found.more || middle.is_some(), "{list:?} has {} items", found.keys.len());
             *middle = if middle.is_some() { None } else { found.keys.last().cloned() };
             conn.flush_prepared_statement_cache();
@@ -187,8 +187,8 @@ fn lists() -> Vec<Box<dyn List>> {
     ]
 }
 
-/// Walks that read ahead, up to what one page may examine, whatever its size: facts about members at an instant, how
-/// often a word is found before it is decided what drives, and indexes that are not in the order of the list.
+/// Walks that read ahead, up to what one page may examine: facts about members at an instant, how often a word is found
+/// before it is decided what drives, and indexes that are not in the order of the list.
 fn bounded_lists() -> Vec<Box<dyn List>> {
     let messages = || Messages { app: "app".into(), ..Messages::default() };
     let members_at = |at| -> Box<dyn List> {
@@ -225,9 +225,8 @@ fn a_page_costs_the_same_in_a_file_of_ten_times_the_rows() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Of a conversation in which others said twenty things that count, unread costs the same however much else there is: in
-/// other conversations, read, as replies, or as messages that do not ask to be counted; with numbers and with texts as
-/// ids. So does an inbox of many conversations.
+/// Twenty things that count cost the same however much else there is: in other conversations, read, as replies, or
+/// uncounted; with numbers and with texts as ids. So does an inbox of many conversations.
 #[test]
 fn unread_costs_what_is_unread() {
     let dir = tempfile::tempdir().unwrap();
@@ -320,8 +319,7 @@ fn waiting_costs_what_was_said() {
     }
 }
 
-/// Where an index is not in the order of its list, SQLite keeps the best of what it yields, one more than a page. Facts
-/// about members at an instant come by person: those of one are sorted.
+/// Where an index is not in the order of its list, SQLite keeps the best of it. Facts of one person are sorted.
 #[test]
 fn no_sort_holds_more_than_a_page() {
     let dir = tempfile::tempdir().unwrap();
@@ -367,9 +365,9 @@ fn the_last_page_of_a_large_group_costs_what_the_first_one_does() {
             conn.flush_prepared_statement_cache();
             SPENT.take();
             let found = list.scan(&conn, Range { from: after.as_ref(), falling: false, want: 200 }).unwrap();
-            let uid = |key: &super::Key| key.last().map_or("", super::Part::text).to_owned();
-            let keys: Vec<_> =
-                found.keys.iter().map(|key| MembershipKey { guid: "g".into(), uid: uid(key), at: None }).collect();
+            let uid = |key: &super::Key| key.last().map_or("", super::Part::text).into();
+            let key = |key| MembershipKey { guid: "g".into(), uid: uid(key), at: None };
+            let keys: Vec<_> = found.keys.iter().map(key).collect();
             assert_eq!(MembershipKey::look_up(&conn, "app", &keys).unwrap().len(), keys.len());
             conn.flush_prepared_statement_cache();
             let spent = SPENT.take();

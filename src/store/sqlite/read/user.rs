@@ -1,15 +1,16 @@
 //! People.
 
 use super::list::{Scan, run, scan};
-use super::{Conn, Found, List, Lookup, Range, Sql, column, json, rows};
+use super::{Conn, Found, List, Lookup, Range, Sql, Values, by_place, column, json};
 use crate::clock;
 use crate::ids::Time;
 use crate::store::sqlite::functions::folded;
+use std::sync::Arc;
 
 /// A row of `users`.
 #[derive(Debug, Clone, Default)]
 pub struct User {
-    pub uid: String,
+    pub uid: Arc<str>,
     pub name: Option<String>,
     pub avatar: Option<String>,
     pub link: Option<String>,
@@ -21,39 +22,60 @@ pub struct User {
 
 /// A person, by uid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UserKey(pub String);
+pub struct UserKey(pub Arc<str>);
 
-const BY_UID: &str = "
-    SELECT uid, name, avatar, link, role, status_message, tags, last_active_at
-    FROM users
-    WHERE app_id = :app AND uid IN (SELECT value FROM json_each(:keys))";
+/// The columns of a person `u`.
+macro_rules! columns {
+    () => {
+        "u.uid, u.name, u.avatar, u.link, u.role, u.status_message, u.tags, u.last_active_at"
+    };
+}
+pub(super) use columns;
+
+const BY_UID: &str = concat!(
+    "SELECT k.key, ",
+    columns!(),
+    " FROM json_each(:keys) k CROSS JOIN users u ON u.app_id = :app AND u.uid = k.value"
+);
 
 impl Lookup for UserKey {
-    type Found = User;
+    type Found = Arc<User>;
 
-    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, User)>> {
-        let keys = json(keys.iter().map(|key| &key.0));
-        rows(conn, BY_UID, &[(":app", &app), (":keys", &keys)], |row| {
-            let user = User {
-                uid: row.get("uid")?,
-                name: row.get("name")?,
-                avatar: row.get("avatar")?,
-                link: row.get("link")?,
-                role: row.get("role")?,
-                status_message: row.get("status_message")?,
-                tags: row.get("tags")?,
-                last_active_at: row.get("last_active_at")?,
-            };
-            Ok((Self(user.uid.clone()), user))
-        })
+    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, Arc<User>)>> {
+        by_place(
+            conn,
+            BY_UID,
+            app,
+            keys,
+            |key| &key.0,
+            |row| {
+                let uid = row.next()?;
+                user(uid, row).map(Arc::new)
+            },
+        )
     }
+}
+
+/// Reads the columns behind the uid.
+pub(super) fn user(uid: Arc<str>, row: &mut Values<'_>) -> Sql<User> {
+    Ok(User {
+        uid,
+        name: row.next()?,
+        avatar: row.next()?,
+        link: row.next()?,
+        role: row.next()?,
+        status_message: row.next()?,
+        tags: row.next()?,
+        last_active_at: row.next()?,
+    })
 }
 
 /// Who was not heard of for so long is in no list of who is online: the offline may have been lost.
 const UNHEARD_MS: i64 = 24 * 60 * 60 * 1000;
+
 column!(
     /// The custom data of a person, by uid.
-    UserMetadata, uid, "metadata FROM users WHERE true"
+    UserMetadata: "metadata" of "users" by "uid"
 );
 
 /// Users by uid.
