@@ -37,6 +37,10 @@ skip() {
 
 for peer in $(tr ',' ' ' <<<"${CHATFOLD_PEERS-express,fastify,postgraphile,datasette}"); do
     printf '== packages of %s\n' "$peer"
+    [[ -x benches/peers/$peer/peer ]] || {
+        printf 'CHATFOLD_PEERS: there is no %s in benches/peers\n' "$peer" >&2
+        exit 2
+    }
     if ! lacks="$("benches/peers/$peer/peer" install)"; then
         skip "$peer" "$lacks"
     elif [[ $peer == @(fastify|postgraphile) ]] && ! lacks="$(benches/peers/postgres install)"; then
