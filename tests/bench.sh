@@ -1,65 +1,56 @@
 #!/usr/bin/env bash
-# Measures the write path: this chatfold, an older build of it (--old BINARY), an Express receiver and a bare writer of the
-# same rows, in turns in one run, and prints one table. docs/performance.md tells what each figure is.
+# Measures chatfold beside other programs, in turns in one run, and prints a table a question. benches/README.md tells what
+# is asked and how to read the figures; docs/performance.md has those of one machine.
 #
-#   tests/bench.sh [OPTION…]                 the full form: an hour or more, 15 GB of disk
-#   CHATFOLD_BENCH=smoke tests/bench.sh      everything once, in about a minute; fails where something does not run or a
-#                                            delivery is not answered 200. The build is that of the tests, not optimized
+#   tests/bench.sh [QUESTION…] [OPTION…]     all of it without a question: some hours, 20 GB of disk
+#   CHATFOLD_BENCH=smoke tests/bench.sh      everything once, in some minutes; fails where something does not run, an answer
+#                                            differs or a delivery is not answered 200. The build is that of the tests
 #
-# CHATFOLD_BENCH_DIR names a folder on the disk to measure (target); CHATFOLD_PEERS=required fails where a peer is missing.
-# Options go to the benchmark, and win over its form: --old BINARY, --binary BINARY, --rounds N, --seconds N, --lines N,
-# --messages N, --people N, --connections N,N, --parts loads,bare,beside,files.
+# Questions: ingest, rebuild, queries, growth, mixed, subscribers; or their parts: rooms, loads, bare, beside, files.
+# CHATFOLD_BENCH_DIR names a folder on the disk to measure (target). CHATFOLD_PEERS names the other programs (express,fastify,
+# postgraphile,datasette; empty: none); their packages are installed from their lock files, and who cannot run is left out and
+# named. CHATFOLD_PEERS_REQUIRED=1 fails there instead. The lines of JSON go to target/bench.jsonl (--json FILE).
+# Options go to the benchmark, and win over its form: --old BINARY, --binary BINARY, --rounds N, --seconds N, --clients N,N,
+# --connections N,N, --inserts N, --lines N, --messages N, --people N, --rows N, --growth N,N, --subscribers N.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 form="${CHATFOLD_BENCH:-full}"
-peer=benches/peers/express
-skipped=""
+options=(--form "$form" --json target/bench.jsonl)
+mkdir -p target
 
-# install_express: the packages of the peer. better-sqlite3 is compiled: its ready-made binaries are not in the registry.
-# What node-gyp needs for that is taken from this machine, for it would ask nodejs.org.
-install_express() {
-    local tool headers
-    for tool in node npm python3 make g++; do
-        command -v "$tool" >/dev/null || {
-            skipped="there is no $tool"
-            return
-        }
-    done
-    headers="$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")"
-    if [[ ! -f $headers/include/node/node.h ]]; then
-        skipped="there are no headers of node in $headers/include/node (Debian: apt-get install libnode-dev)"
-        return
-    fi
-    local installed="$peer/node_modules/.installed"
-    local wanted
-    wanted="$(node --version) $(sha256sum <"$peer/package-lock.json")"
-    [[ "$(cat "$installed" 2>/dev/null)" == "$wanted" ]] && return
-    printf '== packages of the Express receiver\n'
-    if npm_config_build_from_source=true npm_config_nodedir="$headers" npm_config_jobs=max \
-        npm ci --prefix "$peer" --no-audit --no-fund &&
-        [[ -f $peer/node_modules/better-sqlite3/build/Release/better_sqlite3.node ]]; then
-        printf '%s\n' "$wanted" >"$installed"
-    else
-        skipped="npm ci --prefix $peer failed, or did not compile better-sqlite3"
-    fi
+questions=()
+while [[ $# -gt 0 && $1 != --* ]]; do
+    questions+=("$1")
+    shift
+done
+if [[ ${#questions[@]} -gt 0 ]]; then
+    options+=(--parts "$(IFS=,; printf '%s' "${questions[*]}")")
+fi
+
+# skip WHO WHY: a program that is not measured.
+skip() {
+    printf '!! SKIPPED: %s: %s\n' "$1" "$2"
+    options+=(--skipped "$1: $2")
+    [[ -z ${CHATFOLD_PEERS_REQUIRED:-} ]] || exit 1
 }
 
-options=(--form "$form")
-install_express
-if [[ -z $skipped ]]; then
-    options+=(--express "$peer")
-elif [[ ${CHATFOLD_PEERS:-} == required ]]; then
-    printf '!! the Express receiver cannot run: %s\n' "$skipped" >&2
-    exit 1
-else
-    printf '!! SKIPPED: the Express receiver: %s\n' "$skipped"
-fi
+for peer in $(tr ',' ' ' <<<"${CHATFOLD_PEERS-express,fastify,postgraphile,datasette}"); do
+    printf '== packages of %s\n' "$peer"
+    [[ -x benches/peers/$peer/peer ]] || {
+        printf 'CHATFOLD_PEERS: there is no %s in benches/peers\n' "$peer" >&2
+        exit 2
+    }
+    if ! lacks="$("benches/peers/$peer/peer" install)"; then
+        skip "$peer" "$lacks"
+    elif [[ $peer == @(fastify|postgraphile) ]] && ! lacks="$(benches/peers/postgres install)"; then
+        skip "$peer" "$lacks"
+    else
+        options+=(--peer "$peer")
+    fi
+done
 
 # The smoke form measures nothing: it takes the build that the tests have made.
 profile=bench
 [[ $form == smoke ]] && profile=dev
-printf '== %s form, on %s cores: %s\n' "$form" "$(nproc)" \
-    "$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo 2>/dev/null | head -1)"
-cargo bench --locked --profile "$profile" --bench deliveries -- "${options[@]}" "$@"
-[[ -z $skipped ]] || printf '\n!! SKIPPED: the Express receiver: %s\n' "$skipped"
+cargo bench --locked --profile "$profile" --bench benchmark -- "${options[@]}" "$@"

@@ -49,7 +49,7 @@ type Measured = (String, Answers);
 fn while_it_happens(address: SocketAddr, next: &AtomicU64, happen: impl FnOnce()) -> Answers {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let client = scope.spawn(|| client::steady(address, next, &stop));
+        let client = scope.spawn(|| client::steady(address, next, 50, &stop));
         std::thread::sleep(Duration::from_secs(1));
         happen();
         std::thread::sleep(Duration::from_secs(1));

@@ -11,21 +11,22 @@ use std::time::{Duration, Instant};
 /// A file of deliveries, one a line.
 pub struct Log {
     path: PathBuf,
-    /// Bytes of the bodies.
+    /// Bytes of the bodies, and of the ends of the lines.
     pub bytes: u64,
 }
 
 impl Log {
     /// Writes so many deliveries of the mix from the `from`-th on.
     pub fn make(dir: &Path, from: u64, lines: u64) -> Self {
+        Self::write(dir, |out| (from..from + lines).for_each(|n| writeln!(out, "{}", mix::body(n)).unwrap()))
+    }
+
+    /// Writes what `write` writes.
+    pub fn write(dir: &Path, write: impl FnOnce(&mut dyn Write)) -> Self {
         let path = dir.join("log.jsonl");
         let mut out = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
-        let mut bytes = 0;
-        for body in (from..from + lines).map(mix::body) {
-            bytes += body.len() as u64;
-            writeln!(out, "{body}").unwrap();
-        }
-        out.into_inner().unwrap();
+        write(&mut out);
+        let bytes = out.into_inner().unwrap().metadata().unwrap().len();
         Self { path, bytes }
     }
 
@@ -36,9 +37,14 @@ impl Log {
 
 /// A folder on the disk that is measured, empty.
 pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(parent()).unwrap()
+}
+
+/// The folder that such folders are made in.
+pub fn parent() -> PathBuf {
     let parent = std::env::var("CHATFOLD_BENCH_DIR").unwrap_or_else(|_| "target".into());
     std::fs::create_dir_all(&parent).unwrap();
-    tempfile::tempdir_in(std::path::absolute(parent).unwrap()).unwrap()
+    std::path::absolute(parent).unwrap()
 }
 
 /// How long the disk takes to hold 4 KiB for good, in ms: the median of a hundred. No commit is faster.

@@ -11,7 +11,7 @@ pub const OTHER_APP: &str = "2489f0demo02";
 const BEGIN: u64 = 1_767_600_000;
 
 /// A number that looks drawn.
-fn draw(n: u64, salt: u64) -> u64 {
+pub fn draw(n: u64, salt: u64) -> u64 {
     let mut mixed = (n ^ salt << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^= mixed >> 29;
     mixed = mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -50,7 +50,7 @@ pub fn body(n: u64) -> String {
     // A message of the newest thousand, or what would be one.
     let of = n.saturating_sub(draw(n, 5) % 1_000).max(1);
     let (trigger, data) = match draw(n, 6) % 20 {
-        0..14 => ("message_sent", format!(r#"{{"message":{}}}"#, message(n))),
+        0..14 => return sent(n),
         14 | 15 => (
             "message_read_receipt",
             format!(
@@ -83,6 +83,15 @@ pub fn body(n: u64) -> String {
             ),
         ),
     };
+    delivery(trigger, &data)
+}
+
+/// The n-th delivery, if all are messages.
+pub fn sent(n: u64) -> String {
+    delivery("message_sent", &format!(r#"{{"message":{}}}"#, message(n)))
+}
+
+fn delivery(trigger: &str, data: &str) -> String {
     format!(r#"{{"trigger":"{trigger}","data":{data},"appId":"{APP}","region":"eu","webhook":"bench"}}"#)
 }
 
