@@ -460,7 +460,7 @@ CREATE TABLE deliveries (
     arrived_at    INTEGER,
     floor_at      INTEGER
 ) STRICT;
-CREATE INDEX deliveries_untold ON deliveries (seq, coalesce(webhook_id, '')) WHERE occurred_from IS NOT NULL;
+CREATE INDEX deliveries_untold ON deliveries (seq, coalesce(webhook_id, ''), received_at) WHERE occurred_from IS NOT NULL;
 CREATE TABLE unfinished (
     -- Large events that the log holds and the tables do not, or only in part: their rows are saved piece by piece. What a
     -- crash left here is finished by the next chatfold that writes the file.

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn an_expiry_is_a_span_a_day_or_a_time_and_in_the_future() {
         let now = Time::parse("2026-01-05T08:00:00Z").unwrap();
-        let read = |text| expiry(text, now).map(|at| at.to_string());
+        let read = |text| expiry(text, now).map(|at| at.rfc3339());
         assert_eq!(read("90d"), Ok("2026-04-05T08:00:00Z".into()));
         assert_eq!(read("12h"), Ok("2026-01-05T20:00:00Z".into()));
         assert_eq!(read("2026-02-01"), Ok("2026-02-01T00:00:00Z".into()));

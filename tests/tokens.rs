@@ -187,7 +187,7 @@ fn what_a_token_grants_is_said_where_it_was_left_out() {
     }
     let narrow =
         said(&["--name", "narrow", "--app", "a", "--app", "b", "--scope", "metadata", "--expires", "2999-01-31"]);
-    for words in ["apps a, b", "metadata", "2999-01-31T00:00:00Z"] {
+    for words in ["apps a, b", "metadata", "2999-01-31T00:00:00.000Z"] {
         assert!(narrow.contains(words), "{words}: {narrow}");
     }
     for words in ["--app", "--scope", "--expires", "all apps"] {

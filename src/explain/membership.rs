@@ -180,7 +180,7 @@ mod tests {
         let absent = told(&[join(1, 5, Told)], &list);
         assert_eq!(
             absent[1],
-            (7, "complete member list of 1970-01-01T00:00:09Z -> absent: who is not listed is not in".into())
+            (7, "complete member list of 1970-01-01T00:00:09.000Z -> absent: who is not listed is not in".into())
         );
     }
 }

@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn each_rule_has_its_words() {
         use rank::{COPY, EDITED, FACT};
-        let the = "the news of 1970-01-01T00:00:05Z (#1)";
+        let the = "the news of 1970-01-01T00:00:05.000Z (#1)";
         let told = |won, words: &str| (won, words.replace("{}", the));
         assert_eq!(last(&[(5, FACT, 0)]), told(true, "nothing known before"));
         assert_eq!(last(&[(5, FACT, 0), (6, FACT, 0)]), told(true, "newer than {}"));
@@ -144,7 +144,7 @@ mod tests {
         let told = tell_stamps([feed(Some(Time(5_000))), feed(None)].into_iter());
         assert_eq!(
             told[0].1,
-            "replayed without a time of its own, ordered at 1970-01-01T00:00:05Z; nothing known before"
+            "replayed without a time of its own, ordered at 1970-01-01T00:00:05.000Z; nothing known before"
         );
         assert!(!told[1].0 && told[1].1.starts_with("replayed before its feed showed any time"));
     }
@@ -160,7 +160,7 @@ mod tests {
             row.merge(&[Rule::Least], telling);
         }
         assert_eq!(words[0], (true, "nothing known before".into()));
-        assert_eq!(words[1], (false, "the earliest told counts: 1970-01-01T00:00:05Z is known".into()));
-        assert_eq!(words[2], (true, "the earliest told counts: 1970-01-01T00:00:05Z was known before".into()));
+        assert_eq!(words[1], (false, "the earliest told counts: 1970-01-01T00:00:05.000Z is known".into()));
+        assert_eq!(words[2], (true, "the earliest told counts: 1970-01-01T00:00:05.000Z was known before".into()));
     }
 }
