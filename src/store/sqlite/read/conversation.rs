@@ -122,10 +122,11 @@ macro_rules! by_activity {
 }
 
 const ALL: Scan = by_activity!("conversations c WHERE c.app_id = :app AND c.active_at IS NOT NULL");
+// The `+` keeps SQLite from the index of all conversations, whose condition it would be: it then walks those of everybody.
 const LOW: Scan =
-    by_activity!("conversations c WHERE c.app_id = :app AND c.low_uid = :uid AND c.active_at IS NOT NULL");
+    by_activity!("conversations c WHERE c.app_id = :app AND c.low_uid = :uid AND +c.active_at IS NOT NULL");
 const HIGH: Scan =
-    by_activity!("conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND c.active_at IS NOT NULL");
+    by_activity!("conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND +c.active_at IS NOT NULL");
 const GROUPS: Scan = by_activity!(
     "memberships m
      CROSS JOIN conversations c ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid AND c.low_length = 0
@@ -307,5 +308,24 @@ impl Lookup for UnreadOf {
         rows(conn, UNREAD, &[(":app", &app), (":keys", &asked)], |row| {
             Ok((keys[row.get::<_, u32>("place")? as usize].clone(), row.get("n")?))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversations_of_a_person_are_found_by_the_person() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        for (scan, index) in [(&LOW, "conversations_by_low"), (&HIGH, "conversations_by_high")] {
+            for sql in [scan.falling, scan.rising] {
+                let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+                let plan: Vec<String> =
+                    statement.raw_query().mapped(|row| row.get("detail")).map(Result::unwrap).collect();
+                assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
+            }
+        }
     }
 }
