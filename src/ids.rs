@@ -19,25 +19,12 @@ impl Time {
 
     /// `2026-01-05T09:30:00Z`; with milliseconds only where there are some.
     pub fn rfc3339(self) -> String {
-        let clamped = self.0.clamp(0, Self::MAX.0);
-        let (year, month, day) = civil(clamped / 86_400_000);
-        let (time, millis) = (clamped / 1000 % 86_400, clamped % 1000);
-        let mut out = String::with_capacity(24);
-        put_two(&mut out, year / 100);
-        for (number, before) in
-            [(year % 100, ""), (month, "-"), (day, "-"), (time / 3600, "T"), (time / 60 % 60, ":"), (time % 60, ":")]
-        {
-            out.push_str(before);
-            put_two(&mut out, number);
-        }
-        if millis > 0 {
-            // No more digits of a fraction than it has.
-            let fraction = format!("{millis:03}");
-            out.push('.');
-            out.push_str(fraction.trim_end_matches('0'));
-        }
-        out.push('Z');
-        out
+        self.timestamp().to_string()
+    }
+
+    /// Within what can be written.
+    fn timestamp(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0.clamp(0, Self::MAX.0)).unwrap_or_default()
     }
 
     /// Reads RFC 3339 with an offset or `Z`.
@@ -54,29 +41,10 @@ impl Time {
     }
 }
 
-/// Year, month and day of a day since 1970. Years are counted from March, so that the leap day is their last.
-fn civil(day: i64) -> (i64, i64, i64) {
-    let since = day + 719_468;
-    let (era, day_of_era) = (since / 146_097, since % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month < 3);
-    (year, month, day_of_year - (153 * from_march + 2) / 5 + 1)
-}
-
-fn put_two(out: &mut String, number: i64) {
-    for digit in [number / 10, number % 10] {
-        out.push(char::from(b'0' + digit as u8));
-    }
-}
-
 /// For people: `2026-01-05T09:30:00.000Z`, always with milliseconds, so that columns are aligned.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let clamped = self.0.clamp(0, Self::MAX.0);
-        jiff::Timestamp::from_millisecond(clamped).map_or(Ok(()), |time| write!(f, "{time:.3}"))
+        write!(f, "{:.3}", self.timestamp())
     }
 }
 
@@ -269,12 +237,6 @@ mod tests {
 
     #[test]
     fn times_are_written_as_the_calendar_has_them() {
-        // Steps that meet every day of the year, every hour and every length of a fraction, to the last year.
-        for n in 0..200_000_i64 {
-            let ms = n * n % 7 * 50 + n * 1_267_010_639 % Time::MAX.0;
-            let expected = jiff::Timestamp::from_millisecond(ms).unwrap().to_string();
-            assert_eq!(Time(ms).rfc3339(), expected, "{ms}");
-        }
         for (day, written) in
             [("2000-02-29", 951_782_400), ("2100-02-28", 4_107_456_000), ("2100-03-01", 4_107_542_400)]
         {

@@ -13,48 +13,14 @@ mod support;
 
 use serde_json::Value;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use support::fences::{Fence, fences};
+use support::reader::{Reader, SHOWN, page};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
-/// What pages call the server.
-const SHOWN: &str = "127.0.0.1:8080";
 /// What a page prints in the place of a cursor, which tells nothing to a reader.
 const CURSOR: &str = "CURSOR";
-
-fn page(name: &str) -> String {
-    std::fs::read_to_string(Path::new(REPOSITORY).join("docs").join(name)).unwrap()
-}
-
-/// A fence of a page.
-#[derive(Debug)]
-struct Fence {
-    language: String,
-    text: String,
-    line: usize,
-    /// Whether nothing but white space lies between it and the fence before it.
-    follows: bool,
-}
-
-fn fences(page: &str) -> Vec<Fence> {
-    let (mut found, mut open, mut follows) = (Vec::new(), None::<Fence>, false);
-    for (number, line) in (1..).zip(page.lines()) {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(_), Some(_)) => {
-                found.extend(open.take());
-                follows = true;
-            }
-            (Some(language), None) => {
-                open = Some(Fence { language: language.to_owned(), text: String::new(), line: number, follows });
-            }
-            (None, Some(fence)) => fence.text += &format!("{line}\n"),
-            (None, None) => follows &= line.trim().is_empty(),
-        }
-    }
-    found
-}
 
 /// Past the capture of what a test that passes prints.
 fn skipped(name: &str, fence: &Fence, missing: &str) {
@@ -62,54 +28,23 @@ fn skipped(name: &str, fence: &Fence, missing: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// A reader in a folder that holds what a clone holds.
-struct Reader {
+/// A reader of one page.
+struct Follower {
     name: &'static str,
-    dir: tempfile::TempDir,
-    address: String,
-    server: Option<Child>,
+    reader: Reader,
     cursor: String,
 }
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
-    }
-}
-
-impl Reader {
+impl Follower {
     fn new(name: &'static str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let link = |from: &str, to: &str| std::os::unix::fs::symlink(from, dir.path().join(to)).unwrap();
-        for folder in ["fixtures", "schema"] {
-            link(&format!("{REPOSITORY}/{folder}"), folder);
-        }
-        std::fs::create_dir(dir.path().join("bin")).unwrap();
-        link(env!("CARGO_BIN_EXE_chatfold"), "bin/chatfold");
-        link(&format!("{REPOSITORY}/tests/npm/node_modules"), "node_modules");
-        std::fs::write(dir.path().join("variables"), "").unwrap();
-        // Free again at once: the next who listens takes it.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        Self { name, dir, address, server: None, cursor: String::new() }
+        let mut reader = Reader::with(&["fixtures", "schema", "tests/npm/node_modules"]);
+        reader.programs.extend(python().parent().map(Path::to_path_buf));
+        std::fs::write(reader.dir.path().join("variables"), "").unwrap();
+        Self { name, reader, cursor: String::new() }
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATFOLD_")) {
-            command.env_remove(name);
-        }
-        let bin = self.dir.path().join("bin");
-        let mut path = vec![bin];
-        path.extend(python().parent().map(Path::to_path_buf));
-        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
-        command
-            .current_dir(self.dir.path())
-            .env("PATH", std::env::join_paths(path).unwrap())
-            .env("CHATFOLD_LISTEN", &self.address);
-        command
+        self.reader.command(program)
     }
 
     fn has(&self, program: &str) -> bool {
@@ -132,19 +67,13 @@ impl Reader {
     }
 
     fn token(&self) -> Option<String> {
-        let variables = std::fs::read_to_string(self.dir.path().join("variables")).unwrap();
+        let variables = std::fs::read_to_string(self.reader.dir.path().join("variables")).unwrap();
         variables.split('"').nth(1).map(str::to_owned)
     }
 
     fn serve(&mut self, script: &str) {
         let mut command = self.command("bash");
-        let server = command.args(["-c", &format!("exec {script}")]).stderr(Stdio::null()).spawn().unwrap();
-        self.server = Some(server);
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(&self.address).is_err() {
-            assert!(Instant::now() < deadline, "{}: `{script}` does not answer", self.name);
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        self.reader.serve(command.args(["-c", &format!("exec {script}")]).stderr(Stdio::null()));
     }
 
     /// The file that the page's server answers from, asked beside the tokens of the page.
@@ -153,7 +82,7 @@ impl Reader {
         let mut headers = vec![support::JSON];
         headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
         let body = serde_json::json!({ "query": query.replace(CURSOR, &self.cursor) }).to_string();
-        let address = self.address.parse().unwrap();
+        let address = self.reader.address.parse().unwrap();
         let answer = support::request(address, "POST", "/graphql", &headers, body.as_bytes());
         let answer = answer.json();
         assert!(answer.get("errors").is_none(), "{}:{}: {answer:#}", self.name, fence.line);
@@ -163,8 +92,8 @@ impl Reader {
         answer["data"].clone()
     }
 
-    fn follow(&mut self, page: &str) {
-        let page = page.replace(SHOWN, &self.address);
+    fn follow(&mut self) {
+        let page = page(self.name).replace(SHOWN, &self.reader.address);
         let mut printed: Option<String> = None;
         for fence in fences(&page) {
             let at = format!("{}:{}", self.name, fence.line);
@@ -217,12 +146,12 @@ impl Reader {
                 return None;
             }
         }
-        if interpreter == "node" && !(self.has("node") && self.dir.path().join("node_modules").exists()) {
+        if interpreter == "node" && !(self.has("node") && self.reader.dir.path().join("node_modules").exists()) {
             assert!(std::env::var("CHATFOLD_NPM").as_deref() != Ok("required"), "there is no tests/npm/node_modules");
             skipped(self.name, fence, "tests/npm/node_modules");
             return None;
         }
-        std::fs::write(self.dir.path().join(file), &fence.text).unwrap();
+        std::fs::write(self.reader.dir.path().join(file), &fence.text).unwrap();
         Some(self.shell(fence, &format!("{interpreter} {file}"), true))
     }
 
@@ -284,12 +213,12 @@ fn is_of_this_run(word: &str) -> bool {
 
 #[test]
 fn the_page_about_queries_runs_as_printed() {
-    Reader::new("query.md").follow(&page("query.md"));
+    Follower::new("docs/query.md").follow();
 }
 
 #[test]
 fn the_page_about_the_file_runs_as_printed() {
-    Reader::new("file.md").follow(&page("file.md"));
+    Follower::new("docs/file.md").follow();
 }
 
 /// Cells of the rows of a table, by what the row begins with.
@@ -304,7 +233,7 @@ fn every_limit_of_a_query_is_on_the_page_with_its_default() {
     let example = std::fs::read_to_string(Path::new(REPOSITORY).join("chatfold.toml.example")).unwrap();
     let section = example.split_once("\n[graphql]\n").unwrap().1.split("\n[").next().unwrap();
     let limits = section.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = "));
-    let page = page("query.md");
+    let page = page("docs/query.md");
     let told: Vec<Vec<&str>> = rows(&page, "| ").filter(|row| row.len() == 4).collect();
     for (key, default) in limits.filter(|(_, default)| default.parse::<u64>().is_ok()) {
         let key = format!("`{key}`");
@@ -320,7 +249,7 @@ fn every_code_of_an_error_is_on_the_page() {
         .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \"")?.1.strip_suffix("\","))
         .collect();
     assert!(codes.len() > 8, "{codes:?}");
-    let page = page("query.md");
+    let page = page("docs/query.md");
     for code in codes {
         assert_eq!(rows(&page, &format!("| `{code}` |")).count(), 1, "{code}");
     }
@@ -328,7 +257,7 @@ fn every_code_of_an_error_is_on_the_page() {
 
 #[test]
 fn every_view_and_every_table_is_on_the_page() {
-    let page = page("file.md");
+    let page = page("docs/file.md");
     let schema = std::fs::read_to_string(Path::new(REPOSITORY).join("schema/sqlite.sql")).unwrap();
     let words = ["CREATE TABLE ", "CREATE VIEW ", "CREATE VIRTUAL TABLE "];
     let named = schema.lines().filter_map(|line| words.iter().find_map(|words| line.strip_prefix(words)));
@@ -347,5 +276,5 @@ fn the_types_of_scalars_are_those_that_the_generators_are_tested_with() {
     let types = "{ BigInt: 'string', DateTime: 'string', JSON: 'unknown' }";
     let tested = std::fs::read_to_string(Path::new(REPOSITORY).join("tests/npm/generate.mjs")).unwrap();
     assert!(tested.contains(&format!("scalars = {types};")));
-    assert_eq!(page("query.md").matches(types).count(), 2);
+    assert_eq!(page("docs/query.md").matches(types).count(), 2);
 }

@@ -2,36 +2,15 @@
 //! source of today.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use support::fences::{Fence, fences, prose};
 
 const EXAMPLES: &str = "docs/how-it-works.md";
 const RECIPES: &str = "docs/contributing.md";
-
-/// A block between two lines of three backticks, and the block without a language that follows at once.
-struct Block<'a> {
-    language: &'a str,
-    text: &'a str,
-    output: Option<&'a str>,
-}
-
-fn blocks(page: &str) -> Vec<Block<'_>> {
-    let mut blocks: Vec<Block<'_>> = Vec::new();
-    let (mut rest, mut follows) = (page, false);
-    while let Some((before, block)) = rest.split_once("```") {
-        let (language, block) = block.split_once('\n').unwrap();
-        let (text, after) = block.split_once("```").unwrap();
-        let at_once = follows && before.trim().is_empty();
-        match blocks.last_mut() {
-            Some(last) if at_once && language.is_empty() => last.output = Some(text),
-            _ => blocks.push(Block { language, text, output: None }),
-        }
-        follows = true;
-        rest = after;
-    }
-    blocks
-}
 
 fn trimmed(text: &str) -> String {
     text.trim().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
@@ -48,15 +27,18 @@ fn examples_print_what_the_page_says() {
     let programs = Path::new(env!("CARGO_BIN_EXE_chatfold")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let mut wrong = Vec::new();
-    let examples = blocks(&page).into_iter().filter(|block| block.language == "sh");
-    let run = |block: Block<'_>| {
-        let ran = Command::new("sh").args(["-e", "-c", block.text]).env("PATH", &path).output().unwrap();
+    let blocks = fences(&page);
+    let examples = blocks.iter().zip(blocks.iter().skip(1).map(Some).chain([None]));
+    let run = |(block, next): (&Fence, Option<&Fence>)| {
+        let ran = Command::new("sh").args(["-e", "-c", &block.text]).env("PATH", &path).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-        let expected = block.output.map(trimmed).unwrap_or_default();
+        let output = next.filter(|next| next.follows && next.language.is_empty());
+        let expected = output.map(|output| trimmed(&output.text)).unwrap_or_default();
         if !ran.status.success() || trimmed(&out) != expected {
             wrong.push(format!("{}prints\n{out}{err}\nnot\n{expected}\n", block.text));
         }
     };
+    let examples = examples.filter(|(block, _)| block.language == "sh");
     assert!(examples.map(run).count() > 20, "{EXAMPLES} has examples");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -96,8 +78,8 @@ fn edits_of_the_recipes_have_one_place_in_the_source() {
     let mut edits = 0;
     for recipe in page.split("\n## ") {
         let mut files = BTreeMap::new();
-        for block in blocks(recipe).iter().filter(|block| block.language == "diff") {
-            edit(&mut files, block.text);
+        for block in fences(recipe).iter().filter(|block| block.language == "diff") {
+            edit(&mut files, &block.text);
             edits += 1;
         }
     }
@@ -115,8 +97,7 @@ fn paths(page: &str) -> impl Iterator<Item = &str> {
 fn paths_that_the_pages_name_are_there() {
     for name in [EXAMPLES, RECIPES] {
         let page = std::fs::read_to_string(name).unwrap();
-        let code = blocks(&page).iter().fold(page.clone(), |page, block| page.replace(block.text, ""));
-        let text = code.replace("```", "");
+        let text = prose(&page);
         let new: Vec<&str> = text.split("New file `").skip(1).filter_map(|rest| rest.split('`').next()).collect();
         for path in paths(&text).filter(|path| !new.contains(path)) {
             assert!(Path::new(path).exists(), "{name}: {path}");

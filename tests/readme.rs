@@ -5,89 +5,36 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 use support::chatfold;
-use tempfile::TempDir;
+use support::fences::fences;
+use support::reader::{Reader, SHOWN, page};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const BINARY: &str = env!("CARGO_BIN_EXE_chatfold");
 const FIRST_PAGES: [&str; 3] = ["README.md", "docs/operate.md", "docs/security.md"];
 /// What the table at the end of the README lists.
 const PAGES: [&str; 7] = ["query", "file", "operate", "security", "performance", "how-it-works", "contributing"];
-const PRINTED_ADDRESS: &str = "127.0.0.1:8080";
 /// Builds nothing: the binary is there.
 const CARGO: &str = "#!/bin/sh\n[ \"$1\" = install ]\n";
 
-fn page(name: &str) -> String {
-    std::fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
-}
-
-/// A fenced block.
-struct Block {
-    language: String,
-    text: String,
-    line: usize,
-}
-
-/// The blocks of a page. The indentation of a fence in a list is no part of its block.
-fn blocks(page: &str) -> Vec<Block> {
-    let mut all: Vec<Block> = Vec::new();
-    let mut open: Option<usize> = None;
-    for (number, line) in (1..).zip(page.lines()) {
-        let fence = line.trim_start().strip_prefix("```");
-        match (open, fence) {
-            (None, Some(language)) => {
-                open = Some(line.len() - line.trim_start().len());
-                all.push(Block { language: language.to_owned(), text: String::new(), line: number });
-            }
-            (Some(_), Some(_)) => open = None,
-            (Some(indent), None) => {
-                let text = &mut all.last_mut().unwrap().text;
-                writeln!(text, "{}", line.get(indent..).unwrap_or_default()).unwrap();
-            }
-            (None, None) => {}
-        }
-    }
-    all
-}
-
-/// A folder with what a clone holds, and the server that the page has started last.
-struct Session {
-    dir: TempDir,
-    bin: TempDir,
-    address: String,
-    server: Option<Child>,
-}
+/// A reader whose shell keeps what earlier commands have exported.
+struct Session(Reader);
 
 impl Session {
     fn new() -> Self {
-        let (dir, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for name in ["fixtures", "schema", "tests", "chatfold.toml.example"] {
-            symlink(Path::new(ROOT).join(name), dir.path().join(name)).unwrap();
-        }
-        symlink(BINARY, bin.path().join("chatfold")).unwrap();
-        let cargo = bin.path().join("cargo");
+        let reader = Reader::with(&["fixtures", "schema", "tests", "chatfold.toml.example"]);
+        let cargo = reader.bin.path().join("cargo");
         std::fs::write(&cargo, CARGO).unwrap();
         std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        std::fs::write(bin.path().join("exported"), "").unwrap();
-        Self { dir, bin, address, server: None }
+        std::fs::write(reader.bin.path().join("exported"), "").unwrap();
+        Self(reader)
     }
 
-    /// With the variables that earlier commands have exported.
     fn bash(&self, script: &str) -> Command {
-        let mut command = Command::new("bash");
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATFOLD_")) {
-            command.env_remove(name);
-        }
-        let path = format!("{}:{}", self.bin.path().display(), std::env::var("PATH").unwrap());
-        command.env("PATH", path).env("CHATFOLD_LISTEN", &self.address).current_dir(self.dir.path());
-        let exported = self.bin.path().join("exported");
+        let mut command = self.0.command("bash");
+        let exported = self.0.bin.path().join("exported");
         let exported = exported.display();
         command.args(["-c", &format!("set -e; exec 2>&1; . {exported}\n{script}\nexport -p > {exported}")]);
         command
@@ -95,37 +42,19 @@ impl Session {
 
     /// Runs a block to its end; what it prints. A server is left running, in the place of the one before.
     fn run(&mut self, block: &str) -> String {
-        let script = block.replace(PRINTED_ADDRESS, &self.address);
+        let script = block.replace(SHOWN, &self.0.address);
         let (before, last) = script.trim_end().rsplit_once('\n').unwrap_or(("", script.trim_end()));
         if last.starts_with("chatfold serve") {
-            self.stop();
+            self.0.stop();
             assert!(self.bash(before).stdout(Stdio::null()).status().unwrap().success(), "{before}");
             let mut serve = self.bash(&format!("exec {last}"));
-            self.server = Some(serve.stdout(Stdio::null()).spawn().unwrap());
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while TcpStream::connect(&self.address).is_err() {
-                assert!(Instant::now() < deadline, "no server: {script}");
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            self.0.serve(serve.stdout(Stdio::null()));
             return String::new();
         }
         let output = self.bash(&script).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{block}{text}");
         text
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            Command::new("kill").arg(server.id().to_string()).status().unwrap();
-            server.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 
@@ -166,7 +95,7 @@ fn runs_as_printed(name: &str) {
     let mut session = Session::new();
     let mut ran: Option<String> = None;
     let text = page(name);
-    for block in blocks(&text) {
+    for block in fences(&text) {
         match (block.language.as_str(), ran.take()) {
             ("sh", _) => ran = Some(session.run(&block.text)),
             ("" | "json", Some(real)) => {
@@ -200,7 +129,7 @@ fn the_page_on_security_runs_as_printed() {
 
 /// Commands within sentences, and those that need root or the internet.
 fn only_printed(text: &str) -> Vec<String> {
-    let fenced = blocks(text).into_iter().filter(|block| ["text", "ini"].contains(&block.language.as_str()));
+    let fenced = fences(text).into_iter().filter(|block| ["text", "ini"].contains(&block.language.as_str()));
     let fenced = fenced.flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>());
     let within = text.split('`').filter(|span| span.starts_with("chatfold ")).map(str::to_owned);
     fenced.chain(within).collect()
@@ -238,7 +167,7 @@ fn configurations_that_are_printed_are_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let mut count = 0;
     for name in FIRST_PAGES {
-        for block in blocks(&page(name)).iter().filter(|block| block.language == "toml") {
+        for block in fences(&page(name)).iter().filter(|block| block.language == "toml") {
             let text = block.text.replace("/etc/chatfold", dir.path().to_str().unwrap());
             for file in text.lines().filter(|line| line.contains("password_file")).filter_map(|it| it.split('"').nth(1))
             {

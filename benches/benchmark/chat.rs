@@ -29,7 +29,7 @@ pub struct Chat {
     pub growth: Option<Growth>,
 }
 
-/// What only questions of growth ask for.
+/// Sizes of the entities that only the questions of growth ask for.
 #[derive(Clone, Copy)]
 pub struct Growth {
     /// Groups of one person, who is `READER`.
@@ -114,7 +114,7 @@ impl Chat {
 
     fn write_message(&self, n: u64, out: &mut dyn Write) {
         let (at, place) = (BEGIN + n, draw(n, 14) % MEMBERS);
-        // One message in twenty goes to a group of the reader.
+        // Every twentieth message goes to a group of which the reader is a member.
         let small = self.growth.filter(|_| draw(n, 15).is_multiple_of(20)).map(|growth| draw(n, 16) % growth.groups);
         let number = draw(n, 3) % self.groups();
         let (sender, other, guid) = match small {

@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What no answer may take. A server that stalls for longer fails the run.
+/// The longest time for an answer. A slower server fails the run.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A connection that is opened again when it was closed.
@@ -76,7 +76,7 @@ impl Client {
 #[derive(Clone, Copy)]
 struct Head {
     status: u16,
-    /// Where the body begins, and its bytes; `None`: it comes in chunks.
+    /// Offset and length of the body. `None`: the body comes in chunks.
     body: usize,
     length: Option<usize>,
 }

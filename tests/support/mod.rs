@@ -3,8 +3,10 @@
 
 pub mod faulty;
 pub mod feed;
+pub mod fences;
 pub mod load;
 pub mod pages;
+pub mod reader;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
