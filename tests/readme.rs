@@ -16,8 +16,14 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const FIRST_PAGES: [&str; 3] = ["README.md", "docs/operate.md", "docs/security.md"];
 /// What the table at the end of the README lists.
 const PAGES: [&str; 7] = ["query", "file", "operate", "security", "performance", "how-it-works", "contributing"];
-/// Builds nothing: the binary is there.
-const CARGO: &str = "#!/bin/sh\n[ \"$1\" = install ]\n";
+/// Builds nothing, for the binary is there, and runs no tests within this test.
+const CARGO: &str = "#!/bin/sh
+case \"$*\" in
+    'install --path . --locked' | test) ;;
+    'run --release -- '*) shift 3; exec chatfold \"$@\" ;;
+    *) exit 1 ;;
+esac
+";
 
 /// A reader whose shell keeps what earlier commands have exported.
 struct Session(Reader);
@@ -44,7 +50,7 @@ impl Session {
     fn run(&mut self, block: &str) -> String {
         let script = block.replace(SHOWN, &self.0.address);
         let (before, last) = script.trim_end().rsplit_once('\n').unwrap_or(("", script.trim_end()));
-        if last.starts_with("chatfold serve") {
+        if last.starts_with("chatfold serve") || last == "cargo run --release -- serve" {
             self.0.stop();
             assert!(self.bash(before).stdout(Stdio::null()).status().unwrap().success(), "{before}");
             let mut serve = self.bash(&format!("exec {last}"));
@@ -253,4 +259,11 @@ fn the_readme_is_short_and_its_pictures_are_small() {
         let entry = entry.unwrap();
         assert!(entry.metadata().unwrap().len() < 200_000, "{:?}", entry.path());
     }
+}
+
+/// What `cargo` runs on a fresh machine, before anything is installed.
+#[test]
+fn the_first_two_commands_start_the_server_and_run_all_tests() {
+    let commands: Vec<String> = fences(&page("README.md")).into_iter().take(2).map(|block| block.text).collect();
+    assert_eq!(commands, ["cargo run --release -- serve\n", "cargo test\n"]);
 }
