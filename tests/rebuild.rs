@@ -148,13 +148,13 @@ fn a_damaged_log_is_told_and_its_sound_rows_are_folded() {
     assert_eq!(ask(dir.path(), "SELECT count(*) || '' FROM messages WHERE app_id = 'load'"), "9");
 }
 
-/// Posts messages until told to stop; the number of those answered 200, which must be all.
+/// Posts messages until told to stop; how many. A message that a busy machine answers 503 is sent again.
 fn post(server: &TestServer, from: u32, stop: &AtomicBool) -> u32 {
     let mut id = from;
     while !stop.load(Ordering::Relaxed) {
         let answer = server.deliver(message(id));
-        assert_eq!(answer.status, 200, "{answer:?} {}", server.log());
-        id += 1;
+        assert!([200, 503].contains(&answer.status), "{answer:?} {}", server.log());
+        id += u32::from(answer.status == 200);
         std::thread::sleep(Duration::from_millis(4));
     }
     id - from

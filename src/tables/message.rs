@@ -104,7 +104,7 @@ impl Message {
             is_step,
             uncounted: known.uncounted(),
             text: self.text(),
-            searched: (is_chat || is_step) && !self.deleted && sent_at.is_some(),
+            searched: is_searched(is_chat, is_step, self.deleted, sent_at.is_some()),
             attachments: attachments(self.member("attachments"), self.member("url")),
             tags: texts(&self.row.values[TAGS]),
             mentions: texts(&self.row.values[MENTIONS]),
@@ -158,6 +158,12 @@ impl Message {
     pub fn first_text(&self) -> Option<Digest> {
         self.row.values[FIRST_TEXT].text().and_then(read_digest)
     }
+}
+
+/// Whether the full-text index has the text of a message: of chat, and of the steps of agents, that is not deleted and
+/// whose time is known. Messages that moderation blocked have their text in the index too: who asks for them finds them.
+pub fn is_searched(is_chat: bool, is_step: bool, deleted: bool, has_time: bool) -> bool {
+    (is_chat || is_step) && !deleted && has_time
 }
 
 /// As listed, else the one that `url` names.

@@ -14,8 +14,9 @@ use super::layout::Layout;
 use super::table::{Table, columns};
 use crate::ids::id_order;
 use crate::store::StoreError;
+use crate::tables::message::is_searched;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Rows, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params_from_iter};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -33,14 +34,6 @@ const SWEPT: i64 = 100;
 /// Differences told in words.
 const TOLD: usize = 5;
 
-/// Chat whose time is known and that is not deleted can be listed. Messages that moderation blocked, and the steps of
-/// agents, are found by who asks for them.
-macro_rules! text {
-    () => {
-        "iif((chat OR step) AND NOT deleted AND sent_at IS NOT NULL, text, NULL)"
-    };
-}
-
 pub(super) static NUMBERS: LazyLock<Table> =
     LazyLock::new(|| Table::new("app_numbers", &[], &[], &columns![number], &[]));
 
@@ -54,7 +47,10 @@ const NEXT: [&str; 2] = [
     "INSERT INTO next_message_search (next_message_search, rowid, text) VALUES ('delete', ?1, ?2)",
     "INSERT INTO next_message_search (rowid, text) VALUES (?1, ?2)",
 ];
-const NEXT_TEXT: &str = concat!("SELECT ", text!(), " FROM next_messages WHERE app_id = ?1 AND message_id = ?2");
+/// What decides whether a message is in the index, and its text.
+const SEARCHED: [&str; 5] = ["chat", "step", "deleted", "sent_at", "text"];
+const NEXT_TEXT: &str =
+    "SELECT chat, step, deleted, sent_at, text FROM next_messages WHERE app_id = ?1 AND message_id = ?2";
 const SCHEMA: &str = "SELECT sql FROM sqlite_schema WHERE name = ?1";
 const RENAME: &str = "
     ALTER TABLE message_search RENAME TO old_message_search; ALTER TABLE next_message_search RENAME TO message_search;";
@@ -121,11 +117,24 @@ pub(super) fn create_next(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.execute_batch(&format!("CREATE VIRTUAL TABLE next_{INDEX}{body}; {NEXT_SETTINGS}"))?)
 }
 
+/// The text in the index of a row, by its values of [`SEARCHED`].
+fn text_of([chat, step, deleted, sent_at, text]: [&Value; 5]) -> Option<String> {
+    let is = |value: &Value| *value == Value::Integer(1);
+    let is_in = is_searched(is(chat), is(step), is(deleted), *sent_at != Value::Null);
+    match text {
+        Value::Text(text) if is_in => Some(text.clone()),
+        _ => None,
+    }
+}
+
 /// The shadow's text of a message that is about to change, by the message's key.
 pub(super) fn next_text(conn: &Connection, key: &[Value]) -> Result<Option<(i64, String)>, StoreError> {
-    let text: Option<Option<String>> =
-        conn.prepare_cached(NEXT_TEXT)?.query_row(params_from_iter(key), |row| row.get(0)).optional()?;
-    Ok(next_rowid(conn, key.iter())?.zip(text.flatten()))
+    let read = |row: &Row<'_>| -> rusqlite::Result<[Value; 5]> {
+        Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
+    };
+    let row = conn.prepare_cached(NEXT_TEXT)?.query_row(params_from_iter(key), read).optional()?;
+    let text = row.and_then(|row| text_of(row.each_ref()));
+    Ok(next_rowid(conn, key.iter())?.zip(text))
 }
 
 /// Indexes rows of `messages` in the shadow, as they were put into its other shadow; `was` are the texts of these
@@ -136,22 +145,16 @@ pub(super) fn fill_next(
     rows: &[Vec<Value>],
     was: HashMap<i64, String>,
 ) -> Result<(), StoreError> {
-    let place = |name: &str| layout.columns.iter().position(|column| column == name);
-    let (Some(chat), Some(step), Some(deleted), Some(sent_at), Some(text)) =
-        (place("chat"), place("step"), place("deleted"), place("sent_at"), place("text"))
-    else {
-        return Ok(());
-    };
+    let places = SEARCHED.map(|name| layout.columns.iter().position(|column| column == name));
+    let [Some(chat), Some(step), Some(deleted), Some(sent_at), Some(text)] = places else { return Ok(()) };
     let key = layout.key_places();
     let mut indexed: BTreeMap<i64, (Option<String>, Option<String>)> =
         was.into_iter().map(|(rowid, was)| (rowid, (Some(was), None))).collect();
     for row in rows {
-        let is = |place: usize| row[place] == Value::Integer(1);
-        let listable = (is(chat) || is(step)) && !is(deleted) && row[sent_at] != Value::Null;
-        if let (true, Value::Text(text)) = (listable, &row[text])
+        if let Some(text) = text_of([chat, step, deleted, sent_at, text].map(|place| &row[place]))
             && let Some(rowid) = next_rowid(conn, key.iter().map(|place| &row[*place]))?
         {
-            indexed.entry(rowid).or_default().1 = Some(text.clone());
+            indexed.entry(rowid).or_default().1 = Some(text);
         }
     }
     write(conn, NEXT, indexed.into_iter().map(|(rowid, (was, text))| (rowid, was, text)).collect())
