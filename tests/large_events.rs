@@ -122,6 +122,73 @@ fn a_disk_that_is_full_between_two_pieces_puts_the_rest_off_until_there_is_room(
 }
 
 #[test]
+fn an_app_whose_large_event_found_no_room_goes_on_once_there_is_room() {
+    let Some(_) = faulty::library() else { return };
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let full = dir.path().join("full");
+    let server = faulty::launch(&dir, &[("FAULTY_FULL", full.to_str().unwrap().to_owned())]).unwrap();
+    std::fs::write(&full, "").unwrap();
+    let body = crowd("large", 1, 8_000);
+    assert_eq!(server.deliver(&body).status, 503);
+    std::fs::remove_file(&full).unwrap();
+    acknowledged(&server, &body);
+    acknowledged(&server, &crowd("large", 2, 1));
+}
+
+#[test]
+fn a_large_event_that_waits_for_room_keeps_no_core_busy() {
+    let Some(_) = faulty::library() else { return };
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let full = dir.path().join("full");
+    let server = faulty::launch(&dir, &[("FAULTY_FULL", full.to_str().unwrap().to_owned())]).unwrap();
+    std::thread::scope(|scope| {
+        let body = crowd("large", 1, 8_000);
+        scope.spawn(|| server.deliver(body));
+        wait_until(&server, "unfinished", || unfinished(&server) > 0);
+        std::fs::write(&full, "").unwrap();
+        server.wait_for_log("the disk is full: deliveries are answered 503");
+    });
+    let before = busy_hundredths(&server);
+    std::thread::sleep(Duration::from_secs(3));
+    let busy = busy_hundredths(&server) - before;
+    assert!(busy < 30, "{busy} hundredths of a second of 3 s");
+}
+
+/// Processor time of the server so far, in hundredths of a second.
+fn busy_hundredths(server: &TestServer) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn rows_kept_in_memory_do_not_undo_what_a_large_event_changed() {
+    let server = TestServer::start();
+    // From here on the rows of the group and of u0 are in memory.
+    acknowledged(&server, &crowd("large", 1, 1));
+    acknowledged(&server, &crowd("large", 1, 8_000).replace("N ", "New "));
+    acknowledged(&server, &crowd("large", 1, 1).replace("u0", "another"));
+    assert_eq!(count(&server, "memberships WHERE state = 'joined'"), 8_001);
+    assert_eq!(count(&server, "groups WHERE members_count = 8001"), 1);
+    let (code, out, _) = server.run(&["verify"]);
+    assert_eq!(code, 0, "{out}");
+}
+
+#[test]
+fn who_waits_for_a_large_event_is_answered_though_nothing_follows_it() {
+    let server = TestServer::with("[graphql]\nwait_ms = 10000\n");
+    std::thread::scope(|scope| {
+        // Nobody sends it again, and the other app's event comes before it is finished: a later one would be news as well.
+        scope.spawn(|| server.deliver(crowd("large", 1, 12_000)));
+        wait_until(&server, "unfinished", || unfinished(&server) > 0);
+        server.deliver(support::load::body(1));
+        let query = r#"{"query":"{group(appId:\"large\",guid:\"g1\"){membersCount}}"}"#;
+        let answer = server.post("/graphql", &[JSON, ("Chatfold-Min-Seq", "1")], query).json();
+        assert_eq!(answer["data"]["group"]["membersCount"], 12_000, "{answer}");
+    });
+}
+
+#[test]
 fn who_waits_for_the_position_of_a_large_event_sees_all_of_it() {
     let server = TestServer::start();
     std::thread::scope(|scope| {
