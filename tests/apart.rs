@@ -62,7 +62,12 @@ fn api(harness: &Harness) -> Api {
 }
 
 fn bound() -> Caller {
-    Caller { apps: Some(vec![OURS.into()]), default_app: Some(THEIRS.into()), scope: TokenScope::Admin }
+    Caller {
+        apps: Some(vec![OURS.into()]),
+        default_app: Some(THEIRS.into()),
+        scope: TokenScope::Admin,
+        ..Caller::default()
+    }
 }
 
 fn all() -> Caller {

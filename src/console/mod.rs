@@ -72,7 +72,7 @@ pub fn limits(of_api: &Limits) -> Limits {
         document_bytes: 1 << 16,
         tokens: 20_000,
         page: 200,
-        pool: 4,
+        pool: of_api.pool,
         rows: 1_000_000,
         bytes: of_api.bytes,
         timeout: of_api.timeout,

@@ -3,6 +3,7 @@
 use super::error::{Code, Result, describe};
 use super::limits::Limits;
 use super::loaders::Loaders;
+use super::turns::Asker;
 use crate::chat::Unread;
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::{Conn, Lookup, ReadError, Snapshot, Sql, app};
@@ -19,6 +20,8 @@ pub struct Caller {
     pub default_app: Option<String>,
     /// What is shown of them.
     pub scope: TokenScope,
+    /// Whose turn at the readers it takes.
+    pub asker: Asker,
 }
 
 impl Caller {

@@ -43,6 +43,7 @@ mod run;
 mod scalars;
 mod status;
 mod traffic;
+mod turns;
 mod user;
 mod written;
 
@@ -53,3 +54,4 @@ pub use enums::ReceiverType;
 pub use error::Code;
 pub use limits::Limits;
 pub use run::{Api, Changes, Ended, sdl};
+pub use turns::Asker;

@@ -1,6 +1,6 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
-use super::answer::{Shown, finish, refusal, text};
+use super::answer::{Shown, finish, refusal};
 use super::change::{self, ChangeFilter, Position};
 use super::checks::{Chatfold, Checks, schema};
 use super::context::{Asking, Caller, Computed};
@@ -8,6 +8,7 @@ use super::drive::block_on;
 use super::error::{Code, describe};
 use super::limits::Limits;
 use super::prepared::Document;
+use super::turns::{Asker, Turns};
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read, is_spent};
 use crate::store::sqlite::read::event::newest;
@@ -31,6 +32,8 @@ struct Inner {
     /// Runs requests that were checked.
     schema: Chatfold,
     pool: Pool,
+    /// As many at once as the pool has connections.
+    turns: Turns,
     limits: Limits,
     statements: AtomicU64,
     bytes: AtomicU64,
@@ -45,27 +48,29 @@ pub fn sdl() -> String {
 impl Api {
     /// Opens the file for reading. Fails where it is not ours or of another edition.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
-        Self::opened(path, limits, Computed::default())
+        let (pool, turns) = (open_pool(path, limits.pool)?, Turns::new(limits.pool, limits.timeout));
+        Ok(Self::over(pool, turns, limits, Computed::default()))
     }
 
-    /// The same file with limits and readers of its own.
-    pub fn beside(&self, path: &Path, limits: Limits) -> Result<Self, StoreError> {
-        Self::opened(path, limits, Arc::clone(&self.inner.computed))
+    /// The same readers with other limits.
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        let Inner { pool, turns, computed, .. } = &*self.inner;
+        Self::over(pool.clone(), turns.clone(), limits, Arc::clone(computed))
     }
 
-    fn opened(path: &Path, limits: Limits, computed: Computed) -> Result<Self, StoreError> {
-        let pool = open_pool(path, limits.pool)?;
-        Ok(Self {
+    fn over(pool: Pool, turns: Turns, limits: Limits, computed: Computed) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 checks: Checks::new(&limits),
                 schema: schema(&limits).validation_mode(ValidationMode::Fast).finish(),
                 pool,
+                turns,
                 limits,
                 statements: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
                 computed,
             }),
-        })
+        }
     }
 
     /// The answer to a request, a complete response of GraphQL over HTTP. The order of fields is lost in a value:
@@ -85,15 +90,33 @@ impl Api {
         T: Send + 'static,
         F: Fn(String) -> T + Clone + Send + 'static,
     {
+        let asker = caller.asker;
+        let made = make.clone();
+        let read = move |inner: &Inner, gone| made(inner.answer(request, caller, gone));
+        self.in_turn(asker, read).await.unwrap_or_else(|error| {
+            let (code, message) = describe(error);
+            make(refusal(code, message))
+        })
+    }
+
+    /// Reads on a thread that may block, in a turn of this asker. There are as many turns as connections.
+    async fn in_turn<T, F>(&self, asker: Asker, read: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Inner, Arc<AtomicBool>) -> T + Send + 'static,
+    {
+        let turn = self.inner.turns.take(asker).await.ok_or(ReadError::Busy)?;
         let inner = Arc::clone(&self.inner);
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
-        let made = make.clone();
-        let answered = tokio::task::spawn_blocking(move || made(inner.answer(request, caller, gone))).await;
-        answered.unwrap_or_else(|error| {
+        let in_turn = move || {
+            // Until the connection is free again, also if nobody waits for the answer any more.
+            let _turn = turn;
+            read(&inner, gone)
+        };
+        tokio::task::spawn_blocking(in_turn).await.map_err(|error| {
             tracing::error!(%error, "a request panicked");
-            let error = Code::Internal.server_error("the request failed: the server's log has the cause");
-            make(text(&Response::from_errors(vec![error])))
+            ReadError::Failed
         })
     }
 
@@ -112,15 +135,10 @@ impl Api {
 
     /// The next answers of a subscription, in one snapshot; `position` moves on.
     pub async fn next_changes(&self, request: Request, caller: Caller, position: Arc<Position>) -> Changes<String> {
-        let inner = Arc::clone(&self.inner);
-        let hanging_up = HangUp::default();
-        let gone = Arc::clone(&hanging_up.0);
-        let read = tokio::task::spawn_blocking(move || inner.next_changes(request, caller, &position, gone)).await;
-        read.unwrap_or_else(|error| {
-            tracing::error!(%error, "a subscription panicked");
-            let error = Code::Internal.server_error("the subscription failed: the server's log has the cause");
-            Changes { items: Vec::new(), seen: 0, error: Some(finish(Response::from_errors(vec![error]), None)) }
-        })
+        let read = move |inner: &Inner, gone| inner.next_changes(request, caller, &position, gone);
+        let failed = |error| Changes::ended(finish(Response::from_errors(vec![error]), None));
+        let next = self.in_turn(Asker::default(), read).await;
+        next.unwrap_or_else(|error| Changes::not_now(error).unwrap_or_else(failed))
     }
 
     /// The next changes as `GET /changes` sends them: log position and JSON.
@@ -131,27 +149,20 @@ impl Api {
         caller: Caller,
         position: Arc<Position>,
     ) -> Changes<(i64, String), Ended> {
-        let inner = Arc::clone(&self.inner);
-        let hanging_up = HangUp::default();
-        let gone = Arc::clone(&hanging_up.0);
-        let read = move || inner.next_events(app_id, &filter, caller, &position, gone);
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the change feed panicked");
-            let message = "the feed failed: the server's log has the cause".into();
-            Changes { items: Vec::new(), seen: 0, error: Some(Ended { code: Code::Internal, message }) }
-        })
+        let read = move |inner: &Inner, gone| inner.next_events(app_id, &filter, caller, &position, gone);
+        let failed = |error: ServerError| Changes::ended(Ended { code: Code::Internal, message: error.message });
+        let next = self.in_turn(Asker::default(), read).await;
+        next.unwrap_or_else(|error| Changes::not_now(error).unwrap_or_else(failed))
     }
 
     /// The newest log position of what the caller may read; `None` where it cannot be told now.
     pub async fn newest(&self, caller: Caller) -> Option<i64> {
-        let inner = Arc::clone(&self.inner);
-        let hanging_up = HangUp::default();
-        let gone = Arc::clone(&hanging_up.0);
-        let read = tokio::task::spawn_blocking(move || {
+        let asker = caller.asker;
+        let read = move |inner: &Inner, gone| {
             let snapshot = inner.snapshot(gone).ok()?;
             snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok().map(|(seq, _)| seq)
-        });
-        read.await.ok().flatten()
+        };
+        self.in_turn(asker, read).await.ok().flatten()
     }
 
     /// The answer to who asked for a log position that was not reached in time.
@@ -163,6 +174,11 @@ impl Api {
     /// The answer to who has too much running.
     pub fn busy(&self, why: &str) -> String {
         refusal(Code::Busy, why)
+    }
+
+    /// How many requests have a reader, and how many wait for one.
+    pub fn load(&self) -> (usize, usize) {
+        self.inner.turns.load()
     }
 
     /// Requests checked against the schema so far, for tests: one with a known document is not.
@@ -237,7 +253,11 @@ pub struct Ended {
 }
 
 impl<T, E> Changes<T, E> {
-    /// No connection is free: the same position is read again a little later.
+    fn ended(error: E) -> Self {
+        Self { items: Vec::new(), seen: 0, error: Some(error) }
+    }
+
+    /// No reader is free: the same position is read again a little later.
     fn not_now(error: ReadError) -> Result<Self, ServerError> {
         if error == ReadError::Busy {
             return Ok(Self { items: Vec::new(), seen: i64::MAX, error: None });
@@ -290,7 +310,7 @@ impl Inner {
         position.again_alone(before);
         self.changes(again, caller, position, gone, true).unwrap_or_else(|| {
             let (code, message) = describe(ReadError::Failed);
-            Changes { items: Vec::new(), seen: 0, error: Some(refusal(code, message)) }
+            Changes::ended(refusal(code, message))
         })
     }
 
@@ -303,11 +323,7 @@ impl Inner {
         gone: Arc<AtomicBool>,
         alone: bool,
     ) -> Option<Changes<String>> {
-        let failed = |error| Changes {
-            items: Vec::new(),
-            seen: 0,
-            error: Some(finish(Response::from_errors(vec![error]), None)),
-        };
+        let failed = |error| Changes::ended(finish(Response::from_errors(vec![error]), None));
         let document = match self.checks.document(&self.limits, &request) {
             Ok(document) => document,
             Err(error) => return Some(failed(error)),
@@ -348,10 +364,7 @@ impl Inner {
         position: &Position,
         gone: Arc<AtomicBool>,
     ) -> Changes<(i64, String), Ended> {
-        let failed = |error: Error| {
-            let ended = Ended { code: Code::of(&error), message: error.message };
-            Changes { items: Vec::new(), seen: 0, error: Some(ended) }
-        };
+        let failed = |error: Error| Changes::ended(Ended { code: Code::of(&error), message: error.message });
         let (asking, _) = match self.asking(caller, gone, None) {
             Ok(opened) => opened,
             Err(error) => return Changes::not_now(error).unwrap_or_else(|_| failed(error.into())),

@@ -6,7 +6,7 @@
 //! loopback too. So a request that shows a sign of either is refused.
 
 use super::tokens::Access;
-use super::{Shared, problem};
+use super::{Shared, connections, problem};
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,11 +16,12 @@ const MAKE_A_TOKEN: &str = "`chatfold token create` makes a token, and then ever
 
 /// What a reader may see, or the refusal.
 pub(super) fn of_reader(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
+    let address = connections::network(request.peer_addr());
     if !shared.tokens.are_needed() {
         local_only(request, MAKE_A_TOKEN)?;
-        return Ok(shared.tokens.local());
+        return Ok(shared.tokens.local(address));
     }
-    bearer(request.headers()).and_then(|token| shared.tokens.check(token)).ok_or_else(unauthorized)
+    bearer(request.headers()).and_then(|token| shared.tokens.check(token, address)).ok_or_else(unauthorized)
 }
 
 /// For pages that hold no data. Where a token is needed everybody gets them, because a token is typed there.

@@ -106,7 +106,7 @@ impl Held {
 }
 
 /// The address, of IPv6 the network: a single subscriber is given that many addresses.
-fn network(peer: Option<SocketAddr>) -> IpAddr {
+pub(super) fn network(peer: Option<SocketAddr>) -> IpAddr {
     match peer.map(|peer| peer.ip().to_canonical()) {
         Some(IpAddr::V6(ip)) => {
             let [a, b, c, d, ..] = ip.segments();

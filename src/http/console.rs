@@ -8,7 +8,7 @@ use super::changes::{KEEP_ALIVE, Waker, send};
 use super::seats::{Full, Seat};
 use super::shown::Shown;
 use super::tokens::Access;
-use super::{Shared, access, body, either, problem};
+use super::{Shared, access, body, connections, either, problem};
 use crate::clock;
 use crate::console::{self, Params, Rendered};
 use actix_web::cookie::{Cookie, SameSite};
@@ -41,7 +41,9 @@ fn access_of(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpRespo
     }
     let cookie = request.cookie(cookie_name(request));
     let session = cookie.and_then(|cookie| shared.sessions.find(cookie.value(), clock::now()));
-    session.and_then(|session| shared.tokens.of_session(session)).map_or_else(|| access::of_reader(request, shared), Ok)
+    let address = connections::network(request.peer_addr());
+    let access = session.and_then(|session| shared.tokens.of_session(session, address));
+    access.map_or_else(|| access::of_reader(request, shared), Ok)
 }
 
 /// Whether there is a page at the path. A browser is told by a page that there is none.
@@ -188,7 +190,8 @@ async fn signed_in(
     let form = body::read(request.headers(), payload, FORM, &mut share).await?;
     let form = Params::parse(&String::from_utf8_lossy(&form));
     let token = form.get("token").unwrap_or_default().trim();
-    let Some(token) = shared.tokens.check(token).and_then(|access| access.token()) else {
+    let address = connections::network(request.peer_addr());
+    let Some(token) = shared.tokens.check(token, address).and_then(|access| access.token()) else {
         return Ok(html(console::sign_in(form.with("token", None), true)));
     };
     let name = shared.sessions.begin(token, clock::now()).map_err(|error| {

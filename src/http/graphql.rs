@@ -2,9 +2,9 @@
 
 use super::tokens::Access;
 use super::{Shared, access, body, cors, either, problem};
-use crate::graphql::Persisted;
+use crate::graphql::{Asker, Caller, Code, Persisted};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,8 +15,7 @@ use tokio::sync::Semaphore;
 /// A body holds variables and a document, whose line breaks and quotes JSON doubles.
 const BODY_BESIDE: usize = 32 << 10;
 const MIN_SEQ: &str = "chatfold-min-seq";
-/// Said where a token has as many requests running as it may.
-pub(super) const TOO_MANY_REQUESTS: &str = "too many requests of this token are running: ask again in a moment";
+const NEWER: &str = "application/graphql-response+json";
 const VARIABLES_LIMIT: usize = 32 << 10;
 const VARIABLES_COUNT: usize = 512;
 
@@ -84,22 +83,32 @@ async fn answer(
     }
     let answer = match reached {
         Ok(()) => match asked.request(shared) {
-            Ok(request) => match shared.turns.take(access.token()).await {
-                Some(_turn) => shared.api.execute_text(request, access.caller(shared.config.default_app.clone())).await,
-                None => shared.api.busy(TOO_MANY_REQUESTS),
-            },
+            Ok(request) => shared.api.execute_text(request, access.caller(shared.config.default_app.clone())).await,
             Err(refusal) => refusal,
         },
         Err(position) => shared.api.behind(position),
     };
     let answer_type = answer_type(request);
-    // The newer type tells a request that was not executed by its status.
-    let executed = answer.starts_with("{\"data\"") || answer_type == "application/json";
-    let status = if executed { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    Ok(HttpResponse::build(status)
-        .insert_header((CONTENT_TYPE, answer_type))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .body(answer))
+    let is_executed = answer.starts_with("{\"data\"");
+    let is_busy = !is_executed && is_busy(&answer);
+    // The newer type tells by its status that a request was not executed.
+    let status = match answer_type {
+        NEWER if is_busy => StatusCode::SERVICE_UNAVAILABLE,
+        NEWER if !is_executed => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CONTENT_TYPE, answer_type)).insert_header((CACHE_CONTROL, "no-store"));
+    if is_busy {
+        response.insert_header((RETRY_AFTER, "1"));
+    }
+    Ok(response.body(answer))
+}
+
+/// Whether a request was not executed because no reader was free for it.
+fn is_busy(answer: &str) -> bool {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    answer["errors"][0]["extensions"]["code"] == Code::Busy.as_str()
 }
 
 /// Until the file shows that position to this reader; the position, where that takes too long.
@@ -119,7 +128,9 @@ async fn reached(shared: &Shared, position: i64, access: &Access) -> Option<()> 
     // Who may read some apps does not learn by waiting how far the log is: their own newest position has to get there.
     while !access.is_of_all_apps() {
         let look = LOOKS.acquire().await.ok()?;
-        let newest = shared.api.newest(access.caller(None)).await;
+        // In a turn of the server's: those who look wait for no other request of their tokens.
+        let caller = Caller { asker: Asker::default(), ..access.caller(None) };
+        let newest = shared.api.newest(caller).await;
         drop(look);
         match newest {
             Some(newest) if newest >= position => break,
@@ -196,10 +207,9 @@ impl Asked {
 
 /// The newer type for those who name it.
 fn answer_type(request: &HttpRequest) -> &'static str {
-    let newer = "application/graphql-response+json";
     let named = |accept: &str| {
-        accept.split(',').any(|it| it.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(newer)))
+        accept.split(',').any(|it| it.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case(NEWER)))
     };
     let accepted = request.headers().get_all(ACCEPT).any(|it| it.to_str().is_ok_and(named));
-    if accepted { newer } else { "application/json" }
+    if accepted { NEWER } else { "application/json" }
 }

@@ -126,6 +126,9 @@ fn page(shared: &Shared) -> String {
         "GraphQL requests.",
         it.graphql_requests.load(Ordering::Relaxed),
     );
+    let (reading, waiting) = shared.api.load();
+    page.one("chatfold_readers_busy", "gauge", "Requests that read now, batches of subscriptions included.", reading);
+    page.one("chatfold_requests_waiting", "gauge", "Requests that wait for a reader.", waiting);
     page.one("chatfold_log_position", "gauge", "Newest committed log position.", *shared.seq.borrow());
     page.one(
         "chatfold_wal_bytes",

@@ -22,7 +22,6 @@ mod server;
 mod sessions;
 mod shown;
 mod tokens;
-mod turns;
 mod webhook;
 mod websocket;
 
@@ -51,7 +50,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 use tokens::Tokens;
 use tokio::sync::watch;
-use turns::Turns;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
@@ -81,7 +79,7 @@ struct Shared {
     /// The newest log position that is committed.
     seq: watch::Receiver<i64>,
     api: Api,
-    /// The same for the console's pages, with readers of its own.
+    /// The same for the console's pages, with limits of their own.
     console: Api,
     documents: Documents,
     graphiql: Graphiql,
@@ -99,7 +97,6 @@ struct Shared {
     stopping: watch::Sender<bool>,
     /// Of subscribers now connected, by websocket or by events.
     seats: Seats,
-    turns: Turns,
     feeds: Feeds,
     /// Pages that open pages asked for again.
     pages: Pages,
@@ -118,14 +115,12 @@ impl Shared {
     ) -> anyhow::Result<Self> {
         let to = |what: &str| format!("opening {} to {what}", config.db.display());
         let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
-        let limits = crate::console::limits(&config.graphql);
-        let console = api.beside(&config.db, limits).with_context(|| to("show its pages"))?;
+        let console = api.with_limits(crate::console::limits(&config.graphql));
         let tokens = match &writer {
             Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,
             None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
         };
         tokens.stand_behind_credentials(!config.credentials.is_empty());
-        let turns = Turns::new(config.graphql.pool);
         let pages = Pages::new(config.graphql.timeout);
         let Before { documents, graphiql } = before;
         Ok(Self {
@@ -145,7 +140,6 @@ impl Shared {
             failed,
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
-            turns,
             feeds,
             pages,
             started: Instant::now(),

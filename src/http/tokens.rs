@@ -5,13 +5,14 @@
 
 use super::sessions::Session;
 use crate::clock;
-use crate::graphql::Caller;
+use crate::graphql::{Asker, Caller};
 use crate::ids::{Time, TokenScope};
 use crate::store::StoreError;
 use crate::store::sqlite::tokens::{self, Token};
 use crate::store::sqlite::{Connection, open_reader};
 use crate::token;
 use crate::writer::Writer;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +49,8 @@ pub(super) struct Access {
     token: Option<i64>,
     /// The session of the console that the token began.
     session: Option<Arc<Session>>,
+    /// Where the reader is.
+    address: IpAddr,
     scope: TokenScope,
     apps: Option<Vec<String>>,
 }
@@ -80,7 +83,7 @@ impl Tokens {
     }
 
     /// What this token opens; `None` for whatever is no valid token of this file.
-    pub fn check(&self, presented: &str) -> Option<Access> {
+    pub fn check(&self, presented: &str, address: IpAddr) -> Option<Access> {
         let all = self.now()?;
         let hash = token::hash(presented);
         // Every hash is compared, so that the time does not tell which came close.
@@ -90,26 +93,26 @@ impl Tokens {
         }
         let now = clock::now();
         let token = all.get(hit as usize).filter(|token| token.is_valid(now))?;
-        Some(self.access(token, None, now))
+        Some(self.access(token, None, address, now))
     }
 
     /// What a session opens: the same as the token that began it.
-    pub fn of_session(&self, session: Arc<Session>) -> Option<Access> {
+    pub fn of_session(&self, session: Arc<Session>, address: IpAddr) -> Option<Access> {
         let all = self.now()?;
         let now = clock::now();
         let token = all.iter().find(|token| token.id == session.token && token.is_valid(now))?;
-        Some(self.access(token, Some(session), now))
+        Some(self.access(token, Some(session), address, now))
     }
 
-    fn access(&self, token: &Token, session: Option<Arc<Session>>, now: Time) -> Access {
+    fn access(&self, token: &Token, session: Option<Arc<Session>>, address: IpAddr, now: Time) -> Access {
         self.used(token, now);
         let (scope, apps) = (token.scope, token.apps.clone());
-        Access { tokens: self.clone(), token: Some(token.id), session, scope, apps }
+        Access { tokens: self.clone(), token: Some(token.id), session, address, scope, apps }
     }
 
     /// What readers on this machine may see while nobody needs a token.
-    pub fn local(&self) -> Access {
-        Access { tokens: self.clone(), token: None, session: None, scope: TokenScope::Admin, apps: None }
+    pub fn local(&self, address: IpAddr) -> Access {
+        Access { tokens: self.clone(), token: None, session: None, address, scope: TokenScope::Admin, apps: None }
     }
 
     /// The tokens of this moment; `None` where they cannot be read, and then nobody reads anything.
@@ -186,6 +189,7 @@ impl Access {
 
     /// On whose behalf a request runs.
     pub fn caller(&self, default_app: Option<String>) -> Caller {
-        Caller { apps: self.apps.clone(), default_app, scope: self.scope }
+        let asker = Asker { token: self.token, address: Some(self.address) };
+        Caller { apps: self.apps.clone(), default_app, scope: self.scope, asker }
     }
 }

@@ -2,10 +2,10 @@
 //! holds no connection to the file between two batches.
 
 use super::changes::{KEEP_ALIVE, PATIENCE, Waker};
-use super::graphql::{Ask, TOO_MANY_REQUESTS, wait_for};
+use super::graphql::{Ask, wait_for};
 use super::seats::{Full, Seat, Stranger, Subscribing};
 use super::tokens::{Access, LOOK};
-use super::{Shared, access, either, problem};
+use super::{Shared, access, connections, either, problem};
 use crate::graphql::{Caller, Position};
 use actix_web::http::StatusCode;
 use actix_web::http::header::UPGRADE;
@@ -14,6 +14,7 @@ use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -78,12 +79,14 @@ async fn upgrade(
     let stranger = seat.is_none().then(|| Stranger::enter(&shared));
     let (response, session, stream) = actix_ws::handle_with_protocols(request, payload, &[PROTOCOL])
         .map_err(|error| problem::of(StatusCode::BAD_REQUEST, &format!("no websocket handshake: {error}")))?;
+    let address = connections::network(request.peer_addr());
     let stream = stream.max_frame_size(MESSAGE).aggregate_continuations().max_continuation_size(MESSAGE);
     actix_web::rt::spawn(async move {
         let closer = session.clone();
         let mut socket = Socket {
             session,
             shared,
+            address,
             seat,
             stranger,
             access,
@@ -105,6 +108,7 @@ async fn upgrade(
 struct Socket {
     session: Session,
     shared: web::Data<Shared>,
+    address: IpAddr,
     /// `None` until a token is shown.
     seat: Option<Seat>,
     stranger: Option<Stranger>,
@@ -172,7 +176,7 @@ impl Socket {
             Said::ConnectionInit { .. } if self.greeted => Err(Closing(4429, "Too many initialisation requests")),
             Said::ConnectionInit { payload } => {
                 if let Some(token) = payload.as_ref().and_then(token).filter(|_| self.shared.tokens.are_needed()) {
-                    self.access = self.shared.tokens.check(token);
+                    self.access = self.shared.tokens.check(token, self.address);
                     self.seat = None;
                 }
                 let Some(access) = &self.access else { return Err(FORBIDDEN) };
@@ -282,10 +286,7 @@ impl Operation {
         match self.shared.api.is_subscription(&request) {
             Err(answer) => self.fail(errors(&answer)).await,
             Ok(false) => {
-                let answer = match self.shared.turns.take(self.access.token()).await {
-                    Some(_turn) => self.shared.api.execute_text(request, self.caller()).await,
-                    None => self.shared.api.busy(TOO_MANY_REQUESTS),
-                };
+                let answer = self.shared.api.execute_text(request, self.caller()).await;
                 // Not executed: that ends the operation.
                 if !answer.starts_with("{\"data\"") {
                     return self.fail(errors(&answer)).await;

@@ -38,7 +38,7 @@ impl Limit {
     }
 }
 
-/// A request waits so long for a connection even if its time limit is shorter: opening one takes some milliseconds.
+/// A request waits so long for a connection even if its time limit is shorter: to open one takes some milliseconds.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 /// A request that read more bytes than this leaves no pages in the memory of its connection.
@@ -56,8 +56,9 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes a connection and fixes what will be seen. `timeout` bounds waiting and reading together; half of it may be
-    /// spent waiting for a connection, and at least [`LEAST_WAIT`]. Reading stops once `gone` is set, and on this thread after that amount.
+    /// Takes a connection and fixes what will be seen. `timeout` is for all of it. Half of it, and at least
+    /// [`LEAST_WAIT`], may go into opening the connection. Reading stops once `gone` is set, and on this thread after
+    /// that amount.
     pub fn open(pool: &Pool, timeout: Duration, amount: Amount, gone: Arc<AtomicBool>) -> Result<Self, ReadError> {
         let limit = Limit { deadline: Instant::now() + timeout, gone };
         let mut conn = pool.get_timeout((timeout / 2).max(LEAST_WAIT)).map_err(|error| {
