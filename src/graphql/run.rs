@@ -110,7 +110,7 @@ impl Api {
         let hanging_up = HangUp::default();
         let gone = Arc::clone(&hanging_up.0);
         let in_turn = move || {
-            // Until the connection is free again, also if nobody waits for the answer any more.
+            // Held until the connection is free again, also if nobody waits for the answer any more.
             let _turn = turn;
             read(&inner, gone)
         };
