@@ -70,6 +70,8 @@ settings! {
     graphql_page: "page", "CHATFOLD_GRAPHQL_PAGE", 1 to 200;
     /// Requests that run at once, each with a connection to the file, 1 to 64 [default: 8]
     graphql_requests: "requests", "CHATFOLD_GRAPHQL_REQUESTS", 1 to 64;
+    /// Bytes of the file's pages that each of these connections keeps in memory, 1048576 to 1073741824 [default: 16777216]
+    graphql_page_cache: "page_cache", "CHATFOLD_GRAPHQL_PAGE_CACHE", 1_048_576 to 1_073_741_824;
     /// Rows that a request reads, 10000 to 100000000 [default: 300000]
     graphql_rows: "rows", "CHATFOLD_GRAPHQL_ROWS", 10_000 to 100_000_000;
     /// Bytes that these rows bring into memory, 1048576 to 1073741824 [default: 33554432]
@@ -101,6 +103,7 @@ pub(super) fn limits(set: &GraphqlFlags, timeout: Duration) -> Limits {
         directives: size(set.graphql_directives, plain.directives),
         timeout,
         pool: set.graphql_requests.map_or(plain.pool, |told| told as u32),
+        page_cache: size(set.graphql_page_cache, plain.page_cache),
         rows: set.graphql_rows.unwrap_or(plain.rows),
         bytes: set.graphql_bytes.unwrap_or(plain.bytes),
         answer_bytes: size(set.graphql_answer_bytes, plain.answer_bytes),

@@ -73,6 +73,7 @@ pub fn limits(of_api: &Limits) -> Limits {
         tokens: 20_000,
         page: 200,
         pool: of_api.pool,
+        page_cache: of_api.page_cache,
         rows: 1_000_000,
         bytes: of_api.bytes,
         timeout: of_api.timeout,

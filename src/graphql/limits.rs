@@ -31,6 +31,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// Read connections, which is how many requests run at once.
     pub pool: u32,
+    /// Bytes of pages that each of them keeps in memory.
+    pub page_cache: usize,
     /// Rows that are read, those that do not fit a filter too.
     pub rows: u64,
     /// Bytes of texts that these rows bring into memory.
@@ -66,6 +68,7 @@ impl Default for Limits {
             directives: 5,
             timeout: Duration::from_secs(2),
             pool: 8,
+            page_cache: 16 << 20,
             rows: 300_000,
             bytes: 32 << 20,
             answer_bytes: 4 << 20,

@@ -48,7 +48,7 @@ pub fn sdl() -> String {
 impl Api {
     /// Opens the file for reading. Fails where it is not ours or of another edition.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
-        let (pool, turns) = (open_pool(path, limits.pool)?, Turns::new(limits.pool, limits.timeout));
+        let (pool, turns) = (open_pool(path, limits.pool, limits.page_cache)?, Turns::new(limits.pool, limits.timeout));
         Ok(Self::over(pool, turns, limits, Computed::default()))
     }
 

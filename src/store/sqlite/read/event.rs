@@ -247,7 +247,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("chatfold.db");
         drop(open_writer(&path).unwrap());
-        let pool = open_pool(&path, 1).unwrap();
+        let pool = open_pool(&path, 1, 1 << 20).unwrap();
         let body = r#"{"trigger":"group_updated","appId":"a","data":{"group":{"guid":"g","updatedAt":1}}}"#;
         let ends = |read: fn(&Conn, &str) -> Sql<Vec<Entity>>| {
             let gone = Arc::new(AtomicBool::new(false));
