@@ -27,7 +27,7 @@ fn an_answer_tells_how_fresh_it_is_and_what_it_cost() {
     assert_eq!((&empty["seq"], &empty["receivedAt"], &empty["rebuilding"]), (&"0".into(), &Value::Null, &false.into()));
     deliver(&server);
     let told = told();
-    assert_eq!((&told["seq"], &told["maxCost"]), (&"1".into(), &5000.into()), "{told}");
+    assert_eq!((&told["seq"], &told["maxCost"]), (&"1".into(), &10_000.into()), "{told}");
     assert!(told["receivedAt"].as_str().unwrap().ends_with('Z') && told["foldVersion"].is_u64(), "{told}");
     assert!(told["cost"].as_u64().is_some_and(|cost| cost > 3), "{told}");
 }

@@ -58,7 +58,7 @@ settings! {
     graphql_selections: "selections", "CHATFOLD_GRAPHQL_SELECTIONS", 10 to 100_000;
     /// Levels of fields, 2 to 30 [default: 12]
     graphql_depth: "depth", "CHATFOLD_GRAPHQL_DEPTH", 2 to 30;
-    /// Cost: fields, times the page sizes above them, 100 to 1000000 [default: 5000]
+    /// Cost: fields, times the page sizes above them, 100 to 1000000 [default: 10000]
     graphql_complexity: "complexity", "CHATFOLD_GRAPHQL_COMPLEXITY", 100 to 1_000_000;
     /// Aliases in a document, 0 to 1000 [default: 30]
     graphql_aliases: "aliases", "CHATFOLD_GRAPHQL_ALIASES", 0 to 1_000;

@@ -5,6 +5,7 @@ use super::context::Asking;
 use super::drive::block_on;
 use super::error::Code;
 use super::limits::{INTROSPECTION_DEPTH, Limits};
+use super::narrow;
 use super::prepared::{Document, Prepared};
 use super::query::Query;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
@@ -27,14 +28,16 @@ pub(super) fn schema(limits: &Limits) -> SchemaBuilder<Query, EmptyMutation, Sub
 pub(super) struct Checks {
     schema: Chatfold,
     prepared: Prepared,
+    /// What a request may cost.
+    most: usize,
     /// Requests checked against the schema so far.
     count: AtomicU64,
 }
 
 impl Checks {
     pub(super) fn new(limits: &Limits) -> Self {
-        let schema = schema(limits).extension(Cost { most: limits.complexity, page: limits.page }).finish();
-        Self { schema, prepared: Prepared::default(), count: AtomicU64::new(0) }
+        let schema = schema(limits).extension(Cost { page: limits.page }).finish();
+        Self { schema, prepared: Prepared::default(), most: limits.complexity, count: AtomicU64::new(0) }
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -76,6 +79,11 @@ impl Checks {
         if response.is_err() {
             return Err((cost, response.errors));
         }
+        if cost > self.most {
+            let way_out = narrow::of(&document.parsed, request).map_or("ask for less".to_owned(), |it| it.to_string());
+            let message = format!("the query costs {cost}, page sizes counted, and may cost {}: {way_out}", self.most);
+            return Err((cost, vec![Code::TooComplex.server_error(message)]));
+        }
         document.passed(shape, cost);
         self.prepared.keep(&request.query, Arc::clone(document));
         Ok(cost)
@@ -86,16 +94,15 @@ impl Checks {
 #[derive(Default)]
 struct Counted(AtomicUsize);
 
-/// Refuses what costs more, and lets nothing run: a schema with this extension only checks.
+/// Counts what a request costs, and lets nothing run: a schema with this extension only checks.
 struct Cost {
-    most: usize,
     /// Longest page.
     page: usize,
 }
 
 impl ExtensionFactory for Cost {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self { most: self.most, page: self.page })
+        Arc::new(Self { page: self.page })
     }
 }
 
@@ -110,10 +117,6 @@ impl Extension for Cost {
         let valid = next.run(ctx).await?;
         if let Some(counted) = ctx.data_opt::<Arc<Counted>>() {
             counted.0.store(valid.complexity, Ordering::Relaxed);
-        }
-        if valid.complexity > self.most {
-            let message = format!("the query costs {}, page sizes counted: at most {}", valid.complexity, self.most);
-            return Err(vec![Code::TooComplex.server_error(message)]);
         }
         Ok(valid)
     }

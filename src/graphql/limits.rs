@@ -62,7 +62,7 @@ impl Default for Limits {
             tokens: 4_000,
             selections: 2_000,
             depth: 12,
-            complexity: 5_000,
+            complexity: 10_000,
             aliases: 30,
             root_fields: 20,
             directives: 5,

@@ -31,6 +31,7 @@ mod membership_period;
 mod message;
 mod message_list;
 mod message_parts;
+mod narrow;
 mod node;
 mod node_id;
 mod objects;

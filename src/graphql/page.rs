@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
-const DEFAULT: usize = 50;
+pub(super) const DEFAULT: usize = 50;
 /// No setting allows more.
 pub const MOST: usize = 200;
 /// Where counting stops.
