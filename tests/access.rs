@@ -60,7 +60,9 @@ fn each(server: &TestServer, headers: &[(&str, &str)]) -> Vec<(&'static str, Ans
     ];
     let mut answers: Vec<_> = reads.map(|path| (path, server.request("GET", path, headers, b""))).into();
     answers.push(("GraphiQL", server.request("GET", "/graphql", &[headers, &[("Accept", "text/html")]].concat(), b"")));
-    answers.push(("websocket", server.request("GET", "/graphql", headers, b"")));
+    let upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket")];
+    answers.push(("websocket", server.request("GET", "/graphql", &[headers, &upgrade].concat(), b"")));
+    answers.push(("GET /graphql", server.request("GET", "/graphql?query=%7B__typename%7D", headers, b"")));
     answers.push(("POST /graphql", server.post("/graphql", &[headers, &[JSON]].concat(), PAST_THE_DOOR)));
     answers.push(("webhook", server.post(WEBHOOK, &[headers, &[JSON]].concat(), PAST_THE_DOOR)));
     answers
@@ -153,7 +155,7 @@ fn with_webhook_credentials_every_reader_needs_a_token() {
             }
             "webhook" => assert!(answer.problem(401).contains("webhook credentials")),
             // The first message of a websocket may bring the token.
-            "websocket" => assert!(answer.problem(405).contains("GET, POST")),
+            "websocket" => assert!(answer.problem(400).contains("Sec-WebSocket-Protocol")),
             _ => assert!(answer.problem(401).contains("chatfold token create"), "{what}"),
         }
     }

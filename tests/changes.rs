@@ -166,7 +166,15 @@ fn a_wrong_question_to_the_feed_is_a_problem() {
     {
         assert!(server.get(path).problem(400).contains(told), "{path}");
     }
+    assert!(server.get("/changes?appId=nobody").problem(404).contains("appId"));
     assert!(server.request("POST", "/changes", &[], b"{}").status == 405);
+    let (_, bound, _) = server.run(&["token", "create", "--name", "bound", "--app", "another"]);
+    let bearer = format!("Bearer {}", bound.trim());
+    for app in ["nobody", "app"] {
+        let path = format!("/changes?appId={app}");
+        let refused = server.request("GET", &path, &[("Authorization", &bearer)], b"");
+        assert!(refused.problem(403).contains("appId"), "another app is not revealed, nor that there is none: {app}");
+    }
 }
 
 #[test]

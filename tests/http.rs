@@ -200,8 +200,8 @@ fn other_methods_and_unknown_paths() {
     let server = TestServer::start();
     for (path, allowed, methods) in [
         (WEBHOOK, "POST", &["GET", "PUT", "DELETE", "OPTIONS"][..]),
-        ("/graphql", "GET, POST", &["GET", "PUT", "OPTIONS"]),
-        ("/changes", "GET", &["POST"]),
+        ("/graphql", "GET, HEAD, POST", &["PUT", "OPTIONS"]),
+        ("/changes", "GET, HEAD", &["POST"]),
         ("/healthz", "GET, HEAD", &["POST", "DELETE"]),
         ("/readyz", "GET, HEAD", &["POST"]),
         ("/metrics", "GET, HEAD", &["POST"]),

@@ -56,6 +56,8 @@ const ERRORS: usize = 10;
 
 /// Sets what every answer carries, and trims its errors.
 pub(super) fn finish(mut response: Response, shown: Option<Shown>) -> String {
+    // The library tells some of them twice.
+    response.errors.dedup();
     once_a_field(&mut response.errors);
     let left_out = response.errors.len().saturating_sub(ERRORS);
     response.errors.truncate(ERRORS);

@@ -12,7 +12,7 @@ use super::turns::{Asker, Turns};
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read, is_spent};
 use crate::store::sqlite::read::event::newest;
-use crate::store::sqlite::read::{ReadError, Snapshot, statements};
+use crate::store::sqlite::read::{ReadError, Snapshot, app, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::futures_util::StreamExt;
 use async_graphql::parser::types::OperationType;
@@ -163,6 +163,13 @@ impl Api {
             snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok().map(|(seq, _)| seq)
         };
         self.in_turn(asker, read).await.ok().flatten()
+    }
+
+    /// Whether the file has heard of an app; `None` where it cannot be told now.
+    pub async fn has_app(&self, app_id: String) -> Option<bool> {
+        let inner = Arc::clone(&self.inner);
+        let read = move || inner.snapshot(Arc::default()).ok()?.read(|conn| app::all(conn, Some(&[app_id]))).ok();
+        tokio::task::spawn_blocking(read).await.ok().flatten().map(|found| !found.is_empty())
     }
 
     /// The answer to who asked for a log position that was not reached in time.

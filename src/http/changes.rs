@@ -3,8 +3,8 @@
 use super::seats::{Full, Seat};
 use super::{Shared, access, cors, either, problem};
 use crate::graphql::{ChangeFilter, Code, Position, ReceiverType};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_core::Stream;
 use serde::Deserialize;
@@ -109,6 +109,13 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
     // What is wrong with the question is answered as a problem, not as an event.
     let caller = access.caller(shared.config.default_app.clone());
     let app_id = question.app_id;
+    // Whether there is an app tells only who may read it.
+    if let Some(named) = app_id.clone().filter(|app| caller.may_read(app)) {
+        let _turn = shared.feeds.turn().await;
+        if shared.api.has_app(named).await == Some(false) {
+            return Err(problem::of(StatusCode::NOT_FOUND, "appId: this file has heard of no such app"));
+        }
+    }
     let first = {
         let _turn = shared.feeds.turn().await;
         shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await
@@ -117,6 +124,10 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
         return Err(problem::of(status(ended.code), &ended.message));
     }
     let (sender, receiver) = mpsc::channel(1);
+    if request.method() == Method::HEAD {
+        drop(sender);
+        return Ok(stream(receiver));
+    }
     let shared = shared.clone();
     let feeds = shared.feeds.clone();
     let valid = access.clone();

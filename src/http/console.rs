@@ -13,10 +13,10 @@ use crate::clock;
 use crate::console::{self, Params, Rendered};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::guard::GuardContext;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use std::sync::atomic::Ordering;
@@ -254,6 +254,10 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
     let access = access_of(request, shared)?;
     let seat = Seat::take(shared, &access).map_err(Full::problem)?;
     let (sender, receiver) = mpsc::channel(1);
+    if request.method() == Method::HEAD {
+        drop(sender);
+        return Ok(super::changes::stream(receiver));
+    }
     let shared = shared.clone();
     actix_web::rt::spawn(async move {
         let _seat = seat;

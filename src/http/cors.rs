@@ -2,16 +2,17 @@
 //! no credentials of the browser are ever allowed.
 
 use super::{Shared, body, problem};
-use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 /// What a page may send beside what any page may.
 const HEADERS: &str = "authorization, content-type, chatfold-min-seq";
 const SECONDS: &str = "600";
+const NOT_ALLOWED: &str = "pages of this origin may not ask: the setting cors_origins lists the origins that may, such as http://localhost:3000";
 
 /// The origin of the page, if it is one of those configured.
 fn allowed<'a>(request: &HttpRequest, origins: &'a [String]) -> Option<&'a str> {
@@ -43,13 +44,15 @@ pub(super) fn preflight(methods: &'static str) -> Route {
 }
 
 fn answer(request: &HttpRequest, shared: &Shared, methods: &'static str) -> HttpResponse {
-    let asks = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let headers = request.headers();
+    let asks = headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match allowed(request, &shared.config.cors_origins) {
         Some(_) if asks => HttpResponse::NoContent()
             .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods))
             .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, HEADERS))
             .insert_header((ACCESS_CONTROL_MAX_AGE, SECONDS))
             .finish(),
+        None if asks => problem::of(StatusCode::FORBIDDEN, NOT_ALLOWED),
         _ => problem::method_not_allowed(methods),
     };
     mark(request, shared, &mut response);

@@ -1,12 +1,13 @@
-//! `POST /graphql`: GraphQL over HTTP.
+//! `/graphql`: GraphQL over HTTP. A POST asks in its body, a GET in its address.
 
 use super::tokens::Access;
 use super::{Shared, access, body, cors, either, problem};
 use crate::graphql::{Asker, Caller, Code, Persisted};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +19,7 @@ const MIN_SEQ: &str = "chatfold-min-seq";
 const NEWER: &str = "application/graphql-response+json";
 const VARIABLES_LIMIT: usize = 32 << 10;
 const VARIABLES_COUNT: usize = 512;
+const NO_QUERY: &str = "there is no query: expected ?query=… in the address, or a POST; a browser gets GraphiQL";
 
 /// Between two looks for a position that others' deliveries went beyond.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
@@ -52,26 +54,42 @@ pub(super) struct Asked {
     pub(super) min_seq: Option<i64>,
 }
 
+/// What may be in an address: the same, as JSON where it is no text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InAddress {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
 /// Answers one request.
-pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
+pub(super) async fn answer(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
-    let mut response = either(answer(&request, &mut payload, &shared).await);
+    let mut response = either(answered(&request, &mut payload, &shared).await);
     cors::mark(&request, &shared, &mut response);
     body::closing(response, payload)
 }
 
-async fn answer(
+async fn answered(
     request: &HttpRequest,
     payload: &mut web::Payload,
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
     let access = access::of_reader(request, shared)?;
-    body::expect_json(request.headers())?;
+    // Held until the answer, as the body is.
     let mut share = shared.graphql_budget.share();
-    let limit = BODY_BESIDE + 2 * shared.config.graphql.document_bytes;
-    let body = body::read(request.headers(), payload, limit, &mut share).await?;
+    let asked = match *request.method() {
+        Method::POST => {
+            body::expect_json(request.headers())?;
+            let limit = BODY_BESIDE + 2 * shared.config.graphql.document_bytes;
+            parse(&body::read(request.headers(), payload, limit, &mut share).await?)
+        }
+        _ => in_address(request.query_string()),
+    };
     let bad = |detail: String| problem::of(StatusCode::BAD_REQUEST, &detail);
-    let asked = parse(&body).map_err(bad)?;
+    let asked = asked.map_err(bad)?;
     let min_seq = in_header(request).map_err(bad)?.or(asked.min_seq);
     let reached = match min_seq {
         Some(position) => wait_for(shared, position, &access).await,
@@ -164,6 +182,28 @@ fn parse(body: &[u8]) -> Result<Asked, String> {
         )
     })?;
     ask.asked()
+}
+
+fn in_address(address: &str) -> Result<Asked, String> {
+    let told = web::Query::<InAddress>::from_query(address)
+        .map_err(|_| "query, operationName, variables and extensions may each be in the address once")?;
+    let InAddress { query, operation_name, variables, extensions } = told.into_inner();
+    let (query, extensions) = (query.filter(is_told), json("extensions", extensions)?);
+    if query.is_none() && extensions.is_none() {
+        return Err(NO_QUERY.into());
+    }
+    let operation_name = operation_name.filter(is_told);
+    Ask { query, operation_name, variables: json("variables", variables)?, extensions }.asked()
+}
+
+fn is_told(text: &String) -> bool {
+    !text.is_empty()
+}
+
+fn json<T: DeserializeOwned>(name: &str, text: Option<String>) -> Result<Option<T>, String> {
+    let Some(text) = text.filter(is_told) else { return Ok(None) };
+    let parsed = serde_json::from_str(&text);
+    parsed.map(Some).map_err(|_| format!("{name} in the address must be a JSON object, percent-encoded"))
 }
 
 impl Ask {

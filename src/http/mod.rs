@@ -192,28 +192,29 @@ fn app(
         )))
         .service(
             web::resource("/graphql")
-                .route(web::post().to(graphql::post))
-                .route(web::get().guard(guard::fn_guard(graphiql::is_wanted)).to(graphiql::page))
-                .route(web::get().to(websocket::get))
-                .route(cors::preflight("GET, POST"))
-                .default_service(only("GET, POST")),
+                .route(web::post().to(graphql::answer))
+                .route(web::get().guard(guard::fn_guard(websocket::is_wanted)).to(websocket::get))
+                .route(get_or_head().guard(guard::fn_guard(graphiql::is_wanted)).to(graphiql::page))
+                .route(get_or_head().to(graphql::answer))
+                .route(cors::preflight("GET, HEAD, POST"))
+                .default_service(only("GET, HEAD, POST")),
         )
         .service(read_only("/graphql/graphiql.js").route(web::route().to(graphiql::script)))
         .service(read_only("/graphql/graphiql.css").route(web::route().to(graphiql::style)))
         .service(read_only("/graphql/assets/{name}").route(web::route().to(graphiql::asset)))
         .service(
             web::resource("/changes")
-                .route(web::get().to(changes::get))
-                .route(cors::preflight("GET"))
-                .default_service(only("GET")),
+                .route(get_or_head().to(changes::get))
+                .route(cors::preflight("GET, HEAD"))
+                .default_service(only("GET, HEAD")),
         )
         .service(read_only("/assets/{name}").route(web::route().to(console::asset)))
         .service(read_only("/live").route(web::route().to(console::live)))
         .service(
             web::resource("/sign-in")
-                .route(web::get().to(console::sign_in_form))
+                .route(get_or_head().to(console::sign_in_form))
                 .route(web::post().to(console::sign_in))
-                .default_service(only("GET, POST")),
+                .default_service(only("GET, HEAD, POST")),
         )
         .service(web::resource("/sign-out").route(web::post().to(console::sign_out)).default_service(only("POST")))
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
@@ -222,8 +223,8 @@ fn app(
         .service(
             web::resource("/{page:[a-z]*}")
                 .guard(guard::fn_guard(console::is_page))
-                .route(web::get().to(console::get))
-                .default_service(only("GET")),
+                .route(get_or_head().to(console::get))
+                .default_service(only("GET, HEAD")),
         )
         .default_service(web::to(|payload: web::Payload| async {
             body::closing(problem::of(StatusCode::NOT_FOUND, "there is nothing at this path"), payload)
@@ -236,8 +237,16 @@ fn only(allowed: &'static str) -> actix_web::Route {
 
 /// A resource for GET and HEAD: whatever has another method is answered before the route that follows.
 fn read_only(path: &str) -> actix_web::Resource {
-    let other = guard::fn_guard(|ctx| !matches!(ctx.head().method.as_str(), "GET" | "HEAD"));
-    web::resource(path).route(only("GET, HEAD").guard(other))
+    web::resource(path).route(only("GET, HEAD").guard(guard::Not(guard::fn_guard(reads))))
+}
+
+/// A route for GET, and for HEAD, whose answer is the same without its body.
+fn get_or_head() -> actix_web::Route {
+    web::route().guard(guard::fn_guard(reads))
+}
+
+fn reads(ctx: &guard::GuardContext<'_>) -> bool {
+    matches!(ctx.head().method.as_str(), "GET" | "HEAD")
 }
 
 /// The status a handler ends with, for those that answer early by `?`.

@@ -7,6 +7,7 @@ use super::seats::{Full, Seat, Stranger, Subscribing};
 use super::tokens::{Access, LOOK};
 use super::{Shared, access, connections, either, problem};
 use crate::graphql::{Caller, Position};
+use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::http::header::UPGRADE;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -52,6 +53,12 @@ impl From<Full> for Closing {
     }
 }
 
+/// Whether a request asks for a websocket, and for nothing else that `Upgrade` may name.
+pub(super) fn is_wanted(ctx: &GuardContext<'_>) -> bool {
+    let named = |names: &str| names.split(',').any(|name| name.trim().eq_ignore_ascii_case("websocket"));
+    ctx.head().headers.get_all(UPGRADE).any(|value| value.to_str().is_ok_and(named))
+}
+
 /// Upgrades to a websocket.
 pub(super) async fn get(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
     either(upgrade(&request, payload, shared).await)
@@ -68,9 +75,6 @@ async fn upgrade(
         Err(_) if shared.tokens.are_needed() => None,
         Err(refusal) => return Err(refusal),
     };
-    if !request.headers().contains_key(UPGRADE) {
-        return Err(problem::method_not_allowed("GET, POST"));
-    }
     let offered = request.headers().get_all("Sec-WebSocket-Protocol").filter_map(|value| value.to_str().ok());
     if !offered.flat_map(|names| names.split(',')).any(|name| name.trim() == PROTOCOL) {
         return Err(problem::of(StatusCode::BAD_REQUEST, "Sec-WebSocket-Protocol: expected graphql-transport-ws"));

@@ -7,9 +7,7 @@
 use super::{Shared, access, body, either, problem};
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, UPGRADE, VARY,
-};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
@@ -142,7 +140,7 @@ pub(super) fn is_wanted(ctx: &GuardContext<'_>) -> bool {
     let named = |accept: &str| {
         accept.split(',').any(|it| it.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case("text/html")))
     };
-    !headers.contains_key(UPGRADE) && headers.get_all(ACCEPT).any(|it| it.to_str().is_ok_and(named))
+    headers.get_all(ACCEPT).any(|it| it.to_str().is_ok_and(named))
 }
 
 /// The page.
