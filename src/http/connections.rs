@@ -5,6 +5,7 @@
 //! before HTTP, where they take little memory. A proxy in front makes all its clients one address; it connects to ask at
 //! once, so it never waits among the silent.
 
+use super::spelled::Spelled;
 use actix_http::Protocol;
 use actix_web::HttpRequest;
 use actix_web::dev::{Extensions, Service, ServiceFactory, fn_factory};
@@ -154,7 +155,7 @@ impl Drop for Place {
 }
 
 /// Keeps with a connection where it is counted.
-pub(super) fn connected(_: &TcpStream, extensions: &mut Extensions) {
+pub(super) fn connected(_: &Spelled, extensions: &mut Extensions) {
     if let Some(place) = HANDED.take() {
         extensions.insert(place);
     }
@@ -168,7 +169,7 @@ pub(super) fn asked(request: &HttpRequest) {
 }
 
 /// What HTTP is given.
-type Spoken = (TcpStream, Protocol, Option<SocketAddr>);
+type Spoken = (Spelled, Protocol, Option<SocketAddr>);
 
 /// Stands before HTTP: a connection comes through once it says something.
 pub(super) fn before<F>(
@@ -221,7 +222,7 @@ impl<S: Service<Spoken, Response = ()> + 'static> Service<TcpStream> for Gate<S>
             poll_fn(|context| http.poll_ready(context)).await?;
             // Taken by `connected`, which HTTP calls before `call` returns.
             HANDED.set(Some(Arc::clone(&place)));
-            let served = http.call((stream, Protocol::Http1, peer));
+            let served = http.call((Spelled(stream), Protocol::Http1, peer));
             tokio::select! {
                 served = served => served,
                 () = place.displaced.notified() => Ok(()),

@@ -21,6 +21,7 @@ mod seats;
 mod server;
 mod sessions;
 mod shown;
+mod spelled;
 mod tokens;
 mod webhook;
 mod websocket;
