@@ -4,7 +4,7 @@
 mod harness;
 mod support;
 
-use chatfold::console::{self, Params};
+use chatfold::console::{self, Params, Reader};
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::TokenScope;
 use harness::{Harness, NOON};
@@ -188,6 +188,11 @@ fn api(harness: &Harness) -> Api {
     Api::open(&harness.path(), console::limits(&Limits::default())).unwrap()
 }
 
+/// Sees everything.
+fn reader() -> Reader {
+    Reader { scope: TokenScope::Admin, ..Reader::default() }
+}
+
 fn ask(api: &Api, page: &console::Page, query: &str, scope: TokenScope) -> Value {
     let mut variables = page.variables(&Params::parse(query));
     page.within(scope, &mut variables);
@@ -257,7 +262,7 @@ fn statements_do_not_grow_with_rows() {
             let before = api.statements();
             let answer = ask(api, page, query, TokenScope::Admin);
             assert!(answer.get("errors").is_none(), "{path}?{query}: {answer}");
-            assert_eq!(page.render(Params::parse(query), false, TokenScope::Admin, answer).status, 200);
+            assert_eq!(page.render(Params::parse(query), &reader(), answer).status, 200);
             api.statements() - before
         });
         assert_eq!(few, many, "{path}?{query}");
@@ -276,7 +281,7 @@ fn a_token_sees_what_its_scope_shows_and_no_complaint() {
         let page = console::page(path).unwrap();
         let answer = ask(&api, page, query, scope);
         assert!(answer.get("errors").is_none(), "{path}?{query}: {answer}");
-        page.render(Params::parse(query), true, scope, answer).html
+        page.render(Params::parse(query), &Reader { signed_in: true, scope, ..Reader::default() }, answer).html
     };
     let admin = show("/event", "seq=16", TokenScope::Admin);
     assert!(admin.contains("id=\"body\"") && admin.contains("Coffee for sixe"));
@@ -299,9 +304,8 @@ fn a_long_body_is_cut_with_a_way_to_see_all() {
     harness.post(&json!({ "trigger": "group_updated", "appId": "app", "data": data }).to_string(), NOON);
     let api = api(&harness);
     let page = console::page("/event").unwrap();
-    let show = |query: &str| {
-        page.render(Params::parse(query), false, TokenScope::Admin, ask(&api, page, query, TokenScope::Admin)).html
-    };
+    let show =
+        |query: &str| page.render(Params::parse(query), &reader(), ask(&api, page, query, TokenScope::Admin)).html;
     let cut = show("seq=1");
     assert!(cut.contains("whole=true") && !cut.contains("data-copy"), "{}", cut.len());
     let whole = show("seq=1&whole=true");
@@ -321,13 +325,12 @@ fn a_busy_entity_is_left_to_the_page_that_reads_all() {
     let page = console::page("/event").unwrap();
     let answer = ask(&api, page, "seq=7", TokenScope::Admin);
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
-    let shown = page.render(Params::parse("seq=7"), false, TokenScope::Admin, answer);
+    let shown = page.render(Params::parse("seq=7"), &reader(), answer);
     assert!(shown.status == 200 && shown.html.contains("the whole story"), "{}", shown.html);
     let page = console::page("/why").unwrap();
     let shown = page.render(
         Params::parse("entity=group:a/b"),
-        false,
-        TokenScope::Admin,
+        &reader(),
         ask(&api, page, "entity=group:a/b", TokenScope::Admin),
     );
     assert!(shown.html.contains("Shown are the newest 200") && shown.html.contains("1,001"));
@@ -337,9 +340,5 @@ fn a_busy_entity_is_left_to_the_page_that_reads_all() {
     }
     let answer = ask(&api, page, "entity=group:a/b", TokenScope::Admin);
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
-    assert!(
-        page.render(Params::parse("entity=group:a/b"), false, TokenScope::Admin, answer)
-            .html
-            .contains("chatfold explain")
-    );
+    assert!(page.render(Params::parse("entity=group:a/b"), &reader(), answer).html.contains("chatfold explain"));
 }

@@ -59,6 +59,7 @@ pub fn at(frame: &Frame, seq: &i64) -> Html {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::frame::Reader;
     use crate::ids::TokenScope;
 
     #[test]
@@ -79,7 +80,9 @@ mod tests {
 
     #[test]
     fn what_has_no_page_is_named_to_who_may_not_see_why() {
-        let shown = |scope| link(&Frame { scope, ..Frame::default() }, "call:m:7", true).0;
+        let shown = |scope| {
+            link(&Frame { reader: Reader { scope, ..Reader::default() }, ..Frame::default() }, "call:m:7", true).0
+        };
         assert!(shown(TokenScope::Admin).contains("/why?entity=call%3Am%3A7"));
         assert!(!shown(TokenScope::Content).contains("href") && shown(TokenScope::Content).contains("call:m:7"));
     }

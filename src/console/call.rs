@@ -133,8 +133,8 @@ impl Call {
 impl CallPage {
     fn spans(&self, person: &Participant) -> Vec<Span> {
         let span = |stay: &Stay| {
-            let from = stay.joined_at.as_deref().unwrap_or("an unknown time");
-            let until = stay.left_at.as_deref().unwrap_or("no end told");
+            let words = |at: &Option<String>, or: &str| at.as_deref().map_or(or.to_owned(), |at| self.frame.words(at));
+            let (from, until) = (words(&stay.joined_at, "an unknown time"), words(&stay.left_at, "no end told"));
             let how = if stay.audio_only == Some(true) { ", without video" } else { "" };
             let title = format!("{}, {from} to {until}{how}", person.called());
             self.bars.span(stay.joined_at.as_deref(), stay.left_at.as_deref(), "there".to_owned(), title)

@@ -1,7 +1,6 @@
-// Comfort only: every page works without. Times in the viewer's zone, news without a reload, keys.
+// Comfort only: every page works without. The reader's own time zone, news without a reload, keys.
 "use strict";
 
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
@@ -12,10 +11,6 @@ function ago(at) {
 }
 
 function dress(root) {
-  for (const time of root.querySelectorAll("time[datetime]")) {
-    const at = new Date(time.dateTime);
-    if (!isNaN(at)) time.textContent = moment.format(at);
-  }
   for (const place of root.querySelectorAll("[data-ago]")) place.textContent = ago(place.dataset.ago);
 }
 
@@ -84,6 +79,18 @@ document.addEventListener("keydown", (event) => {
 // A page does not know by which name it was reached.
 for (const command of document.querySelectorAll("[data-origin]")) {
   command.textContent = command.textContent.replace("http://127.0.0.1:8080", location.origin);
+}
+
+// The server shows all times in the zone of this cookie: no page mixes two.
+for (const button of document.querySelectorAll("[data-zone]")) {
+  const zone = button.dataset.zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!zone || (zone === "UTC" && !button.dataset.zone)) continue;
+  button.textContent = `Show ${zone}`;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    document.cookie = `chatfold_zone=${zone}; path=/; max-age=31536000; samesite=strict`;
+    location.reload();
+  });
 }
 
 for (const button of document.querySelectorAll("[data-copy]")) {

@@ -56,12 +56,13 @@ impl Show for ConversationPage {
 }
 
 impl ConversationPage {
-    /// Where a day begins among the messages, by its date in UTC.
-    fn day(&self, at: usize) -> Option<&str> {
-        let date = |at: usize| self.conversation.messages.nodes.get(at)?.sent_at.as_deref()?.get(..10);
+    /// Where a day of the reader's zone begins among the messages.
+    fn day(&self, at: usize) -> Option<String> {
+        let date =
+            |at: usize| self.frame.reader.zone.day(self.conversation.messages.nodes.get(at)?.sent_at.as_deref()?);
         let here = date(at)?;
         let before = at.checked_sub(1).and_then(date);
-        (before != Some(here)).then_some(here)
+        (before.as_ref() != Some(&here)).then_some(here)
     }
 
     fn read_up_to(&self, id: &str) -> impl Iterator<Item = &ReadMarker> {

@@ -1,31 +1,32 @@
 //! Explanations, as pages show them: what a delivery said, what stood there before, and why it won or lost.
 
+use super::frame::Frame;
 use super::view::{self, Html};
 use crate::explain::{Delivery, Effect, Explanation, late};
 use crate::ids::Time;
 use serde_json::{Map, Value};
 
 /// A value of a register or column.
-pub fn value(told: &Value) -> Html {
+pub fn value(frame: &Frame, told: &Value) -> Html {
     match told {
         Value::Null => Html("<span class=\"more\">nothing</span>".to_owned()),
-        Value::String(text) if text.ends_with('Z') && Time::parse(text).is_some() => view::time(text),
+        Value::String(text) if text.ends_with('Z') && Time::parse(text).is_some() => frame.time(text),
         Value::String(text) => view::text(text),
         other => view::text(&other.to_string()),
     }
 }
 
 /// What the delivery told: facts are told in words.
-pub fn told(effect: &Effect) -> Html {
-    value(effect.value.get("told").filter(|_| is_fact(effect)).unwrap_or(&effect.value))
+pub fn told(frame: &Frame, effect: &Effect) -> Html {
+    value(frame, effect.value.get("told").filter(|_| is_fact(effect)).unwrap_or(&effect.value))
 }
 
 /// What the register held once the delivery was taken.
-pub fn became(effect: &Effect) -> Html {
+pub fn became(frame: &Frame, effect: &Effect) -> Html {
     match (effect.value.get("ledTo"), effect.won) {
-        (Some(led_to), _) => value(led_to),
-        (None, true) => value(&effect.value),
-        (None, false) => value(&effect.before),
+        (Some(led_to), _) => value(frame, led_to),
+        (None, true) => value(frame, &effect.value),
+        (None, false) => value(frame, &effect.before),
     }
 }
 
@@ -50,8 +51,8 @@ pub fn groups(delivery: &Delivery) -> Vec<Vec<&Effect>> {
 }
 
 /// When it happened, and how long after it arrived.
-pub fn when(delivery: &Delivery) -> Html {
-    let at = view::time(&delivery.occurred_at);
+pub fn when(frame: &Frame, delivery: &Delivery) -> Html {
+    let at = frame.time(&delivery.occurred_at);
     Html(match delivery.occurred_from.as_str() {
         "arrival" => format!("tells no time: dated by its arrival {at}"),
         "feed" => format!("tells no time: dated {at} by the feed that replayed it"),
@@ -127,7 +128,9 @@ mod tests {
 
     #[test]
     fn what_lost_leaves_what_stood() {
-        let words = |effect: &Effect| [told(effect), became(effect), verdict(effect)].map(|html| html.0);
+        let frame = Frame::default();
+        let words =
+            |effect: &Effect| [told(&frame, effect), became(&frame, effect), verdict(effect)].map(|html| html.0);
         let [told, became, verdict] = words(&effect(json!("New"), false, false));
         assert!(told.contains("New") && became.contains("Old") && verdict.contains("lost"));
         let [_, became, verdict] = words(&effect(json!("New"), true, false));

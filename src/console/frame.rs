@@ -2,8 +2,9 @@
 
 use super::answer::Person;
 use super::params::Params;
-use super::view;
-use crate::ids::TokenScope;
+use super::view::{self, Html};
+use super::zone::Zone;
+use crate::ids::{Time, TokenScope};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,10 +17,7 @@ pub struct Frame {
     pub app: Option<String>,
     /// All apps that may be looked at.
     pub apps: Vec<String>,
-    /// The reader has signed in, and may sign out.
-    pub signed_in: bool,
-    /// What the reader may see: nothing else is linked.
-    pub scope: TokenScope,
+    pub reader: Reader,
     /// The newest log position that is shown.
     pub seq: Option<String>,
     pub rebuilding: bool,
@@ -27,6 +25,17 @@ pub struct Frame {
     pub notices: Vec<String>,
     /// The document and its variables, opened in GraphiQL.
     pub graphiql: String,
+}
+
+/// Who looks at a page.
+#[derive(Debug, Clone, Default)]
+pub struct Reader {
+    /// Has signed in, and may sign out.
+    pub signed_in: bool,
+    /// What the reader may see: nothing else is linked.
+    pub scope: TokenScope,
+    /// In which all times are shown, and all times of forms are read.
+    pub zone: Zone,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,12 +47,12 @@ struct Told {
 
 impl Frame {
     /// Of a page that asked nothing.
-    pub fn bare(path: &'static str, params: Params, signed_in: bool, scope: TokenScope) -> Self {
-        Self { path, params, signed_in, scope, ..Self::default() }
+    pub fn bare(path: &'static str, params: Params, reader: &Reader) -> Self {
+        Self { path, params, reader: reader.clone(), ..Self::default() }
     }
 
     /// Reads it from an answer.
-    pub fn of(path: &'static str, params: Params, signed_in: bool, scope: TokenScope, answer: &Value) -> Self {
+    pub fn of(path: &'static str, params: Params, reader: &Reader, answer: &Value) -> Self {
         let told: Told = Told::deserialize(&answer["extensions"]["chatfold"]).unwrap_or_default();
         let apps: Vec<String> = answer["data"]["apps"]
             .as_array()
@@ -59,7 +68,7 @@ impl Frame {
             }
         }
         let Told { seq, rebuilding } = told;
-        Self { path, params, app, apps, signed_in, scope, seq, rebuilding, notices, graphiql: String::new() }
+        Self { path, params, app, apps, reader: reader.clone(), seq, rebuilding, notices, graphiql: String::new() }
     }
 
     /// The address of a page about the app looked at.
@@ -98,9 +107,48 @@ impl Frame {
         self.params.get(name).unwrap_or_default()
     }
 
+    /// A time, in the reader's zone.
+    pub fn time(&self, at: &str) -> Html {
+        self.reader.zone.time(at)
+    }
+
+    /// A time as plain text, in the reader's zone.
+    pub fn words(&self, at: &str) -> String {
+        self.reader.zone.words(at)
+    }
+
+    /// A sentence of ours, with its times in the reader's zone.
+    pub fn prose(&self, text: &str) -> Html {
+        let mut html = String::new();
+        for (at, word) in text.split(' ').enumerate() {
+            let bare = word.trim_end_matches([',', ';', '.', ')', ':']);
+            html += if at > 0 { " " } else { "" };
+            html += &match bare.ends_with('Z').then(|| Time::parse(bare)).flatten() {
+                Some(_) => format!("{}{}", self.time(bare), view::escape(&word[bare.len()..])),
+                None => view::escape(word),
+            };
+        }
+        Html(format!("<bdi class=\"said\">{html}</bdi>"))
+    }
+
+    /// The instant that a field of a form names.
+    pub fn instant(&self, name: &str) -> Option<Time> {
+        self.params.instant(name)
+    }
+
+    /// What a field of date and time is filled with: the instant asked for, in the reader's zone.
+    pub fn field(&self, name: &str) -> String {
+        self.instant(name).map_or_else(|| self.param(name).to_owned(), |at| self.reader.zone.field(at))
+    }
+
+    /// Where the hour of a field comes twice: the names of both, and whether the second one is meant.
+    pub fn twice(&self, name: &str) -> Option<([String; 2], bool)> {
+        self.reader.zone.twice(self.instant(name)?)
+    }
+
     /// Whether the reader may see why the tables say what they say.
     pub fn may_explain(&self) -> bool {
-        self.scope >= TokenScope::Admin
+        self.reader.scope >= TokenScope::Admin
     }
 
     /// Whether the navigation marks a place as the one that is looked at.

@@ -101,10 +101,7 @@ impl Show for GroupPage {
 
     fn show(frame: Frame, answer: Answer) -> Option<Self> {
         let mut group = answer.group?;
-        let as_of = frame.params.get("asOf").and_then(|told| {
-            let variables = frame.params.variables("query($asOf: DateTime) { __typename }");
-            variables["asOf"].as_str().and_then(Time::parse).or_else(|| Time::parse(told))
-        });
+        let as_of = frame.instant("asOf");
         let now = clock::now();
         let told = |list: &List<At>| list.nodes.first().and_then(|it| Time::parse(&it.at));
         let start = told(&group.oldest).unwrap_or(now).min(now);
@@ -131,8 +128,8 @@ impl GroupPage {
         let mut spans = Vec::new();
         for period in member.periods.iter().flatten().filter(|period| period.state == "JOINED") {
             let scope = period.scope.as_deref().unwrap_or("PARTICIPANT").to_lowercase();
-            let until = period.until.as_deref().map_or("now", |at| at);
-            let from = period.from.as_deref().unwrap_or("an unknown time");
+            let words = |at: &Option<String>, or: &str| at.as_deref().map_or(or.to_owned(), |at| self.frame.words(at));
+            let (from, until) = (words(&period.from, "an unknown time"), words(&period.until, "now"));
             let title = format!("{} as {scope}, {from} to {until}", member.uid);
             spans.push(self.bars.span(period.from.as_deref(), period.until.as_deref(), scope, title));
         }
@@ -157,7 +154,7 @@ impl GroupPage {
                 _ => kind.clone(),
             };
             let href = period.seq.as_deref().map(|seq| self.frame.link("/event", &[("seq", seq)]));
-            marks.push(self.bars.mark(at, kind, format!("{} {what}, {at}", member.uid), href));
+            marks.push(self.bars.mark(at, kind, format!("{} {what}, {}", member.uid, self.frame.words(at)), href));
         }
         marks
     }
@@ -181,11 +178,6 @@ impl GroupPage {
 
     fn not_in_it(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.state != "JOINED")
-    }
-
-    /// As the field of the form wants it.
-    fn field(&self) -> String {
-        self.as_of.map(|at| at.rfc3339().trim_end_matches('Z').to_owned()).unwrap_or_default()
     }
 
     fn page(&self) -> super::answer::PageInfo {

@@ -14,6 +14,7 @@ mod page;
 mod params;
 mod source;
 mod view;
+mod zone;
 
 mod ask;
 mod call;
@@ -32,10 +33,12 @@ mod user;
 mod users;
 mod why;
 
+pub use frame::Reader;
 pub use page::{APPS, Page, Rendered, must_choose, nowhere};
 pub use params::Params;
 pub use sign_in::sign_in;
 pub use view::href;
+pub use zone::Zone;
 
 use crate::graphql::Limits;
 

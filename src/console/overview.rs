@@ -116,10 +116,10 @@ impl Show for Overview {
 impl Overview {
     /// Whether the reader may see one number for what all tables say: it is about all apps, and about what was said.
     fn may_hash(&self) -> bool {
-        self.status.file_bytes.is_some() && self.frame.scope >= TokenScope::Content
+        self.status.file_bytes.is_some() && self.frame.reader.scope >= TokenScope::Content
     }
 
-    fn bars(steps: &[Step]) -> Vec<Bar> {
+    fn bars(&self, steps: &[Step]) -> Vec<Bar> {
         let most = Self::most(steps).max(1) as f64;
         let width = 100.0 / steps.len().max(1) as f64;
         let bar = |(at, step): (usize, &Step)| {
@@ -130,7 +130,7 @@ impl Overview {
                 width: width * 0.8,
                 top: 100.0 - height,
                 height,
-                title: format!("{}: {}{outcomes}", step.at, view::number(step.deliveries_count)),
+                title: format!("{}: {}{outcomes}", self.frame.words(&step.at), view::number(step.deliveries_count)),
             }
         };
         steps.iter().enumerate().map(bar).collect()

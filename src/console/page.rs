@@ -1,6 +1,6 @@
 //! A page: asked, answered, shown.
 
-use super::frame::Frame;
+use super::frame::{Frame, Reader};
 use super::params::Params;
 use super::view;
 use crate::ids::TokenScope;
@@ -75,8 +75,8 @@ impl Page {
     }
 
     /// Shows an answer of the API.
-    pub fn render(&self, params: Params, signed_in: bool, scope: TokenScope, mut answer: Value) -> Rendered {
-        let mut frame = Frame::of(self.path, params, signed_in, scope, &answer);
+    pub fn render(&self, params: Params, reader: &Reader, mut answer: Value) -> Rendered {
+        let mut frame = Frame::of(self.path, params, reader, &answer);
         let variables = Value::Object(self.variables(&frame.params)).to_string();
         frame.graphiql = view::href("/graphql", [("query", self.document), ("variables", &variables)]);
         if must_choose(&answer) {
@@ -125,6 +125,6 @@ pub fn must_choose(answer: &Value) -> bool {
 }
 
 /// A page that says that there is none at a path.
-pub fn nowhere(params: Params, signed_in: bool, scope: TokenScope) -> Rendered {
-    problem(Frame::bare("", params, signed_in, scope), 404, "There is no such page", false)
+pub fn nowhere(params: Params, reader: &Reader) -> Rendered {
+    problem(Frame::bare("", params, reader), 404, "There is no such page", false)
 }

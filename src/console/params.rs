@@ -1,5 +1,7 @@
 //! What a page was asked: its query string, and what that means to the variables of a document.
 
+use super::zone::Zone;
+use crate::ids::Time;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
 use serde_json::{Map, Value};
@@ -46,38 +48,43 @@ impl Params {
                 let given: Vec<&str> =
                     self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
                 if !given.is_empty() {
-                    variables.insert(name.to_owned(), read(&definition.node.var_type.node, &given));
+                    variables.insert(name.to_owned(), self.read(name, &definition.node.var_type.node, &given));
                 }
             }
         }
         variables
     }
-}
 
-fn read(kind: &Type, given: &[&str]) -> Value {
-    match &kind.base {
-        BaseType::List(inner) => given.iter().map(|value| read(inner, &[value])).collect(),
-        BaseType::Named(name) => {
-            let text = given.first().copied().unwrap_or_default();
-            match name.as_str() {
-                "Int" => text.parse::<i64>().map_or_else(|_| text.into(), Into::into),
-                "Boolean" => matches!(text, "true" | "on" | "1").into(),
-                "DateTime" => instant(text).into(),
-                _ => text.into(),
+    /// The instant that a parameter names: by itself, or as a field of date and time of a form.
+    pub fn instant(&self, name: &str) -> Option<Time> {
+        Time::parse(&self.exact(name, self.get(name)?))
+    }
+
+    fn read(&self, name: &str, kind: &Type, given: &[&str]) -> Value {
+        match &kind.base {
+            BaseType::List(inner) => given.iter().map(|value| self.read(name, inner, &[value])).collect(),
+            BaseType::Named(kind) => {
+                let text = given.first().copied().unwrap_or_default();
+                match kind.as_str() {
+                    "Int" => text.parse::<i64>().map_or_else(|_| text.into(), Into::into),
+                    "Boolean" => matches!(text, "true" | "on" | "1").into(),
+                    "DateTime" => self.exact(name, text).into(),
+                    _ => text.into(),
+                }
             }
         }
     }
-}
 
-/// A form's field of date and time names no zone: the console means UTC, and says so.
-fn instant(text: &str) -> String {
-    let has_time = text.as_bytes().get(10) == Some(&b'T');
-    // `None` where a letter lies across that place: no time, which the API refuses.
-    let names_no_zone = |rest: &str| !rest.ends_with('Z') && !rest.contains(['+', '-']);
-    match text.len() {
-        16 if has_time => format!("{text}:00Z"),
-        19.. if has_time && text.get(19..).is_some_and(names_no_zone) => format!("{text}Z"),
-        _ => text.to_owned(),
+    /// A form's field of date and time names no zone: the form names it beside, and means UTC if it does not. What is no
+    /// time stays as it is, for the API to refuse.
+    fn exact(&self, name: &str, text: &str) -> String {
+        let names_a_zone = text.get(10..).is_none_or(|rest| rest.contains(['Z', 'z', '+', '-', '[']));
+        if names_a_zone && text.len() != 10 {
+            return text.to_owned();
+        }
+        let zone = self.get("zone").and_then(Zone::named).unwrap_or_default();
+        let later = self.get(&format!("{name}Hour")) == Some("second");
+        zone.instant(text, later).map_or_else(|| text.to_owned(), Time::rfc3339)
     }
 }
 
@@ -98,9 +105,24 @@ mod tests {
         );
     }
 
+    fn instant(text: &str) -> String {
+        Params::default().exact("asOf", text)
+    }
+
+    #[test]
+    fn a_field_is_read_in_the_zone_that_its_form_names() {
+        let at = |query: &str| Params::parse(query).instant("asOf").map(Time::rfc3339).unwrap_or_default();
+        assert_eq!(at("asOf=2026-01-09T11:30"), "2026-01-09T11:30:00Z");
+        assert_eq!(at("asOf=2026-01-09T11:30&zone=America/New_York"), "2026-01-09T16:30:00Z");
+        assert_eq!(at("asOf=2026-01-09T11:30Z&zone=America/New_York"), "2026-01-09T11:30:00Z", "it names its own");
+        assert_eq!(at("asOf=2026-11-01T01:30&zone=America/New_York"), "2026-11-01T05:30:00Z");
+        assert_eq!(at("asOf=2026-11-01T01:30&asOfHour=second&zone=America/New_York"), "2026-11-01T06:30:00Z");
+        assert_eq!(at("asOf=2026-01-09&zone=America/New_York"), "2026-01-09T05:00:00Z", "a day begins at midnight");
+    }
+
     #[test]
     fn what_is_no_time_is_left_to_the_api_to_refuse() {
-        for text in ["", "now", "2026-01-05", "ééééééééé", "2026-01-05T09:30:00+01:00", "2026-01-05T09:30:00.5Z"]
+        for text in ["", "now", "2026-01", "ééééé", "ééééééééé", "2026-01-05T09:30:00+01:00", "2026-01-05T09:30:00.5Z"]
         {
             assert_eq!(instant(text), text);
         }

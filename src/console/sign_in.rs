@@ -1,9 +1,8 @@
 //! `/sign-in`: asks for a token.
 
-use super::frame::Frame;
+use super::frame::{Frame, Reader};
 use super::page::Rendered;
 use super::params::Params;
-use crate::ids::TokenScope;
 use askama::Template;
 
 #[derive(Template)]
@@ -14,8 +13,8 @@ struct SignIn {
 }
 
 /// The form, once more where a token was refused.
-pub fn sign_in(params: Params, refused: bool) -> Rendered {
-    let page = SignIn { frame: Frame::bare("/sign-in", params, false, TokenScope::Metadata), refused };
+pub fn sign_in(params: Params, reader: &Reader, refused: bool) -> Rendered {
+    let page = SignIn { frame: Frame::bare("/sign-in", params, reader), refused };
     let html = page.render().inspect_err(|error| tracing::error!(%error, "a page was not written")).unwrap_or_default();
     Rendered { status: if refused { 401 } else { 200 }, html }
 }

@@ -105,13 +105,6 @@ pub fn link(href: &str, named: Option<&str>, id: &str) -> Html {
     Html(format!("<a href=\"{}\">{}</a>", escape(href), called(named, id)))
 }
 
-/// A time, in the viewer's zone once the script has run; the exact UTC in its title.
-pub fn time(at: &str) -> Html {
-    let at = escape(at);
-    let plain = at.trim_end_matches('Z').replacen('T', " ", 1);
-    Html(format!("<time datetime=\"{at}\" title=\"{at}\">{plain} <small>UTC</small></time>"))
-}
-
 /// How a time is known: nothing where the payload tells it.
 pub fn source(from: &str) -> Html {
     let (word, title) = match from {

@@ -10,7 +10,7 @@ use super::shown::Shown;
 use super::tokens::Access;
 use super::{Shared, access, body, connections, either, problem};
 use crate::clock;
-use crate::console::{self, Params, Rendered};
+use crate::console::{self, Params, Reader, Rendered, Zone};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::guard::GuardContext;
 use actix_web::http::header::{
@@ -24,6 +24,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 const COOKIE: &str = "chatfold_session";
+/// The reader's time zone, by its IANA name. A page's script writes it when the reader asks for it.
+const ZONE: &str = "chatfold_zone";
 /// A browser takes a cookie of this name from the host itself only, and over TLS only.
 const COOKIE_OVER_TLS: &str = "__Host-chatfold_session";
 /// Longest form that is read.
@@ -51,6 +53,16 @@ pub(super) fn is_page(ctx: &GuardContext<'_>) -> bool {
     console::page(ctx.head().uri.path()).is_some() || super::graphiql::is_wanted(ctx)
 }
 
+/// The time zone that the reader chose; UTC otherwise.
+fn zone_of(request: &HttpRequest) -> Zone {
+    request.cookie(ZONE).and_then(|cookie| Zone::named(cookie.value())).unwrap_or_default()
+}
+
+/// Somebody who has not signed in.
+fn stranger(request: &HttpRequest) -> Reader {
+    Reader { zone: zone_of(request), ..Reader::default() }
+}
+
 /// Answers a page.
 pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
     let access = match access_of(&request, &shared) {
@@ -60,7 +72,8 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
     };
     // An open page that heard of news; whoever sees the same heard of it too.
     if let Ok(Some(seq)) = super::graphql::in_header(&request) {
-        let key = (access.token(), request.uri().to_string());
+        // The same address is another page in another time zone.
+        let key = (access.token(), format!("{} {}", zone_of(&request).name(), request.uri()));
         let make = async {
             let (shown, rendered) = render(&request, &shared, &access).await;
             let html = Bytes::from(rendered.html);
@@ -82,11 +95,11 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
 /// The page, and the log position it shows.
 async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64, Rendered) {
     let params = Params::parse(request.query_string());
-    let signed_in = access.is_signed_in();
     let caller = access.caller(shared.config.default_app.clone());
     let scope = caller.scope;
+    let reader = Reader { signed_in: access.is_signed_in(), scope, zone: zone_of(request) };
     let Some(page) = console::page(request.path()) else {
-        return (0, console::nowhere(params, signed_in, scope));
+        return (0, console::nowhere(params, &reader));
     };
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
     let mut variables = page.variables(&params);
@@ -100,7 +113,7 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
     }
     let seq = answer["extensions"]["chatfold"]["seq"].as_str().and_then(|seq| seq.parse().ok());
     // Off the workers, which take deliveries meanwhile.
-    let rendered = tokio::task::spawn_blocking(move || page.render(params, signed_in, scope, answer)).await;
+    let rendered = tokio::task::spawn_blocking(move || page.render(params, &reader, answer)).await;
     let rendered = rendered.unwrap_or_else(|error| {
         tracing::error!(%error, "a page panicked");
         Rendered { status: 500, html: String::new() }
@@ -166,7 +179,7 @@ pub(super) async fn sign_in_form(request: HttpRequest, shared: web::Data<Shared>
     if !shared.tokens.are_needed() {
         return either(access::of_reader(&request, &shared).map(|_| see_other("/")));
     }
-    html(console::sign_in(params, false))
+    html(console::sign_in(params, &stranger(&request), false))
 }
 
 /// Takes a token, and begins a session in a cookie that script cannot read.
@@ -192,7 +205,7 @@ async fn signed_in(
     let token = form.get("token").unwrap_or_default().trim();
     let address = connections::network(request.peer_addr());
     let Some(token) = shared.tokens.check(token, address).and_then(|access| access.token()) else {
-        return Ok(html(console::sign_in(form.with("token", None), true)));
+        return Ok(html(console::sign_in(form.with("token", None), &stranger(request), true)));
     };
     let name = shared.sessions.begin(token, clock::now()).map_err(|error| {
         tracing::error!(%error, "no session was begun");

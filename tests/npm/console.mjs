@@ -54,12 +54,39 @@ const tests = {
     const page = await fresh();
     await page.goto(path('/group', { guid: 'reading-circle' }));
     const mark = page.locator('.stays circle.mark-left').nth(1);
-    assert.match(await mark.locator('title').textContent(), /tomas left, 2026-01-09T19:21:40Z/);
+    assert.match(await mark.locator('title').textContent(), /tomas left, 2026-01-09 19:21:40 UTC/);
     const bars = await page.$$eval('.stays td rect', (all) => all.map((bar) => bar.getAttribute('class')));
     assert.deepEqual(bars, ['admin', 'participant']);
     await mark.click();
     await page.waitForURL(/\/event\?/);
     assert.match(await page.textContent('main'), /group_member_left/);
+  },
+
+  async 'one time zone holds for all that is shown and asked, also on a day of 25 hours'() {
+    const page = await fresh({ timezoneId: 'America/New_York' });
+    const shown = () => page.textContent('.zone');
+    const asked = () => page.inputValue('input[name=asOf]');
+    await page.goto(path('/group', { guid: 'reading-circle', asOf: '2026-01-09T19:15:00Z' }));
+    assert.match(await shown(), /Times in UTC/);
+    assert.equal(await asked(), '2026-01-09T19:15:00');
+    await page.click('[data-zone]');
+    await page.waitForFunction(() => document.querySelector('.zone').textContent.includes('Times in America/New_York'));
+    assert.equal(await asked(), '2026-01-09T14:15:00');
+    assert.match(await page.textContent('#members'), /14:10:00 EST/);
+    await page.click('form.filter button');
+    await page.waitForURL(/zone=America%2FNew_York/);
+    assert.match(await page.textContent('#members-title'), /as of 2026-01-09 14:15:00 EST/);
+    await page.fill('input[name=asOf]', '2026-11-01T01:30:00');
+    await page.click('form.filter button');
+    await page.waitForSelector('select[name=asOfHour]');
+    assert.match(await page.textContent('#members-title'), /01:30:00 EDT/);
+    await page.selectOption('select[name=asOfHour]', 'second');
+    await page.click('form.filter button');
+    await page.waitForURL(/asOfHour=second/);
+    assert.match(await page.textContent('#members-title'), /01:30:00 EST/);
+    await page.click('[data-zone]');
+    await page.waitForFunction(() => document.querySelector('.zone').textContent.includes('Times in UTC'));
+    assert.equal(await asked(), '2026-11-01T06:30:00');
   },
 
   async 'an edit shows what went and what came'() {
