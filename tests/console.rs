@@ -19,7 +19,9 @@ const OTHER: &str = "2489f0demo02";
 fn links(html: &str) -> BTreeSet<String> {
     let hrefs = html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
     let own = hrefs.filter(|href| href.starts_with('/') && !href.starts_with("/assets/"));
-    own.map(|href| href.replace("&amp;", "&").replace("&#38;", "&").replace("&#39;", "'")).collect()
+    let own = own.map(|href| href.replace("&amp;", "&").replace("&#38;", "&").replace("&#39;", "'"));
+    // A browser keeps the fragment to itself.
+    own.map(|href| href.split('#').next().unwrap_or_default().to_owned()).collect()
 }
 
 /// Every page that can be reached by links alone, each asked once.

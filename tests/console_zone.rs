@@ -109,7 +109,7 @@ fn days_of_a_conversation_are_those_of_the_zone() {
     let server = autumn();
     let days = |zone: &str| {
         let html = page(&server, "/conversation?conversationId=group_g", zone);
-        let days = html.split("<li class=\"day\">").skip(1).map(|day| day.split(' ').next().unwrap().to_owned());
+        let days = html.split("<li class=\"day\"><time datetime=\"").skip(1).map(|day| day[..10].to_owned());
         days.collect::<Vec<_>>()
     };
     assert_eq!(days(""), ["2026-11-01", "2026-11-02"]);

@@ -4,14 +4,48 @@ use super::frame::Frame;
 use super::view::{self, Html};
 use crate::entity::Entity;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// An entity, by its name.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Named {
     pub name: String,
     /// What it is now. Some entities have no row: a message that only tells of another, whatever was refused.
-    pub node: Option<IgnoredAny>,
+    pub node: Option<Node>,
+}
+
+/// What an entity is called.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Node {
+    name: Option<String>,
+    group: Option<Called>,
+    user: Option<Called>,
+    sender: Option<Called>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Called {
+    name: Option<String>,
+}
+
+impl Named {
+    /// What people call it: `Anders Lund in Night shift`. Without a name its id stands there.
+    pub fn title(&self) -> String {
+        let node = self.node.clone().unwrap_or_default();
+        let said =
+            |name: Option<String>, id: &str| name.filter(|it| !it.trim().is_empty()).unwrap_or_else(|| id.to_owned());
+        let of = |called: Option<Called>, id: &str| said(called.and_then(|it| it.name), id);
+        match Entity::named(&self.name) {
+            Some(Entity::Group(guid)) => said(node.name, &guid),
+            Some(Entity::User(uid)) => said(node.name, &uid),
+            Some(Entity::Membership { guid, uid }) => format!("{} in {}", of(node.user, &uid), of(node.group, &guid)),
+            Some(Entity::Message(id)) => match node.sender.and_then(|it| it.name) {
+                Some(sender) => format!("Message {id} by {sender}"),
+                None => format!("Message {id}"),
+            },
+            Some(Entity::Call(session)) => format!("Call {session}"),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// The address of an entity's own page, if there is one. A membership is part of its group's.
@@ -35,14 +69,16 @@ pub fn place(frame: &Frame, name: &str) -> String {
     page(frame, name).unwrap_or_else(|| why(frame, name))
 }
 
-/// A link to an entity's own page. An entity without a page or a row is explained to who may see that; others see its
-/// name.
-pub fn link(frame: &Frame, name: &str, is_known: bool) -> Html {
-    match page(frame, name).filter(|_| is_known) {
-        Some(href) => view::link(&href, None, name),
-        None if frame.may_explain() => view::link(&why(frame, name), None, name),
-        None => view::name(name),
-    }
+/// A link to an entity's own page, by what people call it; its title is the name that the log gives. An entity without
+/// a page or a row is explained to who may see that; others see its name.
+pub fn link(frame: &Frame, it: &Named) -> Html {
+    let page = page(frame, &it.name).filter(|_| it.node.is_some());
+    let href = page.or_else(|| frame.may_explain().then(|| why(frame, &it.name)));
+    let (title, shown) = (view::escape(&it.name), view::name(&it.title()));
+    Html(match href {
+        Some(href) => format!("<a href=\"{}\" title=\"{title}\">{shown}</a>", view::escape(&href)),
+        None => format!("<span title=\"{title}\">{shown}</span>"),
+    })
 }
 
 /// A link to the page of an event.
@@ -81,7 +117,8 @@ mod tests {
     #[test]
     fn what_has_no_page_is_named_to_who_may_not_see_why() {
         let shown = |scope| {
-            link(&Frame { reader: Reader { scope, ..Reader::default() }, ..Frame::default() }, "call:m:7", true).0
+            let frame = Frame { reader: Reader { scope, ..Reader::default() }, ..Frame::default() };
+            link(&frame, &Named { name: "call:m:7".into(), node: Some(Node::default()) }).0
         };
         assert!(shown(TokenScope::Admin).contains("/why?entity=call%3Am%3A7"));
         assert!(!shown(TokenScope::Content).contains("href") && shown(TokenScope::Content).contains("call:m:7"));

@@ -93,6 +93,17 @@ for (const button of document.querySelectorAll("[data-zone]")) {
   });
 }
 
+for (const button of document.querySelectorAll("[data-clip]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.clip);
+    button.textContent = "Copied";
+  });
+}
+
+// An id that cannot stand in an address as it is.
+if (!location.hash) document.querySelector(".message.asked")?.scrollIntoView({ block: "center" });
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {

@@ -6,23 +6,28 @@ use super::explained;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::source;
-use super::view;
+use super::view::{self, Html};
+use crate::entity::Entity;
 use crate::explain::{Delivery, Explanation};
 use askama::Template;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
-pub const PAGE: Page = Page::of::<EventPage>("/event", include_str!("event.graphql"));
+pub const PAGE: Page =
+    Page::of::<EventPage>("/event", concat!(include_str!("event.graphql"), include_str!("called.graphql")));
 
 /// Bytes of a body that are shown before it is cut.
 const SHOWN: usize = 64 << 10;
+/// Bytes of a body that is shown as a tree.
+const TREE: usize = 16 << 10;
 
 #[derive(Template)]
 #[template(path = "event.html")]
 pub struct EventPage {
     frame: Frame,
     event: Event,
+    /// As a tree to fold, where it is short enough.
+    tree: Option<Html>,
     /// Pretty-printed; cut where it is long and not asked for whole.
     body: Option<String>,
     /// Its length, where it is cut.
@@ -67,8 +72,8 @@ pub struct Event {
 /// An entity, and what the event did to it.
 #[derive(Deserialize)]
 pub struct Changed {
-    name: String,
-    node: Option<IgnoredAny>,
+    #[serde(flatten)]
+    named: Named,
     explanation: Option<Explanation>,
     events: List<Other>,
 }
@@ -86,7 +91,11 @@ impl Show for EventPage {
     type Answer = Answer;
 
     fn show(frame: Frame, answer: Answer) -> Option<Self> {
-        let event = answer.event?;
+        let mut event = answer.event?;
+        // A group is told by every event of its members: what happened to them says more.
+        event
+            .changed
+            .sort_by_key(|it| matches!(Entity::named(&it.named.name), Some(Entity::Group(_) | Entity::User(_))));
         let mut body = event.body.as_ref().map(source::pretty);
         let is_cut = frame.params.get("whole").is_none() && body.as_ref().is_some_and(|body| body.len() > SHOWN);
         let cut = body.as_mut().filter(|_| is_cut).map(|body| {
@@ -94,10 +103,12 @@ impl Show for EventPage {
             body.truncate(body.floor_char_boundary(SHOWN));
             length
         });
+        let tree = event.body.as_ref().filter(|_| body.as_ref().is_some_and(|body| body.len() <= TREE));
+        let tree = tree.map(|body| source::tree(body, true));
         let curl = event.body.as_ref().filter(|_| !is_cut).map(source::curl);
         let first = |list: List<Seq>| list.nodes.into_iter().next().map(|it| it.seq);
         let (previous, next) = (first(answer.previous), first(answer.next));
-        Some(Self { frame, event, body, cut, curl, previous, next })
+        Some(Self { frame, event, tree, body, cut, curl, previous, next })
     }
 }
 

@@ -9,7 +9,8 @@ use crate::trigger::TRIGGERS;
 use askama::Template;
 use serde::Deserialize;
 
-pub const PAGE: Page = Page::of::<Events>("/events", include_str!("events.graphql"));
+pub const PAGE: Page =
+    Page::of::<Events>("/events", concat!(include_str!("events.graphql"), include_str!("called.graphql")));
 
 /// Entities named in a row.
 const NAMED: usize = 3;

@@ -1,6 +1,7 @@
 //! Explanations, as pages show them: what a delivery said, what stood there before, and why it won or lost.
 
 use super::frame::Frame;
+use super::source;
 use super::view::{self, Html};
 use crate::explain::{Delivery, Effect, Explanation, late};
 use crate::ids::Time;
@@ -12,8 +13,70 @@ pub fn value(frame: &Frame, told: &Value) -> Html {
         Value::Null => Html("<span class=\"more\">nothing</span>".to_owned()),
         Value::String(text) if text.ends_with('Z') && Time::parse(text).is_some() => frame.time(text),
         Value::String(text) => view::text(text),
+        Value::Object(_) | Value::Array(_) => source::tree(told, false),
         other => view::text(&other.to_string()),
     }
+}
+
+/// What a register is called: `data.text` is the text.
+pub fn label(frame: &Frame, register: &str) -> Html {
+    let known = match register {
+        "membership" => "Place in the group",
+        "lifecycle" => "Made or deleted",
+        "instance" => "Call or meeting",
+        "owner_uid as copies say" => "Owner, as copies say",
+        "reported_members_count" => "Members, as CometChat counts",
+        "receiver_id" => "Receiver",
+        "updated_by" => "Changed by",
+        "updated_at" => "Changed",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return Html(known.to_owned());
+    }
+    let plain = register.strip_prefix("data.").unwrap_or(register);
+    let plain = plain.strip_suffix("_at").or_else(|| plain.strip_suffix("_uid")).unwrap_or(plain);
+    // Ids and times behind the first word stay as they are.
+    let (word, rest) = plain.split_once(' ').map_or((plain, String::new()), |(word, rest)| (word, format!(" {rest}")));
+    frame.prose(&(view::sentence(&word.replace('_', " ")) + &rest))
+}
+
+/// What stood there before the delivery was taken. Of a fact of a membership, the place before.
+pub fn before(frame: &Frame, effect: &Effect) -> Html {
+    value(frame, &effect.before)
+}
+
+/// The rule that decided, behind what a fact told.
+pub fn why(frame: &Frame, effect: &Effect) -> Html {
+    let told = effect.value.get("told").and_then(Value::as_str).filter(|_| is_fact(effect));
+    let told = told.map(|told| format!("{}. ", frame.prose(told))).unwrap_or_default();
+    Html(format!(
+        "{told}{}.",
+        frame.prose(&view::sentence(effect.rule.split(": chatfold explain").next().unwrap_or_default()))
+    ))
+}
+
+/// The effects of a delivery by how they ended.
+#[derive(Default)]
+pub struct Sorted<'a> {
+    pub changed: Vec<&'a Effect>,
+    pub lost: Vec<&'a Effect>,
+    /// What stood there already.
+    pub same: Vec<&'a Effect>,
+}
+
+pub fn sorted(delivery: &Delivery) -> Sorted<'_> {
+    let mut sorted = Sorted::default();
+    for group in crate::explain::groups(&delivery.effects) {
+        for effect in group {
+            match (effect.won, effect.same) {
+                (_, true) => sorted.same.push(effect),
+                (true, false) => sorted.changed.push(effect),
+                (false, false) => sorted.lost.push(effect),
+            }
+        }
+    }
+    sorted
 }
 
 /// What the delivery told: facts are told in words.
@@ -22,12 +85,17 @@ pub fn told(frame: &Frame, effect: &Effect) -> Html {
 }
 
 /// What the register held once the delivery was taken.
-pub fn became(frame: &Frame, effect: &Effect) -> Html {
+pub fn after(effect: &Effect) -> &Value {
     match (effect.value.get("ledTo"), effect.won) {
-        (Some(led_to), _) => value(frame, led_to),
-        (None, true) => value(frame, &effect.value),
-        (None, false) => value(frame, &effect.before),
+        (Some(led_to), _) => led_to,
+        (None, true) => &effect.value,
+        (None, false) => &effect.before,
     }
+}
+
+/// The same for a page.
+pub fn became(frame: &Frame, effect: &Effect) -> Html {
+    value(frame, after(effect))
 }
 
 /// Facts of a membership or session are counted together: none wins by itself.

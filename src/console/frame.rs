@@ -91,6 +91,16 @@ impl Frame {
         self.link("/conversation", &about.collect::<Vec<_>>())
     }
 
+    /// The address of a message's place in its conversation. A message without a time has none.
+    pub fn place(&self, conversation: &str, person: Option<&Person>, message: &str, sent_at: Option<&str>) -> String {
+        let at = self.conversation(conversation, person);
+        let Some(sent_at) = sent_at else { return at };
+        let at = at + &view::href("", [("at", sent_at), ("message", message)]).replacen('?', "&", 1);
+        // Where the id can stand in an address as it is, the browser goes to the message by itself.
+        let is_plain = message.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it));
+        if is_plain { format!("{at}#m{message}") } else { at }
+    }
+
     /// The address of this page, one parameter changed.
     pub fn here(&self, name: &str, value: &str) -> String {
         self.params.with(name, Some(value).filter(|value| !value.is_empty())).href(self.path)

@@ -139,6 +139,18 @@ pub struct Edit {
     pub edited_by: Option<Person>,
 }
 
+impl Attachment {
+    /// What it is, for people.
+    pub fn kind(&self) -> &'static str {
+        match self.mime_type.as_deref().and_then(|kind| kind.split('/').next()) {
+            Some("image") => "Image",
+            Some("video") => "Video",
+            Some("audio") => "Audio",
+            _ => "File",
+        }
+    }
+}
+
 impl Message {
     /// Hidden by moderation.
     pub fn is_blocked(&self) -> bool {

@@ -12,7 +12,9 @@ mod explained;
 mod frame;
 mod page;
 mod params;
+mod said;
 mod source;
+mod story;
 mod view;
 mod zone;
 

@@ -1,12 +1,48 @@
 //! JSON as it can be looked at and taken away: text that says what it holds, and nothing that pretends to be something
 //! else.
 
+use super::view::{self, Html};
 use serde_json::Value;
 use std::fmt::Write;
 
 /// JSON for people.
 pub fn pretty(value: &Value) -> String {
     visible(&serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// Containers inside of each other that can be folded; what lies deeper is text.
+const DEPTH: usize = 24;
+/// Containers inside of each other that are open at first.
+const OPEN: usize = 3;
+
+/// JSON as a tree to fold and unfold, without script.
+pub fn tree(value: &Value, is_open: bool) -> Html {
+    let mut html = String::new();
+    branch(None, value, if is_open { 0 } else { OPEN }, &mut html);
+    Html(html)
+}
+
+fn branch(key: Option<&str>, value: &Value, depth: usize, html: &mut String) {
+    let key = key.map(|key| format!("<b>{}</b> ", view::escape(&visible(key)))).unwrap_or_default();
+    let marks = if value.is_array() { "[ ]" } else { "{ }" };
+    let members: Vec<(Option<&str>, &Value)> = match value {
+        _ if depth > DEPTH => Vec::new(),
+        Value::Object(members) => members.iter().map(|(key, value)| (Some(key.as_str()), value)).collect(),
+        Value::Array(items) => items.iter().map(|item| (None, item)).collect(),
+        _ => Vec::new(),
+    };
+    if members.is_empty() {
+        let shown = view::escape(&visible(&value.to_string()));
+        *html += &format!("<div>{key}<bdi>{shown}</bdi></div>");
+        return;
+    }
+    let open = if depth < OPEN { " open" } else { "" };
+    let count = members.len();
+    *html += &format!("<details{open}><summary>{key}{marks} <small>{count}</small></summary><div class=\"in\">");
+    for (key, value) in members {
+        branch(key, value, depth + 1, html);
+    }
+    *html += "</div></details>";
 }
 
 /// The command that delivers a body once more.
@@ -43,6 +79,18 @@ mod tests {
         let shown = pretty(&value);
         assert_eq!(serde_json::from_str::<Value>(&shown).ok(), Some(value));
         assert!(!shown.contains(['\u{202e}', '\u{7f}', '\u{9b}', '\u{200f}']) && shown.contains("שלום"), "{shown}");
+    }
+
+    #[test]
+    fn a_tree_shows_every_member_and_ends_where_it_is_deep() {
+        let value = json!({ "a<b>": [1, "x\u{202e}"], "none": {} });
+        let html = tree(&value, true).0;
+        assert!(html.contains("<b>a&lt;b&gt;</b> [ ] <small>2</small>") && html.contains("<bdi>{}</bdi>"), "{html}");
+        assert!(html.contains("x\\u202e") && html.matches("<details open").count() == 2, "{html}");
+        let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+        let html = tree(&deep, true).0;
+        assert_eq!(html.matches("<details").count(), DEPTH + 1);
+        assert_eq!(html.matches("<details").count(), html.matches("</details>").count());
     }
 
     #[test]

@@ -126,6 +126,21 @@ pub fn elsewhere(url: &str) -> Html {
     shown
 }
 
+/// A file elsewhere, by its name; its address is shown where it is not linked.
+pub fn file(url: &str, named: Option<&str>) -> Html {
+    let link = elsewhere(url).0;
+    match named.filter(|name| !name.trim().is_empty() && link.starts_with("<a ")) {
+        Some(named) => Html(link.split_inclusive('>').next().unwrap_or_default().to_owned() + &name(named).0 + "</a>"),
+        None => Html(link),
+    }
+}
+
+/// An id that script offers to copy.
+pub fn id(text: &str) -> Html {
+    let button = format!("<button type=\"button\" class=\"clip\" data-clip=\"{}\" hidden>Copy</button>", escape(text));
+    Html(format!("{} {button}", name(text)))
+}
+
 /// What a text became: words taken out and put in. Without a text before, the new one.
 pub fn diff(before: Option<&str>, after: &str) -> Html {
     let Some(before) = before else { return text(after) };
@@ -134,17 +149,45 @@ pub fn diff(before: Option<&str>, after: &str) -> Html {
         return text(after);
     }
     let diff = TextDiff::configure().timeout(DIFF_TIME).diff_words(before, after);
-    let mut html = String::from("<bdi class=\"said\">");
-    for change in diff.iter_all_changes() {
-        let tag = match change.tag() {
-            ChangeTag::Equal => "",
-            ChangeTag::Delete => "del",
-            ChangeTag::Insert => "ins",
-        };
-        let word = escape(change.value());
-        html += &if tag.is_empty() { word } else { format!("<{tag}>{word}</{tag}>") };
+    // What went stands before what came, and a space between them: `sixseven` would be no word. A space alone between
+    // two replaced words is replaced with them.
+    let (mut html, mut gone, mut new) = (String::from("<bdi class=\"said\">"), String::new(), String::new());
+    let changes: Vec<_> = diff.iter_all_changes().collect();
+    for (at, change) in changes.iter().enumerate() {
+        let follows = changes.get(at + 1).is_some_and(|next| next.tag() != ChangeTag::Equal);
+        match change.tag() {
+            ChangeTag::Delete => gone += change.value(),
+            ChangeTag::Insert => new += change.value(),
+            ChangeTag::Equal if follows && !gone.is_empty() && !new.is_empty() && change.value().trim().is_empty() => {
+                gone += change.value();
+                new += change.value();
+            }
+            ChangeTag::Equal => {
+                replaced(&mut gone, &mut new, &mut html);
+                html += &escape(change.value());
+            }
+        }
     }
+    replaced(&mut gone, &mut new, &mut html);
     Html(html + "</bdi>")
+}
+
+/// Writes what went and what came.
+fn replaced(gone: &mut String, new: &mut String, html: &mut String) {
+    let marked = |tag: &str, text: &str| {
+        if text.is_empty() { String::new() } else { format!("<{tag}>{}</{tag}>", escape(text)) }
+    };
+    *html += &marked("del", gone);
+    *html += if gone.is_empty() || new.is_empty() { "" } else { " " };
+    *html += &marked("ins", new);
+    gone.clear();
+    new.clear();
+}
+
+/// A text that begins with a capital letter.
+pub fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }
 
 /// A word of an enumeration, with its own colour.
@@ -219,8 +262,9 @@ mod tests {
     fn an_edit_shows_what_went_and_what_came() {
         assert_eq!(
             diff(Some("see you at <six>"), "see you at seven").0,
-            "<bdi class=\"said\">see you at <del>&lt;six&gt;</del><ins>seven</ins></bdi>"
+            "<bdi class=\"said\">see you at <del>&lt;six&gt;</del> <ins>seven</ins></bdi>"
         );
+        assert_eq!(diff(Some("a b c"), "x y c").0, "<bdi class=\"said\"><del>a b</del> <ins>x y</ins> c</bdi>");
         assert_eq!(diff(None, "x").0, text("x").0);
     }
 

@@ -6,7 +6,8 @@ use super::explained;
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::params::Params;
-use super::view;
+use super::story::{self, Names};
+use super::view::{self, Html};
 use crate::entity::Entity;
 use crate::explain::{Delivery, Explanation};
 use askama::Template;
@@ -23,6 +24,7 @@ const SHOWN: usize = 200;
 pub struct Why {
     frame: Frame,
     explanation: Option<Explanation>,
+    story: Vec<Html>,
     /// What may be asked for, where nothing is.
     examples: Vec<String>,
 }
@@ -31,6 +33,8 @@ pub struct Why {
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     explain: Option<Explanation>,
+    #[serde(flatten)]
+    names: Names,
     groups: Option<List<GroupName>>,
     users: Option<List<Person>>,
     messages: Option<List<Message>>,
@@ -54,6 +58,17 @@ impl Show for Why {
 
     fn variables(params: &Params, variables: &mut Map<String, Value>) {
         variables.insert("asked".to_owned(), params.get("entity").is_some().into());
+        let texts = match params.get("entity").and_then(Entity::named) {
+            Some(Entity::Group(guid)) => vec![("ofGroup", "guid", guid)],
+            Some(Entity::Membership { guid, uid }) => vec![("ofGroup", "guid", guid), ("ofMember", "uid", uid)],
+            Some(Entity::User(uid)) => vec![("ofUser", "uid", uid)],
+            Some(Entity::Message(id)) => vec![("ofMessage", "messageId", id)],
+            Some(Entity::Call(_)) | None => Vec::new(),
+        };
+        for (asks, name, id) in texts {
+            variables.insert(asks.to_owned(), true.into());
+            variables.insert(name.to_owned(), id.into());
+        }
     }
 
     fn show(frame: Frame, answer: Answer) -> Option<Self> {
@@ -63,7 +78,8 @@ impl Show for Why {
         let calls = answer.call_sessions.into_iter().flat_map(|list| list.nodes);
         let calls = calls.filter_map(|it| it.session_id).map(Entity::Call);
         let examples = groups.chain(users).chain(messages).chain(calls).map(|it| it.to_string()).collect();
-        Some(Self { frame, explanation: answer.explain, examples })
+        let story = answer.explain.as_ref().map(|it| story::story(&frame, it, &answer.names)).unwrap_or_default();
+        Some(Self { frame, explanation: answer.explain, story, examples })
     }
 }
 

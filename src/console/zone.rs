@@ -46,9 +46,10 @@ impl Zone {
         })
     }
 
-    /// The day that holds an instant: `2026-01-09`.
-    pub fn day(&self, at: &str) -> Option<String> {
-        Some(self.civil(Time::parse(at)?).date().to_string())
+    /// The day that holds an instant: `2026-01-09`, and `Friday, 9 January 2026`.
+    pub fn day(&self, at: &str) -> Option<(String, String)> {
+        let date = self.civil(Time::parse(at)?).date();
+        Some((date.to_string(), date.strftime("%A, %-d %B %Y").to_string()))
     }
 
     /// An instant as a form's field of date and time takes it.
@@ -117,7 +118,7 @@ mod tests {
         );
         let html = new_york().time("2026-07-09T18:35:00Z").0;
         assert!(html.contains("title=\"2026-07-09T18:35:00Z\">2026-07-09 14:35:00 <small>EDT</small>"), "{html}");
-        assert_eq!(new_york().day("2026-01-10T04:59:59Z").as_deref(), Some("2026-01-09"));
+        assert_eq!(new_york().day("2026-01-10T04:59:59Z").unwrap().1, "Friday, 9 January 2026");
         assert_eq!(new_york().time("<b>").0, "<time>&lt;b&gt;</time>");
         assert!(Zone::named("Mars/Crater").is_none());
     }
@@ -132,7 +133,7 @@ mod tests {
             let later = zone.twice(at).is_some_and(|(_, later)| later);
             assert_eq!(zone.instant(&zone.field(at), later), Some(at), "{}", at.rfc3339());
             assert!(told.insert(zone.words(&at.rfc3339())), "{}", at.rfc3339());
-            assert_eq!(zone.day(&at.rfc3339()).as_deref(), Some("2026-11-01"));
+            assert_eq!(zone.day(&at.rfc3339()).unwrap().0, "2026-11-01");
         }
         assert_eq!(told.len(), 25 * 60);
         let (names, later) = zone.twice(time("2026-11-01T06:30:00Z")).unwrap();
