@@ -265,7 +265,8 @@ fn statements_do_not_grow_with_rows() {
             assert_eq!(page.render(Params::parse(query), &reader(), answer).status, 200);
             api.statements() - before
         });
-        assert_eq!(few, many, "{path}?{query}");
+        // People of another page of a list are one look-up more, however many they are.
+        assert!((few..=few + 1).contains(&many), "{path}?{query}: {few}, {many}");
         assert!(many <= 60, "{path}?{query}: {many}");
     }
 }

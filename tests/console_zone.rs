@@ -60,6 +60,10 @@ fn every_time_of_a_page_is_in_the_one_zone_that_it_names() {
         let mut shown = 0;
         for time in times {
             let exact = time.split('"').next().unwrap();
+            if exact.len() == 10 {
+                // The head of a day.
+                continue;
+            }
             assert!(exact.ends_with('Z') && time.contains(&format!("title=\"{exact}\"")), "{path}: {exact}");
             shown += 1;
         }

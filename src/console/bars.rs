@@ -1,5 +1,6 @@
 //! Stays over time as bars and marks, in per cent of the width they are drawn in.
 
+use super::zone::Zone;
 use crate::ids::Time;
 
 /// The time that is drawn.
@@ -7,6 +8,20 @@ use crate::ids::Time;
 pub struct Bars {
     pub start: Time,
     pub end: Time,
+}
+
+/// Parts that an axis has.
+const PARTS: i64 = 4;
+/// A longer time, in milliseconds, is told by its days alone.
+const DAYS: i64 = 4 * 24 * 60 * 60 * 1000;
+
+/// A place of an axis, and its text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tick {
+    pub left: f64,
+    /// How the text lies to its place.
+    pub anchor: &'static str,
+    pub text: String,
 }
 
 /// A stay.
@@ -34,6 +49,25 @@ impl Bars {
         let length = (self.end.0 - self.start.0).max(1) as f64;
         let at = (time.0 - self.start.0) as f64 / length * 100.0;
         (at.clamp(0.0, 100.0) * 1000.0).round() / 1000.0
+    }
+
+    /// The axis, in a zone.
+    pub fn ticks(&self, zone: &Zone) -> Vec<Tick> {
+        let length = self.end.0 - self.start.0;
+        // `2026-01-09`, or `2026-01-09 13:35` where days are long.
+        let letters = if length > DAYS { 10 } else { 16 };
+        let tick = |part: i64| Tick {
+            left: part as f64 * 100.0 / PARTS as f64,
+            anchor: if part == 0 {
+                "start"
+            } else if part == PARTS {
+                "end"
+            } else {
+                "middle"
+            },
+            text: zone.words(&Time(self.start.0 + length / PARTS * part).rfc3339()).chars().take(letters).collect(),
+        };
+        (0..=PARTS).map(tick).collect()
     }
 
     /// A stay; one without a beginning begins with the drawing, one without an end lasts.
@@ -66,5 +100,18 @@ mod tests {
         assert_eq!(span(Some("2026-01-06T00:00:00Z"), None), (50.0, 50.0));
         assert_eq!(span(Some("2026-01-06T00:00:00Z"), Some("2026-01-06T00:00:00Z")), (50.0, 0.2));
         assert_eq!(bars.at(time("2027-01-01T00:00:00Z")), 100.0);
+    }
+
+    #[test]
+    fn an_axis_tells_its_dates_in_the_zone() {
+        let time = |text: &str| Time::parse(text).unwrap();
+        let texts = |end: &str| {
+            let bars = Bars { start: time("2026-01-01T00:00:00Z"), end: time(end) };
+            let zone = Zone::named("America/New_York").unwrap();
+            bars.ticks(&zone).into_iter().map(|tick| tick.text).collect::<Vec<_>>()
+        };
+        let days = ["2025-12-31", "2026-01-02", "2026-01-04", "2026-01-06", "2026-01-08"];
+        assert_eq!(texts("2026-01-09T00:00:00Z"), days);
+        assert_eq!(texts("2026-01-02T00:00:00Z")[1], "2026-01-01 01:00");
     }
 }

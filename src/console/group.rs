@@ -4,7 +4,8 @@ use super::answer::{List, Person};
 use super::bars::{Bars, Mark, Span};
 use super::frame::Frame;
 use super::page::{Page, Show};
-use super::{source, view};
+use super::view::Html;
+use super::{about, source, view};
 use crate::clock;
 use crate::entity::Entity;
 use crate::ids::Time;
@@ -54,6 +55,7 @@ pub struct Group {
     updated_by: Option<Person>,
     conversation: Conversation,
     members: Option<List<Member>>,
+    changes: List<Change>,
     previous: List<At>,
     next: List<At>,
     oldest: List<At>,
@@ -65,6 +67,20 @@ pub struct Group {
 pub struct Conversation {
     conversation_id: String,
     messages_count: i64,
+}
+
+/// What happened to a member.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    seq: String,
+    at: String,
+    at_from: String,
+    trigger: String,
+    user: Person,
+    by: Option<Person>,
+    state: Option<String>,
+    scope: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -122,7 +138,24 @@ impl Show for GroupPage {
     }
 }
 
+impl Change {
+    /// `kicked`, `made moderator`, `joined as admin`.
+    fn what(&self) -> Html {
+        let scope = self.scope.as_deref().map(view::badge);
+        Html(match (&self.state, scope) {
+            (Some(state), Some(scope)) => format!("{} as {scope}", view::badge(state)),
+            (Some(state), None) => view::badge(state).to_string(),
+            (None, Some(scope)) => format!("made {scope}"),
+            (None, None) => format!("made {}", view::badge("owner")),
+        })
+    }
+}
+
 impl GroupPage {
+    fn is_filtered(&self) -> bool {
+        ["states", "scopes"].iter().any(|name| self.frame.params.get(name).is_some())
+    }
+
     /// Stays as bars, ends and promotions as marks; each leads to its event.
     fn spans(&self, member: &Member) -> Vec<Span> {
         let mut spans = Vec::new();

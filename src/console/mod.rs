@@ -12,6 +12,7 @@ mod explained;
 mod frame;
 mod page;
 mod params;
+mod quiet;
 mod said;
 mod source;
 mod story;

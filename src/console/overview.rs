@@ -3,8 +3,9 @@
 use super::answer::List;
 use super::frame::Frame;
 use super::page::{Page, Show};
-use super::view;
-use crate::ids::TokenScope;
+use super::quiet;
+use super::view::{self, Html};
+use crate::ids::{Time, TokenScope};
 use askama::Template;
 use serde::Deserialize;
 
@@ -31,6 +32,14 @@ pub struct Status {
     file_bytes: Option<String>,
     state_hash: Option<String>,
     last_state_hash: Option<StateHash>,
+    clock_offsets: Vec<ClockOffset>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockOffset {
+    app_id: String,
+    offset_ms: String,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +95,15 @@ pub struct Received {
     received_at: String,
 }
 
+/// What somebody should look at.
+struct Need<'a> {
+    app: &'a str,
+    class: &'static str,
+    href: String,
+    title: String,
+    text: Html,
+}
+
 /// A bar of a chart, in per cent of its width and height.
 struct Bar {
     left: f64,
@@ -119,6 +137,54 @@ impl Overview {
         self.status.file_bytes.is_some() && self.frame.reader.scope >= TokenScope::Content
     }
 
+    /// What somebody should look at, what is worst first.
+    fn needs(&self) -> Vec<Need<'_>> {
+        let mut needs: Vec<Need<'_>> = Vec::new();
+        for app in &self.apps {
+            let counts: Vec<u64> = app.hours.iter().map(|step| step.deliveries_count).collect();
+            if let Some(hours) = quiet::silent_hours(&counts) {
+                let text = format!(
+                    "Nothing came for {hours} hours. The last event came {}.",
+                    self.frame.time(&app.last_event_at)
+                );
+                needs.push(app.need("is-bad", ("/events", "outcomes", ""), "No delivery", text));
+            }
+            for it in &app.triggers {
+                let since = app.since(&it.last_at);
+                let Some(missed) = quiet::missed(it.deliveries_count, counts.iter().sum(), since) else { continue };
+                let text = format!(
+                    "went silent. The last one came {}; about {} more would have come since.",
+                    self.frame.time(&it.last_at),
+                    view::number(missed)
+                );
+                needs.push(app.need("is-bad", ("/events", "triggers", &it.trigger), &it.trigger, text));
+            }
+            for (list, outcome, what, text) in [
+                (&app.rejected, "REJECTED", "dead letters", "deliveries that could not be read"),
+                (&app.anomalies, "ANOMALY", "anomalies", "deliveries that contradict themselves"),
+            ] {
+                let Some(newest) = list.nodes.first() else { continue };
+                let title = format!("{} {what}", list.total());
+                let text = format!("{text}. The newest came {}.", self.frame.time(&newest.received_at));
+                needs.push(app.need("is-warn", ("/events", "outcomes", outcome), &title, text));
+            }
+        }
+        for it in &self.status.clock_offsets {
+            let Some(app) = self.apps.iter().find(|app| app.app_id == it.app_id) else { continue };
+            let ms: i64 = it.offset_ms.parse().unwrap_or_default();
+            let side = if ms < 0 { "behind" } else { "ahead of" };
+            let text =
+                format!("The clock of this server is {} {side} that of CometChat.", view::seconds(ms.abs() / 1000));
+            needs.push(app.need("is-warn", ("/events", "outcomes", ""), "Wrong clock", text));
+        }
+        needs
+    }
+
+    /// When the first step of a chart begins.
+    fn start(&self, steps: &[Step]) -> Html {
+        steps.first().map_or_else(|| Html(String::new()), |step| self.frame.time(&step.at))
+    }
+
     fn bars(&self, steps: &[Step]) -> Vec<Bar> {
         let most = Self::most(steps).max(1) as f64;
         let width = 100.0 / steps.len().max(1) as f64;
@@ -146,8 +212,30 @@ impl Overview {
 }
 
 impl App {
+    fn need(
+        &self,
+        class: &'static str,
+        (path, name, value): (&str, &str, &str),
+        title: &str,
+        text: String,
+    ) -> Need<'_> {
+        let about: &[(&str, &str)] = if value.is_empty() { &[] } else { &[(name, value)] };
+        let href = view::of_app(&self.app_id, path, about);
+        Need { app: &self.app_id, class, href, title: title.to_owned(), text: Html(text) }
+    }
+
+    /// Deliveries of the hours that began after an instant.
+    fn since(&self, at: &str) -> u64 {
+        let at = Time::parse(at);
+        self.hours.iter().filter(|step| Time::parse(&step.at) >= at).map(|step| step.deliveries_count).sum()
+    }
+
+    fn unheard(&self) -> Vec<&'static str> {
+        quiet::unheard(|name| self.triggers.iter().any(|it| it.trigger == name)).collect()
+    }
+
     fn charts(&self) -> [(&'static str, &[Step]); 2] {
-        [("Deliveries a minute, last hour", &self.minutes), ("Deliveries an hour, last two days", &self.hours)]
+        [("Deliveries by minute, last hour:", &self.minutes), ("Deliveries by hour, last two days:", &self.hours)]
     }
 }
 

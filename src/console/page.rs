@@ -17,7 +17,7 @@ pub struct Page {
     /// Its variables are the parameters of the query string.
     pub document: &'static str,
     variables: fn(&Params, &mut Map<String, Value>),
-    show: fn(Frame, Value) -> Option<String>,
+    show: fn(Frame, Value) -> Option<Shown>,
 }
 
 /// What a page is made of.
@@ -30,12 +30,25 @@ pub trait Show: Template + Sized {
 
     /// `None` where what the page is about does not exist.
     fn show(frame: Frame, answer: Self::Answer) -> Option<Self>;
+
+    /// The address of another page that is shown instead.
+    fn opens(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How a request ends.
 pub struct Rendered {
     pub status: u16,
     pub html: String,
+    /// Where the reader is sent instead.
+    pub location: Option<String>,
+}
+
+/// A page, or the address of the one that is shown instead.
+enum Shown {
+    Html(String),
+    Elsewhere(String),
 }
 
 /// Something is wrong, or not there: says what, and what to do.
@@ -96,7 +109,8 @@ impl Page {
             return problem(frame, status, title, false);
         }
         match (self.show)(frame.clone(), data) {
-            Some(html) => Rendered { status: 200, html },
+            Some(Shown::Html(html)) => Rendered { status: 200, html, location: None },
+            Some(Shown::Elsewhere(href)) => Rendered { status: 303, html: String::new(), location: Some(href) },
             None if code == "BAD_INPUT" => problem(frame, 400, "This cannot be asked", false),
             None if code == "FORBIDDEN" => problem(frame, 403, "Not with this token", false),
             None => problem(frame, 404, "Nothing is known of it", false),
@@ -104,16 +118,21 @@ impl Page {
     }
 }
 
-fn show<T: Show>(frame: Frame, data: Value) -> Option<String> {
+fn show<T: Show>(frame: Frame, data: Value) -> Option<Shown> {
     let answer = serde_json::from_value(data)
         .inspect_err(|error| tracing::error!(%error, path = frame.path, "a page does not fit its document"))
         .ok()?;
-    T::show(frame, answer)?.render().inspect_err(|error| tracing::error!(%error, "a page was not written")).ok()
+    let page = T::show(frame, answer)?;
+    if let Some(href) = page.opens() {
+        return Some(Shown::Elsewhere(href));
+    }
+    let html = page.render().inspect_err(|error| tracing::error!(%error, "a page was not written")).ok()?;
+    Some(Shown::Html(html))
 }
 
 fn problem(frame: Frame, status: u16, title: &'static str, choose: bool) -> Rendered {
     let html = Problem { frame, title, choose }.render().unwrap_or_default();
-    Rendered { status, html }
+    Rendered { status, html, location: None }
 }
 
 /// The apps to choose from, for an answer that leaves the choice.

@@ -1,11 +1,11 @@
 //! `/search`: whatever a text may name. Ids first, then names, then words of messages.
 
 use super::about;
-use super::answer::{List, Person};
+use super::answer::{GroupName, List, Person};
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::params::Params;
-use super::view;
+use super::{said, view};
 use askama::Template;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,6 +16,8 @@ pub const PAGE: Page = Page::of::<Search>("/search", include_str!("search.graphq
 const WORDS: usize = 16;
 /// Their letters and digits.
 const LETTERS: usize = 200;
+/// What narrows the messages, or pages through them.
+const NARROWED: [&str; 6] = ["conversationId", "sender", "sentAfter", "sentBefore", "after", "before"];
 /// Letters of a part of a name.
 const NAME: usize = 3;
 
@@ -37,6 +39,27 @@ pub struct Answer {
     groups: Option<List<Group>>,
     users: Option<List<Person>>,
     messages: Option<List<Message>>,
+    earlier: Option<List<Told>>,
+}
+
+/// A delivery whose body has the text that was asked for.
+#[derive(Deserialize)]
+pub struct Told {
+    seq: String,
+    entities: Vec<About>,
+}
+
+#[derive(Deserialize)]
+struct About {
+    node: Option<Value>,
+}
+
+/// A message that says something else now.
+pub struct Earlier<'a> {
+    seq: &'a str,
+    message: Message,
+    /// The text that was found; `None` where nothing but the log holds it.
+    text: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +78,23 @@ pub struct Message {
     deleted_at: Option<String>,
     text: Option<String>,
     sender: Option<Person>,
+    conversation: Option<Conversation>,
+    original_text: Option<String>,
+    #[serde(default)]
+    edits: Vec<Edit>,
+}
+
+#[derive(Deserialize)]
+pub struct Edit {
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conversation {
+    conversation_id: String,
+    group: Option<GroupName>,
+    participants: Vec<Person>,
 }
 
 #[derive(Deserialize)]
@@ -84,15 +124,20 @@ impl Show for Search {
         let seq = text.strip_prefix('#').unwrap_or(text).parse::<i64>();
         let words = words(text);
         let is_name = text.chars().count() >= NAME;
+        let is_narrowed = NARROWED.iter().any(|name| params.get(name).is_some());
         let told: [(&str, Value); 6] = [
-            ("asked", (!text.is_empty()).into()),
+            // What goes by an id or a name stands before the first messages.
+            ("isStart", (!text.is_empty() && !is_narrowed).into()),
             ("isSeq", seq.is_ok().into()),
             ("isName", is_name.into()),
-            ("isText", (!words.is_empty()).into()),
-            ("words", words.into()),
+            ("isText", (!words.is_empty() || (is_narrowed && text.is_empty())).into()),
+            ("isEarlier", (params.get("earlier").is_some() && !text.is_empty()).into()),
             ("q", text.into()),
         ];
         variables.extend(told.map(|(name, value)| (name.to_owned(), value)));
+        if !words.is_empty() {
+            variables.insert("words".to_owned(), words.into());
+        }
         if let Ok(seq) = seq {
             variables.insert("seq".to_owned(), seq.to_string().into());
         }
@@ -100,6 +145,22 @@ impl Show for Search {
 
     fn show(frame: Frame, found: Answer) -> Option<Self> {
         Some(Self { frame, found })
+    }
+
+    /// An exact id, asked for from the head of a page, is opened at once.
+    fn opens(&self) -> Option<String> {
+        self.frame.params.get("open")?;
+        let (it, frame) = (&self.found, &self.frame);
+        let call = it.call_session.as_ref().and_then(|it| it.session_id.as_deref());
+        let ids = [
+            it.event.as_ref().map(|it| frame.link("/event", &[("seq", &it.seq)])),
+            it.group.as_ref().map(|it| frame.link("/group", &[("guid", &it.guid)])),
+            it.user.as_ref().map(|it| frame.link("/user", &[("uid", &it.uid)])),
+            it.message.as_ref().map(|it| frame.link("/message", &[("messageId", &it.message_id)])),
+            call.map(|id| frame.link("/call", &[("sessionId", id)])),
+        ];
+        let mut known = ids.into_iter().flatten();
+        known.next().filter(|_| known.next().is_none())
     }
 }
 
@@ -149,11 +210,35 @@ impl Search {
         self.found.messages.iter().flat_map(|list| &list.nodes).filter(move |it| Some(&it.message_id) != exact)
     }
 
+    fn is_asked(&self) -> bool {
+        !self.asked().is_empty() || NARROWED.iter().any(|name| self.frame.params.get(name).is_some())
+    }
+
+    /// Messages that said it once and say something else now, each once.
+    fn earlier(&self) -> Vec<Earlier<'_>> {
+        let asked = self.asked();
+        let mut found: Vec<Earlier<'_>> = Vec::new();
+        for told in self.found.earlier.iter().flat_map(|list| &list.nodes) {
+            let node = told.entities.first().and_then(|it| it.node.clone());
+            let message: Option<Message> = node.and_then(|node| serde_json::from_value(node).ok());
+            let Some(message) = message else { continue };
+            let says = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains(asked));
+            let texts = [&message.original_text].into_iter().chain(message.edits.iter().map(|edit| &edit.text));
+            let text = texts.filter(|text| says(text)).last().cloned().flatten();
+            let is_past = !says(&message.text) && (text.is_some() || message.deleted_at.is_some());
+            if is_past && !found.iter().any(|it| it.message.message_id == message.message_id) {
+                found.push(Earlier { seq: &told.seq, message, text });
+            }
+        }
+        found
+    }
+
     fn is_empty(&self) -> bool {
         !self.has_ids()
             && self.groups().next().is_none()
             && self.users().next().is_none()
             && self.messages().next().is_none()
+            && self.earlier().is_empty()
     }
 }
 
@@ -187,6 +272,6 @@ mod tests {
         let told = variables("q=%2317");
         assert_eq!((&told["seq"], &told["isSeq"], &told["q"]), (&json!("17"), &json!(true), &json!("#17")));
         assert_eq!(variables("q=+ann+")["isSeq"], json!(false));
-        assert_eq!(variables("")["asked"], json!(false));
+        assert_eq!(variables("")["isStart"], json!(false));
     }
 }

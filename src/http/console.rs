@@ -116,12 +116,15 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
     let rendered = tokio::task::spawn_blocking(move || page.render(params, &reader, answer)).await;
     let rendered = rendered.unwrap_or_else(|error| {
         tracing::error!(%error, "a page panicked");
-        Rendered { status: 500, html: String::new() }
+        Rendered { status: 500, html: String::new(), location: None }
     });
     (seq.unwrap_or_default(), rendered)
 }
 
-fn html(Rendered { status, html }: Rendered) -> HttpResponse {
+fn html(Rendered { status, html, location }: Rendered) -> HttpResponse {
+    if let Some(href) = location {
+        return see_other(&href);
+    }
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = answer(status);
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -317,7 +320,7 @@ mod tests {
     #[test]
     fn a_page_that_cannot_be_shown_now_says_when_to_ask_again() {
         for (status, is_told) in [(503, true), (200, false), (404, false)] {
-            let answer = html(Rendered { status, html: String::new() });
+            let answer = html(Rendered { status, html: String::new(), location: None });
             assert_eq!(answer.headers().contains_key(RETRY_AFTER), is_told, "{status}");
         }
     }
