@@ -9,52 +9,54 @@ use crate::ids::ConversationKey;
 use crate::store::sqlite::read::activity::{Span, count};
 use async_graphql::{Context, SimpleObject};
 
-/// What went on in a span of time.
+/// Messages and reactions in a time span, day by day.
 #[derive(SimpleObject)]
 pub struct Activity {
-    /// Its days, first to last; days without anything too.
+    /// One entry for each day, first to last. Days without messages are listed too.
     days: Vec<DayActivity>,
-    /// Reactions given in it, most frequent first; at most 200.
+    /// The reactions given in the span, most frequent first. At most 200.
     top_reactions: Vec<ReactionCount>,
-    /// Messages sent in it that moderation blocks now, by the rule that caught them, most first; at most 200.
+    /// How many messages sent in the span moderation blocks now, by the rule that caught them. Most frequent first, at
+    /// most 200.
     blocked_by_rule: Vec<RuleCount>,
-    /// Whether all of it was counted: counting stops at 50,000 messages and 50,000 reactions of the app.
+    /// Whether every message and reaction in the span was counted. Counting stops at 50,000 messages and 50,000
+    /// reactions of the app.
     exact: bool,
 }
 
-/// What went on in a day.
+/// Messages and reactions of one day.
 #[derive(SimpleObject)]
 pub struct DayActivity {
-    /// The day in the time zone asked for, such as `2026-01-05`.
+    /// The day, in the time zone of the query, such as `2026-01-05`.
     date: String,
-    /// Chat sent, that is not deleted and not blocked.
+    /// The number of messages sent on this day, without deleted and blocked messages.
     messages_count: i32,
-    /// How many people sent it.
+    /// The number of people who sent these messages.
     active_senders_count: i32,
-    /// Reactions given that were not taken back.
+    /// The number of reactions given on this day, without reactions taken back.
     reactions_count: i32,
 }
 
-/// How often a reaction was given.
+/// A reaction, and how often people gave it.
 #[derive(SimpleObject)]
 pub struct ReactionCount {
     /// The reaction, such as an emoji.
     reaction: String,
-    /// How often.
+    /// How often people gave this reaction.
     count: i32,
 }
 
-/// How many messages a rule of moderation caught.
+/// A moderation rule, and how many messages it caught.
 #[derive(SimpleObject)]
 pub struct RuleCount {
-    /// Id of the rule; null where none was told.
+    /// The id of the rule. Null if CometChat sent none.
     rule: Option<String>,
-    /// How many.
+    /// The number of messages that this rule caught.
     count: i32,
 }
 
 impl Activity {
-    /// Counts it, of a conversation or of all of the app.
+    /// Counts the messages and reactions of one conversation or of the whole app.
     pub fn read(
         ctx: &Context<'_>,
         app: &str,
@@ -89,7 +91,7 @@ impl Activity {
     }
 }
 
-/// The days of a span asked for.
+/// The days between two times.
 pub(super) fn days_of(after: DateTime, before: DateTime, time_zone: Option<&str>) -> Result<Vec<Day>> {
     days(after.0, before.0, time_zone.unwrap_or("UTC")).map_err(|error| match error {
         NoDays::Zone => bad_input("timeZone", "expected a name such as Europe/Berlin or UTC"),

@@ -16,7 +16,7 @@ use async_graphql::{Context, Object, Result};
 
 pub struct App(pub row::App);
 
-/// A CometChat app this file has events of. Nothing ever crosses from one app to another.
+/// A CometChat app. Data of one app never mixes with data of another app.
 #[Object]
 impl App {
     /// CometChat's id of the app.
@@ -24,48 +24,50 @@ impl App {
         &self.0.app_id
     }
 
-    /// The region its deliveries name.
+    /// The region in the newest delivery that names one.
     async fn region(&self) -> Option<&str> {
         self.0.region.as_deref()
     }
 
-    /// When its first event arrived.
+    /// When the first event of this app arrived.
     async fn first_seen_at(&self) -> DateTime {
         DateTime(self.0.first_seen_at)
     }
 
-    /// When its newest event arrived.
+    /// When the newest event of this app arrived.
     async fn last_event_at(&self) -> DateTime {
         DateTime(self.0.last_event_at)
     }
 
-    /// How many events the log has of it.
+    /// The number of events of this app in the log.
     async fn events_count(&self) -> BigInt {
         BigInt(self.0.events_count)
     }
 
-    /// What went on in it, day by day.
+    /// Messages and reactions in this app, day by day.
     #[graphql(complexity = "200 + child_complexity")]
     async fn activity(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "From that time on.")] after: DateTime,
-        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
-        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
-            String,
-        >,
+        #[graphql(desc = "The start of the time span.")] after: DateTime,
+        #[graphql(desc = "The end of the time span, not included. At most 92 days after the start.")] before: DateTime,
+        #[graphql(
+            desc = "The time zone of the days, by its IANA name, such as `Europe/Berlin`.",
+            default_with = "Some(\"UTC\".to_owned())"
+        )]
+        time_zone: Option<String>,
     ) -> Option<Result<Activity>> {
         Some(Activity::read(ctx, &self.0.app_id, None, after, before, time_zone.as_deref()))
     }
 
-    /// Deliveries over time, oldest first: the last minutes or hours up to now.
+    /// How many deliveries arrived, step by step up to now, oldest first.
     #[graphql(complexity = "50 + child_complexity")]
     async fn traffic(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How long each step is.", default_with = "TrafficStep::Minute")] step: TrafficStep,
+        #[graphql(desc = "The length of each step.", default_with = "TrafficStep::Minute")] step: TrafficStep,
         #[graphql(
-            desc = "How many steps, at most 360 minutes or 72 hours; the running one is the last.",
+            desc = "The number of steps: at most 360 minutes or 72 hours. The last step is not over yet.",
             default = 60
         )]
         last: i32,
@@ -73,48 +75,52 @@ impl App {
         Some(traffic::traffic(ctx, &self.0.app_id, step, last))
     }
 
-    /// Its triggers by name, at most 200, and what they brought in the last hours.
+    /// The triggers of this app by name, at most 200, and how many deliveries each had in the last hours.
     #[graphql(complexity = "50 + child_complexity")]
     async fn triggers(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "In how many hours up to now, at most 72.", default = 48)] hours: i32,
+        #[graphql(desc = "The number of hours up to now, at most 72.", default = 48)] hours: i32,
     ) -> Option<Result<Vec<TriggerTraffic>>> {
         Some(traffic::triggers(ctx, &self.0.app_id, hours))
     }
 
-    /// Its events, newest first.
+    /// The events of this app, newest first.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which of them.")] filter: Option<EventFilter>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only events that match this filter.")] filter: Option<EventFilter>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<EventConnection> {
         Event::list(ctx, self.0.app_id.as_str().into(), filter, &Paging { first, after, last, before })
     }
 
-    /// How long customers waited for an agent, day by day: in conversations an agent takes part in, as one of the two, as
-    /// a member of the group now, or by writing in it.
+    /// How long customers waited for an answer of an agent, day by day. This counts conversations in which an agent
+    /// takes part: as one of the two people, as a member of the group now, or as a sender.
     #[graphql(complexity = "200 + child_complexity")]
     async fn responses(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "From that time on.")] after: DateTime,
-        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
-        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
-            String,
-        >,
+        #[graphql(desc = "The start of the time span.")] after: DateTime,
+        #[graphql(desc = "The end of the time span, not included. At most 92 days after the start.")] before: DateTime,
         #[graphql(
-            desc = "Agents are those of these roles; at most 20.",
+            desc = "The time zone of the days, by its IANA name, such as `Europe/Berlin`.",
+            default_with = "Some(\"UTC\".to_owned())"
+        )]
+        time_zone: Option<String>,
+        #[graphql(
+            desc = "A person with one of these roles is an agent. At most 20 roles.",
             default_with = "Some(vec![\"agent\".to_owned()])"
         )]
         roles: Option<Vec<String>>,
         #[graphql(
-            desc = "And those who carry one of these tags; at most 20.",
+            desc = "A person with one of these tags is an agent too. At most 20 tags.",
             default_with = "Some(vec![\"agent\".to_owned()])"
         )]
         tags: Option<Vec<String>>,
@@ -123,9 +129,10 @@ impl App {
         Some(Responses::read(ctx, &self.0.app_id, None, asked))
     }
 
-    /// One number for what the tables say about it: equal wherever the same facts were heard. All its rows are read
-    /// for it: where that takes longer than a request may, `chatfold inspect` tells it of the whole file. Asks for a
-    /// token of the scope content, for the number confirms a guess at what was said.
+    /// One number for all rows of this app. Two files that heard the same facts give the same number. The server reads
+    /// all rows for it. If that takes too long for a query, use `chatfold inspect`, which prints the number of the
+    /// whole file. Needs a token of the scope `content`, because the number can confirm a guess at the text of
+    /// messages.
     async fn state_hash(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         let hash = || ctx.read(|conn| state::of_app(conn, &self.0.app_id)).map(|state| state.total.to_string());
         Some(ctx.needs(TokenScope::Content).and_then(|()| hash()))

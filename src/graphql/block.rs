@@ -19,25 +19,25 @@ pub struct Block {
 
 connection!(BlockConnection, BlockEdge, Block, "blocks");
 
-/// A person blocks another one, now.
+/// One person blocks another person now.
 #[Object]
 impl Block {
-    /// Who blocks.
+    /// The person who blocks.
     async fn blocker(&self, ctx: &Context<'_>) -> Result<User> {
         User::get(ctx, &self.app, self.row.blocker.as_str()).await
     }
 
-    /// Who is blocked.
+    /// The person who is blocked.
     async fn blocked(&self, ctx: &Context<'_>) -> Result<User> {
         User::get(ctx, &self.app, self.row.blocked.as_str()).await
     }
 
-    /// Since when.
+    /// When the block began.
     async fn since(&self) -> DateTime {
         DateTime(self.row.since)
     }
 
-    /// How `since` is known.
+    /// How the time `since` is known.
     async fn since_from(&self) -> TimeSource {
         self.row.since_from.into()
     }

@@ -25,42 +25,42 @@ pub struct CallSession {
 
 connection!(CallSessionConnection, CallSessionEdge, CallSession, "calls and meetings");
 
-/// A call or a meeting: one instance of a session, for a session id may be used again.
+/// A call or a meeting. CometChat may use one session id again, so this is one instance of a session.
 #[Object]
 impl CallSession {
-    /// The global id, for `node`.
+    /// The global id. Pass it to `node`.
     pub async fn id(&self) -> ID {
         let key = self.row.key.clone();
         encode(&self.app, &NodeKey::Call(key.session_key, key.kind, key.anchor))
     }
 
-    /// The app it belongs to.
+    /// The id of the app that this call belongs to.
     async fn app_id(&self) -> &str {
         &self.app
     }
 
-    /// CometChat's id of the session; null where none was told.
+    /// CometChat's id of the session. Null if CometChat sent none.
     async fn session_id(&self) -> Option<&str> {
         self.row.session_id.as_deref()
     }
 
-    /// Whether it rang or was joined directly.
+    /// Whether this is a call, which rings, or a meeting, which people join directly.
     async fn kind(&self) -> CallKind {
         self.row.kind.into()
     }
 
-    /// Such as `audio` or `video`.
+    /// The type of the call, such as `audio` or `video`.
     #[graphql(name = "type")]
     async fn call_type(&self) -> Option<&str> {
         self.row.call_type.as_deref()
     }
 
-    /// Where it stands.
+    /// The state of the call.
     async fn status(&self) -> Option<CallStatus> {
         self.row.status.map(Into::into)
     }
 
-    /// Who started it.
+    /// The person who started the call.
     async fn initiator(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.initiator_uid.as_deref()).await
     }
@@ -75,17 +75,17 @@ impl CallSession {
         Group::maybe(ctx, &self.app, self.receiver(ids::ReceiverType::Group)).await
     }
 
-    /// Id of the message that announced it.
+    /// The id of the message that announced the call.
     async fn call_message_id(&self) -> Option<&str> {
         self.row.call_message_id.as_deref()
     }
 
-    /// The message that announced it; null where it is not known as a message.
+    /// The message that announced the call. Null if no event described that message.
     async fn call_message(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
         Message::find(ctx, &self.app, self.row.call_message_id.as_deref()?).await.transpose()
     }
 
-    /// When it began to ring.
+    /// When the call began to ring.
     async fn initiated_at(&self) -> Option<DateTime> {
         self.row.initiated_at.map(DateTime)
     }
@@ -95,46 +95,46 @@ impl CallSession {
         self.row.started_at.map(DateTime)
     }
 
-    /// When it was over.
+    /// When the call ended.
     async fn ended_at(&self) -> Option<DateTime> {
         self.row.ended_at.map(DateTime)
     }
 
-    /// How long it took.
+    /// The length of the call in seconds.
     async fn duration_seconds(&self) -> Option<i32> {
         self.row.duration_seconds.map(int)
     }
 
-    /// Who took part, at most 200.
+    /// The people who took part, at most 200.
     async fn participants(&self, ctx: &Context<'_>) -> Result<Vec<CallParticipant>> {
         let mut people = self.people(ctx).await?;
         people.truncate(PLAIN_LIST);
         Ok(people)
     }
 
-    /// How many people took part.
+    /// The number of people who took part.
     async fn participants_count(&self, ctx: &Context<'_>) -> Result<i32> {
         Ok(int(self.people(ctx).await?.len() as i64))
     }
 
-    /// Its recordings, at most 200.
+    /// The recordings of the call, at most 200.
     async fn recordings(&self, ctx: &Context<'_>) -> Result<Vec<Recording>> {
         let rows = ctx.load(&self.app, RecordingsOf(self.row.key.clone())).await?.unwrap_or_default();
         Ok(rows.into_iter().take(PLAIN_LIST).map(Recording::new).collect())
     }
 
-    /// How many recordings there are.
+    /// The number of recordings.
     async fn recordings_count(&self, ctx: &Context<'_>) -> Result<i32> {
         Ok(int(ctx.load(&self.app, RecordingsOf(self.row.key.clone())).await?.map_or(0, |rows| rows.len()) as i64))
     }
 
-    /// Its transcripts, at most 200.
+    /// The transcripts of the call, at most 200.
     async fn transcripts(&self, ctx: &Context<'_>) -> Result<Vec<Transcript>> {
         let rows = ctx.load(&self.app, TranscriptsOf(self.row.key.clone())).await?.unwrap_or_default();
         Ok(rows.into_iter().take(PLAIN_LIST).map(Transcript::new).collect())
     }
 
-    /// How many transcripts there are.
+    /// The number of transcripts.
     async fn transcripts_count(&self, ctx: &Context<'_>) -> Result<i32> {
         Ok(int(ctx.load(&self.app, TranscriptsOf(self.row.key.clone())).await?.map_or(0, |rows| rows.len()) as i64))
     }
@@ -211,27 +211,27 @@ pub struct CallParticipant {
 /// A person in a call or meeting.
 #[Object]
 impl CallParticipant {
-    /// The name shown there.
+    /// The name that the call showed for this person.
     async fn name(&self) -> Option<&str> {
         self.stays.iter().rev().find_map(|stay| stay.name.as_deref())
     }
 
-    /// CometChat's id of the person; null where only a name was told.
+    /// CometChat's id of the person. Null if only a name is known.
     async fn uid(&self) -> Option<&str> {
         self.known()
     }
 
-    /// The person; null where only a name was told.
+    /// The person. Null if only a name is known.
     async fn user(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.known()).await
     }
 
-    /// When the person was there, oldest first; at most 200.
+    /// The times that this person was in the call, oldest first. At most 200.
     async fn stays(&self) -> Vec<Stay> {
         self.stays.iter().take(PLAIN_LIST).map(Stay::new).collect()
     }
 
-    /// How many stays there are.
+    /// The number of stays.
     async fn stays_count(&self) -> i32 {
         int(self.stays.len() as i64)
     }
@@ -246,11 +246,11 @@ impl CallParticipant {
 /// One stay of a person in a call or meeting.
 #[derive(SimpleObject)]
 pub struct Stay {
-    /// When the person came.
+    /// When the person joined.
     joined_at: Option<DateTime>,
-    /// When the person went.
+    /// When the person left.
     left_at: Option<DateTime>,
-    /// Whether without video.
+    /// Whether the person joined without video.
     audio_only: Option<bool>,
 }
 
@@ -266,15 +266,15 @@ impl Stay {
 pub struct Recording {
     #[graphql(skip)]
     url: Option<String>,
-    /// When it begins.
+    /// When the recording begins.
     started_at: Option<DateTime>,
-    /// How long it is.
+    /// The length of the recording in seconds.
     duration_seconds: Option<f64>,
 }
 
 #[ComplexObject]
 impl Recording {
-    /// Where it is.
+    /// The address of the recording.
     async fn url(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.url.as_deref())
     }
@@ -290,19 +290,19 @@ impl Recording {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Transcript {
-    /// CometChat's id of it.
+    /// CometChat's id of the transcript.
     transcript_id: String,
     #[graphql(skip)]
     url: Option<String>,
-    /// When it begins.
+    /// When the transcript begins.
     started_at: Option<DateTime>,
-    /// When it ends.
+    /// When the transcript ends.
     ended_at: Option<DateTime>,
 }
 
 #[ComplexObject]
 impl Transcript {
-    /// Where it is.
+    /// The address of the transcript.
     async fn url(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.url.as_deref())
     }

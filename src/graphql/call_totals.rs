@@ -11,22 +11,22 @@ use crate::store::sqlite::read::call_totals::{Span, Totals, count};
 use async_graphql::{ComplexObject, Context, SimpleObject};
 use std::sync::Arc;
 
-/// Calls and meetings in a span of time, together.
+/// Totals of calls and meetings in a time span.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct CallTotals {
-    /// How many calls.
+    /// The number of calls.
     calls_count: i32,
-    /// How many meetings.
+    /// The number of meetings.
     meetings_count: i32,
-    /// How long they took together.
+    /// The length of all calls and meetings together, in seconds.
     duration_seconds: i32,
-    /// How long people were in them, all stays together; of a person only that person's. Stays whose beginning or end
-    /// was not told are left out.
+    /// The time that people were in these calls and meetings, all stays together, in seconds. Under a user, only the
+    /// stays of that user count. A stay without a known beginning or end is not counted.
     stays_seconds: i32,
-    /// How many came to which state.
+    /// The number of calls and meetings in each state.
     statuses: Vec<CallStatusCount>,
-    /// Whether all of it was counted: counting stops at 50,000 calls and meetings of the app.
+    /// Whether every call in the span was counted. Counting stops at 50,000 calls and meetings of the app.
     exact: bool,
     #[graphql(skip)]
     whose: Whose,
@@ -34,29 +34,29 @@ pub struct CallTotals {
     span: (DateTime, DateTime),
 }
 
-/// Those of a day, week or month.
+/// Totals of calls and meetings in one day, week or month.
 #[derive(SimpleObject)]
 pub struct PeriodCalls {
-    /// The day, or the first one of the week (a Monday) or month, such as `2026-01-05`.
+    /// The first day of the period, such as `2026-01-05`. A week begins on Monday.
     date: String,
-    /// How many calls.
+    /// The number of calls.
     calls_count: i32,
-    /// How many meetings.
+    /// The number of meetings.
     meetings_count: i32,
-    /// How long they took together.
+    /// The length of all calls and meetings together, in seconds.
     duration_seconds: i32,
-    /// How long people were in them, as in all of the span.
+    /// The time that people were in these calls and meetings, in seconds, counted as in `CallTotals`.
     stays_seconds: i32,
-    /// How many came to which state.
+    /// The number of calls and meetings in each state.
     statuses: Vec<CallStatusCount>,
 }
 
-/// How many calls and meetings are in a state.
+/// A state, and how many calls and meetings are in it.
 #[derive(SimpleObject)]
 pub struct CallStatusCount {
     /// The state.
     status: CallStatus,
-    /// How many.
+    /// The number of calls and meetings in this state.
     count: i32,
 }
 
@@ -91,15 +91,18 @@ impl CallTotals {
 
 #[ComplexObject]
 impl CallTotals {
-    /// The same period by period, first to last; periods without anything too. At most 92 of them.
+    /// The same totals for each period of the span, first to last. Periods without calls are listed too. At most 92
+    /// periods.
     #[graphql(complexity = "200 + child_complexity")]
     async fn periods(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What a period is.", default_with = "Period::Month")] by: Period,
-        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
-            String,
-        >,
+        #[graphql(desc = "The length of a period.", default_with = "Period::Month")] by: Period,
+        #[graphql(
+            desc = "The time zone of the days, by its IANA name, such as `Europe/Berlin`.",
+            default_with = "Some(\"UTC\".to_owned())"
+        )]
+        time_zone: Option<String>,
     ) -> Option<Result<Vec<PeriodCalls>>> {
         Some(self.by(ctx, by, time_zone.as_deref().unwrap_or("UTC")))
     }

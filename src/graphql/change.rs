@@ -27,19 +27,19 @@ const BATCH: usize = 100;
 /// Facts looked at for a batch, filtered out or not.
 const LOOKED_AT: i64 = 1_000;
 
-/// Which changes.
+/// Selects changes. A change must match every field that is given.
 #[derive(InputObject, Debug, Clone, Default)]
 pub struct ChangeFilter {
-    /// Only of these triggers.
+    /// Only changes by these triggers.
     pub triggers: Option<Vec<String>>,
-    /// Only what speaks of this group, its memberships or its messages.
+    /// Only changes about this group, its memberships or its messages.
     pub guid: Option<String>,
-    /// Only what speaks of this person, or of a message they sent.
+    /// Only changes about this person, or about a message that this person sent.
     pub uid: Option<String>,
-    /// Only what speaks of messages of conversations with this id: mostly one, for ids of different conversations are
-    /// seldom spelled alike.
+    /// Only changes about messages of the conversation with this id. Two conversations seldom have the same id; if they
+    /// do, changes of both match.
     pub conversation_id: Option<String>,
-    /// With `conversationId`: only of the one to one, or only of the group's.
+    /// Only with `conversationId`: whether that conversation is one to one (`USER`) or a group's (`GROUP`).
     pub receiver_type: Option<ReceiverType>,
 }
 
@@ -95,20 +95,20 @@ pub struct Change {
     pub nodes_count: usize,
 }
 
-/// One applied fact.
+/// One applied event.
 #[Object]
 impl Change {
-    /// Its log position: pass the last one seen as `afterSeq` to go on from there.
+    /// The log position of the event. To go on after a break, pass the last one you saw as `afterSeq`.
     async fn seq(&self) -> BigInt {
         BigInt(self.seq)
     }
 
-    /// What happened, in CometChat's word.
+    /// CometChat's name of what happened, such as `message_sent`.
     async fn trigger(&self) -> &str {
         &self.trigger
     }
 
-    /// When it happened, as far as can be known.
+    /// When the event happened, as far as that is known.
     async fn occurred_at(&self) -> DateTime {
         DateTime(self.occurred_at)
     }
@@ -118,13 +118,13 @@ impl Change {
         super::event::Event::find(ctx, &self.app, self.seq).await
     }
 
-    /// What it is about, as it is now; at most 200.
+    /// The objects that the event is about, as they are now. At most 200.
     async fn nodes(&self, ctx: &Context<'_>) -> Result<Vec<Node>> {
         let nodes = try_join_all(self.nodes.iter().map(|id| Node::find(ctx, id))).await?;
         Ok(nodes.into_iter().flatten().collect())
     }
 
-    /// How many it is about.
+    /// The number of objects that the event is about.
     async fn nodes_count(&self) -> i32 {
         int(self.nodes_count as i64)
     }
@@ -152,15 +152,18 @@ pub struct Subscription;
 /// Live updates, over the protocol `graphql-transport-ws`.
 #[Subscription]
 impl Subscription {
-    /// Every applied fact after a position, then those that come: no gap, no repeat, in the order of the log, whatever
-    /// happens to the connection in between.
+    /// Every applied event after a log position, then every new one, in the order of the log. No change is left out and
+    /// none is sent twice, also if the connection breaks and you go on with `afterSeq`.
     async fn changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The app; may be left out where only one can be meant.")] app_id: Option<String>,
-        #[graphql(desc = "The last log position already seen; unless told, only what comes from now on.")]
+        #[graphql(
+            desc = "The app's id. You may leave it out if the token or the file has only one app, or if the server has a `default_app`."
+        )]
+        app_id: Option<String>,
+        #[graphql(desc = "The last log position that you have seen. Without it, only changes from now on.")]
         after_seq: Option<BigInt>,
-        #[graphql(desc = "Only such changes.")] filter: Option<ChangeFilter>,
+        #[graphql(desc = "Only changes that match this filter.")] filter: Option<ChangeFilter>,
     ) -> Result<impl Stream<Item = Change> + use<>> {
         let app = ctx.app(app_id)?;
         let position = ctx.data_opt::<Arc<Position>>().ok_or_else(|| bad_input("changes", "a websocket is needed"))?;

@@ -32,61 +32,63 @@ connection!(ConversationConnection, ConversationEdge, Conversation, "conversatio
 /// The conversation of a group, or of two people.
 #[Object]
 impl Conversation {
-    /// The global id, for `node`.
+    /// The global id. Pass it to `node`.
     pub async fn id(&self) -> ID {
         encode(&self.app, &NodeKey::Conversation(self.row.key.clone()))
     }
 
-    /// The app it belongs to.
+    /// The id of the app that this conversation belongs to.
     async fn app_id(&self) -> &str {
         &self.app
     }
 
-    /// CometChat's id of the conversation. That of a group and that of a one to one, and those of two one to ones, may be
-    /// spelled alike, where uids or guids hold `_user_` or begin with `group_`.
+    /// CometChat's id of the conversation. Two conversations may have the same id. For example, that of the person
+    /// `group_7` with `zoe` and that of the group `7_user_zoe` both have the id `group_7_user_zoe`.
     async fn conversation_id(&self) -> &str {
         &self.row.key.id
     }
 
-    /// Whether it is one to one or a group's.
+    /// Whether the conversation is one to one (`USER`) or a group's (`GROUP`).
     #[graphql(name = "type")]
     async fn kind(&self) -> ReceiverType {
         self.row.kind.into()
     }
 
-    /// The group; null where it is one to one.
+    /// The group. Null if the conversation is one to one.
     async fn group(&self, ctx: &Context<'_>) -> Option<Result<Group>> {
         Group::maybe(ctx, &self.app, self.row.guid.as_deref()).await
     }
 
-    /// The two people of a one to one; empty for a group, whose members are asked for there.
+    /// The two people of a one-to-one conversation. Empty for a group: read `group { members }` instead.
     async fn participants(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
         let mut uids: Vec<String> = [&self.row.low_uid, &self.row.high_uid].into_iter().flatten().cloned().collect();
         uids.dedup();
         User::all(ctx, &self.app, uids).await
     }
 
-    /// The newest message that is not deleted and not blocked. A custom message with `updateConversation` false is left
-    /// out.
+    /// The newest message that is not deleted and not blocked. Custom messages with `updateConversation: false` do not
+    /// count.
     async fn last_message(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
         Message::maybe(ctx, &self.app, self.row.last_message_id.as_deref()).await
     }
 
-    /// How many messages it has that are not deleted and not blocked, replies included.
+    /// The number of messages that are not deleted and not blocked. Replies count too.
     async fn messages_count(&self) -> i32 {
         int(self.row.messages_count)
     }
 
-    /// Its messages, newest first.
+    /// The messages of this conversation, newest first.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn messages(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which of them.")] filter: Option<MessageFilter>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only messages that match this filter.")] filter: Option<MessageFilter>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<MessageConnection> {
         let mut filter = filter.unwrap_or_default();
         let is_another = filter.conversation_id.take().is_some_and(|id| id != self.row.key.id)
@@ -95,23 +97,25 @@ impl Conversation {
         Message::list(ctx, &self.app, filter, of, &Paging { first, after, last, before })
     }
 
-    /// How long customers waited for an agent in it, day by day.
+    /// How long customers waited for an answer of an agent in this conversation, day by day.
     #[graphql(complexity = "200 + child_complexity")]
     async fn responses(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "From that time on.")] after: DateTime,
-        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
-        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
-            String,
-        >,
+        #[graphql(desc = "The start of the time span.")] after: DateTime,
+        #[graphql(desc = "The end of the time span, not included. At most 92 days after the start.")] before: DateTime,
         #[graphql(
-            desc = "Agents are those of these roles; at most 20.",
+            desc = "The time zone of the days, by its IANA name, such as `Europe/Berlin`.",
+            default_with = "Some(\"UTC\".to_owned())"
+        )]
+        time_zone: Option<String>,
+        #[graphql(
+            desc = "A person with one of these roles is an agent. At most 20 roles.",
             default_with = "Some(vec![\"agent\".to_owned()])"
         )]
         roles: Option<Vec<String>>,
         #[graphql(
-            desc = "And those who carry one of these tags; at most 20.",
+            desc = "A person with one of these tags is an agent too. At most 20 tags.",
             default_with = "Some(vec![\"agent\".to_owned()])"
         )]
         tags: Option<Vec<String>>,
@@ -120,32 +124,36 @@ impl Conversation {
         Some(Responses::read(ctx, &self.app, Some(&self.row.key), asked))
     }
 
-    /// How far people have read, by uid; at most 200.
+    /// How far each person has read, by uid. At most 200 people.
     async fn read_markers(&self, ctx: &Context<'_>) -> Result<Vec<ReadMarker>> {
         let rows = ctx.load(&self.app, MarkersOf(self.row.key.clone())).await?.unwrap_or_default();
         Ok(rows.into_iter().map(|row| ReadMarker { app: Arc::clone(&self.app), row }).collect())
     }
 
-    /// How many read markers there are.
+    /// The number of read markers.
     async fn read_markers_count(&self, ctx: &Context<'_>) -> Result<i32> {
         let count = ctx.load(&self.app, MarkersCount(self.row.key.clone())).await?;
         Ok(int(count.unwrap_or_default()))
     }
 
-    /// How many messages of others a person has not read here, as CometChat's own clients count: without replies in
-    /// threads, and custom messages only where their metadata have `incrementUnreadCount` true. The settings `[unread]`
-    /// can count these too. Counting stops at 1,000. Null for whoever is known not to be in the group, and for others
-    /// than the two of a one to one.
-    async fn unread_count(&self, ctx: &Context<'_>, #[graphql(desc = "Whose.")] uid: String) -> Option<Result<i32>> {
+    /// The number of messages from others that this person has not read here, as CometChat's own clients count. Replies
+    /// in threads do not count. Custom messages count only if `incrementUnreadCount` is true in their metadata. The
+    /// settings `[unread]` can change both. Counting stops at 1,000. Null if the person is known not to be in the
+    /// group, or is not one of the two people of a one-to-one conversation.
+    async fn unread_count(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The uid of the person.")] uid: String,
+    ) -> Option<Result<i32>> {
         let count = self.unread(ctx, uid).await.transpose()?;
         Some(count.map(|count| int(count.min(UNREAD_MOST))))
     }
 
-    /// Whether `unreadCount` is the whole count; null where that is null.
+    /// Whether `unreadCount` is the whole count. Null if `unreadCount` is null.
     async fn unread_count_exact(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose.")] uid: String,
+        #[graphql(desc = "The uid of the person.")] uid: String,
     ) -> Option<Result<bool>> {
         let count = self.unread(ctx, uid).await.transpose()?;
         Some(count.map(|count| count <= UNREAD_MOST))
@@ -259,20 +267,21 @@ pub struct ReadMarker {
     row: row::ReadMarker,
 }
 
-/// How far a person has read: everything up to that message. One marker for each kind of message id.
+/// How far a person has read: this message and all before it. A person has at most two markers in a conversation: one
+/// for messages whose id is a number, one for all others.
 #[Object]
 impl ReadMarker {
-    /// Who read.
+    /// The person who read.
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
         User::get(ctx, &self.app, self.row.uid.as_str()).await
     }
 
-    /// The last message read.
+    /// The id of the last message read.
     async fn message_id(&self) -> &str {
         &self.row.message_id
     }
 
-    /// When it was first read; null where no receipt told a time.
+    /// When the person first read this message. Null if no receipt told a time.
     async fn at(&self) -> Option<DateTime> {
         self.row.at.map(DateTime)
     }

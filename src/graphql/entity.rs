@@ -30,16 +30,16 @@ pub struct Entity {
     subject: Subject,
 }
 
-/// A group, membership, message, person or call that an event is about.
+/// An object that an event is about: a group, membership, message, person or call.
 #[Object]
 impl Entity {
-    /// What it goes by: `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID` or `call:SESSION`. `explain`
-    /// and the filter of events take it.
+    /// The name of the entity: `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID` or `call:SESSION`. Pass it
+    /// to `explain`, or to `about` in a filter of events.
     async fn name(&self) -> String {
         self.subject.to_string()
     }
 
-    /// What it is now.
+    /// The object as it is now.
     async fn node(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         let key = match NodeKey::of(self.subject.clone()) {
             Some(key) => key,
@@ -51,34 +51,36 @@ impl Entity {
         Node::find(ctx, &encode(&self.app, &key)).await
     }
 
-    /// The events about it, newest first.
+    /// The events about this entity, newest first.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<EventConnection> {
         Event::about(ctx, &self.app, &self.subject, &Paging { first, after, last, before })
     }
 
-    /// Why the tables say of it what they say, as `explain` tells it, but from the events about it alone: `agrees` is
-    /// false where only the whole log gives its row. Null, with the error TOO_COMPLEX, where more than 1,000 events
-    /// would have to be looked at. Asks for a token of the scope admin.
+    /// Why the tables hold these values, in the form of `explain`, but computed from the events about this entity only.
+    /// If these events do not give the row in the tables, `agrees` is false: then `explain` reads the whole log. Null
+    /// with the error `TOO_COMPLEX` if more than 1,000 events are about the entity. Needs a token of the scope `admin`.
     #[graphql(complexity = "crate::graphql::entity::EXPLANATION")]
     async fn explanation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of its deliveries that of this log position alone.")] seq: Option<BigInt>,
+        #[graphql(desc = "List only the delivery with this log position.")] seq: Option<BigInt>,
     ) -> Option<Result<Json>> {
         self.explained(ctx, seq).transpose()
     }
 }
 
 impl Entity {
-    /// What several of them cost: each is paid for where what is asked of it is dear, else they are as one.
+    /// The cost of a list of entities. It is multiplied by the page size only if the selection includes an explanation.
     pub fn cost(first: Option<i32>, child: usize) -> usize {
         let size = first.map_or(PLAIN_LIST, |first| usize::try_from(first).unwrap_or_default().min(PLAIN_LIST));
         if child < EXPLANATION { 1 + child } else { 1 + size * child }

@@ -4,14 +4,14 @@ use crate::ids;
 use async_graphql::Enum;
 use serde::Deserialize;
 
-/// What kind of group it is.
+/// How people get into a group.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 pub enum GroupType {
-    /// Anybody may join.
+    /// Everybody may join.
     Public,
-    /// Members are added, nobody joins on their own.
+    /// Members are added. Nobody can join without being added.
     Private,
-    /// Whoever knows the password may join.
+    /// Everybody who knows the password may join.
     Password,
 }
 
@@ -35,27 +35,27 @@ impl GroupType {
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "ids::Scope")]
 pub enum MembershipScope {
-    /// May do everything in the group.
+    /// The member may do everything in the group.
     Admin,
-    /// May moderate members and messages.
+    /// The member may moderate members and messages.
     Moderator,
-    /// May take part.
+    /// The member may take part in the conversation.
     Participant,
 }
 
-/// Where a person stands with a group. Ends are states: the row stays.
+/// Whether a person is a member of a group, or how the membership ended. Ended memberships stay in the tables.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "ids::State")]
 pub enum MembershipState {
-    /// A member.
+    /// The person is a member.
     Joined,
-    /// Left on their own.
+    /// The person left.
     Left,
-    /// Removed by somebody; may join again.
+    /// Somebody removed the person. The person may join again.
     Kicked,
-    /// Removed by somebody; may not join again.
+    /// Somebody removed the person. The person may not join again.
     Banned,
-    /// No longer banned, and not joined since.
+    /// The person is no longer banned, and has not joined since.
     Unbanned,
     /// A complete member list did not name the person.
     Absent,
@@ -65,66 +65,66 @@ pub enum MembershipState {
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "ids::TimeSource")]
 pub enum TimeSource {
-    /// The payload says it.
+    /// The delivery has the time.
     Told,
-    /// It is when the fact arrived, for deliveries were live.
+    /// The time is when the delivery arrived, because deliveries were live.
     Arrival,
-    /// It is dated by the clock of a replay of old deliveries.
+    /// The time comes from the deliveries around this one, because old deliveries were read.
     Feed,
 }
 
-/// What a conversation or a receiver is.
+/// Whether a message or conversation is for one person or for a group.
 #[derive(Debug, Enum, Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "UPPERCASE")]
 #[graphql(remote = "ids::ReceiverType")]
 pub enum ReceiverType {
-    /// A person: one to one.
+    /// One person: the conversation is one to one.
     User,
     /// A group.
     Group,
 }
 
-/// Whether it rings.
+/// Whether a session is a call or a meeting.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "ids::CallKind")]
 pub enum CallKind {
-    /// It rings.
+    /// A call: it rings.
     Call,
-    /// A session joined directly.
+    /// A meeting: people join the session directly.
     Meeting,
 }
 
-/// Where a call stands.
+/// The state of a call.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "ids::CallStatus")]
 pub enum CallStatus {
-    /// It rings.
+    /// The call rings.
     Initiated,
     /// People talk.
     Ongoing,
-    /// It is over.
+    /// The call is over.
     Ended,
-    /// The initiator gave up.
+    /// The person who called gave up.
     Cancelled,
-    /// The receiver refused.
+    /// The person who was called refused.
     Rejected,
     /// Nobody answered.
     Unanswered,
-    /// The receiver was in another call.
+    /// The person who was called was in another call.
     Busy,
 }
 
-/// What became of an event.
+/// What the server did with an event.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "ids::Outcome")]
 pub enum EventOutcome {
-    /// Folded into the tables.
+    /// The event changed the tables.
     Applied,
-    /// Of a trigger that is not projected, or not known.
+    /// The trigger is unknown, or has no tables. The event is only in the log.
     Ignored,
-    /// It contradicts itself: no table but the log changed.
+    /// The event contradicts itself. The event is only in the log.
     Anomaly,
-    /// It does not name its entity: a dead letter.
+    /// The event does not name the object it is about. The event is only in the log, as a dead letter.
     Rejected,
 }
 
@@ -133,29 +133,29 @@ pub enum EventOutcome {
 pub enum GroupOrderField {
     /// By guid.
     Guid,
-    /// By name; groups without one come last.
+    /// By name. Groups without a name come last.
     Name,
-    /// By creation; groups whose creation is not known come last.
+    /// By the time of creation. Groups without a known time of creation come last.
     CreatedAt,
 }
 
-/// Which end of an order comes first.
+/// The direction of an order.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 pub enum OrderDirection {
     /// Smallest first.
     Asc,
-    /// Greatest first; the exact reverse of `ASC`.
+    /// Greatest first: the exact reverse of `ASC`.
     Desc,
 }
 
-/// What a span of time is told by.
+/// The length of a period.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::days::Step")]
 pub enum Period {
-    /// From midnight to midnight.
+    /// One day, from midnight to midnight.
     Day,
-    /// From Monday to Sunday.
+    /// One week, from Monday to Sunday.
     Week,
-    /// By the calendar.
+    /// One month of the calendar.
     Month,
 }

@@ -27,66 +27,66 @@ pub struct Event {
 
 connection!(EventConnection, EventEdge, Event, "events");
 
-/// One fact in the log. Several deliveries may have carried it.
+/// One event in the log. Several deliveries may have carried the same event.
 #[Object]
 impl Event {
-    /// The global id, for `node`.
+    /// The global id. Pass it to `node`.
     pub async fn id(&self) -> ID {
         encode(&self.app, &NodeKey::Event(self.row.seq))
     }
 
-    /// The app it belongs to.
+    /// The id of the app that this event belongs to.
     async fn app_id(&self) -> &str {
         &self.app
     }
 
-    /// Its log position.
+    /// The log position of the event.
     async fn seq(&self) -> BigInt {
         BigInt(self.row.seq)
     }
 
-    /// What happened, in CometChat's word.
+    /// CometChat's name of what happened, such as `message_sent`.
     async fn trigger(&self) -> &str {
         &self.row.trigger
     }
 
-    /// The region its delivery named.
+    /// The region in the delivery.
     async fn region(&self) -> Option<&str> {
         self.row.region.as_deref()
     }
 
-    /// The webhook that told it first.
+    /// The id of the webhook that delivered the event first.
     async fn webhook_id(&self) -> Option<&str> {
         self.row.webhook_id.as_deref()
     }
 
-    /// When its first delivery arrived.
+    /// When the first delivery of this event arrived.
     async fn received_at(&self) -> DateTime {
         DateTime(self.row.received_at)
     }
 
-    /// When it happened, as far as can be known.
+    /// When the event happened, as far as that is known.
     async fn occurred_at(&self) -> DateTime {
         DateTime(self.row.occurred_at)
     }
 
-    /// How `occurredAt` is known.
+    /// How the time `occurredAt` is known.
     async fn occurred_from(&self) -> TimeSource {
         self.row.occurred_from.into()
     }
 
-    /// How often it was delivered.
+    /// How often the event was delivered.
     async fn deliveries(&self) -> i32 {
         int(self.row.deliveries)
     }
 
-    /// What became of it.
+    /// What the server did with the event.
     async fn outcome(&self) -> EventOutcome {
         self.row.outcome.into()
     }
 
-    /// Why it was not applied, or which fields were not understood. Keys of maps are named to a token of the scope admin
-    /// alone; to others `[…]` stands for each.
+    /// Why the event was not applied, or which fields the server did not understand. Only a token of the scope `admin`
+    /// sees the keys of maps in this text; other tokens see `[…]` in place of each key.
     async fn reason(&self, ctx: &Context<'_>) -> Option<Cow<'_, str>> {
         let reason = self.row.reason.as_deref()?;
         match ctx.needs(ids::TokenScope::Admin) {
@@ -95,8 +95,8 @@ impl Event {
         }
     }
 
-    /// What was received, without secrets; null with `bodyError` where that is no JSON value we can show. Asks for a
-    /// token of the scope admin.
+    /// The delivery, without secrets. Null if the delivery is not a JSON value that can be shown: then `bodyError`
+    /// tells why. Needs a token of the scope `admin`.
     async fn body(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
         match self.parsed(ctx).await {
             Ok(Some(parsed)) => parsed.ok().map(|body| Ok(Json(body))),
@@ -105,12 +105,12 @@ impl Event {
         }
     }
 
-    /// The entities it is about, as the trigger names them: not those it only carries copies of.
+    /// The objects that this event is about. Objects of which the event only carries a copy are not listed.
     #[graphql(complexity = "Entity::cost(first, child_complexity)")]
     async fn entities(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many of them, at most 200.", default_with = "Some(200)")] first: Option<i32>,
+        #[graphql(desc = "The number of objects to list, at most 200.", default_with = "Some(200)")] first: Option<i32>,
     ) -> Result<Vec<Entity>> {
         let first = usize::try_from(first.unwrap_or(200)).ok().filter(|first| *first <= PLAIN_LIST);
         let first = first.ok_or_else(|| bad_input("first", &format!("expected a number from 0 to {PLAIN_LIST}")))?;

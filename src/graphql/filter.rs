@@ -1,4 +1,4 @@
-//! What lists can be narrowed by. Lists in a filter are alternatives, its fields are combined.
+//! Filters of lists. A list inside a filter means "one of these"; the fields of a filter are combined with "and".
 
 use super::enums::{
     CallKind, CallStatus, EventOutcome, GroupOrderField, GroupType, MembershipScope, MembershipState, OrderDirection,
@@ -9,177 +9,181 @@ use super::scalars::{BigInt, DateTime};
 use crate::ids;
 use async_graphql::InputObject;
 
-/// Which groups.
+/// Selects groups. A group must match every field that is given.
 #[derive(InputObject, Default)]
 pub struct GroupFilter {
-    /// These.
+    /// Only groups with one of these guids.
     pub guids: Option<Vec<String>>,
-    /// Those this person owns.
+    /// Only groups that this person owns. Give a uid.
     pub owner: Option<String>,
-    /// Those of these types.
+    /// Only groups of one of these types.
     pub types: Option<Vec<GroupType>>,
-    /// Those this person is in now.
+    /// Only groups that this person is in now. Give a uid.
     pub member_uid: Option<String>,
-    /// Those whose name contains this, in any letter case; at least three characters.
+    /// Only groups whose name contains this text, in upper or lower case. At least three characters.
     pub name_contains: Option<String>,
-    /// Deleted ones too.
+    /// Whether to list deleted groups too.
     #[graphql(default_with = "Some(false)")]
     pub include_deleted: Option<bool>,
 }
 
-/// In which order groups are listed.
+/// The order of a list of groups.
 #[derive(InputObject)]
 pub struct GroupOrder {
-    /// By what.
+    /// The value that groups are ordered by.
     #[graphql(default_with = "GroupOrderField::Guid")]
     pub field: GroupOrderField,
-    /// Which end first.
+    /// The direction of the order.
     #[graphql(default_with = "OrderDirection::Asc")]
     pub direction: OrderDirection,
 }
 
-/// Which memberships.
+/// Selects memberships. A membership must match every field that is given.
 #[derive(InputObject, Default)]
 pub struct MembershipFilter {
-    /// Those in these states; unless told, only those joined.
+    /// Only memberships in one of these states. Default: only `JOINED`.
     pub states: Option<Vec<MembershipState>>,
-    /// Those of these scopes.
+    /// Only memberships with one of these scopes.
     pub scopes: Option<Vec<MembershipScope>>,
-    /// Of a person: those in deleted groups too.
+    /// Only for the memberships of a user: whether to list those in deleted groups too.
     #[graphql(default_with = "Some(false)")]
     pub include_deleted: Option<bool>,
 }
 
-/// Which users.
+/// Selects users. A user must match every field that is given.
 #[derive(InputObject, Default)]
 pub struct UserFilter {
-    /// These.
+    /// Only users with one of these uids.
     pub uids: Option<Vec<String>>,
-    /// Those of these roles.
+    /// Only users with one of these roles.
     pub roles: Option<Vec<String>>,
-    /// Those who are online, or all others. Online is who was last told to be, and was heard of in the last 24 hours.
+    /// True: only users who are online. False: all others. A user is online if the newest status says so and is at most
+    /// 24 hours old.
     pub online: Option<bool>,
-    /// Those seen at that time or later.
+    /// Only users seen at this time or later.
     pub last_seen_after: Option<DateTime>,
-    /// Those who were online at that time or later: online now, as `online` has it, or heard of since.
+    /// Only users who were online at this time or later: they are online now, or were seen since.
     pub online_after: Option<DateTime>,
-    /// Those whose name contains this, in any letter case; at least three characters.
+    /// Only users whose name contains this text, in upper or lower case. At least three characters.
     pub name_contains: Option<String>,
 }
 
-/// Which conversations.
+/// Selects conversations. A conversation must match every field that is given.
 #[derive(InputObject, Default)]
 pub struct ConversationFilter {
-    /// Those of this person: one to one, and of the groups the person is in.
+    /// Only conversations of this person: one to one, and of groups that the person is in. Give a uid.
     pub uid: Option<String>,
-    /// Those of these types.
+    /// Only conversations of one of these types.
     pub types: Option<Vec<ReceiverType>>,
 }
 
-/// Which messages.
+/// Selects messages. A message must match every field that is given.
 #[derive(InputObject, Default)]
 pub struct MessageFilter {
-    /// Only messages of the conversation with this id. If several conversations have this id, an error names them: then
+    /// Only messages of the conversation with this id. If several conversations have this id, an error names them. Then
     /// give `receiverType` too, or ask for `messages` of the `conversation`.
     pub conversation_id: Option<String>,
-    /// With `conversationId`: whether the conversation is one to one or a group's.
+    /// Only with `conversationId`: whether that conversation is one to one (`USER`) or a group's (`GROUP`).
     pub receiver_type: Option<ReceiverType>,
-    /// Those sent by this person.
+    /// Only messages that this person sent.
     pub sender_uid: Option<String>,
-    /// Replies to this message.
+    /// Only replies to this message.
     pub parent_id: Option<String>,
-    /// Those that mention this person.
+    /// Only messages that mention this person.
     pub mentions_uid: Option<String>,
-    /// With `mentionsUid`: those after which that person has said nothing in the conversation, or in the thread for a
-    /// reply; false: those that person has answered.
+    /// Only with `mentionsUid`. True: only messages after which this person has sent nothing in the same conversation,
+    /// or, for a reply, in the same thread. False: only messages that this person has answered.
     pub unanswered: Option<bool>,
-    /// Those by others that this person has not read, in the conversation asked for, else in those the person is in: what
-    /// `unreadCount` counts, and nothing where that is null.
+    /// Only messages from others that this person has not read: the messages that `unreadCount` counts. Without
+    /// `conversationId`, in all conversations that the person is in. The list is empty where `unreadCount` is null.
     pub unread_by: Option<String>,
-    /// Those of these categories, such as `message` or `custom`.
+    /// Only messages of one of these categories, such as `message` or `custom`.
     pub categories: Option<Vec<String>>,
-    /// Those of these types, such as `text` or `image`.
+    /// Only messages of one of these types, such as `text` or `image`.
     pub types: Option<Vec<String>>,
-    /// Those with this tag.
+    /// Only messages with this tag.
     pub tag: Option<String>,
-    /// Those whose text has all of these words, `"phrases"` and `beginnings*`, in any letter case and with or without
-    /// accents; newest first by message id. Only ids that are numbers are found, and nothing that is deleted. At most
-    /// 256 characters and 16 words or phrases; before `*` at least two letters or digits.
+    /// Only messages whose text contains all of these words. Also `"a phrase"`, and `begin*` for words that begin with
+    /// these letters. Upper and lower case and accents do not matter. Newest first, by message id. Messages whose id is
+    /// not a number, and deleted messages, are not found. At most 256 characters and 16 words or phrases, and at least
+    /// two letters or digits before `*`.
     pub search: Option<String>,
-    /// Those with attachments, or those without.
+    /// True: only messages with attachments. False: only messages without attachments.
     pub has_attachments: Option<bool>,
-    /// Those moderation gave one of these statuses; `disapproved` ones are shown with `includeBlocked` only.
+    /// Only messages with one of these moderation statuses. To see `disapproved` messages, set `includeBlocked` too.
     pub moderation_statuses: Option<Vec<String>>,
-    /// Those whose verdict a person gave, or all others. With the status `approved`: what was blocked and let through
-    /// after all.
+    /// True: only messages whose newest verdict a person gave. False: all others. With the status `approved`: messages
+    /// that were blocked and then let through.
     pub reviewed: Option<bool>,
-    /// Those whose custom data have this.
+    /// Only messages whose metadata has this key.
     pub metadata: Option<MetadataFilter>,
-    /// Those sent at that time or later.
+    /// Only messages sent at this time or later.
     pub sent_after: Option<DateTime>,
-    /// Those sent before that time.
+    /// Only messages sent before this time.
     pub sent_before: Option<DateTime>,
-    /// Deleted ones too, without their content.
+    /// Whether to list deleted messages too, without their content.
     #[graphql(default_with = "Some(false)")]
     pub include_deleted: Option<bool>,
-    /// Those blocked by moderation too.
+    /// Whether to list messages that moderation blocked too.
     #[graphql(default_with = "Some(false)")]
     pub include_blocked: Option<bool>,
-    /// An agent's steps too: the tools that were called, and what came back.
+    /// Whether to list the steps of AI agents too: calls of tools, and their results.
     #[graphql(default_with = "Some(false)")]
     pub include_steps: Option<bool>,
 }
 
-/// What custom data have at their top level.
+/// Selects objects by a key at the top level of their metadata.
 #[derive(InputObject)]
 pub struct MetadataFilter {
-    /// This key.
+    /// The key.
     pub key: String,
-    /// With this value: a text, the digits of a whole number, `true` or `false`; any, unless told.
+    /// The value under that key: a text, the digits of a whole number, `true` or `false`. Without it, any value
+    /// matches.
     pub value: Option<String>,
 }
 
-/// Which calls and meetings.
+/// Selects calls and meetings. A call must match every field that is given.
 #[derive(InputObject, Default)]
 pub struct CallSessionFilter {
-    /// Those of these kinds.
+    /// Only calls, or only meetings.
     pub kinds: Option<Vec<CallKind>>,
-    /// Those in one of these states.
+    /// Only calls in one of these states.
     pub statuses: Option<Vec<CallStatus>>,
-    /// Those this person started, was called in, or took part in.
+    /// Only calls that this person started, was called in, or took part in. Give a uid.
     pub uid: Option<String>,
-    /// Those of this group.
+    /// Only calls of this group.
     pub guid: Option<String>,
-    /// The one this message announced.
+    /// Only the call that this message announced.
     pub call_message_id: Option<String>,
-    /// Those started, else initiated, at that time or later.
+    /// Only calls that started at this time or later. If the start is not known, the time the call began to ring
+    /// counts.
     pub started_after: Option<DateTime>,
-    /// Those started, else initiated, before that time.
+    /// Only calls that started before this time. If the start is not known, the time the call began to ring counts.
     pub started_before: Option<DateTime>,
-    /// Those that go on and had news in the last 24 hours, or all others.
+    /// True: only calls that ring or go on, and that had an event in the last 24 hours. False: all others.
     pub active: Option<bool>,
 }
 
-/// Which events.
+/// Selects events. An event must match every field that is given.
 #[derive(InputObject, Default)]
 pub struct EventFilter {
-    /// Those of these triggers.
+    /// Only events of one of these triggers.
     pub triggers: Option<Vec<String>>,
-    /// Those with one of these outcomes.
+    /// Only events with one of these outcomes.
     pub outcomes: Option<Vec<EventOutcome>>,
-    /// Those received at that time or later.
+    /// Only events received at this time or later.
     pub received_after: Option<DateTime>,
-    /// Those received before that time.
+    /// Only events received before this time.
     pub received_before: Option<DateTime>,
-    /// Those behind this log position.
+    /// Only events after this log position.
     pub after_seq: Option<BigInt>,
-    /// Those before this log position.
+    /// Only events before this log position.
     pub before_seq: Option<BigInt>,
-    /// Those about this entity, such as `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID`, `call:SESSION`;
-    /// an id alone is any of these.
+    /// Only events about this object: `group:GUID`, `membership:GUID/UID`, `message:ID`, `user:UID` or `call:SESSION`.
+    /// An id without a kind matches groups, users, messages and calls with that id.
     pub about: Option<String>,
-    /// Those whose body, secrets left out, has this text, in the letter case in which it came. Asks for a token of the
-    /// scope admin.
+    /// Only events whose body contains this text, in the same upper and lower case. Secrets in bodies are not searched.
+    /// Needs a token of the scope `admin`.
     pub body_contains: Option<String>,
 }
 

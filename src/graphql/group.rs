@@ -33,15 +33,15 @@ pub struct Group {
 
 connection!(GroupConnection, GroupEdge, Group, "groups");
 
-/// A group, deleted or not.
+/// A group. Deleted groups stay readable.
 #[Object]
 impl Group {
-    /// The global id, for `node`.
+    /// The global id. Pass it to `node`.
     pub async fn id(&self) -> ID {
         encode(&self.app, &NodeKey::Group(self.row.guid.clone()))
     }
 
-    /// The app it belongs to.
+    /// The id of the app that this group belongs to.
     async fn app_id(&self) -> &str {
         &self.app
     }
@@ -51,96 +51,99 @@ impl Group {
         &self.row.guid
     }
 
-    /// Its name.
+    /// The name of the group.
     async fn name(&self) -> Option<&str> {
         self.row.name.as_deref()
     }
 
-    /// What kind of group it is.
+    /// How people get into the group.
     #[graphql(name = "type")]
     async fn kind(&self) -> Option<GroupType> {
         self.row.kind.as_deref().and_then(GroupType::from_word)
     }
 
-    /// What it says about itself.
+    /// The description of the group.
     async fn description(&self) -> Option<&str> {
         self.row.description.as_deref()
     }
 
-    /// URL of its icon.
+    /// The address of the group's icon.
     async fn icon(&self) -> Option<&str> {
         self.row.icon.as_deref()
     }
 
-    /// Its tags.
+    /// The tags of the group.
     async fn tags(&self) -> Vec<String> {
         texts(self.row.tags.as_deref())
     }
 
-    /// Custom data, without secrets.
+    /// The group's metadata (custom data), without secrets.
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
         let metadata = ctx.load_said(&self.app, GroupMetadata(self.row.guid.as_str().into())).await;
         metadata.map(|metadata| stored(metadata.as_deref())).transpose()
     }
 
-    /// Who owns it.
+    /// The person who owns the group.
     async fn owner(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.owner_uid.as_deref()).await
     }
 
-    /// When it was created.
+    /// When the group was created.
     async fn created_at(&self) -> Option<DateTime> {
         self.row.created_at.map(DateTime)
     }
 
-    /// When it was last changed.
+    /// When the group was last changed.
     async fn updated_at(&self) -> Option<DateTime> {
         self.row.updated_at.map(DateTime)
     }
 
-    /// Who changed it last.
+    /// The person who changed the group last.
     async fn updated_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.updated_by.as_deref()).await
     }
 
-    /// When it was deleted; null while it exists. CometChat tells no time of this.
+    /// When the group was deleted. Null if the group is not deleted. CometChat sends no time of a deletion, so see
+    /// `deletedAtFrom`.
     async fn deleted_at(&self) -> Option<DateTime> {
         self.row.deleted_at.map(DateTime)
     }
 
-    /// How that time is known.
+    /// How the time `deletedAt` is known.
     async fn deleted_at_from(&self) -> Option<TimeSource> {
         self.row.deleted_at_from.map(Into::into)
     }
 
-    /// How many members it has, counted from what events told.
+    /// The number of members, counted from the events.
     async fn members_count(&self) -> i32 {
         int(self.row.members_count)
     }
 
-    /// How many members CometChat last said it has.
+    /// The number of members in the newest count that CometChat sent.
     async fn reported_members_count(&self) -> Option<i32> {
         self.row.reported_members_count.map(int)
     }
 
-    /// Since when the member list is complete: the creation or a list read from CometChat. Null: it holds only what
-    /// events told.
+    /// The member list is complete from this time on: the group was created then, or a complete list was read from
+    /// CometChat. Null: the list holds only the members that events named.
     async fn members_known_since(&self) -> Option<DateTime> {
         self.row.members_known_since.map(DateTime)
     }
 
-    /// Its members, by uid: those joined, unless the filter says otherwise. Null with the error BEFORE_HISTORY where
-    /// `asOf` is before anything is known of the group.
+    /// The members of the group, by uid. Without `filter.states`, only people who are members (`JOINED`). Null with the
+    /// error `BEFORE_HISTORY` if `asOf` is before the first known fact about the members.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn members(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Those of that time instead of now.")] as_of: Option<DateTime>,
-        #[graphql(desc = "Which of them.")] filter: Option<MembershipFilter>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The members at this time instead of now.")] as_of: Option<DateTime>,
+        #[graphql(desc = "Only memberships that match this filter.")] filter: Option<MembershipFilter>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Option<Result<MembershipConnection>> {
         let filter = filter.unwrap_or_default();
         Some(self.known_at(as_of).and_then(|()| {
@@ -157,12 +160,12 @@ impl Group {
         }))
     }
 
-    /// One person's place in the group, whatever the state.
+    /// The membership of one person, in any state.
     async fn member(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose.")] uid: String,
-        #[graphql(desc = "At that time instead of now.")] as_of: Option<DateTime>,
+        #[graphql(desc = "The uid of the person.")] uid: String,
+        #[graphql(desc = "The membership at this time instead of now.")] as_of: Option<DateTime>,
     ) -> Option<Result<Membership>> {
         if let Err(error) = self.known_at(as_of) {
             return Some(Err(error));
@@ -171,18 +174,20 @@ impl Group {
         Membership::find(ctx, &self.app, key).await.transpose()
     }
 
-    /// Every fact about its members, newest first.
+    /// Every fact about the members of this group, newest first.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn membership_changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only those about this person.")] uid: Option<String>,
-        #[graphql(desc = "Only those at that time or later.")] changed_after: Option<DateTime>,
-        #[graphql(desc = "Only those before that time.")] changed_before: Option<DateTime>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only facts about the person with this uid.")] uid: Option<String>,
+        #[graphql(desc = "Only facts at this time or later.")] changed_after: Option<DateTime>,
+        #[graphql(desc = "Only facts before this time.")] changed_before: Option<DateTime>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<MembershipChangeConnection> {
         let list = MembershipChanges {
             app: self.app.to_string(),
@@ -195,38 +200,42 @@ impl Group {
             .map(MembershipChangeConnection)
     }
 
-    /// What was said in it, day by day.
+    /// Messages and reactions in this group, day by day.
     #[graphql(complexity = "200 + child_complexity")]
     async fn activity(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "From that time on.")] after: DateTime,
-        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
-        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
-            String,
-        >,
+        #[graphql(desc = "The start of the time span.")] after: DateTime,
+        #[graphql(desc = "The end of the time span, not included. At most 92 days after the start.")] before: DateTime,
+        #[graphql(
+            desc = "The time zone of the days, by its IANA name, such as `Europe/Berlin`.",
+            default_with = "Some(\"UTC\".to_owned())"
+        )]
+        time_zone: Option<String>,
     ) -> Option<Result<Activity>> {
         let conversation = ConversationKey::of_group(&self.row.guid);
         Some(Activity::read(ctx, &self.app, Some(&conversation), after, before, time_zone.as_deref()))
     }
 
-    /// How long customers waited for an agent in it, day by day.
+    /// How long customers waited for an answer of an agent in this group, day by day.
     #[graphql(complexity = "200 + child_complexity")]
     async fn responses(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "From that time on.")] after: DateTime,
-        #[graphql(desc = "Up to before that time, at most 92 days later.")] before: DateTime,
-        #[graphql(desc = "Whose days, by its IANA name.", default_with = "Some(\"UTC\".to_owned())")] time_zone: Option<
-            String,
-        >,
+        #[graphql(desc = "The start of the time span.")] after: DateTime,
+        #[graphql(desc = "The end of the time span, not included. At most 92 days after the start.")] before: DateTime,
         #[graphql(
-            desc = "Agents are those of these roles; at most 20.",
+            desc = "The time zone of the days, by its IANA name, such as `Europe/Berlin`.",
+            default_with = "Some(\"UTC\".to_owned())"
+        )]
+        time_zone: Option<String>,
+        #[graphql(
+            desc = "A person with one of these roles is an agent. At most 20 roles.",
             default_with = "Some(vec![\"agent\".to_owned()])"
         )]
         roles: Option<Vec<String>>,
         #[graphql(
-            desc = "And those who carry one of these tags; at most 20.",
+            desc = "A person with one of these tags is an agent too. At most 20 tags.",
             default_with = "Some(vec![\"agent\".to_owned()])"
         )]
         tags: Option<Vec<String>>,
@@ -236,19 +245,22 @@ impl Group {
         Some(Responses::read(ctx, &self.app, Some(&conversation), asked))
     }
 
-    /// Calls and meetings of the group in a span of time, together.
+    /// Totals of the group's calls and meetings in a time span.
     #[graphql(complexity = "200 + child_complexity")]
     async fn call_totals(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Started, else initiated, from that time on.")] after: DateTime,
-        #[graphql(desc = "And before that time.")] before: DateTime,
+        #[graphql(
+            desc = "The start of the time span. A call counts by its start, or by the time it began to ring if the start is not known."
+        )]
+        after: DateTime,
+        #[graphql(desc = "The end of the time span, not included.")] before: DateTime,
     ) -> Option<Result<CallTotals>> {
         let whose = Whose { app: Arc::clone(&self.app), guid: Some(self.row.guid.clone()), uid: None };
         Some(CallTotals::read(ctx, whose, after, before))
     }
 
-    /// Its conversation.
+    /// The conversation of the group.
     async fn conversation(&self, ctx: &Context<'_>) -> Result<Conversation> {
         Conversation::of_group(ctx, &self.app, &self.row.guid).await
     }

@@ -25,10 +25,11 @@ pub struct Membership {
 
 connection!(MembershipConnection, MembershipEdge, Membership, "memberships");
 
-/// A person's place in a group, ended or not.
+/// A person's membership in a group. Ended memberships are kept.
 #[Object]
 impl Membership {
-    /// The global id, for `node`: of the present membership, also where this one is of another time.
+    /// The global id. Pass it to `node`, which gives the membership as it is now, also if this object shows another
+    /// time.
     pub async fn id(&self) -> ID {
         encode(&self.app, &NodeKey::Membership(self.row.guid.to_string(), self.row.uid.to_string()))
     }
@@ -56,12 +57,12 @@ impl Membership {
         &self.row.uid
     }
 
-    /// Where the person stands with the group.
+    /// The state of the membership.
     async fn state(&self) -> MembershipState {
         self.row.state.into()
     }
 
-    /// What the person may do in the group; null unless joined.
+    /// What the person may do in the group. Null unless the state is `JOINED`.
     async fn scope(&self) -> Option<MembershipScope> {
         self.row.scope.filter(|_| self.row.state == crate::ids::State::Joined).map(Into::into)
     }
@@ -71,22 +72,22 @@ impl Membership {
         Ok(Group::get(ctx, &self.app, &self.row.guid).await?.is_owner(&self.row.uid))
     }
 
-    /// When the person joined, where that is known.
+    /// When the person joined. Null if that is not known.
     async fn joined_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime>> {
         self.rest(ctx).await.map(|rest| rest.joined_at.map(DateTime)).transpose()
     }
 
-    /// When state or scope last changed.
+    /// When the state or the scope last changed.
     async fn changed_at(&self, ctx: &Context<'_>) -> Result<DateTime> {
         Ok(DateTime(self.rest(ctx).await?.changed_at))
     }
 
-    /// How `changedAt` is known.
+    /// How the time `changedAt` is known.
     async fn changed_at_from(&self, ctx: &Context<'_>) -> Result<TimeSource> {
         Ok(self.rest(ctx).await?.changed_at_from.into())
     }
 
-    /// Who changed it.
+    /// The person who made this change.
     async fn changed_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         match self.rest(ctx).await {
             Ok(rest) => User::maybe(ctx, &self.app, rest.changed_by).await,
@@ -94,8 +95,8 @@ impl Membership {
         }
     }
 
-    /// How the person stood with the group over time, oldest first, the newest 200 changes; whatever the time this
-    /// membership was asked for. An error where one person has more facts than a page may look at.
+    /// The history of the membership, oldest first: the newest 200 periods. The list is the same for every `asOf`. An
+    /// error if the membership has too many facts for one page.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn periods(&self, ctx: &Context<'_>) -> Option<Result<Vec<MembershipPeriod>>> {
         MembershipPeriod::of(ctx, &self.app, &self.row.guid, &self.row.uid).await.transpose()
@@ -156,45 +157,45 @@ pub struct MembershipChange {
 
 connection!(MembershipChangeConnection, MembershipChangeEdge, MembershipChange, "changes of memberships");
 
-/// A fact about a person's place in a group.
+/// A fact about one person's membership in a group.
 #[Object]
 impl MembershipChange {
-    /// Log position of the event that told it.
+    /// The log position of the event that carried this fact.
     async fn seq(&self) -> BigInt {
         BigInt(self.row.seq)
     }
 
-    /// When it happened.
+    /// When the fact happened.
     async fn at(&self) -> DateTime {
         DateTime(self.row.at)
     }
 
-    /// How `at` is known.
+    /// How the time `at` is known.
     async fn at_from(&self) -> TimeSource {
         self.row.at_from.into()
     }
 
-    /// What told it.
+    /// The trigger of the event, such as `group_member_added`.
     async fn trigger(&self) -> &str {
         &self.row.trigger
     }
 
-    /// The person it is about.
+    /// The person whose membership changed.
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
         User::get(ctx, &self.app, self.row.uid.as_str()).await
     }
 
-    /// Who did it.
+    /// The person who made the change.
     async fn by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.by.as_deref()).await
     }
 
-    /// The state it tells; null where it tells a scope or ownership only.
+    /// The new state. Null if the fact is only about the scope or the owner.
     async fn state(&self) -> Option<MembershipState> {
         self.row.state.map(Into::into)
     }
 
-    /// The scope it tells.
+    /// The new scope. Null if the fact names none.
     async fn scope(&self) -> Option<MembershipScope> {
         self.row.scope.map(Into::into)
     }

@@ -15,35 +15,35 @@ pub struct MembershipPeriod {
     row: row::Period,
 }
 
-/// A time in which a person's place in a group did not change: what `asOf` answers anywhere within it.
+/// A time in which a membership did not change. For every `asOf` in this time, the answer is the same.
 #[Object]
 impl MembershipPeriod {
-    /// Where the person stood with the group.
+    /// The state of the membership in this time.
     async fn state(&self) -> MembershipState {
         self.row.state.into()
     }
 
-    /// What the person could do in the group; null unless joined.
+    /// What the person could do in the group in this time. Null unless the state is `JOINED`.
     async fn scope(&self) -> Option<MembershipScope> {
         self.row.scope.map(Into::into)
     }
 
-    /// When it began; null where nothing dates the fact it began with.
+    /// When the period began. Null if the time of its first fact is not known.
     async fn from(&self) -> Option<DateTime> {
         self.row.from.map(DateTime)
     }
 
-    /// When it ended; null where it lasts.
+    /// When the period ended. Null if it has not ended.
     async fn until(&self) -> Option<DateTime> {
         self.row.until.map(DateTime)
     }
 
-    /// Who began it.
+    /// The person who began the period.
     async fn by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.by.as_deref()).await
     }
 
-    /// Log position of the event it began with; null where a complete member list began it.
+    /// The log position of the event that began the period. Null if a complete member list began it.
     async fn seq(&self) -> Option<BigInt> {
         self.row.seq.map(BigInt)
     }

@@ -37,15 +37,16 @@ pub struct Message {
 
 connection!(MessageConnection, MessageEdge, Message, "messages");
 
-/// A message, deleted or blocked ones too. One first heard of through something else has few values.
+/// A message. Deleted and blocked messages stay readable. Many fields are null if the server knows the message only
+/// from other events, such as a receipt for it.
 #[Object]
 impl Message {
-    /// The global id, for `node`.
+    /// The global id. Pass it to `node`.
     pub async fn id(&self) -> ID {
         encode_message(&self.app, &self.row.message_id)
     }
 
-    /// The app it belongs to.
+    /// The id of the app that this message belongs to.
     async fn app_id(&self) -> &str {
         &self.app
     }
@@ -55,12 +56,12 @@ impl Message {
         &self.row.message_id
     }
 
-    /// The conversation it is part of.
+    /// The conversation of the message.
     async fn conversation(&self, ctx: &Context<'_>) -> Option<Result<Conversation>> {
         Conversation::find(ctx, &self.app, self.row.conversation.clone()?).await.transpose()
     }
 
-    /// Who sent it.
+    /// The person who sent the message.
     async fn sender(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         match &self.sender {
             Some(sender) => Some(Ok(User::of(&self.app, Arc::clone(sender), None))),
@@ -68,35 +69,35 @@ impl Message {
         }
     }
 
-    /// Whether it was sent to a person or to a group.
+    /// Whether the message was sent to a person or to a group.
     async fn receiver_type(&self) -> Option<ReceiverType> {
         self.receiver().map(Into::into)
     }
 
-    /// The person it was sent to.
+    /// The person the message was sent to. Null if it was sent to a group.
     async fn receiver_user(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         let uid = self.row.receiver_id.as_deref().filter(|_| self.receiver() == Some(ids::ReceiverType::User));
         User::maybe(ctx, &self.app, uid).await
     }
 
-    /// The group it was sent to.
+    /// The group the message was sent to. Null if it was sent to a person.
     async fn receiver_group(&self, ctx: &Context<'_>) -> Option<Result<Group>> {
         let guid = self.row.receiver_id.as_deref().filter(|_| self.receiver() == Some(ids::ReceiverType::Group));
         Group::maybe(ctx, &self.app, guid).await
     }
 
-    /// CometChat's category, such as `message` or `custom`.
+    /// CometChat's category of the message, such as `message` or `custom`.
     async fn category(&self) -> Option<&str> {
         self.row.category.as_deref()
     }
 
-    /// CometChat's type, such as `text` or `image`.
+    /// CometChat's type of the message, such as `text` or `image`.
     #[graphql(name = "type")]
     async fn kind(&self) -> Option<&str> {
         self.row.kind.as_deref()
     }
 
-    /// What it says now; null once it is deleted.
+    /// The text as it is now. Null once the message is deleted.
     async fn text(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         if let Some(text) = &self.text {
             return text.as_deref().map(|text| Ok(text.to_owned()));
@@ -105,71 +106,73 @@ impl Message {
         text.map(|text| text.map(|text| text.to_string())).transpose()
     }
 
-    /// What it said when it was sent, before any edit; null where that was not heard, and once it is deleted.
+    /// The text as it was sent, before any edit. Null if no event had it, and once the message is deleted.
     async fn original_text(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         ctx.load_said(&self.app, FirstText(self.row.message_id.clone())).await.transpose()
     }
 
-    /// Its `data` as CometChat has it, without secrets; null once it is deleted.
+    /// CometChat's `data` of the message, without secrets. Null once the message is deleted.
     async fn data(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
         let data = ctx.load_said(&self.app, DataOf(self.row.message_id.clone())).await;
         data.map(|data| stored(data.as_deref())).transpose()
     }
 
-    /// Custom data, without secrets; null once it is deleted.
+    /// The message's metadata (custom data), without secrets. Null once the message is deleted.
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
         let metadata = ctx.load_said(&self.app, MetadataOf(self.row.message_id.clone())).await;
         metadata.map(|metadata| stored(metadata.as_deref())).transpose()
     }
 
-    /// Its tags.
+    /// The tags of the message.
     async fn tags(&self) -> Vec<String> {
         texts(self.row.tags.as_deref())
     }
 
-    /// The id the sender's client gave it.
+    /// The id that the sender's client gave to the message.
     async fn muid(&self) -> Option<&str> {
         self.row.muid.as_deref()
     }
 
-    /// Its attachments, at most 200; none once it is deleted.
+    /// The attachments of the message, at most 200. Empty once the message is deleted.
     async fn attachments(&self, ctx: &Context<'_>) -> Result<Vec<Attachment>> {
         let stored = ctx.load(&self.app, AttachmentsOf(self.row.message_id.clone())).await?;
         Ok(attachments(stored.as_deref()).into_iter().take(PLAIN_LIST).collect())
     }
 
-    /// How many attachments it has.
+    /// The number of attachments.
     async fn attachments_count(&self, ctx: &Context<'_>) -> Result<i32> {
         let stored = ctx.load(&self.app, AttachmentsOf(self.row.message_id.clone())).await?;
         Ok(int(attachments(stored.as_deref()).len() as i64))
     }
 
-    /// Who is mentioned in its text, at most 200.
+    /// The people that the text mentions, at most 200.
     async fn mentions(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
         let mut uids = texts(self.row.mentions.as_deref());
         uids.truncate(PLAIN_LIST);
         User::all(ctx, &self.app, uids).await
     }
 
-    /// How many people are mentioned.
+    /// The number of people that the text mentions.
     async fn mentions_count(&self) -> i32 {
         int(texts(self.row.mentions.as_deref()).len() as i64)
     }
 
-    /// The message it replies to, in whose thread it is.
+    /// The message that this message replies to. The thread belongs to that message.
     async fn parent(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
         Self::maybe(ctx, &self.app, self.row.parent_id.as_deref()).await
     }
 
-    /// Replies to it, oldest first.
+    /// The replies to this message, oldest first.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn replies(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<MessageConnection> {
         let list = Messages {
             app: self.app.to_string(),
@@ -180,126 +183,131 @@ impl Message {
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(MessageConnection)
     }
 
-    /// How many replies it has.
+    /// The number of replies.
     async fn replies_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, RepliesCount).await
     }
 
-    /// Who replied to it, by uid; at most 200.
+    /// The people who replied to this message, by uid. At most 200.
     async fn thread_participants(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
         let uids = ctx.load(&self.app, RepliersOf(self.row.message_id.clone())).await?.unwrap_or_default();
         User::all(ctx, &self.app, uids).await
     }
 
-    /// How many people replied to it.
+    /// The number of people who replied to this message.
     async fn thread_participants_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, RepliersCount).await
     }
 
-    /// The message it quotes.
+    /// The message that this message quotes.
     async fn quoted(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
         Self::maybe(ctx, &self.app, self.row.quoted_id.as_deref()).await
     }
 
-    /// When it was sent.
+    /// When the message was sent.
     async fn sent_at(&self) -> Option<DateTime> {
         self.row.sent_at.map(DateTime)
     }
 
-    /// When its text was last edited. What a machine adds, such as a link preview or a vote, is no edit.
+    /// When a person last edited the text. Changes by a machine, such as a link preview or a vote, do not count.
     async fn edited_at(&self) -> Option<DateTime> {
         self.row.edited_at.map(DateTime)
     }
 
-    /// Who edited its text last.
+    /// The person who edited the text last.
     async fn edited_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.edited_by.as_deref()).await
     }
 
-    /// When it was deleted: as told, else when that was heard.
+    /// When the message was deleted: the time in the event, or else the time the event arrived. Null if the message is
+    /// not deleted.
     async fn deleted_at(&self) -> Option<DateTime> {
         self.row.deleted_at.map(DateTime)
     }
 
-    /// How that time is known.
+    /// How the time `deletedAt` is known.
     async fn deleted_at_from(&self) -> Option<TimeSource> {
         self.row.deleted_at_from.map(Into::into)
     }
 
-    /// Who deleted it.
+    /// The person who deleted the message.
     async fn deleted_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.deleted_by.as_deref()).await
     }
 
-    /// What it said after each edit that changed the text, oldest first; at most 200.
+    /// The text after each edit that changed it, oldest first. At most 200 edits.
     async fn edits(&self, ctx: &Context<'_>) -> Result<Vec<MessageEdit>> {
         self.parts(ctx, EditsOf, MessageEdit::new).await
     }
 
-    /// How often it was edited.
+    /// The number of edits.
     async fn edits_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, EditsCount).await
     }
 
-    /// The reactions to it, at most 200. An emoji with and without the variation selector U+FE0F is one.
+    /// The reactions to this message, at most 200. The same emoji with and without the variation selector U+FE0F counts
+    /// as one reaction.
     async fn reactions(&self, ctx: &Context<'_>) -> Result<Nodes<ReactionGroup>> {
         let id = self.row.message_id.clone();
         self.parts(ctx, ReactionsOf, move |app, row| ReactionGroup::new(app, id.clone(), row)).await.map(Nodes)
     }
 
-    /// How many reactions it has: every person's every emoji.
+    /// The number of reactions: a person who gave two emojis counts twice.
     async fn reactions_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, ReactionsCount).await
     }
 
-    /// Who got it and who read it, as told for this very message; by uid, at most 200.
+    /// The receipts for this message: who got it and who read it, by uid. At most 200. A receipt for a later message is
+    /// not listed here; see `readBy`.
     async fn receipts(&self, ctx: &Context<'_>) -> Result<Vec<Receipt>> {
         self.parts(ctx, ReceiptsOf, Receipt::new).await
     }
 
-    /// How many people it has receipts of.
+    /// The number of people with a receipt for this message.
     async fn receipts_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, ReceiptsCount).await
     }
 
-    /// Who has read it, as far as was told: it, or a later message of the conversation; by uid, at most 200.
+    /// The people known to have read this message: they read it, or a later message of the conversation. By uid, at
+    /// most 200.
     async fn read_by(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
         let uids = ctx.load(&self.app, ReadersOf(self.row.message_id.clone())).await?.unwrap_or_default();
         User::all(ctx, &self.app, uids).await
     }
 
-    /// How many people have read it.
+    /// The number of people known to have read this message.
     async fn read_by_count(&self, ctx: &Context<'_>) -> Result<i32> {
         self.count(ctx, ReadersCount).await
     }
 
-    /// When all members of the group had got it.
+    /// When every member of the group had received the message.
     async fn delivered_to_all_at(&self) -> Option<DateTime> {
         self.row.delivered_to_all_at.map(DateTime)
     }
 
-    /// When all members of the group had read it.
+    /// When every member of the group had read the message.
     async fn read_by_all_at(&self) -> Option<DateTime> {
         self.row.read_by_all_at.map(DateTime)
     }
 
-    /// What moderation says about it; null where it says nothing.
+    /// The newest verdict of moderation. Null if there is none.
     async fn moderation(&self, ctx: &Context<'_>) -> Option<Result<Moderation>> {
         let found = ctx.load(&self.app, ModerationOf(self.row.message_id.clone())).await;
         found.map(|row| row.map(Moderation::new)).transpose()
     }
 
-    /// When it was pinned: as told, else when that was heard; null while it is not.
+    /// When the message was pinned: the time in the event, or else the time the event arrived. Null if the message is
+    /// not pinned.
     async fn pinned_at(&self) -> Option<DateTime> {
         self.row.pinned_at.map(DateTime)
     }
 
-    /// How that time is known.
+    /// How the time `pinnedAt` is known.
     async fn pinned_at_from(&self) -> Option<TimeSource> {
         self.row.pinned_at_from.map(Into::into)
     }
 
-    /// Who pinned it.
+    /// The person who pinned the message.
     async fn pinned_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.pinned_by.as_deref()).await
     }

@@ -21,27 +21,27 @@ pub struct Attachment {
 /// A file sent with a message.
 #[Object]
 impl Attachment {
-    /// Its name.
+    /// The name of the file.
     async fn name(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.name.as_deref())
     }
 
-    /// The extension of its name.
+    /// The extension of the file's name.
     async fn extension(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.extension.as_deref())
     }
 
-    /// What it is, such as `image/png`.
+    /// The media type of the file, such as `image/png`.
     async fn mime_type(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.mime_type.as_deref())
     }
 
-    /// Its size in bytes.
+    /// The size of the file in bytes.
     async fn size(&self, ctx: &Context<'_>) -> Option<Result<BigInt>> {
         ctx.said(|| self.size.map(BigInt))
     }
 
-    /// Where it is.
+    /// The address of the file.
     async fn url(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.url.as_deref())
     }
@@ -73,20 +73,20 @@ pub struct MessageEdit {
     row: row::Edit,
 }
 
-/// What a message said after an edit.
+/// The text of a message after an edit.
 #[Object]
 impl MessageEdit {
-    /// The text; null once the message is deleted.
+    /// The text. Null once the message is deleted.
     async fn text(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.row.text.as_deref())
     }
 
-    /// When it was edited.
+    /// When the message was edited.
     async fn edited_at(&self) -> DateTime {
         DateTime(self.row.edited_at)
     }
 
-    /// Who edited it.
+    /// The person who edited the message.
     async fn edited_by(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::maybe(ctx, &self.app, self.row.edited_by.as_deref()).await
     }
@@ -105,20 +105,20 @@ pub struct ReactionGroup {
     row: row::ReactionGroup,
 }
 
-/// One reaction to a message, and whom it is from.
+/// A reaction to a message, and the people who gave it.
 #[Object]
 impl ReactionGroup {
-    /// The reaction, such as an emoji: as first told, with or without the variation selector U+FE0F.
+    /// The reaction, such as an emoji: as it was first given, with or without the variation selector U+FE0F.
     async fn reaction(&self) -> &str {
         &self.row.reaction
     }
 
-    /// How many people it is from.
+    /// The number of people who gave this reaction.
     async fn count(&self) -> i32 {
         int(self.row.count)
     }
 
-    /// Who reacted so, by uid; at most 200.
+    /// The people who gave this reaction, by uid. At most 200.
     async fn users(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
         let key = ReactorsOf { message_id: self.message_id.to_string(), emoji: self.row.emoji.clone() };
         let uids = ctx.load(&self.app, key).await?.unwrap_or_default();
@@ -138,30 +138,30 @@ pub struct Receipt {
     row: row::Receipt,
 }
 
-/// What was told of one reader of a message.
+/// Whether one person received and read a message.
 #[Object]
 impl Receipt {
-    /// The reader.
+    /// The person who received or read the message.
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
         User::get(ctx, &self.app, self.row.uid.as_str()).await
     }
 
-    /// When the reader got it: the earliest time told, else when the receipt arrived.
+    /// When this person received the message: the earliest time in an event, or else the time the receipt arrived.
     async fn delivered_at(&self) -> Option<DateTime> {
         self.row.delivered_at.map(DateTime)
     }
 
-    /// How that time is known.
+    /// How the time `deliveredAt` is known.
     async fn delivered_at_from(&self) -> Option<TimeSource> {
         self.row.delivered_at_from.map(Into::into)
     }
 
-    /// When the reader read it: the earliest time told, else when the receipt arrived.
+    /// When this person read the message: the earliest time in an event, or else the time the receipt arrived.
     async fn read_at(&self) -> Option<DateTime> {
         self.row.read_at.map(DateTime)
     }
 
-    /// How that time is known.
+    /// How the time `readAt` is known.
     async fn read_at_from(&self) -> Option<TimeSource> {
         self.row.read_at_from.map(Into::into)
     }
@@ -174,19 +174,20 @@ impl Receipt {
     }
 }
 
-/// The newest verdict about a message.
+/// What moderation decided about a message.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Moderation {
-    /// The verdict in CometChat's word; `disapproved` hides the message.
+    /// The newest verdict, in CometChat's word. Lists leave out messages with the verdict `disapproved`.
     status: Option<String>,
-    /// Whether a person gave it.
+    /// Whether a person gave the verdict.
     reviewed: bool,
-    /// Id of the rule that caught the message.
+    /// The id of the rule that caught the message.
     rule: Option<String>,
-    /// When moderation failed, if it did: the newest time told, else when that was heard of.
+    /// When moderation of this message failed: the newest time in an event, or else the time the event arrived. Null if
+    /// it did not fail.
     failed_at: Option<DateTime>,
-    /// How that time is known.
+    /// How the time `failedAt` is known.
     failed_at_from: Option<TimeSource>,
     #[graphql(skip)]
     failure: Option<String>,
@@ -194,7 +195,7 @@ pub struct Moderation {
 
 #[ComplexObject]
 impl Moderation {
-    /// Why it failed.
+    /// Why moderation failed.
     async fn failure(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         ctx.said(|| self.failure.as_deref())
     }

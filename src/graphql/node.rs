@@ -40,9 +40,9 @@ mod concrete {
     }
 }
 
-/// Whatever can be asked for again by its global id.
+/// An object with a global id. `node` reads the object by this id.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The global id, for `node`."))]
+#[graphql(field(name = "id", ty = "ID", desc = "The global id. Pass it to `node`."))]
 pub enum Node {
     Group(Group),
     Membership(Membership),

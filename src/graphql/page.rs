@@ -52,13 +52,15 @@ pub struct Paging {
 /// Where a page is in its list.
 #[derive(SimpleObject)]
 pub struct PageInfo {
-    /// Whether there is more behind this page. True as well where the page ended early.
+    /// Whether the list goes on after this page. Also true if the page ended early: ask for the next page with
+    /// `endCursor`.
     has_next_page: bool,
-    /// Whether there is more before this page.
+    /// Whether the list has items before this page.
     has_previous_page: bool,
-    /// Cursor of the first item.
+    /// The cursor of the first item.
     start_cursor: Option<String>,
-    /// Cursor to go on with: of the last item, or of the last one examined where the page ended early.
+    /// The cursor to ask for the next page with: that of the last item, or, if the page ended early, that of the last
+    /// row examined.
     end_cursor: Option<String>,
 }
 
@@ -253,10 +255,10 @@ macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ty, $what:literal) => {
         pub struct $connection(pub $crate::graphql::page::Page);
 
-        #[doc = concat!("One of ", $what, ", and where it stands in the list.")]
+        #[doc = concat!("An item of a page of ", $what, ", with its cursor.")]
         #[derive(async_graphql::SimpleObject)]
         pub struct $edge {
-            /// Where it stands: to page on from here.
+            /// The cursor of this item. Pass it as `after` or `before` to go on from here.
             cursor: String,
             /// The item.
             node: $node,
@@ -265,7 +267,7 @@ macro_rules! connection {
         #[doc = concat!("A page of ", $what, ".")]
         #[async_graphql::Object]
         impl $connection {
-            /// The items with their cursors.
+            /// The items, each with its cursor.
             async fn edges(
                 &self,
                 ctx: &async_graphql::Context<'_>,
@@ -275,7 +277,7 @@ macro_rules! connection {
                 Ok($crate::graphql::objects::Nodes(self.0.keys.iter().zip(nodes).map(edge).collect()))
             }
 
-            /// The items.
+            /// The items of this page.
             async fn nodes(
                 &self,
                 ctx: &async_graphql::Context<'_>,
@@ -291,12 +293,12 @@ macro_rules! connection {
                 self.0.info(ctx)
             }
 
-            /// How many the list has, up to 10,000. Counted only where it is asked for.
+            /// The number of items in the whole list, up to 10,000. The server counts only if you select this field.
             async fn total_count(&self, ctx: &async_graphql::Context<'_>) -> $crate::graphql::error::Result<i32> {
                 Ok(self.0.count(ctx)?.0)
             }
 
-            /// Whether `totalCount` is the whole count.
+            /// Whether `totalCount` is the whole count. False if counting stopped at 10,000.
             async fn total_count_exact(
                 &self,
                 ctx: &async_graphql::Context<'_>,

@@ -19,37 +19,39 @@ pub struct Presence {
 /// An open connection of a person.
 #[derive(SimpleObject)]
 pub struct ClientSession {
-    /// What it runs on, such as `web` or `ios`.
+    /// The platform of the client, such as `web` or `ios`.
     platform: Option<String>,
-    /// When it was opened.
+    /// When the connection was opened.
     connected_at: Option<DateTime>,
 }
 
 /// Whether a person is online.
 #[Object]
 impl Presence {
-    /// The newest status told. Where `lastSeenAt` is long ago, the offline may have been lost: lists of who is online
-    /// leave out who was not heard of for 24 hours.
+    /// Whether the newest status is online. If `lastSeenAt` is long ago, the server may have missed the change to
+    /// offline. So lists of people online leave out everybody without a status in the last 24 hours.
     async fn online(&self) -> bool {
         self.row.online
     }
 
-    /// When that last changed: the newest time told, else when a change was heard of; null where none was.
+    /// When the person went online or offline last: the newest time in an event, or else the time that event arrived.
+    /// Null if no change is known.
     async fn changed_at(&self) -> Option<DateTime> {
         self.row.changed_at.map(DateTime)
     }
 
-    /// How that time is known.
+    /// How the time `changedAt` is known.
     async fn changed_at_from(&self) -> Option<TimeSource> {
         self.row.changed_at_from.map(Into::into)
     }
 
-    /// When the person was last online or offline: the newest time told, else when that was heard of.
+    /// The newest time at which the person was seen online or offline: a time in an event, or else the time that event
+    /// arrived.
     async fn last_seen_at(&self) -> Option<DateTime> {
         self.row.last_seen_at.map(DateTime)
     }
 
-    /// How that time is known.
+    /// How the time `lastSeenAt` is known.
     async fn last_seen_at_from(&self) -> Option<TimeSource> {
         self.row.last_seen_at_from.map(Into::into)
     }
@@ -63,7 +65,7 @@ impl Presence {
             .collect())
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     async fn connections_count(&self, ctx: &Context<'_>) -> Result<i32> {
         Ok(int(self.open(ctx).await?.len() as i64))
     }

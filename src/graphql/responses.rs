@@ -12,43 +12,43 @@ use async_graphql::{Context, SimpleObject};
 /// Most roles or tags that can be asked for.
 const MOST: usize = 20;
 
-/// How long customers waited for the first reply of an agent in a span of time. A *question* is the first chat by
-/// somebody who is no agent, after the last word of an agent in the conversation or since its beginning; its *answer*
-/// the next chat of an agent there; deleted and blocked chat is neither. It counts on the day it was asked. What was
-/// asked before `after` and still waits then is no question of this span, nor is what is added to it; what is not
-/// answered before `before` is unanswered.
+/// How long customers waited for an agent. A *question* is the first message of a customer since the last message of an
+/// agent in the conversation, or since the conversation began. Its *answer* is the next message of an agent there.
+/// Deleted and blocked messages do not count. A question counts on the day it was asked. A question is unanswered if no
+/// answer came before `before`. A question asked before `after` that is still open then does not count, and messages
+/// added to it do not count either.
 #[derive(SimpleObject)]
 pub struct Responses {
-    /// Its days, first to last; days without a question too.
+    /// One entry for each day, first to last. Days without questions are listed too.
     days: Vec<DayResponses>,
-    /// How many questions were answered.
+    /// The number of questions with an answer.
     answered_count: i32,
-    /// How many were not.
+    /// The number of questions without an answer.
     unanswered_count: i32,
-    /// Half of the answers took no longer; null without answers.
+    /// The median wait in seconds: half of the answers took no longer. Null without answers.
     median_seconds: Option<i32>,
-    /// Nine of ten answers took no longer.
+    /// The 90th percentile of the waits in seconds: nine of ten answers took no longer. Null without answers.
     p90_seconds: Option<i32>,
-    /// The longest an answer took.
+    /// The longest wait in seconds. Null without answers.
     max_seconds: Option<i32>,
-    /// Whether all of it was counted: counting stops at 50,000 messages of the app.
+    /// Whether every message in the span was read. Reading stops at 50,000 messages of the app.
     exact: bool,
 }
 
-/// The questions of a day.
+/// The questions of one day.
 #[derive(SimpleObject)]
 pub struct DayResponses {
-    /// The day in the time zone asked for, such as `2026-01-05`.
+    /// The day, in the time zone of the query, such as `2026-01-05`.
     date: String,
-    /// How many questions asked on it were answered, on that day or later.
+    /// The number of questions asked on this day that were answered, on this day or later.
     answered_count: i32,
-    /// How many were not.
+    /// The number of questions asked on this day that were not answered.
     unanswered_count: i32,
-    /// Half of the answers took no longer; null without answers.
+    /// The median wait in seconds: half of the answers took no longer. Null without answers.
     median_seconds: Option<i32>,
-    /// Nine of ten answers took no longer.
+    /// The 90th percentile of the waits in seconds: nine of ten answers took no longer. Null without answers.
     p90_seconds: Option<i32>,
-    /// The longest an answer took.
+    /// The longest wait in seconds. Null without answers.
     max_seconds: Option<i32>,
 }
 

@@ -6,7 +6,8 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub Time);
 
-/// A time: RFC 3339, in UTC with `Z` in answers, with any offset in input. It has a fraction only where the source has one.
+/// A time in the format of RFC 3339, such as `2026-01-05T09:30:00Z`. Answers are in UTC, with a fraction only if the
+/// source has one. Input may have any offset.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -49,7 +50,7 @@ fn is_rfc3339(text: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BigInt(pub i64);
 
-/// A whole number of up to 64 bits: a string of digits in answers, a string or a number in input.
+/// A whole number of up to 64 bits. Answers give a string of digits. Input may be a string or a number.
 #[Scalar(name = "BigInt")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -69,7 +70,7 @@ impl ScalarType for BigInt {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json(pub Value);
 
-/// Any JSON value, as it was received.
+/// Any JSON value, as CometChat sent it.
 #[Scalar(name = "JSON")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {

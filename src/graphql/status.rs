@@ -11,40 +11,41 @@ use crate::store::sqlite::state;
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use std::sync::PoisonError;
 
-/// How this file stands.
+/// The state of this file.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Status {
-    /// The newest log position this answer shows, of those apps that the token may read.
+    /// The newest log position that this answer shows, of the apps that the token may read.
     pub seq: BigInt,
-    /// Edition of the fold that made the tables this answer shows.
+    /// The edition of the rules that made the tables.
     pub fold_version: i64,
-    /// Whether that is another edition than the server's: the tables are being made anew.
+    /// Whether the tables were made by another edition of the rules than the server has. True while the server makes
+    /// the tables anew.
     pub rebuilding: bool,
 }
 
-/// A state hash that was computed.
+/// A state hash that the server computed earlier.
 #[derive(SimpleObject)]
 pub struct StateHash {
-    /// One number for what all tables said.
+    /// One number for all rows of the tables.
     hash: String,
-    /// The log position it is of.
+    /// The log position that the hash belongs to.
     seq: BigInt,
 }
 
-/// An app whose deliveries show that the server's clock and CometChat's differ.
+/// The difference between the server's clock and CometChat's, as the deliveries of one app show it.
 #[derive(SimpleObject)]
 pub struct ClockOffset {
     /// CometChat's id of the app.
     app_id: String,
-    /// How many milliseconds the server's clock is ahead of CometChat's; below zero: behind.
+    /// How many milliseconds the server's clock is ahead of CometChat's. Below zero: it is behind.
     offset_ms: BigInt,
 }
 
 #[ComplexObject]
 impl Status {
-    /// Apps whose deliveries show that the server's clock is wrong, at most 200, by id: what happens to their facts
-    /// without a time is dated by CometChat's clock.
+    /// Apps whose deliveries show that the server's clock is wrong, by id. At most 200. For these apps, an event
+    /// without a time gets its time from CometChat's clock.
     async fn clock_offsets(&self, ctx: &Context<'_>) -> Result<Vec<ClockOffset>> {
         let only = ctx.asking().caller.apps.as_deref();
         let offsets = ctx.read(|conn| clock_offsets(conn, only))?;
@@ -52,14 +53,14 @@ impl Status {
         Ok(offsets.into_iter().map(offset).collect())
     }
 
-    /// Bytes of the file, without what lies beside it.
+    /// The size of the database file in bytes, without the files beside it.
     async fn file_bytes(&self, ctx: &Context<'_>) -> Option<Result<BigInt>> {
         Some(of_all_apps(ctx).and_then(|()| Ok(BigInt(ctx.read(file_bytes)?))))
     }
 
-    /// One number for what all tables say: equal wherever the same facts were heard. All rows are read for it: where
-    /// that takes longer than a request may, `chatfold inspect` tells it. Asks for a token of the scope content, for the
-    /// number confirms a guess at what was said.
+    /// One number for all rows of the tables. Two files that heard the same facts give the same number. The server
+    /// reads all rows for it. If that takes too long for a query, use `chatfold inspect`. Needs a token of the scope
+    /// `content`, because the number can confirm a guess at the text of messages.
     async fn state_hash(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         Some(may_hash(ctx).and_then(|()| {
             let hash = ctx.read(state::of_file)?.total.to_string();
@@ -70,8 +71,8 @@ impl Status {
         }))
     }
 
-    /// The hash of all tables that this server computed last, for whoever asked; null where nobody did since it started.
-    /// Asks for a token of the scope content.
+    /// The state hash that this server computed last, for any request. Null if it has computed none since it started.
+    /// Needs a token of the scope `content`.
     async fn last_state_hash(&self, ctx: &Context<'_>) -> Option<Result<StateHash>> {
         if let Err(error) = may_hash(ctx) {
             return Some(Err(error));

@@ -12,51 +12,51 @@ use async_graphql::{Context, Enum, SimpleObject};
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// How long the steps are that deliveries are counted in.
+/// The length of the steps in which deliveries are counted.
 #[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
 pub enum TrafficStep {
-    /// A minute; at most the last 6 hours.
+    /// One minute, for at most the last 6 hours.
     Minute,
-    /// An hour; at most the last 72 hours.
+    /// One hour, for at most the last 72 hours.
     Hour,
 }
 
-/// Deliveries of a step of time.
+/// The deliveries of one step of time.
 #[derive(SimpleObject)]
 pub struct Traffic {
     /// When the step begins.
     at: DateTime,
-    /// All that came in it.
+    /// The number of deliveries that arrived in the step.
     deliveries_count: i32,
-    /// What became of them.
+    /// The number of deliveries by outcome.
     outcomes: OutcomeCounts,
 }
 
-/// How many deliveries came to which outcome.
+/// The number of deliveries by outcome.
 #[derive(SimpleObject)]
 pub struct OutcomeCounts {
-    /// Folded into the tables.
+    /// Deliveries that changed the tables.
     applied: i32,
-    /// Known already: retries, and copies by a second webhook.
+    /// Deliveries that were known already: retries, and copies by a second webhook.
     duplicate: i32,
-    /// Of a trigger that is not projected, or not known.
+    /// Deliveries of a trigger that is unknown, or has no tables.
     ignored: i32,
-    /// They contradict themselves.
+    /// Deliveries that contradict themselves.
     anomaly: i32,
-    /// Dead letters.
+    /// Deliveries that do not name the object they are about (dead letters).
     rejected: i32,
 }
 
-/// What a trigger brought.
+/// The deliveries of one trigger.
 #[derive(SimpleObject)]
 pub struct TriggerTraffic {
-    /// CometChat's word.
+    /// CometChat's name of the trigger, such as `message_sent`.
     trigger: String,
-    /// Deliveries in the span asked for.
+    /// The number of deliveries in the last hours.
     deliveries_count: i32,
-    /// What became of them.
+    /// The number of deliveries by outcome.
     outcomes: OutcomeCounts,
-    /// When its newest event arrived, in the span or before.
+    /// When the newest event of this trigger arrived, at any time.
     last_at: DateTime,
 }
 

@@ -34,15 +34,15 @@ pub struct User {
 
 connection!(UserConnection, UserEdge, User, "users");
 
-/// A person, as events describe them.
+/// A person, as the events describe them.
 #[Object]
 impl User {
-    /// The global id, for `node`.
+    /// The global id. Pass it to `node`.
     pub async fn id(&self) -> ID {
         encode(&self.app, &NodeKey::User(self.row.uid.to_string()))
     }
 
-    /// The app the person belongs to.
+    /// The id of the app that this person belongs to.
     async fn app_id(&self) -> &str {
         &self.app
     }
@@ -52,37 +52,37 @@ impl User {
         &self.row.uid
     }
 
-    /// The name shown.
+    /// The name of the person.
     async fn name(&self) -> Option<&str> {
         self.row.name.as_deref()
     }
 
-    /// URL of the picture.
+    /// The address of the person's picture.
     async fn avatar(&self) -> Option<&str> {
         self.row.avatar.as_deref()
     }
 
-    /// URL of the profile.
+    /// The address of the person's profile.
     async fn link(&self) -> Option<&str> {
         self.row.link.as_deref()
     }
 
-    /// The role in the app.
+    /// The role of the person in the app.
     async fn role(&self) -> Option<&str> {
         self.row.role.as_deref()
     }
 
-    /// What the person says about themselves.
+    /// The status message that the person wrote.
     async fn status_message(&self) -> Option<&str> {
         self.row.status_message.as_deref()
     }
 
-    /// Tags of the person.
+    /// The tags of the person.
     async fn tags(&self) -> Vec<String> {
         texts(self.row.tags.as_deref())
     }
 
-    /// Custom data, without secrets.
+    /// The person's metadata (custom data), without secrets.
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
         let metadata = ctx.load_said(&self.app, UserMetadata(self.row.uid.clone())).await;
         metadata.map(|metadata| stored(metadata.as_deref())).transpose()
@@ -93,7 +93,7 @@ impl User {
         self.row.last_active_at.map(DateTime)
     }
 
-    /// Whether the person is online; null where nothing was told.
+    /// Whether the person is online. Null if no event told that.
     async fn presence(&self, ctx: &Context<'_>) -> Option<Result<Presence>> {
         match self.presence {
             Some(known) => known.map(|row| Ok(Presence::of(&self.app, &self.row.uid, row))),
@@ -101,16 +101,18 @@ impl User {
         }
     }
 
-    /// The groups the person is in, by guid: those joined and not deleted, unless the filter says otherwise.
+    /// The person's memberships, by guid. Without a filter, only groups that are not deleted and that the person is in.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn memberships(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which of them.")] filter: Option<MembershipFilter>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only memberships that match this filter.")] filter: Option<MembershipFilter>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<MembershipConnection> {
         let filter = filter.unwrap_or_default();
         let list = Memberships {
@@ -123,70 +125,81 @@ impl User {
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(MembershipConnection)
     }
 
-    /// The person's conversations, newest activity first: one to one, and of the groups they are in.
+    /// The person's conversations, newest activity first: one to one, and of the groups that the person is in.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn conversations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<ConversationConnection> {
         let list = Conversations { app: self.app.to_string(), uid: Some(self.row.uid.to_string()), types: None };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(ConversationConnection)
     }
 
-    /// Whom the person blocks now, by uid.
+    /// The people that this person blocks now, by uid.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn blocks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<BlockConnection> {
         let list = Blocks { app: self.app.to_string(), blocker: Some(self.row.uid.to_string()), blocked: None };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(BlockConnection)
     }
 
-    /// Who blocks the person now, by uid.
+    /// The people who block this person now, by uid.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn blocked_by(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<BlockConnection> {
         let list = Blocks { app: self.app.to_string(), blocker: None, blocked: Some(self.row.uid.to_string()) };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(BlockConnection)
     }
 
-    /// Calls and meetings the person started, was called in or took part in, in a span of time, together.
+    /// Totals of the calls and meetings that this person started, was called in, or took part in, in a time span.
     #[graphql(complexity = "200 + child_complexity")]
     async fn call_totals(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Started, else initiated, from that time on.")] after: DateTime,
-        #[graphql(desc = "And before that time.")] before: DateTime,
+        #[graphql(
+            desc = "The start of the time span. A call counts by its start, or by the time it began to ring if the start is not known."
+        )]
+        after: DateTime,
+        #[graphql(desc = "The end of the time span, not included.")] before: DateTime,
     ) -> Option<Result<CallTotals>> {
         let whose = Whose { app: Arc::clone(&self.app), guid: None, uid: Some(self.row.uid.to_string()) };
         Some(CallTotals::read(ctx, whose, after, before))
     }
 
-    /// Messages the person sent, newest first.
+    /// The messages that this person sent, newest first.
     #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
     async fn messages(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which of them.")] filter: Option<MessageFilter>,
-        #[graphql(desc = "How many from the beginning; 50 unless told, at most 200.")] first: Option<i32>,
-        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, at most 200.")] last: Option<i32>,
-        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only messages that match this filter.")] filter: Option<MessageFilter>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
     ) -> Result<MessageConnection> {
         let mut filter = filter.unwrap_or_default();
         let contradicts = filter.sender_uid.as_ref().is_some_and(|uid| **uid != *self.row.uid);
