@@ -94,7 +94,7 @@ impl Activity {
 /// The days between two times.
 pub(super) fn days_of(after: DateTime, before: DateTime, time_zone: Option<&str>) -> Result<Vec<Day>> {
     days(after.0, before.0, time_zone.unwrap_or("UTC")).map_err(|error| match error {
-        NoDays::Zone => bad_input("timeZone", "expected a name such as Europe/Berlin or UTC"),
-        NoDays::Span => bad_input("before", "expected a time behind `after`, by at most 92 days"),
+        NoDays::Zone => bad_input("timeZone", "expected an IANA name, such as Europe/Berlin or UTC"),
+        NoDays::Span => bad_input("before", "expected a time later than `after`, by at most 92 days"),
     })
 }

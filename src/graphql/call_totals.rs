@@ -72,7 +72,7 @@ impl CallTotals {
     /// Counts those of a group or a person.
     pub fn read(ctx: &Context<'_>, whose: Whose, after: DateTime, before: DateTime) -> Result<Self> {
         if before.0 <= after.0 {
-            return Err(bad_input("before", "expected a time behind `after`"));
+            return Err(bad_input("before", "expected a time later than `after`"));
         }
         let (found, exact) = whose.count(ctx, &[after.0.0], before)?;
         let all = found.into_iter().next().unwrap_or_default();
@@ -112,8 +112,11 @@ impl CallTotals {
     fn by(&self, ctx: &Context<'_>, by: Period, zone: &str) -> Result<Vec<PeriodCalls>> {
         let (after, before) = self.span;
         let periods = periods(after.0, before.0, zone, by.into()).map_err(|error| match error {
-            NoDays::Zone => bad_input("timeZone", "expected a name such as Europe/Berlin or UTC"),
-            NoDays::Span => bad_input("by", "expected a period that the span has at most 92 of"),
+            NoDays::Zone => bad_input("timeZone", "expected an IANA name, such as Europe/Berlin or UTC"),
+            NoDays::Span => bad_input(
+                "by",
+                "the time span has more than 92 of these periods. Expected a longer period, or a shorter time span",
+            ),
         })?;
         let starts: Vec<i64> = periods.iter().map(|period| period.start.0).collect();
         let (found, _) = self.whose.count(ctx, &starts, before)?;

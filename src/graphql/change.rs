@@ -184,7 +184,7 @@ pub fn next(
     let unfinished = asking.snapshot.read(|conn| change::unfinished(conn, app))?;
     let newest = unfinished.map_or(asking.newest, |seq| asking.newest.min(seq - 1));
     if filter.receiver_type.is_some() && filter.conversation_id.is_none() {
-        return Err(bad_input("filter.receiverType", "expected conversationId beside it"));
+        return Err(bad_input("filter.receiverType", "expected conversationId in the same filter"));
     }
     let after = position.get().or(after_seq).unwrap_or(newest);
     if after < 0 {

@@ -108,7 +108,9 @@ impl Asking {
             return if self.caller.may_read(&app) {
                 Ok(app.into())
             } else {
-                Err(Code::Forbidden.error("appId: this token may not read that app"))
+                Err(Code::Forbidden.error(
+                    "appId: this token may not read this app. `{ apps { appId } }` lists the apps that it may read",
+                ))
             };
         }
         if let Some(unnamed) = self.unnamed.get() {
@@ -168,7 +170,7 @@ impl Ask for Context<'_> {
         if self.asking().caller.scope >= scope {
             return Ok(());
         }
-        Err(Code::Forbidden.error(format!("a token of the scope {} is needed for this", scope.as_str())))
+        Err(Code::Forbidden.error(format!("this needs a token of the scope {}", scope.as_str())))
     }
 
     fn said<T>(&self, value: impl FnOnce() -> Option<T>) -> Option<Result<T>> {
@@ -194,5 +196,5 @@ impl Ask for Context<'_> {
 
 fn app_required() -> async_graphql::Error {
     Code::AppIdRequired
-        .error("appId: expected the app's id, for there is not exactly one to be meant (`apps` lists them)")
+        .error("appId: expected the id of an app. It may be left out only if exactly one app is possible; `{ apps { appId } }` lists the apps")
 }

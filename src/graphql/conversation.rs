@@ -177,7 +177,7 @@ impl Conversation {
     ) -> Result<Option<Self>> {
         let mut rows = ctx.load(app, Namesakes(id)).await?.unwrap_or_default();
         rows.retain(|row| is_of(row, kind) && uid.as_ref().is_none_or(|uid| row.is_party(uid)));
-        let row = only(rows, "conversationId", "expected receiverType or uid beside it")?;
+        let row = only(rows, "conversationId", "Add receiverType or uid")?;
         Ok(row.map(|row| Self { app: Arc::clone(app), row }))
     }
 
@@ -187,7 +187,7 @@ impl Conversation {
         let found = ctx.read(|conn| Namesakes::look_up(conn, app, &asked))?;
         let mut rows: Vec<_> = found.into_iter().flat_map(|(_, rows)| rows).collect();
         rows.retain(|row| is_of(row, kind));
-        let way_out = "expected filter.receiverType beside it (or ask for `messages` of one `conversation`)";
+        let way_out = "Add filter.receiverType, or ask for `messages` of one `conversation`";
         if let Some(row) = only(rows, "filter.conversationId", way_out)? {
             return Ok(row.key);
         }
@@ -252,14 +252,18 @@ fn only(mut rows: Vec<row::Conversation>, argument: &str, way_out: &str) -> Resu
         return Ok(rows.pop());
     }
     let name = |row: &row::Conversation| match (&row.guid, &row.low_uid, &row.high_uid) {
-        (Some(guid), ..) => format!("that of the group {guid}"),
+        (Some(guid), ..) => format!("the conversation of the group {guid}"),
         (None, low, high) => {
-            format!("that of {} and {}", low.as_deref().unwrap_or_default(), high.as_deref().unwrap_or_default())
+            format!(
+                "the conversation of {} and {}",
+                low.as_deref().unwrap_or_default(),
+                high.as_deref().unwrap_or_default()
+            )
         }
     };
     let names: Vec<String> = rows.iter().map(name).collect();
     let names = names.join(", ");
-    Err(bad_input(argument, &format!("{way_out}, for several conversations have this id: {names}")))
+    Err(bad_input(argument, &format!("several conversations have this id: {names}. {way_out}")))
 }
 
 pub struct ReadMarker {

@@ -63,7 +63,7 @@ impl Documents {
         };
         for (hash, document) in &all {
             if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err(wrong(&format!("{hash:?} is no SHA-256 in hexadecimal digits")));
+                return Err(wrong(&format!("expected a SHA-256 in 64 hexadecimal digits, not {hash:?}")));
             }
             if document.as_ref().is_some_and(|document| sha256(document) != *hash) {
                 return Err(wrong(&format!("the document under {hash} has another SHA-256")));
@@ -84,7 +84,7 @@ impl Documents {
         let document = match (query, &hash) {
             (Some(query), _) => query,
             (None, Some(hash)) => self.known(hash).ok_or_else(|| refusal(Code::PersistedQueryNotFound, NOT_FOUND))?,
-            (None, None) => return Err(refusal(Code::BadInput, "query: expected a document")),
+            (None, None) => return Err(refusal(Code::BadInput, "query: expected a GraphQL document")),
         };
         let is = if hash.is_some() || self.allowed.is_some() { sha256(&document) } else { String::new() };
         if hash.as_ref().is_some_and(|hash| *hash != is) {
@@ -93,7 +93,7 @@ impl Documents {
         }
         match &self.allowed {
             Some(allowed) if !allowed.contains_key(&is) => {
-                Err(refusal(Code::Forbidden, "only the documents listed by this server's operator are answered"))
+                Err(refusal(Code::Forbidden, "this document is not in the list of documents that this server runs"))
             }
             _ => {
                 if hash.is_some() {

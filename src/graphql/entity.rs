@@ -91,7 +91,7 @@ impl Entity {
         let few = ctx.read(|conn| Ok(count_about(conn, &self.app, &self.subject, EXPLAINED)? <= EXPLAINED))?;
         if !few {
             return Err(Code::TooComplex.error(format!(
-                "{}: more than 1,000 events would have to be looked at to explain it here (`explain` reads more of them)",
+                "{}: more than 1,000 events are about this object. `explain` reads up to 2,000 events",
                 self.subject
             )));
         }
@@ -134,7 +134,7 @@ pub fn explained(ctx: &Context<'_>, app: &str, name: &str) -> Result<Option<Json
     })?;
     let found = found.map_err(|error| match error {
         ExplainError::TooMany(_) => Code::TooComplex.error(format!(
-            "entity: more than {TOLD} events are about it, too many to explain here: `chatfold explain` reads them all"
+            "entity: more than {TOLD} events are about this object. Run `chatfold explain`, which has no limit"
         )),
         error => bad_input("entity", &error.to_string()),
     })?;
@@ -148,5 +148,5 @@ fn shown(found: Option<Explanation>) -> Result<Option<Json>> {
     }
     value(&found.to_string())
         .map(|value| Some(Json(value)))
-        .map_err(|why| bad_input("entity", &format!("cannot be shown: {why}")))
+        .map_err(|why| bad_input("entity", &format!("the explanation cannot be shown: {why}")))
 }

@@ -79,16 +79,20 @@ pub fn bad_input(argument: &str, expected: &str) -> Error {
 /// What is said where reading fails.
 pub fn describe(error: ReadError) -> (Code, &'static str) {
     match error {
-        ReadError::Busy => (Code::Busy, "all readers are busy: ask again in a moment"),
-        ReadError::Timeout => (Code::Timeout, "the query took too long: ask for less"),
-        ReadError::TooManyRows => {
-            (Code::TooComplex, "the query reads more rows than it may (graphql.rows): ask for less")
-        }
+        ReadError::Busy => (Code::Busy, "all database readers are busy. Ask again in a moment"),
+        ReadError::Timeout => (
+            Code::Timeout,
+            "the query took longer than the server allows. Ask for fewer items, or for a shorter time span",
+        ),
+        ReadError::TooManyRows => (
+            Code::TooComplex,
+            "the query reads more rows than the server allows (setting graphql.rows). Ask for fewer items, or use a narrower filter",
+        ),
         ReadError::TooManyBytes => (
             Code::TooComplex,
-            "the query reads more bytes than it may (graphql.bytes): ask for fewer items at once, or leave out text, data, metadata, edits and body",
+            "the query reads more bytes than the server allows (setting graphql.bytes). Ask for fewer items at once, or leave out text, data, metadata, edits and body",
         ),
-        ReadError::Failed => (Code::Internal, "reading failed: the server's log has the cause"),
+        ReadError::Failed => (Code::Internal, "reading the database failed. The server's log has the cause"),
     }
 }
 

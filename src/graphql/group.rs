@@ -340,7 +340,7 @@ impl Group {
 
 fn before_history(since: Option<Time>) -> String {
     match since {
-        Some(since) => format!("asOf: nothing is known of this group's members before {}", since.rfc3339()),
-        None => "asOf: nothing is known of this group's members".to_owned(),
+        Some(since) => format!("asOf: nothing is known about the members of this group before {}", since.rfc3339()),
+        None => "asOf: no event told anything about the members of this group. Ask without asOf".to_owned(),
     }
 }

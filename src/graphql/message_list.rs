@@ -39,10 +39,10 @@ impl Message {
         let search = filter.search.as_deref().map(Search::parse).transpose();
         let search = search.map_err(|expected| bad_input("filter.search", expected))?;
         if filter.unanswered.is_some() && filter.mentions_uid.is_none() {
-            return Err(bad_input("filter.unanswered", "expected mentionsUid beside it"));
+            return Err(bad_input("filter.unanswered", "expected mentionsUid in the same filter"));
         }
         if filter.receiver_type.is_some() && filter.conversation_id.is_none() {
-            return Err(bad_input("filter.receiverType", "expected conversationId beside it"));
+            return Err(bad_input("filter.receiverType", "expected conversationId in the same filter"));
         }
         let named = filter.conversation_id.map(|id| Conversation::key_named(ctx, app, id, filter.receiver_type));
         let list = Messages {

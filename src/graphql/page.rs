@@ -195,7 +195,7 @@ impl Paging {
     /// How many, and from which end.
     fn size(&self, most: usize) -> Result<(usize, bool)> {
         let (name, size) = match (self.first, self.last) {
-            (Some(_), Some(_)) => return Err(bad_input("last", "give either first or last")),
+            (Some(_), Some(_)) => return Err(bad_input("last", "expected first or last, not both")),
             (None, Some(last)) => ("last", last),
             (first, None) => ("first", first.unwrap_or(DEFAULT.min(most) as i32)),
         };
@@ -226,7 +226,9 @@ fn cursor_argument(list: &dyn List, app: &str, argument: &str, given: Option<&st
     let Some(given) = given else { return Ok(None) };
     match decode(list, app, given) {
         Some(key) => Ok(Some(key)),
-        None => Err(bad_input(argument, "expected a cursor of this list, with the same filter and order")),
+        None => {
+            Err(bad_input(argument, "expected a cursor that this list gave with the same filter and the same order"))
+        }
     }
 }
 

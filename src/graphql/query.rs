@@ -60,7 +60,7 @@ impl Query {
         #[graphql(desc = "The global ids, at most 100.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > 100 {
-            return Err(bad_input("ids", "expected at most 100"));
+            return Err(bad_input("ids", "expected at most 100 ids"));
         }
         try_join_all(ids.iter().map(|id| Node::find(ctx, id))).await
     }

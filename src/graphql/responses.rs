@@ -68,7 +68,7 @@ impl Responses {
         let (roles, tags) = (asked.roles.unwrap_or_default(), asked.tags.unwrap_or_default());
         for (argument, words) in [("roles", &roles), ("tags", &tags)] {
             if words.len() > MOST {
-                return Err(bad_input(argument, "expected at most 20"));
+                return Err(bad_input(argument, &format!("expected at most {MOST} {argument}")));
             }
         }
         let starts = days.iter().map(|day| day.start.0).collect();

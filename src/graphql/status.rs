@@ -89,7 +89,9 @@ fn may_hash(ctx: &Context<'_>) -> Result<()> {
 
 fn of_all_apps(ctx: &Context<'_>) -> Result<()> {
     match ctx.asking().caller.apps {
-        Some(_) => Err(Code::Forbidden.error("this is about all apps, and this token is bound to some")),
+        Some(_) => Err(Code::Forbidden.error(
+            "this covers all apps, but this token may read only some of them. Use a token without a limit to apps",
+        )),
         None => Ok(()),
     }
 }
