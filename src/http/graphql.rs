@@ -185,23 +185,24 @@ fn parse(body: &[u8]) -> Result<Asked, String> {
 }
 
 fn in_address(address: &str) -> Result<Asked, String> {
-    let told = web::Query::<InAddress>::from_query(address)
+    let found = web::Query::<InAddress>::from_query(address)
         .map_err(|_| "query, operationName, variables and extensions may each be in the address once")?;
-    let InAddress { query, operation_name, variables, extensions } = told.into_inner();
-    let (query, extensions) = (query.filter(is_told), json("extensions", extensions)?);
+    let InAddress { query, operation_name, variables, extensions } = found.into_inner();
+    let (query, extensions) = (told(query), json("extensions", extensions)?);
     if query.is_none() && extensions.is_none() {
         return Err(NO_QUERY.into());
     }
-    let operation_name = operation_name.filter(is_told);
+    let operation_name = told(operation_name);
     Ask { query, operation_name, variables: json("variables", variables)?, extensions }.asked()
 }
 
-fn is_told(text: &String) -> bool {
-    !text.is_empty()
+/// What stands in the address without a value is not told.
+fn told(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 fn json<T: DeserializeOwned>(name: &str, text: Option<String>) -> Result<Option<T>, String> {
-    let Some(text) = text.filter(is_told) else { return Ok(None) };
+    let Some(text) = told(text) else { return Ok(None) };
     let parsed = serde_json::from_str(&text);
     parsed.map(Some).map_err(|_| format!("{name} in the address must be a JSON object, percent-encoded"))
 }
