@@ -87,6 +87,24 @@ fn the_limits_of_a_request_are_settings() {
 }
 
 #[test]
+fn lists_in_lists_without_a_size_pass_and_a_refusal_names_the_list_to_narrow() {
+    let server = TestServer::start();
+    deliver(&server);
+    let members = |argument: &str| {
+        let query = format!("{{groups{{nodes{{members{argument}{{nodes{{user{{name}}}}}}}}}}}}");
+        server.post("/graphql", &[JSON], serde_json::json!({ "query": query }).to_string())
+    };
+    assert!(members("").json()["errors"].is_null(), "{}", members("").body);
+    let refused = members("(first:100)");
+    assert_eq!(code(&refused), "TOO_COMPLEX");
+    assert!(
+        refused.body.contains("costs 15101") && refused.body.contains("smaller `first:` to `members`"),
+        "{}",
+        refused.body
+    );
+}
+
+#[test]
 fn pages_of_the_origins_configured_may_ask_and_no_others() {
     let server = TestServer::with("cors_origins = [\"https://app.example.com\"]");
     let (_, token, _) = server.run(&["token", "create", "--name", "page"]);

@@ -128,7 +128,7 @@ fn the_console_works_in_a_browser_and_leaves_nothing_out_of_its_place() {
 #[test]
 fn a_browser_signs_in_to_the_console_and_sees_its_app_alone() {
     if can_run("console with tokens", true) {
-        let server = TestServer::with_story("demo");
+        let server = with_graphiql().told("demo");
         let (_, token, _) = server.run(&["token", "create", "--name", "browser", "--app", "2489f0demo02"]);
         node("sign_in.mjs", &[&url(&server), token.trim(), "2489f0demo01"]);
     }

@@ -1,4 +1,4 @@
-//! Signing in to the console: a session in a cookie, which opens pages and nothing else.
+//! Signing in to the console: a session in a cookie, which opens pages, and `/graphql` for pages of this server only.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -81,6 +81,32 @@ fn the_cookie_holds_no_token_and_opens_pages_only() {
     assert!(!opens(&server, &format!("chatfold_token={token}")));
     let log = server.log();
     assert!(!log.contains(value) && !log.contains(&token), "{log}");
+}
+
+#[test]
+fn a_session_asks_graphql_from_a_page_of_this_server_and_from_nowhere_else() {
+    let server = TestServer::with_story("demo");
+    let token = token(&server, &["--name", "me", "--app", "2489f0demo02"]);
+    let cookie = signed_in(&server, &token);
+    let own = format!("http://{}", server.address);
+    let port = format!("http://127.0.0.1:{}", server.address.port() - 1);
+    let ask = |headers: &[(&str, &str)]| {
+        server.post("/graphql", &[&[JSON, ("Cookie", &cookie)], headers].concat(), r#"{"query":"{apps{appId}}"}"#)
+    };
+    let apps = ask(&[("Origin", &own)]).json()["data"]["apps"].clone();
+    assert_eq!(apps, serde_json::json!([{ "appId": "2489f0demo02" }]), "what its token shows");
+    for origin in [&port[..], "http://evil.example", "null", ""] {
+        assert_eq!(ask(&[("Origin", origin)]).status, 401, "{origin}");
+    }
+    assert_eq!(ask(&[]).status, 401, "nothing tells which page asks");
+    assert_eq!(ask(&[("Origin", &own), ("Origin", "http://evil.example")]).status, 401, "two origins");
+    assert_eq!(ask(&[("Origin", &own), ("Authorization", "Bearer cf_wrong")]).status, 401, "a token is what counts");
+    for path in ["/changes", "/metrics"] {
+        let headers = [("Cookie", &cookie[..]), ("Origin", &own)];
+        assert_eq!(server.request("GET", path, &headers, b"").status, 401, "{path}");
+    }
+    assert_eq!(sign_out(&server, &cookie, &own).status, 303);
+    assert_eq!(ask(&[("Origin", &own)]).status, 401, "signed out");
 }
 
 #[test]

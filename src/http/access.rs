@@ -7,11 +7,15 @@
 
 use super::tokens::Access;
 use super::{Shared, connections, problem};
+use crate::clock;
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse};
 
 const MAX_HEADER: usize = 512;
+const COOKIE: &str = "chatfold_session";
+/// A browser takes a cookie of this name from the host itself only, and over TLS only.
+pub(super) const COOKIE_OVER_TLS: &str = "__Host-chatfold_session";
 const MAKE_A_TOKEN: &str = "`chatfold token create` makes a token, and then every reader needs one";
 
 /// What a reader may see, or the refusal.
@@ -22,6 +26,31 @@ pub(super) fn of_reader(request: &HttpRequest, shared: &Shared) -> Result<Access
         return Ok(shared.tokens.local(address));
     }
     bearer(request.headers()).and_then(|token| shared.tokens.check(token, address)).ok_or_else(unauthorized)
+}
+
+/// What a request to `/graphql` may see. A token decides, where the request brings one. Otherwise the session of the console
+/// counts for pages of our own: a browser tells the origin of a page in `Origin`, and no page can change that header.
+pub(super) fn of_asker(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
+    let headers = request.headers();
+    let by_page = !headers.contains_key(AUTHORIZATION) && headers.contains_key(ORIGIN) && own_origin(request).is_ok();
+    let signed_in = if by_page && shared.tokens.are_needed() { of_session(request, shared) } else { None };
+    signed_in.map_or_else(|| of_reader(request, shared), Ok)
+}
+
+/// What the session in the cookie opens.
+pub(super) fn of_session(request: &HttpRequest, shared: &Shared) -> Option<Access> {
+    let cookie = request.cookie(cookie_name(request))?;
+    shared
+        .tokens
+        .of_session(shared.sessions.find(cookie.value(), clock::now())?, connections::network(request.peer_addr()))
+}
+
+/// Beyond this machine a session goes over TLS only. A proxy that tells of TLS is believed: the cookie is then bound more
+/// tightly, never less.
+pub(super) fn cookie_name(request: &HttpRequest) -> &'static str {
+    let proto = request.headers().get("x-forwarded-proto");
+    let over_tls = proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    if over_tls || !host_is_local(request) { COOKIE_OVER_TLS } else { COOKIE }
 }
 
 /// For pages that hold no data. Where a token is needed everybody gets them, because a token is typed there.

@@ -1,8 +1,7 @@
 //! `GET /` and below: the console's pages over HTTP.
 //!
 //! Where a token is needed, a reader signs in with one and gets a session in a cookie. The cookie is `SameSite=Strict` and
-//! opens nothing but pages to read. The API takes tokens in a header only, so no page of another origin can ask it on a
-//! reader's behalf.
+//! opens nothing but pages to read, GraphiQL's among them. No page of another origin can ask on a reader's behalf.
 
 use super::changes::{KEEP_ALIVE, Waker, send};
 use super::seats::{Full, Seat};
@@ -23,11 +22,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-const COOKIE: &str = "chatfold_session";
 /// The reader's time zone, by its IANA name. A page's script writes it when the reader asks for it.
 const ZONE: &str = "chatfold_zone";
-/// A browser takes a cookie of this name from the host itself only, and over TLS only.
-const COOKIE_OVER_TLS: &str = "__Host-chatfold_session";
 /// Longest form that is read.
 const FORM: usize = 4 << 10;
 /// Between two signs to an open page that there is news.
@@ -41,11 +37,7 @@ fn access_of(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpRespo
     if !shared.tokens.are_needed() {
         return access::of_reader(request, shared);
     }
-    let cookie = request.cookie(cookie_name(request));
-    let session = cookie.and_then(|cookie| shared.sessions.find(cookie.value(), clock::now()));
-    let address = connections::network(request.peer_addr());
-    let access = session.and_then(|session| shared.tokens.of_session(session, address));
-    access.map_or_else(|| access::of_reader(request, shared), Ok)
+    access::of_session(request, shared).map_or_else(|| access::of_reader(request, shared), Ok)
 }
 
 /// Whether there is a page at the path. A browser is told by a page that there is none.
@@ -235,23 +227,15 @@ pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload, shared
 }
 
 fn end_session(request: &HttpRequest, shared: &Shared) {
-    if let Some(cookie) = request.cookie(cookie_name(request)) {
+    if let Some(cookie) = request.cookie(access::cookie_name(request)) {
         shared.sessions.end(cookie.value());
     }
 }
 
 fn cookie<'a>(request: &HttpRequest, session: &'a str) -> Cookie<'a> {
-    let name = cookie_name(request);
-    let secure = name == COOKIE_OVER_TLS;
+    let name = access::cookie_name(request);
+    let secure = name == access::COOKIE_OVER_TLS;
     Cookie::build(name, session).path("/").http_only(true).same_site(SameSite::Strict).secure(secure).finish()
-}
-
-/// Beyond this machine a session goes over TLS only. A proxy that tells of TLS is believed: the cookie is then bound more
-/// tightly, never less.
-fn cookie_name(request: &HttpRequest) -> &'static str {
-    let proto = request.headers().get("x-forwarded-proto");
-    let over_tls = proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    if over_tls || !access::host_is_local(request) { COOKIE_OVER_TLS } else { COOKIE }
 }
 
 fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {

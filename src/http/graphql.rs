@@ -77,7 +77,7 @@ async fn answered(
     payload: &mut web::Payload,
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
-    let access = access::of_reader(request, shared)?;
+    let access = access::of_asker(request, shared)?;
     // Held until the answer, as the body is.
     let mut share = shared.graphql_budget.share();
     let asked = match *request.method() {

@@ -1,7 +1,7 @@
 //! Who has signed in to the console.
 //!
 //! A browser sends a cookie to every port of a host, so the cookie never holds the token: it holds the random name of a
-//! session, which opens pages and nothing else. Sessions are kept in memory: a restart signs everybody out.
+//! session, which opens pages, and `/graphql` for those of them that ask it. Nothing else is opened by it. Sessions are kept in memory: a restart signs everybody out.
 
 use crate::ids::Time;
 use crate::token;

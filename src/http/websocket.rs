@@ -70,7 +70,7 @@ async fn upgrade(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, HttpResponse> {
     // A browser cannot send the header: with tokens in the file the first message may bring one instead.
-    let access = match access::of_reader(request, &shared) {
+    let access = match access::of_asker(request, &shared) {
         Ok(access) => Some(access),
         Err(_) if shared.tokens.are_needed() => None,
         Err(refusal) => return Err(refusal),

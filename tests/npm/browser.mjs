@@ -34,7 +34,7 @@ export async function withPage(base, test) {
   }
 }
 
-class Graphiql {
+export class Graphiql {
   constructor(page, base) {
     this.page = page;
     this.base = base;

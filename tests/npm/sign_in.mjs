@@ -1,9 +1,11 @@
 // The console behind tokens: who signs in with a token of one app sees nothing of another, until signed out.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
-import { CHROMIUM } from './browser.mjs';
+import { CHROMIUM, Graphiql } from './browser.mjs';
 
 const [base, token, theirs] = process.argv.slice(2);
+const MEMBERS = { app: '2489f0demo02', guid: 'night-shift' };
 const browser = await chromium.launch(CHROMIUM);
 try {
   const page = await browser.newPage();
@@ -25,6 +27,16 @@ try {
     const text = await page.textContent('main');
     assert.ok(!/Mira Halonen|Reading circle|Trail walkers/.test(text), `${where}: ${text}`);
   }
+  // GraphiQL takes the same session, and shows the same app.
+  const graphiql = new Graphiql(page, base);
+  await graphiql.open(await readFile(new URL('../cookbook/03-members-now.graphql', import.meta.url), 'utf8'), MEMBERS);
+  const answer = await graphiql.run();
+  assert.equal(answer.errors, undefined);
+  assert.ok(answer.data.group.members.nodes.length > 0, JSON.stringify(answer));
+  await graphiql.open('subscription { changes(afterSeq: "0") { seq } }');
+  await graphiql.run((answer) => answer.data?.changes?.seq === '69');
+  await page.goto(`${base}/groups`);
+
   await page.click('text=Sign out');
   await page.goto(`${base}/groups`);
   assert.match(page.url(), /\/sign-in/);

@@ -44,14 +44,18 @@ impl TestServer {
 
     /// That heard a story of the fixtures.
     pub fn with_story(name: &str) -> Self {
-        let server = Self::start();
+        Self::start().told(name)
+    }
+
+    /// The same, after it heard a story of the fixtures.
+    pub fn told(self, name: &str) -> Self {
         let folder = format!("{}/fixtures/stories/{name}", env!("CARGO_MANIFEST_DIR"));
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "json")) {
-            assert_eq!(server.deliver(std::fs::read(file).unwrap()).status, 200, "{file:?}");
+            assert_eq!(self.deliver(std::fs::read(file).unwrap()).status, 200, "{file:?}");
         }
-        server
+        self
     }
 
     /// In a folder that another server may have used before.

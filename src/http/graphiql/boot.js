@@ -1,5 +1,5 @@
-// Starts GraphiQL on this server. The access token stays in this tab: it is gone when the tab is closed, and travels in
-// a header or in the first message of a websocket, never in an address.
+// Starts GraphiQL on this server, with the session of the console or with an access token. The token stays in this tab: it
+// is gone when the tab is closed, and travels in a header or in the first message of a websocket, never in an address.
 'use strict';
 
 (() => {
@@ -34,7 +34,8 @@
         ...headers,
       },
       body: JSON.stringify(params),
-      credentials: 'omit',
+      // Without a token here, the session of the console counts.
+      credentials: 'same-origin',
     });
     const answer = await response.json();
     // What is refused before it is GraphQL is a problem, not an answer.
@@ -85,8 +86,11 @@
 
   const form = document.getElementById('token');
   const [field, state] = [form.querySelector('input'), form.querySelector('output')];
+  const signIn = form.querySelector('a');
+  signIn.href = `sign-in?${new URLSearchParams({ next: `/graphql${location.search}` })}`;
   const tell = () => {
-    state.textContent = sessionStorage.getItem(KEY) ? 'in use, in this tab only' : 'none in use';
+    state.textContent = sessionStorage.getItem(KEY) ? 'in use, in this tab only' : '';
+    signIn.hidden = Boolean(sessionStorage.getItem(KEY));
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();

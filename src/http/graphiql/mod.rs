@@ -209,6 +209,8 @@ mod tests {
         for asset in &ASSETS {
             let url = asset.on_cdn();
             assert!(graphiql.page.contains(&asset.tag(&url)) && graphiql.policy.contains(&url), "{url}");
+            let package = format!("{}@{}", asset.package, asset.version);
+            assert!(include_str!("../../../docs/query.md").contains(&package), "the page tells how to fetch {package}");
         }
         assert!(!graphiql.page.contains("<!--") && graphiql.assets.is_empty());
     }
