@@ -1,4 +1,4 @@
-//! What other people's clients make of chatfold: GraphiQL in a browser, npm's `graphql-ws`, code generators. The scripts
+//! What other people's clients make of chatfold: GraphiQL in a browser, the clients of npm, code generators. The scripts
 //! are in `tests/npm`, whose `node_modules` `npm ci` fills. Where something of that is not there the tests are skipped,
 //! unless `CHATFOLD_NPM=required`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -107,6 +107,22 @@ fn a_subscriber_cut_off_a_hundred_times_misses_nothing_and_hears_nothing_twice()
     if can_run("graphql-ws", false) {
         let out = node("resume.mjs", &[&url(&TestServer::start())]);
         say(&format!("graphql-ws: {}", out.trim().replace('\n', ", ")));
+    }
+}
+
+#[test]
+fn apollo_urql_and_graphql_request_ask_by_post_by_get_and_by_hash() {
+    if can_run("clients", false) {
+        let server = TestServer::with_story("first_steps");
+        let (_, token, _) = server.run(&["token", "create", "--name", "clients"]);
+        node("clients.mjs", &[&url(&server), token.trim()]);
+    }
+}
+
+#[test]
+fn every_audit_of_graphql_over_http_passes() {
+    if can_run("audits", false) {
+        say(&format!("graphql-http: {}", node("audit.mjs", &[&url(&TestServer::start())]).trim()));
     }
 }
 
