@@ -156,6 +156,21 @@ fn a_slow_question_holds_one_reader_and_others_are_answered_meanwhile() {
 }
 
 #[test]
+fn the_change_feed_takes_no_reader_out_of_turn() {
+    let server = TestServer::with(&TWO_READERS.replace("requests = 2", "requests = 1"));
+    deliver_what_is_slow_to_search(&server);
+    let mut slow = Client::greeted(&server);
+    ask_slowly(&mut slow);
+    until(&server, "", 1, 0);
+    std::thread::scope(|scope| {
+        let unknown = scope.spawn(|| server.get("/changes?appId=nobody"));
+        until(&server, "", 1, 1);
+        cut_off(&mut slow);
+        unknown.join().unwrap().problem(404);
+    });
+}
+
+#[test]
 fn pages_wait_among_the_questions_and_the_change_feed_does_not() {
     let server = TestServer::with(TWO_READERS);
     deliver_what_is_slow_to_search(&server);

@@ -167,9 +167,11 @@ impl Api {
 
     /// Whether the file has heard of an app; `None` where it cannot be told now.
     pub async fn has_app(&self, app_id: String) -> Option<bool> {
-        let inner = Arc::clone(&self.inner);
-        let read = move || inner.snapshot(Arc::default()).ok()?.read(|conn| app::all(conn, Some(&[app_id]))).ok();
-        tokio::task::spawn_blocking(read).await.ok().flatten().map(|found| !found.is_empty())
+        let read = move |inner: &Inner, gone| {
+            let snapshot = inner.snapshot(gone).ok()?;
+            snapshot.read(|conn| app::all(conn, Some(&[app_id]))).ok().map(|found| !found.is_empty())
+        };
+        self.in_turn(Asker::default(), read).await.ok().flatten()
     }
 
     /// The answer to who asked for a log position that was not reached in time.
