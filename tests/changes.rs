@@ -254,3 +254,20 @@ fn the_feed_names_the_instance_that_a_session_id_gives() {
     let (_, data) = Events::follow(&server, "/changes?afterSeq=0", "").next();
     assert_eq!(data["nodes"][0], shown["data"]["callSession"]["id"], "{shown}");
 }
+
+#[test]
+fn of_two_hundred_who_follow_groups_only_those_of_the_group_hear_its_changes() {
+    let server = TestServer::start();
+    server.deliver(message(1, "g0"));
+    let follow = |n| Events::follow(&server, &format!("/changes?guid=g{n}&afterSeq=1"), "");
+    let mut all: Vec<Events> = (0..200).map(follow).collect();
+    for id in 2..=6 {
+        server.deliver(message(id, "g7"));
+    }
+    assert_eq!((2..=6).map(|_| all[7].next().0).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+    for n in 0..200 {
+        server.deliver(message(7 + n, &format!("g{n}")));
+    }
+    let first: Vec<i64> = all.iter_mut().map(|events| events.next().0).collect();
+    assert_eq!(first, (7..207).collect::<Vec<_>>(), "each hears of its own group first");
+}

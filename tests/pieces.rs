@@ -6,7 +6,7 @@ mod harness;
 
 use chatfold::batch::Batch;
 use chatfold::envelope::Envelope;
-use chatfold::graphql::{Api, Caller, ChangeFilter, Limits as ApiLimits, Position};
+use chatfold::graphql::{Api, Caller, ChangeFilter, Follower, Limits as ApiLimits};
 use chatfold::ids::{Outcome, Time};
 use chatfold::large::{self, Limits, Posted};
 use chatfold::log::Appended;
@@ -250,21 +250,20 @@ fn an_unfinished_event_is_no_position_that_readers_are_told() {
     let kicked = members("group_member_kicked", 0..2, Some(SECOND));
     let Posted::Unfinished(seq) = post(&harness.conn, &kicked, NOON, TINY) else { panic!("not large") };
     assert_eq!((seq, harness.data("{status{seq}}")["status"]["seq"].as_str()), (2, Some("1")));
-    let changes = |position: &Arc<Position>| {
-        let api = Api::open(&harness.path(), ApiLimits::default()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let next =
-            api.next_events(Some("a".to_owned()), ChangeFilter::default(), Caller::default(), Arc::clone(position));
-        let items = runtime.block_on(next).items;
-        items.into_iter().map(|(seq, _)| seq).collect::<Vec<i64>>()
+    let api = Api::open(&harness.path(), ApiLimits::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // The follower as it would be after a restart: nothing is known of it but its position.
+    let changes = |follower: &mut Arc<Follower>| {
+        *follower = api.follow(follower.position());
+        let next = api.next_events(Some("a".to_owned()), ChangeFilter::default(), Caller::default(), follower);
+        runtime.block_on(next).items.iter().map(|change| change.seq).collect::<Vec<i64>>()
     };
-    let (from_now, from_1, from_3) = (Position::at(None), Position::at(Some(1)), Position::at(Some(3)));
-    let positions = [from_now, from_1, from_3].map(Arc::new);
+    let mut followers = [None, Some(1), Some(3)].map(|after| api.follow(after));
     let other = kicked.replace(r#""appId":"a""#, r#""appId":"b""#);
     harness.forget();
     harness.post(&other, NOON);
     let none: Vec<i64> = Vec::new();
-    assert_eq!(positions.each_ref().map(changes), [none.clone(), none.clone(), none.clone()], "it is not told");
+    assert_eq!(followers.each_mut().map(changes), [none.clone(), none.clone(), none.clone()], "it is not told");
     assert_eq!(harness.data("{status{seq}}")["status"]["seq"].as_str(), Some("3"), "other apps go on");
     let error =
         chatfold::rebuild::verify(&harness.path(), &harness.conn, &harness.dir.path().join("early.db"), &mut |_| {})
@@ -272,5 +271,5 @@ fn an_unfinished_event_is_no_position_that_readers_are_told() {
     assert!(error.to_string().contains("the large event 2 is saved in part"), "{error}");
     large::finish_all(&harness.conn).unwrap();
     assert!(unfinished::all(&harness.conn).unwrap().is_empty());
-    assert_eq!(positions.each_ref().map(changes), [vec![2], vec![2], none], "it is told once it is finished");
+    assert_eq!(followers.each_mut().map(changes), [vec![2], vec![2], none], "it is told once it is finished");
 }

@@ -1,22 +1,21 @@
 //! Runs one request: checks, one snapshot, one thread, one answer.
 
 use super::answer::{Shown, finish, refusal};
-use super::change::{self, ChangeFilter, Position};
 use super::checks::{Chatfold, Checks, schema};
 use super::context::{Asking, Caller, Computed};
 use super::drive::block_on;
 use super::error::{Code, describe};
 use super::limits::Limits;
+use super::live::Hub;
 use super::prepared::Document;
 use super::turns::{Asker, Turns};
 use crate::store::StoreError;
-use crate::store::sqlite::read::allowance::{Amount, bytes_read, is_spent};
+use crate::store::sqlite::read::allowance::{Amount, bytes_read};
 use crate::store::sqlite::read::event::newest;
 use crate::store::sqlite::read::{ReadError, Snapshot, app, statements};
 use crate::store::sqlite::{Pool, open_pool};
-use async_graphql::futures_util::StreamExt;
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Error, Request, Response, ServerError, ValidationMode};
+use async_graphql::{Request, Response, ValidationMode};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,20 +23,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Answers GraphQL over one file. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    checks: Checks,
+pub(super) struct Inner {
+    pub(super) checks: Checks,
     /// Runs requests that were checked.
-    schema: Chatfold,
+    pub(super) schema: Chatfold,
     pool: Pool,
     /// As many at once as the pool has connections.
     turns: Turns,
-    limits: Limits,
+    pub(super) limits: Limits,
     statements: AtomicU64,
     bytes: AtomicU64,
     computed: Computed,
+    /// Those who follow the changes.
+    pub(super) hub: Arc<Hub>,
+    /// Looks of the decoder, and changes it decoded.
+    pub(super) looks: AtomicU64,
+    pub(super) decoded: AtomicU64,
 }
 
 /// The schema in GraphQL's own language.
@@ -69,6 +73,9 @@ impl Api {
                 statements: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
                 computed,
+                hub: Arc::default(),
+                looks: AtomicU64::new(0),
+                decoded: AtomicU64::new(0),
             }),
         }
     }
@@ -100,7 +107,7 @@ impl Api {
     }
 
     /// Reads on a thread that may block, in a turn of this asker. There are as many turns as connections.
-    async fn in_turn<T, F>(&self, asker: Asker, read: F) -> Result<T, ReadError>
+    pub(super) async fn in_turn<T, F>(&self, asker: Asker, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
         F: FnOnce(&Inner, Arc<AtomicBool>) -> T + Send + 'static,
@@ -131,28 +138,6 @@ impl Api {
         let named = |name: Option<&str>| operation_name.is_none() || operation_name == name;
         let found = document.parsed.operations.iter().find(|(name, _)| named(name.map(async_graphql::Name::as_str)));
         Ok(found.is_some_and(|(_, operation)| operation.node.ty == OperationType::Subscription))
-    }
-
-    /// The next answers of a subscription, in one snapshot; `position` moves on.
-    pub async fn next_changes(&self, request: Request, caller: Caller, position: Arc<Position>) -> Changes<String> {
-        let read = move |inner: &Inner, gone| inner.next_changes(request, caller, &position, gone);
-        let failed = |error| Changes::ended(finish(Response::from_errors(vec![error]), None));
-        let next = self.in_turn(Asker::default(), read).await;
-        next.unwrap_or_else(|error| Changes::not_now(error).unwrap_or_else(failed))
-    }
-
-    /// The next changes as `GET /changes` sends them: log position and JSON.
-    pub async fn next_events(
-        &self,
-        app_id: Option<String>,
-        filter: ChangeFilter,
-        caller: Caller,
-        position: Arc<Position>,
-    ) -> Changes<(i64, String), Ended> {
-        let read = move |inner: &Inner, gone| inner.next_events(app_id, &filter, caller, &position, gone);
-        let failed = |error: ServerError| Changes::ended(Ended { code: Code::Internal, message: error.message });
-        let next = self.in_turn(Asker::default(), read).await;
-        next.unwrap_or_else(|error| Changes::not_now(error).unwrap_or_else(failed))
     }
 
     /// The newest log position of what the caller may read; `None` where it cannot be told now.
@@ -246,44 +231,23 @@ impl Inner {
     }
 }
 
-/// One batch of the change feed.
-pub struct Changes<T, E = String> {
-    pub items: Vec<T>,
-    /// The newest log position there was to read, of those apps that the caller may read.
-    pub seen: i64,
-    /// Why it ends; nothing follows.
-    pub error: Option<E>,
-}
-
-/// Why `GET /changes` ends.
-pub struct Ended {
-    pub code: Code,
-    pub message: String,
-}
-
-impl<T, E> Changes<T, E> {
-    fn ended(error: E) -> Self {
-        Self { items: Vec::new(), seen: 0, error: Some(error) }
-    }
-
-    /// No reader is free: the same position is read again a little later.
-    fn not_now(error: ReadError) -> Result<Self, ServerError> {
-        if error == ReadError::Busy {
-            return Ok(Self { items: Vec::new(), seen: i64::MAX, error: None });
-        }
-        let (code, message) = describe(error);
-        Err(code.server_error(message))
-    }
-}
-
 impl Inner {
+    /// Counts what is read on this thread.
+    pub(super) fn counted<T>(&self, read: impl FnOnce() -> T) -> T {
+        let before = (statements(), bytes_read());
+        let done = read();
+        self.statements.fetch_add(statements() - before.0, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes_read() - before.1, Ordering::Relaxed);
+        done
+    }
+
     fn snapshot(&self, gone: Arc<AtomicBool>) -> Result<Snapshot, ReadError> {
         let amount = Amount { rows: self.limits.rows, bytes: self.limits.bytes };
         Snapshot::open(&self.pool, self.limits.timeout, amount, gone)
     }
 
     /// A fresh snapshot for a request, and what its answers show.
-    fn asking(
+    pub(super) fn asking(
         &self,
         caller: Caller,
         gone: Arc<AtomicBool>,
@@ -299,93 +263,6 @@ impl Inner {
         asking.unread = self.limits.unread;
         asking.keys_are_distinct = document.is_some_and(|document| document.keys_are_distinct);
         Ok((Arc::new(asking), shown))
-    }
-
-    /// The next answers of a subscription. Facts that are together too much for one request are answered one by one.
-    fn next_changes(
-        &self,
-        request: Request,
-        caller: Caller,
-        position: &Arc<Position>,
-        gone: Arc<AtomicBool>,
-    ) -> Changes<String> {
-        let mut again = Request::new(request.query.clone()).variables(request.variables.clone());
-        again.operation_name.clone_from(&request.operation_name);
-        let before = position.get();
-        position.together();
-        if let Some(changes) = self.changes(request, caller.clone(), position, Arc::clone(&gone), false) {
-            return changes;
-        }
-        position.again_alone(before);
-        self.changes(again, caller, position, gone, true).unwrap_or_else(|| {
-            let (code, message) = describe(ReadError::Failed);
-            Changes::ended(refusal(code, message))
-        })
-    }
-
-    /// `None` where the answers were too much for one request; never of one alone, which is told what was too much.
-    fn changes(
-        &self,
-        mut request: Request,
-        caller: Caller,
-        position: &Arc<Position>,
-        gone: Arc<AtomicBool>,
-        alone: bool,
-    ) -> Option<Changes<String>> {
-        let failed = |error| Changes::ended(finish(Response::from_errors(vec![error]), None));
-        let document = match self.checks.document(&self.limits, &request) {
-            Ok(document) => document,
-            Err(error) => return Some(failed(error)),
-        };
-        let (asking, shown) = match self.asking(caller, gone, Some(&document)) {
-            Ok(opened) => opened,
-            Err(error) => return Some(Changes::not_now(error).unwrap_or_else(failed)),
-        };
-        if let Err((_, errors)) = self.checks.cost(&request, &document, &asking) {
-            let error = Some(finish(Response::from_errors(errors), Some(shown)));
-            return Some(Changes { items: Vec::new(), seen: shown.seq, error });
-        }
-        request.set_parsed_query(document.parsed.clone());
-        let request = request.data(Arc::clone(&asking)).data(Arc::clone(position));
-        let before = position.get();
-        let answers = block_on(self.schema.execute_stream(request).collect::<Vec<_>>(), &asking);
-        let answers = asking.ended().map_or(answers, Err);
-        if !alone && position.get() != before && (answers.is_err() || is_spent()) {
-            return None;
-        }
-        let mut changes = Changes { items: Vec::new(), seen: shown.seq, error: None };
-        match answers {
-            // Nothing was subscribed to: the one answer says why.
-            Ok(mut answers) if position.get() == before && answers.first().is_some_and(Response::is_err) => {
-                changes.error = answers.pop().map(|answer| finish(answer, Some(shown)));
-            }
-            Ok(answers) => changes.items = answers.into_iter().map(|answer| finish(answer, Some(shown))).collect(),
-            Err(error) => changes.error = Some(finish(Response::from_errors(vec![error]), Some(shown))),
-        }
-        Some(changes)
-    }
-
-    fn next_events(
-        &self,
-        app_id: Option<String>,
-        filter: &ChangeFilter,
-        caller: Caller,
-        position: &Position,
-        gone: Arc<AtomicBool>,
-    ) -> Changes<(i64, String), Ended> {
-        let failed = |error: Error| Changes::ended(Ended { code: Code::of(&error), message: error.message });
-        let (asking, _) = match self.asking(caller, gone, None) {
-            Ok(opened) => opened,
-            Err(error) => return Changes::not_now(error).unwrap_or_else(|_| failed(error.into())),
-        };
-        let next = asking.app(app_id).and_then(|app| {
-            let changes = change::next(&asking, &app, position, None, filter)?;
-            Ok(changes.into_iter().map(|change| (change.seq, change.to_json(&app))).collect())
-        });
-        match next {
-            Ok(items) => Changes { items, seen: asking.newest, error: None },
-            Err(error) => failed(error),
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The change feed: `GET /changes` as Server-Sent Events, and what both ways of following it share.
 
 use super::seats::{Full, Seat};
+use super::tokens::Access;
 use super::{Shared, access, cors, either, problem};
-use crate::graphql::{ChangeFilter, Code, Position, ReceiverType};
+use crate::graphql::{ChangeFilter, Changes, Code, Decoded, Ended, Follower, ReceiverType};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -21,40 +22,18 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// After a batch that could not be read for now.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Waits for the next commit; false once there is none to wait for.
-pub(super) struct Waker {
-    seq: watch::Receiver<i64>,
-    stopping: watch::Receiver<bool>,
-}
-
-impl Waker {
-    pub(super) fn new(shared: &Shared) -> Self {
-        Self { seq: shared.seq.clone(), stopping: shared.stopping.subscribe() }
-    }
-
-    /// What is committed from here on wakes; call before reading.
-    pub(super) fn mark(&mut self) {
-        self.seq.mark_unchanged();
-    }
-
-    /// Rests after a batch: not at all if there is more to read, a little if it could not be read, else until a commit.
-    pub(super) async fn rest(&mut self, moved: bool, behind: bool) -> bool {
-        if *self.stopping.borrow() {
-            return false;
+/// Rests until there is a batch for a follower, and a little longer if nothing could be read; false once the server stops.
+pub(super) async fn rest(follower: &Follower, is_stuck: bool, stopping: &mut watch::Receiver<bool>) -> bool {
+    let called = async {
+        if is_stuck {
+            tokio::time::sleep(PAUSE).await;
         }
-        match (behind, moved) {
-            (true, true) => true,
-            (true, false) => {
-                tokio::time::sleep(PAUSE).await;
-                true
-            }
-            (false, _) => {
-                tokio::select! {
-                    woken = self.seq.changed() => woken.is_ok(),
-                    _ = self.stopping.changed() => false,
-                }
-            }
-        }
+        follower.called().await;
+    };
+    tokio::select! {
+        biased;
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => false,
+        () = called => true,
     }
 }
 
@@ -103,23 +82,23 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
         receiver_type: question.receiver_type,
     };
     let seat = Seat::take(shared, &access).map_err(Full::problem)?;
-    let position = Arc::new(Position::at(last));
-    let mut waker = Waker::new(shared);
-    waker.mark();
-    // What is wrong with the question is answered as a problem, not as an event.
-    let caller = access.caller(shared.config.default_app.clone());
-    let app_id = question.app_id;
     // Whether there is an app tells only who may read it.
-    if let Some(named) = app_id.clone().filter(|app| caller.may_read(app)) {
+    let may_read = |app: &String| access.caller(None).may_read(app);
+    if let Some(named) = question.app_id.clone().filter(may_read) {
         let _turn = shared.feeds.turn().await;
         if shared.api.has_app(named).await == Some(false) {
             return Err(problem::of(StatusCode::NOT_FOUND, "appId: this file has heard of no such app"));
         }
     }
-    let first = {
-        let _turn = shared.feeds.turn().await;
-        shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await
+    let following = Following {
+        shared: shared.clone(),
+        follower: shared.api.follow(last),
+        app_id: question.app_id,
+        filter,
+        access: access.clone(),
     };
+    // What is wrong with the question is answered as a problem, not as an event.
+    let first = following.next().await;
     if let Some(ended) = &first.error {
         return Err(problem::of(status(ended.code), &ended.message));
     }
@@ -128,48 +107,63 @@ async fn answer(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<Htt
         drop(sender);
         return Ok(stream(receiver));
     }
-    let shared = shared.clone();
-    let feeds = shared.feeds.clone();
-    let valid = access.clone();
-    let feed = async move {
-        let mut batch = first;
-        let mut before = last;
-        loop {
-            if let Some(ended) = batch.error {
-                let _ = send(&sender, format!("event: error\ndata: {}\n\n", serde_json::json!(ended.message))).await;
-                return;
-            }
-            for (seq, change) in &batch.items {
-                if !send(&sender, format!("id: {seq}\ndata: {change}\n\n")).await {
-                    return;
-                }
-            }
-            let at = position.get();
-            loop {
-                let behind = at < Some(batch.seen);
-                let rested = tokio::time::timeout(KEEP_ALIVE, waker.rest(at > before, behind)).await;
-                match rested {
-                    Ok(true) if valid.is_still_valid() => break,
-                    Ok(_) => return,
-                    Err(_) if send(&sender, ": still here\n\n".to_owned()).await => {}
-                    Err(_) => return,
-                }
-            }
-            before = at;
-            waker.mark();
-            let _turn = shared.feeds.turn().await;
-            batch = shared.api.next_events(app_id.clone(), filter.clone(), caller.clone(), Arc::clone(&position)).await;
-        }
-    };
-    feeds.spawn(async move {
+    shared.feeds.spawn(async move {
         let _seat = seat;
         tokio::select! {
-            () = feed => {}
+            () = following.send_all(first, &sender) => {}
             // On a quiet log too, and while the client does not read.
             () = access.ended() => {}
         }
     });
     Ok(stream(receiver))
+}
+
+/// A stream of events, and whose it is.
+struct Following {
+    shared: web::Data<Shared>,
+    follower: Arc<Follower>,
+    app_id: Option<String>,
+    filter: ChangeFilter,
+    access: Access,
+}
+
+type Batch = Changes<Arc<Decoded>, Ended>;
+
+impl Following {
+    /// A turn at the readers is for those who read the file.
+    async fn next(&self) -> Batch {
+        let Self { shared, follower, app_id, filter, access } = self;
+        let _turn = if follower.is_behind() { shared.feeds.turn().await } else { None };
+        let caller = access.caller(shared.config.default_app.clone());
+        shared.api.next_events(app_id.clone(), filter.clone(), caller, follower).await
+    }
+
+    /// Until the client goes, or has to.
+    async fn send_all(&self, first: Batch, sender: &mpsc::Sender<String>) {
+        let mut stopping = self.shared.stopping.subscribe();
+        let mut batch = first;
+        loop {
+            if let Some(ended) = batch.error {
+                let _ = send(sender, format!("event: error\ndata: {}\n\n", serde_json::json!(ended.message))).await;
+                return;
+            }
+            for change in &batch.items {
+                if !send(sender, format!("id: {}\ndata: {}\n\n", change.seq, change.json())).await {
+                    return;
+                }
+            }
+            loop {
+                let rest = rest(&self.follower, batch.is_stuck, &mut stopping);
+                match tokio::time::timeout(KEEP_ALIVE, rest).await {
+                    Ok(true) if self.access.is_still_valid() => break,
+                    Ok(_) => return,
+                    Err(_) if send(sender, ": still here\n\n".to_owned()).await => {}
+                    Err(_) => return,
+                }
+            }
+            batch = self.next().await;
+        }
+    }
 }
 
 /// An answer that goes on for as long as something is sent.

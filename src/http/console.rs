@@ -3,7 +3,7 @@
 //! Where a token is needed, a reader signs in with one and gets a session in a cookie. The cookie is `SameSite=Strict` and
 //! opens nothing but pages to read, GraphiQL's among them. No page of another origin can ask on a reader's behalf.
 
-use super::changes::{KEEP_ALIVE, Waker, send};
+use super::changes::{KEEP_ALIVE, send};
 use super::seats::{Full, Seat};
 use super::shown::Shown;
 use super::tokens::Access;
@@ -261,10 +261,11 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
     let shared = shared.clone();
     actix_web::rt::spawn(async move {
         let _seat = seat;
-        let mut waker = Waker::new(&shared);
+        let (mut seq, mut stopping) = (shared.seq.clone(), shared.stopping.subscribe());
         let mut told = None;
         loop {
-            waker.mark();
+            // What is committed from here on is news.
+            seq.mark_unchanged();
             let newest = match access.is_of_all_apps() {
                 true => Some(*shared.seq.borrow()),
                 false => shared.console.newest(access.caller(None)).await,
@@ -284,7 +285,13 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
             let seconds = (since / NEWS.as_micros() + 1) as u32;
             tokio::time::sleep_until((shared.started + NEWS * seconds).into()).await;
             loop {
-                match tokio::time::timeout(KEEP_ALIVE / 5, waker.rest(true, false)).await {
+                let news = async {
+                    tokio::select! {
+                        committed = seq.changed() => committed.is_ok(),
+                        _ = stopping.wait_for(|is_stopping| *is_stopping) => false,
+                    }
+                };
+                match tokio::time::timeout(KEEP_ALIVE / 5, news).await {
                     _ if !access.is_still_valid() => return,
                     Ok(true) => break,
                     Ok(false) => return,

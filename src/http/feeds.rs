@@ -1,10 +1,11 @@
 //! Where subscriptions run: on a thread of their own and, a few at a time, on threads that read, so that a thousand of them
-//! that wake with each commit leave the workers to deliveries.
+//! leave the workers to deliveries.
 
+use crate::graphql::Decoder;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Threads that block, for queries over websockets and batches of subscriptions.
@@ -32,6 +33,12 @@ impl Feeds {
     pub(super) fn new(handle: Handle) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { handle, turns: Arc::new(Semaphore::new((cores / 2).max(1))) }
+    }
+
+    /// Starts the thread that decodes new changes for all of them.
+    pub(super) fn decode(&self, decoder: Decoder, committed: watch::Receiver<i64>) -> std::io::Result<()> {
+        let handle = self.handle.clone();
+        std::thread::Builder::new().name("decoder".into()).spawn(move || decoder.run(&handle, committed)).map(drop)
     }
 
     /// Runs one for as long as it goes on.

@@ -30,7 +30,7 @@ pub use rebuilds::ask as ask_rebuild;
 pub use server::{open, serve};
 
 use crate::config::{Config, ConfigError};
-use crate::graphql::{Api, Documents};
+use crate::graphql::{Api, Decoder, Documents};
 use crate::writer::Writer;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -116,6 +116,8 @@ impl Shared {
     ) -> anyhow::Result<Self> {
         let to = |what: &str| format!("opening {} to {what}", config.db.display());
         let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
+        let decoder = Decoder::open(&api, &config.db).with_context(|| to("decode changes"))?;
+        feeds.decode(decoder, seq.clone()).context("cannot start the thread that decodes changes")?;
         let console = api.with_limits(crate::console::limits(&config.graphql));
         let tokens = match &writer {
             Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,

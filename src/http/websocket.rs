@@ -1,12 +1,12 @@
 //! `GET /graphql`: the websocket protocol `graphql-transport-ws`. Nothing is kept of a subscription but its position: it
 //! holds no connection to the file between two batches.
 
-use super::changes::{KEEP_ALIVE, PATIENCE, Waker};
+use super::changes::{KEEP_ALIVE, PATIENCE, rest};
 use super::graphql::{Ask, wait_for};
 use super::seats::{Full, Seat, Stranger, Subscribing};
 use super::tokens::{Access, LOOK};
 use super::{Shared, access, connections, either, problem};
-use crate::graphql::{Caller, Position};
+use crate::graphql::Caller;
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::http::header::UPGRADE;
@@ -306,16 +306,14 @@ impl Operation {
     }
 
     async fn follow(&mut self, ask: &Ask) -> Option<()> {
-        let position = Arc::new(Position::default());
-        let mut waker = Waker::new(&self.shared);
+        let follower = self.shared.api.follow(None);
+        let mut stopping = self.shared.stopping.subscribe();
         loop {
-            waker.mark();
             let request = ask.clone().asked().and_then(|asked| asked.request(&self.shared));
             let (Ok(request), true) = (request, self.access.is_still_valid()) else { return self.complete().await };
-            let before = position.get();
             let batch = {
                 let _turn = self.shared.feeds.turn().await;
-                self.shared.api.next_changes(request, self.caller(), Arc::clone(&position)).await
+                self.shared.api.next_changes(request, self.caller(), &follower).await
             };
             for answer in &batch.items {
                 self.next(answer).await?;
@@ -323,8 +321,7 @@ impl Operation {
             if let Some(answer) = batch.error {
                 return self.fail(errors(&answer)).await;
             }
-            let now = position.get();
-            if !waker.rest(now > before, now < Some(batch.seen)).await {
+            if !rest(&follower, batch.is_stuck, &mut stopping).await {
                 return self.complete().await;
             }
         }

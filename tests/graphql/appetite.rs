@@ -1,10 +1,9 @@
 //! What one request may bring into memory, and how long its loops may run.
 
 use super::harness::{File, ask, ask_as, code, data};
-use chatfold::graphql::{Caller, ChangeFilter, Limits, Position};
+use chatfold::graphql::{Caller, ChangeFilter, Limits};
 use chatfold::ids::TokenScope;
 use serde_json::Value;
-use std::sync::Arc;
 use std::time::Duration;
 
 const MEGABYTE: usize = 1 << 20;
@@ -120,11 +119,11 @@ fn the_change_feed_names_the_first_of_a_crowd() {
     let file = File::new();
     file.app("app").event("app", 1, "group_member_added", "applied", &crowd(80_000));
     let api = file.api_with(Limits { timeout: Duration::from_secs(20), ..Limits::default() });
-    let position = Arc::new(Position::at(Some(0)));
-    let next = api.next_events(Some("app".into()), ChangeFilter::default(), Caller::default(), position);
+    let follower = api.follow(Some(0));
+    let next = api.next_events(Some("app".into()), ChangeFilter::default(), Caller::default(), &follower);
     let batch = runtime().block_on(next);
     assert!(batch.error.is_none() && batch.items.len() == 1, "the time is up");
-    let change: Value = serde_json::from_str(&batch.items[0].1).unwrap();
+    let change: Value = serde_json::from_str(batch.items[0].json()).unwrap();
     assert_eq!((change["nodes"].as_array().unwrap().len(), &change["nodesCount"]), (200, &160_001.into()));
 }
 
@@ -138,12 +137,12 @@ fn changes_that_are_too_much_together_come_one_by_one() {
         file.event("app", n, "message_sent", "applied", &body);
     }
     let api = file.api_with(Limits { timeout: Duration::from_secs(20), ..Limits::default() });
-    let position = Arc::new(Position::at(Some(0)));
+    let follower = api.follow(Some(0));
     let mut seen = Vec::new();
-    while position.get() < Some(8) {
+    while follower.position() < Some(8) {
         let query = "subscription{changes(appId:\"app\"){seq nodes{... on Message{text}}}}";
         let request = async_graphql::Request::new(query);
-        let batch = runtime().block_on(api.next_changes(request, Caller::default(), Arc::clone(&position)));
+        let batch = runtime().block_on(api.next_changes(request, Caller::default(), &follower));
         assert!(batch.error.is_none() && !batch.items.is_empty(), "{:?}", batch.error);
         for item in &batch.items {
             assert!(item.len() < 5 << 20 && !item.contains("TOO_COMPLEX"), "an answer of {} bytes", item.len());
@@ -153,8 +152,8 @@ fn changes_that_are_too_much_together_come_one_by_one() {
     }
     assert_eq!(seen, ["1", "2", "3", "4", "5", "6", "7", "8"]);
     let query = "subscription{changes(appId:\"app\"){nodes{... on Message{a:text b:text c:text d:text e:text}}}}";
-    let alone = Arc::new(Position::at(Some(7)));
-    let batch = runtime().block_on(api.next_changes(async_graphql::Request::new(query), Caller::default(), alone));
+    let alone = api.follow(Some(7));
+    let batch = runtime().block_on(api.next_changes(async_graphql::Request::new(query), Caller::default(), &alone));
     assert!(batch.error.is_some_and(|error| error.contains("TOO_COMPLEX")), "one that is too much alone");
 }
 

@@ -2,6 +2,8 @@
 
 use super::{Conn, Sql, allowance, json, prepare, rows};
 use crate::ids::{ReceiverType, Time};
+use rusqlite::Row;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// An applied fact, with what was received.
@@ -16,6 +18,9 @@ pub struct Applied {
 const AFTER: &str = "
     SELECT seq, trigger, occurred_at, body FROM events
     WHERE app_id = :app AND seq > :after AND seq <= :until AND outcome = 'applied' ORDER BY seq LIMIT :limit";
+const OF_ALL_APPS: &str = "
+    SELECT seq, app_id, trigger, occurred_at, body FROM events
+    WHERE seq > :after AND seq <= :until AND outcome = 'applied' ORDER BY seq";
 const FIRST: &str = "SELECT min(seq) FROM events";
 const FURTHER: &str = "SELECT count(*) FROM deliveries WHERE position > :after AND position <= :until";
 /// With more positions than these before the oldest event, events are taken to be gone.
@@ -24,6 +29,7 @@ const GIVEN: &str = "
     SELECT coalesce(max(newest_seq), 0) FROM feeds
     WHERE :apps IS NULL OR app_id IN (SELECT value FROM json_each(:apps))";
 const UNFINISHED: &str = "SELECT min(seq) FROM unfinished WHERE app_id = :app";
+const ALL_UNFINISHED: &str = "SELECT app_id, min(seq) FROM unfinished GROUP BY app_id";
 const MESSAGE: &str = "
     SELECT conversation_id, receiver_type, sender_uid, iif(receiver_type = 'group', receiver_id, NULL) FROM messages
     WHERE app_id = :app AND message_id = :id";
@@ -52,6 +58,11 @@ pub fn unfinished(conn: &Conn, app: &str) -> Sql<Option<i64>> {
     Ok(rows(conn, UNFINISHED, &[(":app", &app)], |row| row.get(0))?.pop().flatten())
 }
 
+/// The same of each app that has one.
+pub fn all_unfinished(conn: &Conn) -> Sql<HashMap<String, i64>> {
+    Ok(rows(conn, ALL_UNFINISHED, &[], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
+}
+
 /// The next applied facts of an app within a stretch of the log, until `take` says false: one body at a time is in memory.
 pub fn after(
     conn: &Conn,
@@ -65,17 +76,40 @@ pub fn after(
     let mut facts = statement.raw_query();
     while let Some(row) = facts.next()? {
         allowance::pass(row)?;
-        let fact = Applied {
-            seq: row.get("seq")?,
-            trigger: row.get("trigger")?,
-            occurred_at: row.get("occurred_at")?,
-            body: row.get("body")?,
-        };
-        if !take(fact)? {
+        if !take(Applied::of(row)?)? {
             break;
         }
     }
     Ok(())
+}
+
+/// The applied facts of all apps within a stretch of the log, until `take` says false. It gets position and app, and the
+/// fact where it asks for it.
+pub fn of_all_apps(
+    conn: &Conn,
+    Range { start: after, end: until }: Range<i64>,
+    mut take: impl FnMut(i64, &str, &dyn Fn() -> Sql<Applied>) -> Sql<bool>,
+) -> Sql<()> {
+    let mut statement = prepare(conn, OF_ALL_APPS, &[(":after", &after), (":until", &until)])?;
+    let mut facts = statement.raw_query();
+    while let Some(row) = facts.next()? {
+        allowance::pass(row)?;
+        if !take(row.get("seq")?, row.get_ref("app_id")?.as_str()?, &|| Applied::of(row))? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Applied {
+    fn of(row: &Row<'_>) -> Sql<Self> {
+        Ok(Self {
+            seq: row.get("seq")?,
+            trigger: row.get("trigger")?,
+            occurred_at: row.get("occurred_at")?,
+            body: row.get("body")?,
+        })
+    }
 }
 
 /// Where a message belongs, as far as known.
