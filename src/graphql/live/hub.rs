@@ -322,36 +322,37 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    fn with<T>(&self, ask: impl FnOnce(&App, &Listening) -> (Option<Standing>, T)) -> Option<T> {
-        let mut state = self.hub.state();
-        let app = state.apps.get_mut(&self.app)?;
-        let (standing, answer) = ask(app, app.listeners.get(&self.id)?);
-        if let (Some(standing), Some(listening)) = (standing, app.listeners.get_mut(&self.id)) {
-            listening.standing = standing;
-        }
-        Some(answer)
+    fn look<T>(&self, look: impl FnOnce(&App, &Listening) -> T) -> Option<T> {
+        let state = self.hub.state();
+        let app = state.apps.get(&self.app)?;
+        app.listeners.get(&self.id).map(|listening| look(app, listening))
     }
 
     /// The next changes. They come again until [`Listener::stand`] tells that they were seen.
     pub fn next(&self, most: usize) -> Next {
-        let next = self.with(|app, listening| match listening.standing {
-            Standing::Waiting(_) => (None, Next::Changes(Vec::new())),
+        let next = self.look(|app, listening| match listening.standing {
+            Standing::Waiting(_) => Next::Changes(Vec::new()),
             Standing::Called(after) if Some(after) >= app.after => {
-                (None, Next::Changes(app.wanted(after, &listening.filter).take(most).map(Arc::clone).collect()))
+                Next::Changes(app.wanted(after, &listening.filter).take(most).map(Arc::clone).collect())
             }
-            Standing::Called(after) | Standing::Behind(after) => (Some(Standing::Behind(after)), Next::Behind(after)),
+            Standing::Called(after) | Standing::Behind(after) => Next::Behind(after),
         });
         next.unwrap_or(Next::Behind(0))
     }
 
     /// Everything up to a position was seen.
     pub fn stand(&self, seen: i64) {
-        self.with(|app, listening| (Some(app.standing(seen, &listening.filter)), ()));
+        let mut state = self.hub.state();
+        let Some(app) = state.apps.get_mut(&self.app) else { return };
+        let Some(standing) = app.listeners.get(&self.id).map(|it| app.standing(seen, &it.filter)) else { return };
+        if let Some(listening) = app.listeners.get_mut(&self.id) {
+            listening.standing = standing;
+        }
     }
 
     /// Whether it only waits.
     pub fn is_waiting(&self) -> bool {
-        self.with(|_, listening| (None, matches!(listening.standing, Standing::Waiting(_)))).unwrap_or_default()
+        self.look(|_, listening| matches!(listening.standing, Standing::Waiting(_))).unwrap_or_default()
     }
 
     /// Whether it has to read the file.
