@@ -161,7 +161,7 @@ fn a_call_with_signalling_media_and_a_reused_session_id() {
 fn what_is_not_known_or_not_clear_is_said() {
     let harness = edited_twice_deleted_and_sent_late();
     let (code, out, err) = run(&harness, &["message:8"]);
-    assert!(code == 1 && out.is_empty() && err.contains("knows nothing of message:8"), "{err}");
+    assert!(code == 1 && out.is_empty() && err.contains("holds nothing about message:8"), "{err}");
     let (code, _, err) = run(&harness, &["room:8"]);
     assert!(code == 2 && err.contains("expected group:GUID"), "{err}");
     let other = edited(9, "elsewhere").replace(r#""appId":"a""#, r#""appId":"b""#);
@@ -220,7 +220,7 @@ fn copies_that_decided_nothing_are_listed_when_all_is_asked_for() {
     harness.post(&event("message_sent", &quote), NOON + 1_400);
     assert!(!told(&harness, "message:7").contains("#2"));
     let (_, out, _) = run(&harness, &["message:7", "--all"]);
-    assert!(out.contains("#2 message_sent") && out.contains("an echo is a copy"), "{out}");
+    assert!(out.contains("#2 message_sent") && out.contains("this is only a copy"), "{out}");
 }
 
 #[test]

@@ -12,16 +12,16 @@ use std::process::ExitCode;
 /// What to explain, and how to print it.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION
+    /// What to explain: group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION
     #[arg(value_name = "ENTITY")]
     pub entity: String,
-    /// Of this app [default: default_app, else the file's only app]
+    /// Id of the app [default: the setting default_app, or the file's only app]
     #[arg(long, value_name = "APP_ID")]
     pub app: Option<String>,
-    /// Read the whole log of the app, and list the copies that decided nothing too
+    /// Read the whole log of the app. Also list deliveries whose copy of the entity decided nothing
     #[arg(long)]
     pub all: bool,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -38,7 +38,7 @@ pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     let Some(explanation) = found else {
-        anyhow::bail!("app {app_id} in {} knows nothing of {}", config.db.display(), args.entity);
+        anyhow::bail!("{} holds nothing about {} of the app {app_id}", config.db.display(), args.entity);
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.json {

@@ -1,4 +1,4 @@
-//! A session id: its instances, and which fact went to which and why.
+//! A session id: its instances, and to which instance each fact belongs and why.
 
 use super::Effect;
 use super::state::Call;
@@ -38,29 +38,31 @@ impl Call {
 fn name(instance: &Instance, placed: &[(i64, Why)]) -> String {
     let kind = instance.kind.as_str();
     let is_startless = placed.iter().any(|(_, why)| *why == Why::Startless);
-    let unknown = if is_startless { ", whose start nobody told" } else { "" };
+    let unknown = if is_startless { " (start not known)" } else { "" };
     format!("the {kind} of {}{unknown}", instance.anchor)
 }
 
 fn words(why: Why) -> &'static str {
     match why {
-        Why::Start => "it tells that start; starts within 5 s of each other are one",
-        Why::Closes => "an end that tells no start closes the newest that is open, or has just ended",
-        Why::Answered => "media began within 10 minutes of its initiation, and it had not failed before",
-        Why::Unanswered => {
-            "no media began within 10 minutes of its initiation before it failed: an instance of its own"
+        Why::Start => "it has the same start (starts within 5 s of each other count as one)",
+        Why::Closes => "an end without a start ends the newest instance that is open or has just ended",
+        Why::Answered => {
+            "the session started within 10 minutes after the call began to ring, and the call had not failed before"
         }
-        Why::Listed => "the end of that lists this stay",
-        Why::Holds => "it happened while that lasted",
-        Why::Early => "that starts within 10 s after",
-        Why::Open => "the newest that was still open",
-        Why::Late => "the last before it, ended not long ago",
-        Why::Startless => "no told start fits it: what is left belongs together by its time",
+        Why::Unanswered => {
+            "no session started within 10 minutes after the call began to ring, before the call failed: an instance of its own"
+        }
+        Why::Listed => "the event that ended this instance lists this stay",
+        Why::Holds => "it happened during this instance",
+        Why::Early => "this instance starts within 10 s after it",
+        Why::Open => "this was the newest instance still open",
+        Why::Late => "this was the last instance before it, and had ended not long ago",
+        Why::Startless => "no known start fits it, so it is grouped with other facts by its time",
     }
 }
 
 fn said(fact: &CallFact) -> String {
-    let time = |ms: &Option<i64>| ms.map_or_else(|| "a time not told".to_owned(), |ms| Time(ms).to_string());
+    let time = |ms: &Option<i64>| ms.map_or_else(|| "an unknown time".to_owned(), |ms| Time(ms).to_string());
     match &fact.news {
         News::Started { created_at, .. } => format!("started at {}", Time(*created_at)),
         News::Ended { ended_at, occupants, .. } => {
@@ -71,7 +73,8 @@ fn said(fact: &CallFact) -> String {
         }
         News::Occupant { occupant, .. } => format!("{} joined at {}", who(occupant), time(&occupant.joined_at)),
         News::Signal(signal) => {
-            let status = signal.status.as_deref().unwrap_or("signal");
+            let status =
+                signal.status.as_deref().map_or_else(|| "signal".to_owned(), |status| format!("status {status}"));
             let initiated = signal.initiated_at.map(|at| format!(", initiated at {}", Time(at))).unwrap_or_default();
             format!("{status}{initiated}")
         }

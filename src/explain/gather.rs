@@ -24,7 +24,7 @@ const DEPTH: usize = 12;
 pub enum ExplainError {
     #[error(transparent)]
     Entity(#[from] EntityError),
-    #[error("{0}: too many events would have to be read")]
+    #[error("{0}: too many events are about this entity")]
     TooMany(String),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,7 +83,7 @@ pub fn explain(
     let mut notes = Vec::new();
     if let Some(most) = most.filter(|_| about.cut) {
         notes.push(format!(
-            "Of dead letters and anomalies the newest {most} each were looked at: `chatfold explain` looks at all."
+            "Only the newest {most} dead letters and the newest {most} anomalies were read. `chatfold explain` reads all."
         ));
     }
     let mut replay = Replay::new(entity);
@@ -105,21 +105,20 @@ pub fn explain(
     let mut deliveries = std::mem::take(&mut replay.deliveries);
     let listed = deliveries.len();
     if scanned && !all {
-        notes.push("The deliveries about it alone give another row than the tables hold (a copy that lost since was known when a replayed fact was dated, or a copy alone told of an edit), so the whole log was read.".into());
+        notes.push("The deliveries about the entity alone do not give the row in the tables, so the whole log was read. Two causes are possible: a copy that lost later helped to date an old delivery, or only a copy told of an edit.".into());
         let kept = kept(&deliveries, named);
         deliveries.retain(|delivery| kept.contains(&delivery.seq));
     }
     if !agrees && reach == Reach::Own {
         notes.push(
-            "The deliveries about it alone give another row than the tables hold: the whole log tells why.".into(),
+            "The deliveries about the entity alone do not give the row in the tables. `explain` reads the whole log."
+                .into(),
         );
     } else if !agrees {
-        notes.push(
-            "The deliveries, merged again, do NOT give the row that the tables hold: run `chatfold verify`.".into(),
-        );
+        notes.push("The deliveries, merged again, do NOT give the row in the tables. Run `chatfold verify`.".into());
     }
     if deliveries.is_empty() {
-        notes.push("Only heard of: no delivery is about it, others name it. --all lists these.".into());
+        notes.push("No delivery is about the entity; other deliveries only name it. --all lists them.".into());
     }
     about_answer(conn, app_id, entity, &stored, &mut notes)?;
     let mut tables = Map::new();
@@ -177,7 +176,7 @@ fn read(row: Map<String, Value>) -> Map<String, Value> {
     row.into_iter().map(|(column, told)| (column.clone(), value::read(&column, told))).collect()
 }
 
-/// How far the answer can be vouched for.
+/// Notes on how complete the answer is.
 fn about_answer(
     conn: &Connection,
     app_id: &str,
@@ -194,19 +193,21 @@ fn about_answer(
         State::Group(it) => {
             let lifecycle = it.row.as_ref().map(|row| row.lifecycle.clone()).unwrap_or_default();
             notes.push(match (lifecycle.in_force(), lifecycle.created.last()) {
-                (Some(deletion), _) => format!("Deleted, by #{}.", deletion.seq),
-                (None, Some(created)) => format!("Alive; made at {}.", Time(*created)),
-                (None, None) => "Alive, as far as known: neither creation nor deletion was heard.".into(),
+                (Some(deletion), _) => format!("The group is deleted, by #{}.", deletion.seq),
+                (None, Some(created)) => format!("The group exists; it was created at {}.", Time(*created)),
+                (None, None) => {
+                    "The group exists, as far as known: no event told of its creation or its deletion.".into()
+                }
             });
         }
         State::Message(it) => {
             let row = it.row.as_ref();
             if row.is_some_and(|row| row.row.keys[CATEGORY].is_none()) {
                 notes
-                    .push("Its category is not known yet: it is in no list and reachable by its id only (4.4).".into());
+                    .push("The category of the message is not known yet, so the message is in no list. Its id alone finds it (4.4).".into());
             } else if row.is_some_and(|row| row.shown.is_step) {
                 notes.push(
-                    "It is a step of an agent, no chat: reachable by its id, and in lists that ask for steps (4.4)."
+                    "The message is a step of an AI agent, not chat. Its id finds it, and lists that include steps (4.4)."
                         .into(),
                 );
             }
@@ -219,8 +220,8 @@ fn about_answer(
     if let Entity::Membership { guid, .. } | Entity::Group(guid) = entity {
         let group: Option<Group> = sqlite::load(conn, &(App::from(app_id), guid.clone()))?;
         notes.push(match group.and_then(|group| group.members_known_since) {
-            Some(since) => format!("The members of the group are known for certain since {}.", Time(since)),
-            None => "Neither the group's creation nor a complete member list was seen: its members are only what events told.".into(),
+            Some(since) => format!("The member list of the group is complete since {}.", Time(since)),
+            None => "No event told of the group's creation, and no complete member list was read, so the member list may not be complete.".into(),
         });
     }
     Ok(())

@@ -27,7 +27,8 @@ impl Group {
             }
             Change::Membership(change) if change.guid == which => {
                 let said = super::membership::said(&change.uid, change.state, change.scope, None);
-                let rule = format!("a fact of its own: chatfold explain membership:{which}/{}", change.uid);
+                let rule =
+                    format!("a fact about that membership: see chatfold explain membership:{which}/{}", change.uid);
                 observer.effects.push(Effect::new(format!("membership of {}", change.uid), said, true, rule));
             }
             _ => return false,
@@ -59,13 +60,16 @@ impl Group {
         let past = &observer.past;
         let rule = match (&revived, now) {
             (Some(deletion), _) => {
-                format!("alive again: made later than the group that {} ended", other(past, deletion.seq, deletion.at))
+                format!(
+                    "the group exists again: it was created after the group that {} ended",
+                    other(past, deletion.seq, deletion.at)
+                )
             }
-            (None, _) if !new => "known already".into(),
+            (None, _) if !new => "this creation is known already".into(),
             (None, Some(deletion)) => {
-                format!("this is the group that {} ended: it stays deleted", other(past, deletion.seq, deletion.at))
+                format!("{} ended this group, so it stays deleted", other(past, deletion.seq, deletion.at))
             }
-            (None, None) => "a group is made; its creator alone is in it, whoever was before (4.3)".into(),
+            (None, None) => "a new group has only its creator as member, whoever was a member before (4.3)".into(),
         };
         let against = revived.map(|deletion| deletion.seq);
         let effect = Effect::new("lifecycle", format!("created at {at}"), new, rule);
@@ -77,16 +81,16 @@ fn deletion(lifecycle: &Lifecycle, fact: &Fact, won: bool, past: &Past) -> Strin
     let Some(own) = lifecycle.deleted.iter().find(|deletion| deletion.seq == fact.seq) else { return String::new() };
     let ends = Time(lifecycle.ends(own));
     let which = if own.of == Some(ends.0) {
-        format!("it carries the creation it ends, {ends}")
+        format!("it ends the group that was created at {ends}")
     } else {
-        format!("no creation known is the one it carries, so it goes by its time, {ends}")
+        format!("it names no known creation, so it ends groups created before its own time, {ends}")
     };
     if won {
-        return format!("{which}: only a group made later would revive it (4.3)");
+        return format!("{which}; only a group created later can exist again (4.3)");
     }
     match (lifecycle.created.last(), lifecycle.in_force()) {
-        (_, Some(newer)) => format!("{which}; {} stands", other(past, newer.seq, newer.at)),
-        (Some(created), None) => format!("{which}; the group of now was made later, at {}", Time(*created)),
+        (_, Some(newer)) => format!("{which}; {} is the deletion that counts", other(past, newer.seq, newer.at)),
+        (Some(created), None) => format!("{which}; the present group was created later, at {}", Time(*created)),
         (None, None) => which,
     }
 }

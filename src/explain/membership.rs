@@ -1,4 +1,4 @@
-//! One person in one group: each fact, the rule of 4.3 that put it in its place, and the state it led to.
+//! One person in one group: each fact, the rule of 4.3 that gave the fact its place, and the state after the fact.
 
 use super::Effect;
 use super::state::{Membership, place};
@@ -12,11 +12,15 @@ use serde_json::{Value as Json, json};
 /// What a fact says of a person, in words.
 pub(super) fn said(uid: &str, state: Option<Place>, scope: Option<Scope>, old: Option<Scope>) -> String {
     let was = old.map(|old| format!(" (was {})", old.as_str())).unwrap_or_default();
+    let verb = |state: Place| match state {
+        Place::Joined | Place::Left => state.as_str().to_owned(),
+        _ => format!("was {}", state.as_str()),
+    };
     match (state, scope) {
-        (Some(state), Some(scope)) => format!("{uid} {} as {}", state.as_str(), scope.as_str()),
-        (Some(state), None) => format!("{uid} {}", state.as_str()),
-        (None, Some(scope)) => format!("{uid} is made {}{was}", scope.as_str()),
-        (None, None) => format!("{uid} becomes the owner"),
+        (Some(state), Some(scope)) => format!("{uid} {} as {}", verb(state), scope.as_str()),
+        (Some(state), None) => format!("{uid} {}", verb(state)),
+        (None, Some(scope)) => format!("{uid} became {}{was}", scope.as_str()),
+        (None, None) => format!("{uid} became the owner"),
     }
 }
 
@@ -67,18 +71,27 @@ fn taken(uid: &str, row: &standing::MembershipFact, step: &Step<'_>, turn: usize
     let told = said(uid, row.state, row.scope, row.old_scope) + &by;
     let mut rules = vec![match step.turn {
         Turn::Order if row.at_from == TimeSource::Arrival => {
-            format!("in the order of times, by its arrival at {}, after the told facts of that second (rule 1)", row.at)
+            format!(
+                "it has no time, so it counts at its arrival, {}, after facts with a time in that second (rule 1)",
+                row.at
+            )
         }
-        Turn::Order if row.at.0 == 0 => "nothing dates it, so before all that is dated (rule 1)".to_owned(),
-        Turn::Order => format!("in the order of times, at {} (rule 1)", row.at),
+        Turn::Order if row.at.0 == 0 => {
+            "its time is not known, so it counts before all facts with a time (rule 1)".to_owned()
+        }
+        Turn::Order => format!("it counts at its time, {} (rule 1)", row.at),
         Turn::Earlier => {
-            "before the group was made anew, whatever its time: it names the group from before (rule 1)".to_owned()
+            "it names the earlier group, so it counts before the group was created again, whatever its time (rule 1)"
+                .to_owned()
         }
         Turn::Tied => {
-            format!("one of several told for {}, taken in the order in which most of them can happen (rule 2)", row.at)
+            format!(
+                "several facts have the time {}, and count in the order in which most of them are possible (rule 2)",
+                row.at
+            )
         }
         Turn::Early(seq) => format!(
-            "came at {}, yet taken before #{seq}, for more can happen that way: joins come up to 30 s late (rule 2)",
+            "it arrived at {}, but counts before #{seq}: a join may arrive up to 30 s late, and more facts are possible in this order (rule 2)",
             row.arrived_at.unwrap_or(row.occurred_at)
         ),
         Turn::Roster => String::new(),
@@ -86,13 +99,15 @@ fn taken(uid: &str, row: &standing::MembershipFact, step: &Step<'_>, turn: usize
     let was_in = step.before.0 == Some(Place::Joined);
     match row.state {
         Some(Place::Joined) if row.scope.is_none() && step.before.1.is_none() => {
-            rules.push("a join starts as participant (rule 4)".into());
+            rules.push("a new member starts as participant (rule 4)".into());
         }
         None if !was_in && step.after.0 == Some(Place::Joined) => {
-            rules.push("it proves a member nobody told of, joined at a time unknown (rule 5)".into());
+            rules.push("this proves that the person is a member, although no event told of the join; the time of the join is not known (rule 5)".into());
         }
         None if !was_in => {
-            rules.push("who is known to be out stays out, and the next join brings no scope from it (rule 3)".into());
+            rules.push(
+                "the person is known to be out and stays out; the next join does not get this scope (rule 3)".into(),
+            );
         }
         _ => {}
     }
@@ -102,9 +117,12 @@ fn taken(uid: &str, row: &standing::MembershipFact, step: &Step<'_>, turn: usize
 fn roster(step: &Step<'_>, turn: usize) -> Effect {
     let created = step.roster.is_some_and(|roster| roster.created);
     let at = step.roster.map(|roster| roster.at).unwrap_or_default();
-    let told = if created { format!("the group is made at {at}") } else { format!("complete member list of {at}") };
-    let rule =
-        if created { "its creator alone is in it: for everybody else an end" } else { "who is not listed is not in" };
+    let told = if created { format!("the group was created at {at}") } else { format!("complete member list of {at}") };
+    let rule = if created {
+        "a new group has only its creator as member"
+    } else {
+        "people who are not in the list are not members"
+    };
     effect(&told, step, turn, rule.to_owned())
 }
 
@@ -151,7 +169,7 @@ mod tests {
     fn told(changes: &[standing::MembershipFact], lists: &[group::Roster]) -> Vec<(i64, String)> {
         let words = |(seq, effect): (i64, Effect)| {
             let text = |name: &str| effect.value[name].as_str().unwrap_or_default().to_owned();
-            (seq, format!("{} -> {}: {}", text("told"), text("ledTo"), effect.rule))
+            (seq, format!("{}. Result: {}. Reason: {}", text("told"), text("ledTo"), effect.rule))
         };
         steps("bob", changes, &Rosters(lists.to_vec())).into_iter().map(words).collect()
     }
@@ -163,24 +181,26 @@ mod tests {
         let leave = |seq, at| row(seq, at, Told, Some(Place::Left), None);
         let tied = told(&[leave(1, 5), join(2, 5, Told), join(3, 1, Told)], &[]);
         assert_eq!(tied[0].0, 3);
-        assert!(tied[0].1.ends_with("(rule 1); a join starts as participant (rule 4)"), "{tied:?}");
-        assert!(tied[1].0 == 1 && tied[1].1.contains("in which most of them can happen (rule 2)"), "{tied:?}");
+        assert!(tied[0].1.ends_with("(rule 1); a new member starts as participant (rule 4)"), "{tied:?}");
+        assert!(tied[1].0 == 1 && tied[1].1.contains("in which most of them are possible (rule 2)"), "{tied:?}");
         let early = told(
             &[join(1, 1, Told), leave(2, 2), row(3, 10, Told, Some(Place::Kicked), None), join(4, 12, Arrival)],
             &[],
         );
         assert!(
-            early[2].0 == 4 && early[2].1.contains("taken before #3") && early[2].1.contains("(rule 2)"),
+            early[2].0 == 4 && early[2].1.contains("counts before #3") && early[2].1.contains("(rule 2)"),
             "{early:?}"
         );
         let proved = told(&[row(1, 5, Told, None, Some(Scope::Admin))], &[]);
-        assert!(proved[0].1.starts_with("bob is made admin -> joined as admin") && proved[0].1.contains("(rule 5)"));
+        assert!(
+            proved[0].1.starts_with("bob became admin. Result: joined as admin") && proved[0].1.contains("(rule 5)")
+        );
         let roster = Roster { at: Time(9_000), created: false };
         let list = [group::Roster { roster, seq: 7 }];
         let absent = told(&[join(1, 5, Told)], &list);
         assert_eq!(
             absent[1],
-            (7, "complete member list of 1970-01-01T00:00:09.000Z -> absent: who is not listed is not in".into())
+            (7, "complete member list of 1970-01-01T00:00:09.000Z. Result: absent. Reason: people who are not in the list are not members".into())
         );
     }
 }

@@ -43,7 +43,7 @@ impl Message {
         row.edit(self.edits.last());
         if done.deleted {
             observer.deleted_by = Some(fact.seq);
-            let rule = "deleted for good: text, data and the texts of edits are gone from the tables (4.4)";
+            let rule = "the deletion is final: text, data and the texts of edits are removed from the tables (4.4)";
             observer.effects.push(Effect::new("deleted", true, true, rule));
         }
         if row.deleted {
@@ -70,9 +70,9 @@ impl Message {
             return;
         }
         let rule = match (known, row.deleted) {
-            (true, _) => "known already: one edit is (message, time, text), whatever tells it (4.4)",
-            (false, true) => "kept without its text: deleted stays deleted (4.4)",
-            (false, false) => "an edit not heard of before",
+            (true, _) => "this edit is known already: it has the same time and the same text (4.4)",
+            (false, true) => "the edit is kept without its text, because the message is deleted (4.4)",
+            (false, false) => "a new edit",
         };
         let kept = self.edits.0.iter().find(|(version, _)| version.key.at == at && version.digest == digest);
         let text = kept.and_then(|(version, _)| version.text.clone());
@@ -88,7 +88,7 @@ impl Message {
             let effects = deliveries.iter_mut().filter(|it| tells(it.seq)).flat_map(|it| &mut it.effects);
             for effect in effects.filter(|effect| effect.register == edit_of(at)) {
                 (effect.won, effect.same, effect.against) = (false, true, None);
-                effect.rule = "no edit: the text before it is the same, so a machine added something (4.4)".into();
+                effect.rule = "not an edit: the text did not change, so a machine added something (4.4)".into();
             }
         }
     }
@@ -105,13 +105,14 @@ impl Message {
             let Some(dated) = told_at else { continue };
             let won = after != before;
             let rule = match before {
-                None => "nothing known before".to_owned(),
+                None => "no value was known before".to_owned(),
                 Some(other) if other.from != dated.from => {
-                    let side = if won { "this one" } else { "the other" };
-                    format!("a time that is told counts before one of an arrival or a replay: {side}, not {}", other.at)
+                    let result =
+                        if won { format!("so {} is replaced", other.at) } else { format!("so {} stays", other.at) };
+                    format!("a time in an event counts more than a time of arrival or of a replay, {result}")
                 }
-                Some(other) if won => format!("the earliest told counts: {} was known before", other.at),
-                Some(other) => format!("the earliest told counts: {} is known", other.at),
+                Some(other) if won => format!("the earliest time counts: {} was known before", other.at),
+                Some(other) => format!("the earliest time counts: {} is known already", other.at),
             };
             observer.effects.push(Effect {
                 before: before.map(|known| known.at.to_string()).into(),
@@ -126,14 +127,18 @@ impl Message {
         let before = known.since();
         known.apply(told);
         let after = known.since();
-        let id = told.id.as_ref().map_or_else(|| "no id".to_owned(), |id| format!("id {id}"));
+        let id = told.id.as_ref().map_or_else(|| "without an id".to_owned(), |id| format!("with id {id}"));
         let rule = match (told.added, before, after) {
-            (true, _, None) => format!("{id} was taken back already: a removal counts whatever arrives first (4.4)"),
-            (true, Some(_), Some(_)) => format!("added with {id}; it was there already"),
-            (true, None, Some(_)) => format!("added with {id}"),
-            (false, _, Some(at)) => format!("takes back {id}; another of {} is not ended", at.at),
-            (false, Some(_), None) => format!("takes back {id}"),
-            (false, None, None) => format!("takes back {id}, which is not there: counts for what arrives late"),
+            (true, _, None) => {
+                format!("the reaction {id} was taken back already, which counts whatever arrives first (4.4)")
+            }
+            (true, Some(_), Some(_)) => format!("added {id}; the person had given this reaction already"),
+            (true, None, Some(_)) => format!("added {id}"),
+            (false, _, Some(at)) => format!("takes back the reaction {id}; another one, of {}, stays", at.at),
+            (false, Some(_), None) => format!("takes back the reaction {id}"),
+            (false, None, None) => {
+                format!("takes back the reaction {id}, which is not known; this counts if the reaction arrives late")
+            }
         };
         let said = if told.added { "added" } else { "taken back" };
         let register = format!("reaction {} of {}", told.reaction, told.uid);

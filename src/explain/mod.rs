@@ -1,5 +1,5 @@
-//! Why the tables say what they say about one entity: its deliveries in the order of the log, which registers each won
-//! or lost and by which rule, and the row they came to.
+//! Why the tables hold these values for one entity: its deliveries in the order of the log, which registers each
+//! delivery won or lost and by which rule, and the row in the tables.
 //!
 //! Nothing here decides anything. The reducers of the fold read the deliveries again, and the functions of `tables`
 //! apply them to rows in memory. An observer looks at each row before and after and says in words what happened. At the

@@ -229,8 +229,8 @@ pub(super) fn place((state, scope): (Option<Place>, Option<Scope>)) -> String {
 /// How a time is known, in words.
 pub(super) fn source(from: TimeSource) -> &'static str {
     match from {
-        TimeSource::Told => "told by the fact itself.",
-        TimeSource::Arrival => "the fact tells no time, this is when it arrived.",
-        TimeSource::Feed => "the fact tells no time, it was dated by the feed that replayed it.",
+        TimeSource::Told => "the event has this time.",
+        TimeSource::Arrival => "the event has no time, so this is its arrival.",
+        TimeSource::Feed => "the event has no time, so this time comes from the deliveries around it.",
     }
 }

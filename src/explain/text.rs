@@ -1,5 +1,5 @@
-//! The answer for people: terse prose, one paragraph a delivery. Every text of a delivery is hostile: no control
-//! character reaches the terminal.
+//! The answer for people: short sentences, one paragraph for each delivery. A text of a delivery may come from an
+//! attacker, so no control character reaches the terminal.
 
 use super::{Delivery, Effect, Explanation};
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub fn write(it: &Explanation, out: &mut impl Write) -> io::Result<()> {
             write_row(row, out)?;
         }
         None if it.tables.values().all(|rows| rows.as_array().is_none_or(Vec::is_empty)) => {
-            line(out, "The tables know nothing of it.")?;
+            line(out, "The tables hold no row for it.")?;
         }
         None => line(out, "Now the tables say:")?,
     }
@@ -35,21 +35,28 @@ pub fn write(it: &Explanation, out: &mut impl Write) -> io::Result<()> {
     for note in &it.notes {
         line(out, note)?;
     }
-    line(out, &left_out(it))
+    if it.deliveries.iter().flat_map(|delivery| &delivery.effects).any(|effect| effect.value.get("turn").is_some()) {
+        line(
+            out,
+            "Steps are numbered in the order in which the facts count. The order follows their times, not their arrival.",
+        )?;
+    }
+    line(out, &left_out(it))?;
+    line(out, "docs/how-it-works.md explains the rules and the section numbers in brackets.")
 }
 
 fn left_out(it: &Explanation) -> String {
     match it.copies_left_out {
-        None => "Listed is what is about it and what decides; \"before\" means among these. Others may carry a copy that decided nothing: --all reads the whole log and lists them too.".into(),
+        None => "This list has the deliveries that are about the entity or decide a value. Words such as \"before\" and \"known\" count only these. Other deliveries may carry a copy of the entity that decided nothing: --all reads the whole log and lists them too.".into(),
         Some(0) => "The whole log of the app was read.".into(),
-        Some(n) => format!("The whole log of the app was read: {n} more deliveries carry a copy that decides nothing, --all lists them too."),
+        Some(n) => format!("The whole log of the app was read: {n} more deliveries carry a copy that decides nothing. --all lists them too."),
     }
 }
 
 fn write_delivery(delivery: &Delivery, out: &mut impl Write) -> io::Result<()> {
     let arrived = match delivery.occurred_from.as_str() {
-        "arrival" => format!("tells no time: dated by its arrival {}", delivery.occurred_at),
-        "feed" => format!("tells no time: dated {} by the feed that replayed it", delivery.occurred_at),
+        "arrival" => format!("has no time: dated by its arrival, {}", delivery.occurred_at),
+        "feed" => format!("has no time: dated {} by the deliveries around it", delivery.occurred_at),
         _ => format!("{} (told), {}", delivery.occurred_at, late(delivery.late_ms)),
     };
     let times = match delivery.deliveries {
@@ -63,16 +70,13 @@ fn write_delivery(delivery: &Delivery, out: &mut impl Write) -> io::Result<()> {
         line(out, &format!("    {changed}: {reason}{nothing}"))?;
     }
     if delivery.effects.is_empty() && delivery.outcome == "applied" {
-        line(out, "    names it, and says nothing more")?;
+        line(out, "    names the entity, and tells no value")?;
     }
     for group in groups(&delivery.effects) {
         write_effects(&group, out)?;
     }
     if !delivery.silent.is_empty() {
-        line(
-            out,
-            &format!("    silent about {}: silence is no value, what is known stays", delivery.silent.join(", ")),
-        )?;
+        line(out, &format!("    does not mention {}: known values stay", delivery.silent.join(", ")))?;
     }
     Ok(())
 }
@@ -109,10 +113,13 @@ fn write_effects(group: &[&Effect], out: &mut impl Write) -> io::Result<()> {
     let text = match (first.value.get("ledTo").and_then(Value::as_str), first.won, first.same) {
         (Some(after), won, _) => {
             let still = if won { "" } else { "still " };
-            let turn = first.value.get("turn").map(|turn| format!("taken as no. {turn}: ")).unwrap_or_default();
-            format!("{turn}{} -> {still}{after}: {}", said.join(", "), first.rule)
+            let (step, result) = match first.value.get("turn") {
+                Some(turn) => (format!("step {turn}: "), "Result: "),
+                None => (String::new(), "Belongs to "),
+            };
+            format!("{step}{}. {result}{still}{after}. Reason: {}", said.join(", "), first.rule)
         }
-        (None, false, true) => format!("same {}: says what stands already", names.join(", ")),
+        (None, false, true) => format!("same {}: known already", names.join(", ")),
         (None, true, true) => format!("same {}: {}{since}", names.join(", "), first.rule),
         (None, true, false) => format!("won  {}: {}{since}", said.join(", "), first.rule),
         (None, false, false) => format!("lost {}: {}", said.join(", "), first.rule),
@@ -163,7 +170,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// How long after it happened it arrived.
+/// How long after its time a delivery arrived.
 pub fn late(ms: i64) -> String {
     let (amount, side) = (ms.unsigned_abs(), if ms < 0 { "before that time" } else { "later" });
     match amount {

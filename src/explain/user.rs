@@ -43,13 +43,13 @@ impl User {
         let (rule, against) = match (blocks, won, unblocked, earlier) {
             (_, false, Some(known), _) => (format!("{} is newer", other(past, known.seq, known.at)), Some(known.seq)),
             (true, true, _, Some(first)) => {
-                (format!("blocked already: since is that of {}", other(past, first.seq, first.at)), Some(first.seq))
+                (format!("blocked already: the block began with {}", other(past, first.seq, first.at)), Some(first.seq))
             }
-            (true, true, ..) => ("no newer unblock is known: blocked from then on".into(), None),
+            (true, true, ..) => ("no newer unblock is known, so the block holds from its time on".into(), None),
             (false, true, _, Some(first)) => {
-                (format!("{} is newer, and stands", other(past, first.seq, first.at)), Some(first.seq))
+                (format!("{} is newer, so that block stays", other(past, first.seq, first.at)), Some(first.seq))
             }
-            (..) => ("ends every block before it".into(), None),
+            (..) => ("it ends every block before it".into(), None),
         };
         let said = if blocks { "blocked" } else { "unblocked" };
         observer.effects.push(Effect { against, ..Effect::new(register, said, won, rule) });

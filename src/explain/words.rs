@@ -5,15 +5,16 @@ use crate::merge::{Judged, Key, Rule, When, rank};
 use std::collections::BTreeMap;
 
 /// Deleted stays deleted.
-pub(super) const DELETED: &str = "ignored: deleted stays deleted, whatever arrives (4.4)";
+pub(super) const DELETED: &str = "ignored: a deleted message stays deleted, whatever arrives (4.4)";
 /// What a deletion takes away.
-pub(super) const TOMBSTONE: &str = "a tombstone: nothing but who deleted and when is taken from it (4.4)";
+pub(super) const TOMBSTONE: &str = "not used: of a deletion only who deleted and when counts (4.4)";
 
 /// What the ranks of a row are called, least first.
 pub(super) type Ranks = [&'static str; 6];
 pub(super) const OF_MESSAGES: Ranks =
     ["a copy", "sent", "a copy of the edited message", "edited", "a copy of the deleted message", "deleted"];
-pub(super) const OF_VERDICTS: Ranks = ["the message's own", "the engine's", "a person's", "", "", ""];
+pub(super) const OF_VERDICTS: Ranks =
+    ["the message's own verdict", "the engine's verdict", "a person's verdict", "", "", ""];
 pub(super) const OF_CONNECTIONS: Ranks = ["a copy", "connected", "", "", "", "disconnected"];
 pub(super) const OF_FACTS: Ranks = ["a copy", "the fact", "", "", "", ""];
 
@@ -24,7 +25,7 @@ pub(super) type Past = BTreeMap<i64, String>;
 pub(super) fn other(past: &Past, seq: i64, at: i64) -> String {
     let trigger = past.get(&seq).map_or("fact", String::as_str);
     match at {
-        0 => format!("the undated {trigger} (#{seq})"),
+        0 => format!("the {trigger} without a time (#{seq})"),
         _ => format!("the {trigger} of {} (#{seq})", Time(at)),
     }
 }
@@ -35,34 +36,34 @@ pub(super) fn rule(judged: &Judged<'_>, when: When, ranks: Ranks, past: &Past) -
     let dated = match when {
         When::At(_) => String::new(),
         When::Feed { floor: None, .. } => {
-            "replayed before its feed showed any time: older than all dated facts; ".into()
+            "an old delivery, read before any with a time, so it counts as older than all facts with a time; ".into()
         }
-        When::Feed { .. } => format!("replayed without a time of its own, ordered at {}; ", Time(key.at)),
+        When::Feed { .. } => format!("an old delivery without a time, counted at {}; ", Time(key.at)),
     };
-    let Some(known) = judged.against else { return dated + "nothing known before" };
+    let Some(known) = judged.against else { return dated + "no value was known before" };
     let other = other(past, known.seq, known.at);
     let word = |key: Key| ranks.get(usize::from(key.rank)).copied().unwrap_or_default();
     let words = if key.at > known.at {
         format!("newer than {other}")
     } else if key.at < known.at && key.at == 0 {
-        format!("it does not say how old it is, so {other} stays")
+        format!("the age of this value is not known, so {other} stays")
     } else if key.at < known.at {
         format!("{other} is newer")
     } else if key.rank != known.rank {
         let (more, less) = if key.rank > known.rank { (key, known) } else { (known, key) };
         match (less.rank, more.rank) {
             (rank::COPY, rank::FACT) if less == key && word(less) == "a copy" => {
-                format!("equal times: an echo is a copy, and {other} outranks it")
+                format!("equal times: this is only a copy, and the fact itself counts more, {other}")
             }
-            _ => format!("equal times: {} outranks {}, here {other}", word(more), word(less)),
+            _ => format!("equal times: {} counts more than {}; the other is {other}", word(more), word(less)),
         }
     } else if key.fact_at != known.fact_at {
         let side = if judged.won { "this one" } else { other.as_str() };
-        format!("two copies stamped alike: the one in the later fact wins, {side}")
+        format!("two copies with equal times: the copy in the later fact wins, {side}")
     } else if judged.won {
-        format!("equal time and rank: the later in the log wins, over {other}")
+        format!("equal times: the later in the log wins, over {other}")
     } else {
-        format!("equal time and rank: the later in the log wins, {other}")
+        format!("equal times: the later in the log wins, {other}")
     };
     dated + &words
 }
@@ -71,12 +72,12 @@ pub(super) fn rule(judged: &Judged<'_>, when: When, ranks: Ranks, past: &Past) -
 fn grown(judged: &Judged<'_>) -> String {
     let known = judged.known.and_then(crate::merge::Value::int).map(Time);
     match (judged.rule, judged.won, known) {
-        (_, true, None) => "nothing known before".into(),
-        (Rule::Least, true, Some(known)) => format!("the earliest told counts: {known} was known before"),
-        (Rule::Least, false, Some(known)) => format!("the earliest told counts: {known} is known"),
-        (_, true, Some(known)) => format!("the newest counts: {known} was known before"),
-        (_, false, Some(known)) => format!("the newest counts: {known} is known"),
-        (_, false, None) => "says nothing".into(),
+        (_, true, None) => "no value was known before".into(),
+        (Rule::Least, true, Some(known)) => format!("the earliest time counts: {known} was known before"),
+        (Rule::Least, false, Some(known)) => format!("the earliest time counts: {known} is known already"),
+        (_, true, Some(known)) => format!("the newest time counts: {known} was known before"),
+        (_, false, Some(known)) => format!("the newest time counts: {known} is known already"),
+        (_, false, None) => "it tells no value".into(),
     }
 }
 
@@ -114,23 +115,23 @@ mod tests {
         use rank::{COPY, EDITED, FACT};
         let the = "the news of 1970-01-01T00:00:05.000Z (#1)";
         let told = |won, words: &str| (won, words.replace("{}", the));
-        assert_eq!(last(&[(5, FACT, 0)]), told(true, "nothing known before"));
+        assert_eq!(last(&[(5, FACT, 0)]), told(true, "no value was known before"));
         assert_eq!(last(&[(5, FACT, 0), (6, FACT, 0)]), told(true, "newer than {}"));
         assert_eq!(last(&[(5, FACT, 0), (4, FACT, 0)]), told(false, "{} is newer"));
-        assert_eq!(last(&[(5, FACT, 0), (0, COPY, 0)]), told(false, "it does not say how old it is, so {} stays"));
+        assert_eq!(last(&[(5, FACT, 0), (0, COPY, 0)]), told(false, "the age of this value is not known, so {} stays"));
         assert_eq!(
             last(&[(5, FACT, 0), (5, COPY, 0)]),
-            told(false, "equal times: an echo is a copy, and {} outranks it")
+            told(false, "equal times: this is only a copy, and the fact itself counts more, {}")
         );
-        assert_eq!(last(&[(5, FACT, 0), (5, EDITED, 0)]), told(true, "equal times: edited outranks sent, here {}"));
+        assert_eq!(
+            last(&[(5, FACT, 0), (5, EDITED, 0)]),
+            told(true, "equal times: edited counts more than sent; the other is {}")
+        );
         assert_eq!(
             last(&[(5, COPY, 9), (5, COPY, 8)]),
-            told(false, "two copies stamped alike: the one in the later fact wins, {}")
+            told(false, "two copies with equal times: the copy in the later fact wins, {}")
         );
-        assert_eq!(
-            last(&[(5, FACT, 0), (5, FACT, 0)]),
-            told(true, "equal time and rank: the later in the log wins, over {}")
-        );
+        assert_eq!(last(&[(5, FACT, 0), (5, FACT, 0)]), told(true, "equal times: the later in the log wins, over {}"));
     }
 
     #[test]
@@ -144,9 +145,9 @@ mod tests {
         let told = tell_stamps([feed(Some(Time(5_000))), feed(None)].into_iter());
         assert_eq!(
             told[0].1,
-            "replayed without a time of its own, ordered at 1970-01-01T00:00:05.000Z; nothing known before"
+            "an old delivery without a time, counted at 1970-01-01T00:00:05.000Z; no value was known before"
         );
-        assert!(!told[1].0 && told[1].1.starts_with("replayed before its feed showed any time"));
+        assert!(!told[1].0 && told[1].1.starts_with("an old delivery, read before any with a time"));
     }
 
     #[test]
@@ -159,8 +160,8 @@ mod tests {
             words.extend(row.judge(&[Rule::Least], &telling).map(|judged| (judged.won, grown(&judged))));
             row.merge(&[Rule::Least], telling);
         }
-        assert_eq!(words[0], (true, "nothing known before".into()));
-        assert_eq!(words[1], (false, "the earliest told counts: 1970-01-01T00:00:05.000Z is known".into()));
-        assert_eq!(words[2], (true, "the earliest told counts: 1970-01-01T00:00:05.000Z was known before".into()));
+        assert_eq!(words[0], (true, "no value was known before".into()));
+        assert_eq!(words[1], (false, "the earliest time counts: 1970-01-01T00:00:05.000Z is known already".into()));
+        assert_eq!(words[2], (true, "the earliest time counts: 1970-01-01T00:00:05.000Z was known before".into()));
     }
 }
