@@ -180,8 +180,7 @@ fn what_a_token_grants_is_said_where_it_was_left_out() {
     let server = TestServer::start();
     let said = |args: &[&str]| server.run(&[&["token", "create"], args].concat()).2;
     let broad = said(&["--name", "broad"]);
-    for words in
-        ["all apps", "--app", "content", "what was said", "--scope", "does not end", "--expires", "token revoke 1"]
+    for words in ["all apps", "--app", "content", "the texts", "--scope", "does not end", "--expires", "token revoke 1"]
     {
         assert!(broad.contains(words), "{words}: {broad}");
     }

@@ -16,46 +16,46 @@ use std::process::ExitCode;
 use std::time::Duration;
 use table::Colour;
 
-/// Between two looks at a log that is followed.
+/// The pause between two reads of a log that is followed.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 /// Which events, and how to print them.
 #[derive(Debug, Args)]
 pub struct EventsArgs {
-    /// Only of this app
+    /// Only events of this app
     #[arg(long, value_name = "APP_ID")]
     pub app: Option<String>,
-    /// Only about this: group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION
+    /// Only events about this entity: group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION
     #[arg(long, value_name = "ENTITY", value_parser = entity)]
     pub about: Option<Entity>,
     /// Only the event at this log position
     #[arg(long, value_name = "SEQ")]
     pub seq: Option<i64>,
-    /// Only of this trigger; may be repeated
+    /// Only events of this trigger. Repeat --trigger for more
     #[arg(long, value_name = "TRIGGER")]
     pub trigger: Vec<String>,
-    /// Only with this outcome; may be repeated
+    /// Only events with this outcome. Repeat --outcome for more
     #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(Outcome::ALL.iter().map(|it| it.as_str())))]
     pub outcome: Vec<String>,
-    /// Only received since: 2d, 12h, 30m, today, yesterday, 2026-01-05 or 2026-01-05T08:00:00Z (days in UTC)
+    /// Only events received since: 2d, 12h, 30m, today, yesterday, 2026-01-05 or 2026-01-05T08:00:00Z (days in UTC)
     #[arg(long, value_name = "WHEN", value_parser = when)]
     pub since: Option<Time>,
-    /// Only received before (as --since)
+    /// Only events received before this time, written as for --since
     #[arg(long, value_name = "WHEN", value_parser = when)]
     pub until: Option<Time>,
-    /// At most so many, the newest
+    /// List at most so many events, the newest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
-    /// Oldest first, and then those that come, until Ctrl-C
+    /// List the events oldest first, then new events as they arrive, until Ctrl-C
     #[arg(long, conflicts_with_all = ["until", "refused", "seq"])]
     pub follow: bool,
-    /// The deliveries answered 400 instead: they are kept outside the log and are never folded
+    /// List refused deliveries instead. They were answered 400, are kept outside the log, and change no table
     #[arg(long, conflicts_with_all = ["app", "about", "seq", "trigger", "outcome"])]
     pub refused: bool,
-    /// With --refused: the bytes received. Secrets in them are not removed
+    /// With --refused: also print the bytes received. Secrets in them are not removed
     #[arg(long, requires = "refused")]
     pub bytes: bool,
-    /// One JSON object a line, with the body (its secrets removed)
+    /// Print one JSON object a line, with the body. Secrets in the body are removed
     #[arg(long)]
     pub json: bool,
 }
@@ -144,7 +144,7 @@ impl View {
     }
 }
 
-/// What needs a look stands out.
+/// Rows that need attention stand out.
 fn colour(outcome: &str) -> Colour {
     match outcome {
         "rejected" => Colour::Red,
@@ -166,7 +166,7 @@ fn about(trigger: &str, body: &str) -> String {
     if others > 0 { format!("{first} +{others}") } else { first.to_string() }
 }
 
-/// The newest events, oldest first, then whatever comes. Ends with its reader.
+/// Prints the newest events, oldest first, then new ones as they arrive. Ends when its output is closed.
 fn follow(file: &Inspector, mut filter: Filter, view: &View) -> anyhow::Result<ExitCode> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     loop {

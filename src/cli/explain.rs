@@ -1,4 +1,4 @@
-//! `chatfold explain`: why the tables say what they say about one entity.
+//! `chatfold explain`: why the tables hold these values for one entity.
 
 use super::app;
 use crate::config::{Config, ConfigError};
@@ -26,7 +26,7 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// Explains, in one snapshot. Reads only; a server may be running. Exit code 1 where the file knows no such entity.
+/// Explains, in one snapshot. Reads only, so a server may be running. Exit code 1 if the file knows no such entity.
 pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let conn = inspect::open_file(&config.db)?;
     begin_read(&conn)?;

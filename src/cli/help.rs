@@ -5,7 +5,7 @@ use clap::{Arg, Command, CommandFactory};
 
 /// Settings that every command uses.
 const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
-/// Settings that single commands use beside these. `serve` uses all.
+/// Settings that single commands use as well. `serve` uses all.
 const USED: [(&str, &[&str]); 3] = [("open", &["listen"]), ("ingest", &["row_cache"]), ("explain", &["default_app"])];
 
 const EXAMPLES: [(&str, &str); 9] = [
@@ -21,15 +21,16 @@ const EXAMPLES: [(&str, &str); 9] = [
 ];
 
 const CREDENTIALS: &str = "\
-Every setting is also a key of the configuration file: --body-limit is body_limit, --graphql-depth is
-depth in the table [graphql], --unread-custom is custom in the table [unread].
+Every setting is also a key of the configuration file. --body-limit is the key body_limit,
+--graphql-depth is depth in the table [graphql], --unread-custom is custom in the table [unread].
 
-Webhook credentials are no flags, because `ps` shows flags to everybody. Set them in the environment:
+Webhook credentials are not flags, because `ps` shows flags to everybody. Set variables:
   CHATFOLD_WEBHOOK_USERNAME, and CHATFOLD_WEBHOOK_PASSWORD or CHATFOLD_WEBHOOK_PASSWORD_FILE
 or in the configuration file:
   webhook_username, and webhook_password or webhook_password_file
-Several credentials are tables [[webhook_credentials]] with name, username, and password or
-password_file. apps = [\"…\"] binds a credential to some apps. SIGHUP reads all credentials again.
+For several credentials, write a table [[webhook_credentials]] for each, with name, username, and
+password or password_file. apps = [\"…\"] limits a credential to these apps. The signal SIGHUP makes
+the server read all credentials again.
 
 Example:
   chatfold serve --listen 127.0.0.1:8080 --db chatfold.db";
@@ -38,7 +39,7 @@ const EXIT_CODES: &str = "\
 `chatfold COMMAND --help` shows the arguments of a command and an example.
 `chatfold serve --help` lists all settings, their variables CHATFOLD_*, and the credentials.
 
-Exit codes: 0 done, 1 the answer is no or the command failed, 2 wrong use.";
+Exit codes: 0 done, 1 the command failed or the answer is no, 2 wrong arguments or settings.";
 
 /// The command line with its help. Each setting can be given to each command, but only commands that use a setting show
 /// the setting.

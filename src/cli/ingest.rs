@@ -17,15 +17,15 @@ use std::process::ExitCode;
 /// What to read.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// JSON or NDJSON files, folders of such, other chatfold files (their log), or - for standard input
+    /// JSON or NDJSON files, folders of such files, other chatfold files (their log is read), or - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Read on where the first 20 lines are no deliveries, and keep them aside as refused
+    /// Go on if the first 20 lines are not deliveries, and keep such lines as refused
     #[arg(long)]
     pub keep_refused: bool,
 }
 
-/// Reads deliveries into the log while no server holds the file. Exit code 1 where a line was no delivery.
+/// Reads deliveries into the log while no server holds the file. Exit code 1 if a line is not a delivery.
 pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let mut files = Vec::new();
     for path in args.paths.iter().filter(|path| !is_stdin(path)) {
@@ -33,7 +33,7 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         let found = inputs(path).with_context(|| format!("cannot read {}", path.display()))?;
         anyhow::ensure!(
             !found.is_empty(),
-            "the folder {} holds no deliveries: files that end in .json, .ndjson or .jsonl are read",
+            "the folder {} holds no deliveries. Only files that end in .json, .ndjson or .jsonl are read",
             path.display()
         );
         files.extend(found);
@@ -41,7 +41,7 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     // Reading it beside SQLite would drop SQLite's locks.
     let ours = ["", "-wal", "-shm"].map(|end| beside(&config.db, end).canonicalize().ok());
     if let Some(path) = files.iter().find(|path| path.canonicalize().is_ok_and(|path| ours.contains(&Some(path)))) {
-        anyhow::bail!("{} is the database itself: name deliveries to read", path.display());
+        anyhow::bail!("{} is the database itself. Name files with deliveries", path.display());
     }
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
     let mut ingest = Ingest::open(&config.db, config.row_cache, clock::now)
@@ -65,7 +65,7 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     let (counts, problems) = ingest.finish()?;
     for problem in &problems {
-        eprintln!("no delivery: {problem}");
+        eprintln!("not a delivery: {problem}");
     }
     let told: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
     let total: u64 = counts.values().sum();
@@ -75,10 +75,10 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         if told.is_empty() { "none".into() } else { told.join(", ") }
     );
     if counts.contains_key("rejected") {
-        eprintln!("rejected deliveries and why: {}", config.command("events --outcome rejected"));
+        eprintln!("`{}` lists the rejected deliveries and the reasons", config.command("events --outcome rejected"));
     }
     if counts.contains_key("refused") {
-        eprintln!("what is no delivery is kept aside: {}", config.command("events --refused"));
+        eprintln!("`{}` lists what is not a delivery", config.command("events --refused"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

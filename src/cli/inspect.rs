@@ -13,12 +13,12 @@ use std::process::ExitCode;
 /// How to print it.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-/// Counts what is there, in one snapshot. Reads only; a server may be running.
+/// Counts what is in the file, in one snapshot. Reads only, so a server may be running.
 pub fn run(config: &Config, args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let summary = inspect::open(&config.db)?.summary()?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -72,14 +72,14 @@ fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::R
         _ => "nothing yet".to_owned(),
     };
     writeln!(out, "file      {}, {} bytes", config.db.display(), summary.bytes)?;
-    writeln!(out, "log       {} events, {} refused deliveries beside it", events(summary), summary.refused)?;
+    writeln!(out, "log       {} events, and {} refused deliveries outside the log", events(summary), summary.refused)?;
     if summary.fold_version == FOLD_VERSION {
-        writeln!(out, "tables    folded by edition {FOLD_VERSION}")?;
+        writeln!(out, "tables    made by edition {FOLD_VERSION}")?;
     } else {
         let made = summary.fold_version;
         writeln!(
             out,
-            "tables    folded by edition {made}, this chatfold has edition {FOLD_VERSION}: `{}`",
+            "tables    made by edition {made}, but this chatfold has edition {FOLD_VERSION}. Run `{}`",
             config.command("rebuild")
         )?;
     }

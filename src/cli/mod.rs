@@ -36,23 +36,23 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server: take deliveries, answer GraphQL
+    /// Run the server: it takes deliveries and answers GraphQL
     Serve,
-    /// Show a file, such as a copy, in the browser: read-only, on a free port of this machine
+    /// Show a file in the browser, for example a copy. It only reads, on a free port of this machine
     Open(open::OpenArgs),
     /// Read deliveries from files into the log
     Ingest(ingest::IngestArgs),
-    /// List what is in the log, newest first
+    /// List the events in the log, newest first
     Events(events::EventsArgs),
-    /// Tell why the tables say what they say about one group, membership, message, user or call
+    /// Explain why the tables hold these values for one group, membership, message, user or call
     Explain(explain::ExplainArgs),
-    /// Tell what is in the file: apps, rows, triggers, outcomes, time span
+    /// Count what is in the file: apps, rows, triggers, outcomes, time span
     Inspect(inspect::InspectArgs),
-    /// Make the tables anew from the log, beside the old ones; also tries dead letters again
+    /// Make the tables again from the log, and try dead letters again. The old tables stay until then
     Rebuild(rebuild::RebuildArgs),
-    /// Fold the log aside and compare: are the tables what the log says? Exit code 1 if not
+    /// Make the tables again in a temporary file, and compare. Exit code 1 if they differ
     Verify(verify::VerifyArgs),
-    /// Make, list and revoke the tokens that readers need; also beside a running server
+    /// Make, list and revoke the tokens that readers need. A server may be running
     Token(token::TokenArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
     match dispatch(cli) {
         Ok(code) => code,
-        // Who closed the pipe has read enough.
+        // A closed pipe (`| head`) is not an error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chatfold: {}", words(&error));

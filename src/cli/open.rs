@@ -9,10 +9,10 @@ use std::process::ExitCode;
 /// Which file.
 #[derive(Debug, Args)]
 pub struct OpenArgs {
-    /// The SQLite file, such as a copy; a `-wal` beside it belongs to it
+    /// The SQLite file, for example a copy. A file FILE-wal beside it is a part of it
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Do not open a browser, only print the address
+    /// Only print the address, and open no browser
     #[arg(long)]
     pub no_browser: bool,
 }

@@ -1,4 +1,4 @@
-//! A bar on a terminal; elsewhere a line now and then, for whoever reads the log of a long run.
+//! The progress of a long run: a bar on a terminal, elsewhere a line every 10 seconds.
 
 use crate::rebuild::{Phase, Progress};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
@@ -28,16 +28,18 @@ impl Bar {
                 self.told = Instant::now();
                 match total {
                     0 => eprintln!("{}", words(phase)),
-                    _ => eprintln!("{}: {} of {}", words(phase), HumanCount(done), HumanCount(total)),
+                    _ => eprintln!("{}: {} of {} {}", words(phase), HumanCount(done), HumanCount(total), unit(phase)),
                 }
             }
             return;
         }
         if new {
             self.finish();
-            let style = ProgressStyle::with_template("{msg:12} {bar:40} {human_pos}/{human_len} {per_sec} {eta}");
+            let style = ProgressStyle::with_template(
+                "{msg:12} {bar:40} {human_pos} of {human_len} {prefix}, {per_sec}, {eta} left",
+            );
             let bar = ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            self.bar = Some(bar.with_message(words(phase)));
+            self.bar = Some(bar.with_message(words(phase)).with_prefix(unit(phase)));
         }
         if let Some(bar) = &self.bar {
             bar.set_length(total.max(done));
@@ -50,6 +52,15 @@ impl Bar {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// What the numbers of a phase count.
+fn unit(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Fold | Phase::CatchUp | Phase::Compare => "events",
+        Phase::Copy => "rows",
+        Phase::Swap | Phase::Hash | Phase::Sweep => "tables",
     }
 }
 

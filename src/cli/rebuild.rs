@@ -1,4 +1,4 @@
-//! `chatfold rebuild`: the tables made anew from the log, by the server that runs on the file, or here.
+//! `chatfold rebuild`: makes the tables again from the log. If a server runs on the file, the server does it.
 
 use super::{progress, table};
 use crate::config::Config;
@@ -15,17 +15,17 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-/// How to print what came of it.
+/// How to print the result.
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
-/// Rebuilds, and tells what the tables said before and say now. Exit code 1 where the log is damaged.
+/// Rebuilds, and prints rows and hashes of the tables before and after. Exit code 1 if the log is damaged.
 pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(config.db.exists(), "there is no file {}: name it with --db", config.db.display());
+    anyhow::ensure!(config.db.exists(), "there is no file {}. Name the file with --db", config.db.display());
     let begun = Instant::now();
     let mut bar = progress::Bar::new();
     let rebuilt = match Lock::acquire(&config.db) {
@@ -42,9 +42,7 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
         Err(error @ LockError::Held { .. }) => {
             let told = http::ask_rebuild(&config.db, &mut |progress| bar.show(progress))?;
             told.ok_or_else(|| {
-                anyhow::anyhow!(
-                    "{error}. That process does not listen for requests: if it is an ingest, wait for its end"
-                )
+                anyhow::anyhow!("{error}. That process cannot rebuild. If it is an ingest, wait until it ends")
             })?
         }
         Err(error) => return Err(error.into()),
@@ -61,7 +59,7 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     let events = rebuilt["events"].as_u64().unwrap_or(0);
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = events as f64 / seconds;
-    eprintln!("{events} events in {seconds:.1} s, {rate:.0} a second");
+    eprintln!("{events} events in {seconds:.1} s, {rate:.0} events/s");
     let damaged = rebuilt["damaged"].as_array().is_some_and(|damaged| !damaged.is_empty());
     Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -81,7 +79,7 @@ fn print(rebuilt: &Value, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "the log is damaged: {}", table::printable(&text(damaged)))?;
     }
     if rebuilt["retried"] != 0 {
-        writeln!(out, "{} events have another outcome now: chatfold events lists them", rebuilt["retried"])?;
+        writeln!(out, "{} events have another outcome now. `chatfold events` lists them", rebuilt["retried"])?;
     }
     writeln!(out, "state hash before {}", text(&rebuilt["before"]["hash"]))?;
     writeln!(out, "state hash now    {}", text(&rebuilt["after"]["hash"]))

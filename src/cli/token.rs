@@ -1,4 +1,4 @@
-//! `chatfold token`: the tokens that readers need. Their table is small and written at any time, also beside a server.
+//! `chatfold token`: the tokens that readers need. This command may write their small table while a server runs.
 
 use super::table;
 use crate::clock;
@@ -24,17 +24,18 @@ pub struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token in a file that exists; it is printed once and kept nowhere. From the first one on every reader needs one
+    /// Make a token, in a file that exists. Its text is printed once and kept nowhere. As soon as the file has a token,
+    /// every reader needs one
     Create(CreateArgs),
-    /// List the tokens, never their text
+    /// List the tokens, without their texts
     List {
-        /// One JSON object a line
+        /// Print one JSON object a line
         #[arg(long)]
         json: bool,
     },
-    /// End a token; a running server heeds it at once
+    /// Revoke a token. A running server refuses it at once
     Revoke {
-        /// Its name or its id
+        /// Name or id of the token
         #[arg(value_name = "NAME|ID")]
         which: String,
     },
@@ -43,17 +44,17 @@ pub enum TokenCommand {
 /// What a token is for.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// What lists call it
+    /// Name of the token in lists
     #[arg(long)]
     pub name: String,
-    /// An app it may read; may be repeated [default: all]
+    /// Id of an app that the token may read. Repeat --app for more apps [default: all apps]
     #[arg(long, value_name = "APP_ID")]
     pub app: Vec<String>,
-    /// What it shows: metadata (who, when, how many), content (what was said too), admin (bodies of events too)
-    /// [default: content]
+    /// What the token shows: metadata (who, when, how many), content (also texts and custom data), admin (also the bodies
+    /// of events) [default: content]
     #[arg(long, value_parser = PossibleValuesParser::new(TokenScope::ALL.iter().map(|it| it.as_str())))]
     pub scope: Option<String>,
-    /// When it ends: 90d, 12h, a day or an RFC 3339 time [default: never]
+    /// When the token ends: 90d, 12h, a day (2027-01-31) or an RFC 3339 time [default: never]
     #[arg(long, value_name = "SPAN|DATE")]
     pub expires: Option<String>,
 }
@@ -73,7 +74,7 @@ fn create(config: &Config, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let end = args.expires.as_deref().map(|text| token::expiry(text, now));
     let expires_at = end.transpose().map_err(|problem| ConfigError(format!("--expires: {problem}")))?;
     if args.app.iter().any(String::is_empty) {
-        return Err(ConfigError("--app: an app's id is not empty".into()).into());
+        return Err(ConfigError("--app: expected the id of an app, not an empty text".into()).into());
     }
     let secret = token::generate()?;
     let new = NewToken {
@@ -87,11 +88,11 @@ fn create(config: &Config, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     let conn = open(&config.db)?;
     let first = tokens::all(&conn)?.is_empty();
     let Some(id) = tokens::create(&conn, &new)? else {
-        eprintln!("there is a token named {:?} already: choose another name", args.name);
+        eprintln!("there is already a token with the name {:?}. Choose another name", args.name);
         return Ok(ExitCode::FAILURE);
     };
     writeln!(std::io::stdout(), "{secret}")?;
-    eprintln!("token {id} ({}) is shown this once: keep it now", table::printable(&args.name));
+    eprintln!("this is token {id} ({}). Keep it now: it is not shown again", table::printable(&args.name));
     for line in grant(config, id, &new, args) {
         eprintln!("  {}", table::printable(&line));
     }
@@ -105,7 +106,7 @@ fn create(config: &Config, args: &CreateArgs) -> anyhow::Result<ExitCode> {
 fn open(db: &Path) -> anyhow::Result<Connection> {
     anyhow::ensure!(
         db.exists(),
-        "there is no file {}: `chatfold serve` makes it when it starts; name another with --db",
+        "there is no file {}. `chatfold serve` makes the file when it starts. Name another file with --db",
         db.display()
     );
     Ok(open_beside(db)?)
@@ -115,19 +116,19 @@ fn open(db: &Path) -> anyhow::Result<Connection> {
 fn grant(config: &Config, id: i64, new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
     let apps = match new.apps {
         Some(apps) => format!("reads the apps {}", apps.join(", ")),
-        None => "reads all apps, those to come too; --app binds a token to some".into(),
+        None => "reads all apps, also apps that come later; --app limits a token to some apps".into(),
     };
     let scope = match new.scope {
-        TokenScope::Metadata => "shows who, when and how many, and nothing of what was said",
-        TokenScope::Content => "shows who, when and how many, and what was said",
-        TokenScope::Admin => "shows everything, the bodies of events too",
+        TokenScope::Metadata => "shows who, when and how many, but no texts",
+        TokenScope::Content => "shows who, when and how many, and the texts",
+        TokenScope::Admin => "shows everything, also the bodies of events",
     };
-    let narrower = if args.scope.is_none() { "; --scope metadata hides what was said" } else { "" };
+    let narrower = if args.scope.is_none() { "; --scope metadata hides the texts" } else { "" };
     let end = match new.expires_at {
         Some(at) => format!("ends at {at}"),
         None => {
             let revoke = config.command(&format!("token revoke {id}"));
-            format!("does not end until `{revoke}`; --expires 90d sets an end")
+            format!("does not end until you run `{revoke}`; --expires 90d sets an end")
         }
     };
     [apps, format!("{scope} (scope {}){narrower}", new.scope.as_str()), end]
@@ -195,7 +196,7 @@ fn revoke(config: &Config, which: &str) -> anyhow::Result<ExitCode> {
         }
         None => {
             let list = config.command("token list");
-            eprintln!("there is no token with the name or id {which:?} (`{list}` shows them)");
+            eprintln!("there is no token with the name or id {which:?}. `{list}` lists all tokens");
             ExitCode::FAILURE
         }
     })

@@ -1,4 +1,4 @@
-//! `chatfold verify`: are the tables what the log says?
+//! `chatfold verify`: whether the log still gives the tables that the file has.
 
 use super::{progress, table};
 use crate::config::Config;
@@ -17,10 +17,10 @@ use std::process::ExitCode;
 /// How to print it, and where to fold.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Folder for the file into which the log is folded, about as large as the tables [default: the system's]
+    /// Folder for the temporary file, which gets about as large as the tables [default: the system's]
     #[arg(long, value_name = "FOLDER")]
     pub temp_dir: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ fn to_json(verified: &Verified) -> serde_json::Value {
     })
 }
 
-/// What is secret is told apart by one rule for all rows only after a rebuild.
+/// Only a rebuild marks the secrets of all rows by one rule.
 fn print_marks(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Result<()> {
     let events = match verified.marked_otherwise {
         0 => return Ok(()),
@@ -77,7 +77,7 @@ fn print_marks(config: &Config, verified: &Verified, out: &mut impl Write) -> io
     };
     writeln!(
         out,
-        "{events} marked by an older rule of what is secret, which v_events goes by: `{}` marks anew",
+        "{events} marked by an older rule for secrets, and the view v_events uses these marks. Run `{}` to mark again",
         config.command("rebuild")
     )
 }
@@ -97,7 +97,7 @@ fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Resu
         writeln!(out, "{}", table::printable(line))?;
     }
     for difference in &verified.differences {
-        writeln!(out, "{}: {} rows are not what the log says", difference.table, difference.rows)?;
+        writeln!(out, "{}: {} rows differ from what the log gives", difference.table, difference.rows)?;
         for words in &difference.words {
             writeln!(out, "  {}", table::printable(words))?;
         }
@@ -105,11 +105,11 @@ fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Resu
     if verified.fold_version != FOLD_VERSION {
         writeln!(
             out,
-            "The tables were made by edition {} of the fold, this chatfold has edition {FOLD_VERSION}: differences are to be expected.",
+            "The tables were made by edition {}, but this chatfold has edition {FOLD_VERSION}, so differences are normal.",
             verified.fold_version
         )?;
     }
-    writeln!(out, "`{}` makes the tables anew from the log", config.command("rebuild"))
+    writeln!(out, "`{}` makes the tables again from the log", config.command("rebuild"))
 }
 
 #[cfg(test)]

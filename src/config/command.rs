@@ -1,10 +1,10 @@
-//! Commands that an output suggests: whoever copies such a command means the same file.
+//! Commands that an output suggests. They name the file, so a copied command works on the same file.
 
 use super::Config;
 use std::path::Path;
 
 impl Config {
-    /// `chatfold`, the words of a command, and the file where the default is another.
+    /// `chatfold` with the words of a command, and `--db` if the file is not the default one.
     pub fn command(&self, words: &str) -> String {
         if self.db == Path::new("chatfold.db") {
             return format!("chatfold {words}");
@@ -13,7 +13,7 @@ impl Config {
     }
 }
 
-/// A word as a shell reads it.
+/// A word in the quotes that a shell needs.
 fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {

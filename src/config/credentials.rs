@@ -6,9 +6,9 @@ use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
 
-/// Off loopback a password may not be shorter.
+/// The shortest password for a server that listens beyond loopback.
 pub const MIN_PUBLIC_PASSWORD: usize = 16;
-/// Together they fit, encoded, in the 512 bytes that the header may have.
+/// Encoded, username and password fit together into the 512 bytes that the header may have.
 const MAX_USERNAME: usize = 128;
 const MAX_PASSWORD: usize = 200;
 
@@ -23,12 +23,12 @@ impl Secret {
         &self.0
     }
 
-    /// Its characters.
+    /// The number of its characters.
     pub fn len(&self) -> usize {
         self.0.chars().count()
     }
 
-    /// Whether there is none.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -49,15 +49,16 @@ impl fmt::Debug for Secret {
 /// Who may post deliveries.
 #[derive(Debug, Clone)]
 pub struct WebhookCredential {
-    /// What logs and metrics call it.
+    /// The name in logs and metrics.
     pub name: String,
     pub username: String,
     pub password: Secret,
-    /// The apps it may post for; `None`: all.
+    /// The apps whose deliveries it may post. `None`: all apps.
     pub apps: Option<Vec<String>>,
 }
 
-/// The one of environment or top of the file first, named `default`, then the file's list.
+/// First the credential of the environment, or of the top of the file, with the name `default`. Then the list in the
+/// file.
 pub(super) fn collect(
     file: &File,
     env: &dyn Fn(&str) -> Option<String>,
@@ -102,7 +103,9 @@ fn single_password(file: &File, env: &dyn Fn(&str) -> Option<String>) -> Result<
 
 fn one_of(what: &str, direct: Option<Secret>, path: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
     match (direct, path) {
-        (Some(_), Some(_)) => Err(ConfigError(format!("{what} has both a password and a password file: keep one"))),
+        (Some(_), Some(_)) => {
+            Err(ConfigError(format!("{what} has both a password and a password file. Keep only one")))
+        }
         (direct, None) => Ok(direct),
         (None, Some(path)) => {
             let text = std::fs::read_to_string(path).map_err(|error| {
@@ -134,11 +137,11 @@ fn check(all: &[WebhookCredential]) -> Result<(), ConfigError> {
             return wrong("username and password may contain no control characters, line breaks included");
         }
         if it.apps.as_ref().is_some_and(Vec::is_empty) {
-            return wrong("its list of apps is empty: name some, or leave `apps` out for all");
+            return wrong("its list of apps is empty. Name some apps, or leave `apps` out for all apps");
         }
         for earlier in &all[..index] {
             if earlier.name == it.name {
-                return wrong("another one has the same name");
+                return wrong("another credential has the same name");
             }
             if earlier.username == it.username && earlier.password == it.password {
                 return wrong(&format!("it has the same username and password as {:?}", earlier.name));

@@ -1,15 +1,15 @@
-//! Environment variables that look like settings and are none.
+//! Environment variables that look like settings, but are not settings.
 
-/// Every variable of chatfold begins so.
+/// All variables of chatfold begin with this.
 const PREFIX: &str = "CHATFOLD_";
-/// Settings that are no flags.
+/// Settings that are not flags.
 const NO_FLAGS: [&str; 3] =
     ["CHATFOLD_WEBHOOK_USERNAME", "CHATFOLD_WEBHOOK_PASSWORD", "CHATFOLD_WEBHOOK_PASSWORD_FILE"];
-/// A name that is less alike is no misspelling.
+/// A name less similar than this is not taken for a misspelling.
 const ALIKE: f64 = 0.85;
 
-/// Warnings about variables of the process's environment that begin with `CHATFOLD_` and are no setting. `flags` are the
-/// variables of the flags.
+/// Warnings about variables in the process's environment that begin with `CHATFOLD_` and are not settings. `flags` are
+/// the variables of the flags.
 pub fn unknown_variables(flags: &[String]) -> Vec<String> {
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     warnings(set, flags)
@@ -23,10 +23,10 @@ fn warnings(set: impl Iterator<Item = String>, flags: &[String]) -> Vec<String> 
         let nearest = known().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         match nearest.filter(|nearest| likeness(nearest) >= ALIKE) {
             Some(nearest) => {
-                format!("the environment variable {name} is no setting and has no effect: did you mean {nearest}?")
+                format!("the environment variable {name} is not a setting and has no effect. Did you mean {nearest}?")
             }
             None => format!(
-                "the environment variable {name} is no setting and has no effect: `chatfold serve --help` lists them"
+                "the environment variable {name} is not a setting and has no effect. `chatfold serve --help` lists all settings"
             ),
         }
     };
@@ -44,10 +44,10 @@ mod tests {
         let told = warnings(set.into_iter().map(str::to_owned), &flags);
         assert_eq!(told.len(), 3, "{told:?}");
         assert!(
-            told[0].ends_with("CHATFOLD_LISTENS is no setting and has no effect: did you mean CHATFOLD_LISTEN?"),
+            told[0].ends_with("CHATFOLD_LISTENS is not a setting and has no effect. Did you mean CHATFOLD_LISTEN?"),
             "{told:?}"
         );
-        assert!(told[1].ends_with("did you mean CHATFOLD_WEBHOOK_PASSWORD?"), "{told:?}");
-        assert!(told[2].ends_with("`chatfold serve --help` lists them"), "{told:?}");
+        assert!(told[1].ends_with("Did you mean CHATFOLD_WEBHOOK_PASSWORD?"), "{told:?}");
+        assert!(told[2].ends_with("`chatfold serve --help` lists all settings"), "{told:?}");
     }
 }

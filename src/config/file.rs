@@ -53,7 +53,7 @@ pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
     parse(&text).map_err(|error| ConfigError(format!("configuration file {}: {error}", path.display())))
 }
 
-/// An error that would quote a line with a password names the line only.
+/// An error message quotes the line, but not if the line may hold a password.
 pub(super) fn parse(text: &str) -> Result<File, String> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
@@ -63,7 +63,7 @@ pub(super) fn parse(text: &str) -> Result<File, String> {
         let secret = text.lines().skip(line_number.saturating_sub(2)).take(2).any(|line| line.contains("password"));
         if secret {
             format!(
-                "line {line_number} is wrong here (not shown: it may hold a password); a password is a text in quotes"
+                "line {line_number} is wrong. It is not shown, because it may hold a password. Write a password as text in quotes"
             )
         } else {
             error.to_string()

@@ -31,11 +31,11 @@ const ROW_CACHE: RangeInclusive<u64> = 1 << 20..=4 << 30;
 const WORKERS: RangeInclusive<u64> = 1..=64;
 const CONNECTIONS: RangeInclusive<u64> = 100..=100_000;
 const CONNECTIONS_PER_ADDRESS: RangeInclusive<u64> = 10..=100_000;
-/// Of the HTTP library only what is wrong: it tells of each worker.
+/// Only warnings of the HTTP library: at `info` it writes a line for each worker.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
 const QUERY_TIMEOUT_MS: RangeInclusive<u64> = 100..=60_000;
 
-/// The settings do not make sense: wrong use, exit code 2. The text says what to change.
+/// The settings do not make sense: exit code 2. The text says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
@@ -60,40 +60,40 @@ pub struct Flags {
     /// The SQLite file [default: chatfold.db]
     #[arg(long, global = true, value_name = "FILE", env = "CHATFOLD_DB")]
     pub db: Option<PathBuf>,
-    /// Address and port to listen on; a port alone means 127.0.0.1 [default: 127.0.0.1:8080]
+    /// Address and port to listen on. A port alone means 127.0.0.1 [default: 127.0.0.1:8080]
     #[arg(long, global = true, value_name = "ADDRESS", env = "CHATFOLD_LISTEN", value_parser = address::parse)]
     pub listen: Option<SocketAddr>,
     /// Largest webhook body in bytes, 1024 to 33554432 [default: 2097152]
     #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BODY_LIMIT")]
     pub body_limit: Option<u64>,
-    /// Bytes of webhook bodies held at once, 1048576 to 4294967296; beyond it 503 [default: 67108864]
+    /// Most bytes of webhook bodies in memory at once, 1048576 to 4294967296. Further bodies get 503 [default: 67108864]
     #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BYTES_IN_FLIGHT")]
     pub bytes_in_flight: Option<u64>,
-    /// Bytes of rows kept in memory for the next deliveries, 1048576 to 4294967296 [default: 16777216]
+    /// Most bytes of rows kept in memory for the next deliveries, 1048576 to 4294967296 [default: 16777216]
     #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_ROW_CACHE")]
     pub row_cache: Option<u64>,
-    /// The app that GraphQL means where no appId is given [default: the file's only app]
+    /// The app of queries without appId [default: the file's only app]
     #[arg(long, global = true, value_name = "APP_ID", env = "CHATFOLD_DEFAULT_APP")]
     pub default_app: Option<String>,
-    /// HTTP worker threads, 1 to 64 [default: one a core, at most 4]
+    /// HTTP worker threads, 1 to 64 [default: one for each core, at most 4]
     #[arg(long, global = true, value_name = "N", env = "CHATFOLD_WORKERS")]
     pub workers: Option<u64>,
-    /// Connections at once, 100 to 100000 [default: 10000]
+    /// Most connections at once, 100 to 100000 [default: 10000]
     #[arg(long, global = true, value_name = "N", env = "CHATFOLD_CONNECTIONS")]
     pub connections: Option<u64>,
-    /// Of them, those of one address; a proxy in front is one address, 10 to 100000 [default: 2500]
+    /// Most connections of one address, 10 to 100000. A proxy counts as one address [default: 2500]
     #[arg(long, global = true, value_name = "N", env = "CHATFOLD_CONNECTIONS_PER_ADDRESS")]
     pub connections_per_address: Option<u64>,
-    /// Longest GraphQL query in milliseconds, 100 to 60000 [default: 2000]
+    /// Longest time of one GraphQL query in milliseconds, 100 to 60000 [default: 2000]
     #[arg(long, global = true, value_name = "MS", env = "CHATFOLD_QUERY_TIMEOUT_MS")]
     pub query_timeout_ms: Option<u64>,
     /// How log lines are written to stderr [default: text]
     #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "CHATFOLD_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Which log lines: a level, or module=level, separated by commas [default: info,actix_server=warn]
+    /// Which log lines to write: a level, or module=level, separated by commas [default: info,actix_server=warn]
     #[arg(long, global = true, value_name = "FILTER", env = "CHATFOLD_LOG_FILTER")]
     pub log_filter: Option<String>,
-    /// Origins whose web pages may ask /graphql, separated by commas [default: none]
+    /// Origins whose web pages may query /graphql, separated by commas [default: none]
     #[arg(long, global = true, value_name = "ORIGINS", value_delimiter = ',', env = "CHATFOLD_CORS_ORIGINS")]
     pub cors_origins: Option<Vec<String>>,
     /// Folder of npm packages (node_modules) to serve GraphiQL from [default: a public CDN]
@@ -112,7 +112,7 @@ pub struct Config {
     pub db: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Who may post deliveries; empty: whoever reaches loopback.
+    /// Who may post deliveries. Empty: everybody who reaches loopback.
     pub credentials: Vec<WebhookCredential>,
     /// Largest webhook body in bytes.
     pub body_limit: usize,
@@ -120,17 +120,17 @@ pub struct Config {
     pub bytes_in_flight: usize,
     /// Bytes of rows that the writer keeps in memory between two commits.
     pub row_cache: usize,
-    /// The app that GraphQL means where none is given.
+    /// The app of queries without `appId`.
     pub default_app: Option<String>,
     /// HTTP worker threads.
     pub workers: usize,
     /// Connections at once.
     pub connections: usize,
-    /// Of them, those of one address.
+    /// Most connections of one address.
     pub connections_per_address: usize,
     /// What a GraphQL request may cost, and what it counts as unread.
     pub graphql: Limits,
-    /// The file that lists the only documents answered.
+    /// The file with the list of documents that the server runs.
     pub allow_list: Option<PathBuf>,
     /// Folder that GraphiQL is served from; without one a browser takes it from a public CDN.
     pub graphiql_dir: Option<PathBuf>,
@@ -140,7 +140,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written.
     pub log_filter: String,
-    /// What the process was started with: SIGHUP reads the same sources again.
+    /// The flags that the process was started with. SIGHUP reads the same sources again.
     flags: Flags,
 }
 
@@ -197,21 +197,21 @@ impl Config {
         };
         if config.bytes_in_flight < config.body_limit {
             return Err(ConfigError(format!(
-                "bytes_in_flight is {}, less than body_limit, which is {}: no large delivery would ever be taken",
+                "bytes_in_flight is {}, but must be at least body_limit, which is {}: else no large delivery is ever taken",
                 config.bytes_in_flight, config.body_limit
             )));
         }
         Ok(config)
     }
 
-    /// For a look into a file: on a free port of loopback, unless the command line says which. No delivery is taken, so
-    /// that credentials mean nothing here.
+    /// The settings of `chatfold open`: a free port of loopback, unless the command line names a port. `open` takes no
+    /// deliveries, so it needs no webhook credentials.
     pub fn to_open(self, file: PathBuf) -> Result<Self, ConfigError> {
         let listen = self.flags.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let config = Self { db: file, listen, credentials: Vec::new(), ..self };
         if !config.on_loopback() {
             return Err(ConfigError(format!(
-                "listening on {listen} would show the file to the network: `chatfold open` listens on loopback only"
+                "listening on {listen} would show the file to the network. `chatfold open` listens on loopback only, such as 127.0.0.1"
             )));
         }
         Ok(config)
@@ -222,14 +222,14 @@ impl Config {
         self.listen.ip().to_canonical().is_loopback()
     }
 
-    /// What must hold before the server may be reached.
+    /// Checks what must hold before the server may be reached.
     pub fn check_serve(&self) -> Result<(), ConfigError> {
         if self.on_loopback() {
             return Ok(());
         }
         if self.credentials.is_empty() {
             return Err(ConfigError(format!(
-                "listening on {} without webhook credentials would let anybody write: set CHATFOLD_WEBHOOK_USERNAME and \
+                "listening on {} without webhook credentials would let anybody write. Set CHATFOLD_WEBHOOK_USERNAME and \
                  CHATFOLD_WEBHOOK_PASSWORD (or [[webhook_credentials]] in the configuration file), or listen on 127.0.0.1",
                 self.listen
             )));
@@ -237,7 +237,7 @@ impl Config {
         match self.credentials.iter().find(|it| it.password.len() < MIN_PUBLIC_PASSWORD) {
             Some(short) => Err(ConfigError(format!(
                 "the password of the webhook credential {:?} is shorter than {MIN_PUBLIC_PASSWORD} characters, too short to \
-                 listen on {}: choose a longer one, or listen on 127.0.0.1",
+                 listen on {}. Choose a longer password, or listen on 127.0.0.1",
                 short.name, self.listen
             ))),
             None => Ok(()),
@@ -248,12 +248,12 @@ impl Config {
 fn within(name: &str, value: u64, bounds: RangeInclusive<u64>) -> Result<usize, ConfigError> {
     if !bounds.contains(&value) {
         return Err(ConfigError(format!(
-            "{name} is {value}, it must be between {} and {}",
+            "{name} is {value}, but must be between {} and {}",
             bounds.start(),
             bounds.end()
         )));
     }
-    usize::try_from(value).map_err(|_| ConfigError(format!("{name} is {value}, too much for this machine")))
+    usize::try_from(value).map_err(|_| ConfigError(format!("{name} is {value}, which is too much for this machine")))
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ fn the_environment_wins_over_the_file_even_if_all_digits() {
 #[test]
 fn bounds_hold() {
     let error = resolve("workers = 65", &[], Flags::default()).unwrap_err();
-    assert_eq!(error.0, "workers is 65, it must be between 1 and 64");
+    assert_eq!(error.0, "workers is 65, but must be between 1 and 64");
     let error = resolve("row_cache = 1000", &[], Flags::default()).unwrap_err();
-    assert_eq!(error.0, "row_cache is 1000, it must be between 1048576 and 4294967296");
+    assert_eq!(error.0, "row_cache is 1000, but must be between 1048576 and 4294967296");
     assert!(resolve("log_filter = \"a=b=c\"", &[], Flags::default()).is_err());
     assert!(resolve("body_limit = 4000000\nbytes_in_flight = 2000000", &[], Flags::default()).is_err());
 }
@@ -120,7 +120,7 @@ fn the_example_says_the_defaults() {
 fn limits_are_settings_with_bounds() {
     let graphql = |toml: &str| resolve(&format!("[graphql]\n{toml}"), &[], Flags::default());
     assert_eq!(graphql("depth = 5\nintrospection = false").unwrap().graphql.depth, 5);
-    assert_eq!(graphql("depth = 31").unwrap_err().0, "graphql_depth is 31, it must be between 2 and 30");
+    assert_eq!(graphql("depth = 31").unwrap_err().0, "graphql_depth is 31, but must be between 2 and 30");
     assert!(graphql("dept = 3").unwrap_err().0.contains("dept"));
     let flags =
         Flags { graphql: GraphqlFlags { graphql_depth: Some(7), ..GraphqlFlags::default() }, ..Flags::default() };

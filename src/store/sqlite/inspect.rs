@@ -121,7 +121,7 @@ pub struct Inspector(Connection);
 /// Opens the file to read it, with words for people where there is none.
 pub fn open_file(path: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
-        return Err(StoreError::Unusable(format!("there is no file {}: name it with --db", path.display())));
+        return Err(StoreError::Unusable(format!("there is no file {}. Name the file with --db", path.display())));
     }
     open_reader(path)
 }
