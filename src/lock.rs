@@ -1,5 +1,6 @@
-//! One process writes a file. The lock is a file of its own, `<db>.lock`: whoever opened and closed the database itself
-//! beside SQLite would drop SQLite's locks. It is never removed, for a removed lock file can be held twice.
+//! One process writes a file. The lock is a separate file, `<db>.lock`, because a process that opens and closes the
+//! database itself drops SQLite's locks. The lock file is never removed, because two processes can hold a lock file
+//! that was removed.
 
 use crate::store::StoreError;
 use crate::store::sqlite::{beside, folder, links, real, resolve};
@@ -14,23 +15,23 @@ pub struct Lock {
     _file: File,
 }
 
-/// Why the lock was not had.
+/// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("{} is written by another chatfold ({pid}), which holds {}: stop it, or name another file with --db", db.display(), lock.display())]
+    #[error("{} is written by another chatfold ({pid}), which holds {}. Stop that process, or name another file with --db", db.display(), lock.display())]
     Held { db: PathBuf, lock: PathBuf, pid: String },
     /// The lock file cannot be made.
     #[error("cannot lock {}: {source}", lock.display())]
     Io { lock: PathBuf, source: io::Error },
-    /// There was a database, and there is none now.
-    #[error("{} is gone, but chatfold has written it: {} is still there. Put the file back beside it; to begin a new one, remove it", db.display(), left.display())]
+    /// There was a database once, and it is gone now.
+    #[error("{} is missing, but chatfold wrote it before: {} is still there. Put the file back beside it, or remove it to begin a new file", db.display(), left.display())]
     Gone { db: PathBuf, left: PathBuf },
     /// The name of the database leads to no file that one lock can guard.
     #[error(transparent)]
     Unusable(StoreError),
-    /// What is in the place of the lock file is none.
-    #[error("{} is a link, or has another name: the lock would be written into a file that is not chatfold's. Move it away", _0.display())]
+    /// Something else is in the place of the lock file.
+    #[error("{} is a link, or has a second name, so the lock would be written into a file that is not chatfold's. Move it away", _0.display())]
     NotOurs(PathBuf),
     /// The database cannot be made.
     #[error("cannot make the file {}: {source}", db.display())]
@@ -38,12 +39,12 @@ pub enum LockError {
 }
 
 impl LockError {
-    /// The same with the way out for a command that writes while no server runs.
+    /// The same error, with advice for a command that needs the file while no server runs.
     pub fn for_command(self, command: &str) -> anyhow::Error {
         match self {
             Self::Held { db, lock, pid } => anyhow::anyhow!(
-                "{} is written by another chatfold ({pid}), which holds {}: post to that server \
-                 (POST /webhooks/cometchat), or stop it and run `chatfold {command}` again",
+                "{} is written by another chatfold ({pid}), which holds {}. Post to that server \
+                 (POST /webhooks/cometchat), or stop that process and run `chatfold {command}` again",
                 db.display(),
                 lock.display()
             ),
@@ -53,7 +54,7 @@ impl LockError {
 }
 
 impl Lock {
-    /// Takes the lock of a database file, at once or not at all, and makes the file where there never was one.
+    /// Takes the lock of a database file, at once or not at all, and makes the file if it never was there.
     pub fn acquire(db: &Path) -> Result<Self, LockError> {
         let real = resolve(db).map_err(LockError::Unusable)?;
         let lock = beside(&real, ".lock");
@@ -85,7 +86,7 @@ impl Lock {
     }
 }
 
-/// Opens the lock file, which is made where there is none. No link is followed: what it leads to would be emptied.
+/// Opens the lock file, and makes it if it is missing. Links are not followed, because opening empties the file.
 fn open(lock: &Path) -> Result<File, LockError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);

@@ -303,7 +303,7 @@ fn a_copy_is_shown_and_never_written_while_the_original_is() {
     assert!(server.get(&format!("/groups?appId={APP}")).body.contains("n7"));
     assert_eq!(looking.post("/graphql", &[JSON], r#"{"query":"{apps{appId}}"}"#).status, 200);
     let refused = looking.deliver(r#"{"trigger":"t","appId":"a","data":{}}"#);
-    assert!(refused.problem(503).contains("only looked into"));
+    assert!(refused.problem(503).contains("only reads the file"));
     assert_eq!(looking.request("GET", "/", &[("Host", "chat.example")], b"").status, 403);
     drop(looking);
     assert!(

@@ -78,7 +78,7 @@ fn a_link_to_nothing_makes_no_file() {
     let line = dir.path().join("line.json");
     fs::write(&line, LINE).unwrap();
     for args in [SERVE, &["ingest", line.to_str().unwrap()]] {
-        refused(args, &link, "target.db, which is not there");
+        refused(args, &link, "target.db, which does not exist");
     }
     assert!(!target.exists() && !dir.path().join("link.db.lock").exists());
 }

@@ -53,7 +53,7 @@ pub(super) fn cookie_name(request: &HttpRequest) -> &'static str {
     if over_tls || !host_is_local(request) { COOKIE_OVER_TLS } else { COOKIE }
 }
 
-/// For pages that hold no data. Where a token is needed everybody gets them, because a token is typed there.
+/// For pages that hold no data. If a token is needed, everybody gets these pages, because people type the token there.
 pub(super) fn of_page(request: &HttpRequest, shared: &Shared) -> Result<(), HttpResponse> {
     match shared.tokens.are_needed() {
         true => Ok(()),
@@ -61,7 +61,7 @@ pub(super) fn of_page(request: &HttpRequest, shared: &Shared) -> Result<(), Http
     }
 }
 
-/// The same for every cause.
+/// The answer is the same for every cause.
 pub(super) fn unauthorized() -> HttpResponse {
     let status = StatusCode::UNAUTHORIZED;
     let detail = "a valid access token is needed (Authorization: Bearer …); `chatfold token create` makes one";
@@ -81,7 +81,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer ").then_some(token)
 }
 
-/// The rule for routes that ask for no secret. `way_out` tells how to ask for one.
+/// The rule for routes that ask for no secret. `way_out` tells the reader how to set one.
 pub(super) fn local_only(request: &HttpRequest, way_out: &str) -> Result<(), HttpResponse> {
     match sign_of_elsewhere(request) {
         None => Ok(()),
@@ -89,29 +89,32 @@ pub(super) fn local_only(request: &HttpRequest, way_out: &str) -> Result<(), Htt
     }
 }
 
-/// Why a request may come from beyond this machine.
+/// Why a request may come from another machine or another site. `None`: it comes from this machine.
 fn sign_of_elsewhere(request: &HttpRequest) -> Option<String> {
     let headers = request.headers();
     if !request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-        return Some("without a secret this route answers requests from this machine only".into());
+        return Some("without a secret, this route answers only requests from this machine".into());
     }
     if let Some(header) = added_by_a_proxy(headers) {
         return Some(format!(
-            "the request carries {header}, so it came through a proxy, and without a secret this route answers local requests only"
+            "the request has the header {header}, so it came through a proxy; without a secret, this route answers only local requests"
         ));
     }
     // nginx speaks HTTP/1.0 to its upstream and adds no header, unless it is told otherwise.
     if request.version() < Version::HTTP_11 {
-        return Some("without a secret this route answers HTTP/1.1 and newer only: proxies speak what is older".into());
+        return Some(
+            "without a secret, this route answers only HTTP/1.1 and newer, because some proxies use older versions"
+                .into(),
+        );
     }
     if !host_is_local(request) {
-        return Some("without a secret this route answers to the Host localhost, 127.0.0.1 or [::1] only".into());
+        return Some("without a secret, this route answers only to the Host localhost, 127.0.0.1 or [::1]".into());
     }
     if !headers.get_all(ORIGIN).all(|origin| host_of(origin).is_some_and(is_local)) {
-        return Some("without a secret this route answers no web page of another origin".into());
+        return Some("without a secret, this route answers no web page of another origin".into());
     }
     is_asked_by_another_site(headers)
-        .then(|| "without a secret this route answers no request that a browser makes for another site".into())
+        .then(|| "without a secret, this route answers no request that a browser makes for another site".into())
 }
 
 /// A header that proxies add and clients do not.
@@ -150,7 +153,7 @@ pub(super) fn host_is_local(request: &HttpRequest) -> bool {
     in_line && more.is_none() && host.and_then(|it| it.to_str().ok()).is_some_and(is_local)
 }
 
-/// For forms: a browser tells the origin of the page that sent the form, which must be our own.
+/// For forms: a browser sends the origin of the page with the form, which must be ours.
 pub(super) fn own_origin(request: &HttpRequest) -> Result<(), HttpResponse> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let own = |origin: &HeaderValue| host_of(origin).is_some_and(|from| from.eq_ignore_ascii_case(host));

@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 const MAX_HEADER: usize = 512;
-/// What failures are counted under where no credential has the username presented.
+/// The name under which failures are counted if no credential has that username.
 pub(super) const UNKNOWN: &str = "unknown";
 
-/// One credential; only hashes are kept.
+/// One credential. Only hashes are kept.
 pub(super) struct Credential {
     pub name: String,
     username: [u8; 32],
@@ -20,13 +20,13 @@ pub(super) struct Credential {
 }
 
 impl Credential {
-    /// Whether it may post for this app.
+    /// Whether the credential may post for this app.
     pub fn covers(&self, app_id: &str) -> bool {
         self.apps.as_ref().is_none_or(|apps| apps.iter().any(|app| app == app_id))
     }
 }
 
-/// All that are valid now.
+/// All credentials that are valid now.
 pub(super) struct Credentials(Vec<Credential>);
 
 impl Credentials {
@@ -48,7 +48,7 @@ impl Credentials {
         self.0.len()
     }
 
-    /// The credential presented, or the name that the failure is counted under.
+    /// The matching credential, or the name under which the failure is counted.
     pub fn check(&self, headers: &HeaderMap) -> Result<&Credential, &str> {
         let pair = presented(headers).ok_or(UNKNOWN)?;
         let colon = pair.iter().position(|byte| *byte == b':').ok_or(UNKNOWN)?;

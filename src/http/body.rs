@@ -1,4 +1,4 @@
-//! Reading a body: by type, by size declared and counted, within its time, within what all bodies together may hold.
+//! Reads a body: it checks the type, the declared and the real size, the time, and the memory of all bodies together.
 
 use super::problem;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -42,7 +42,7 @@ pub(super) struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Counted as the bytes come: declared lengths would let a few idle sockets hold everything.
+    /// Counts bytes as they come. If declared lengths counted, a few idle sockets could take the whole budget.
     fn grow(&mut self, bytes: usize) -> bool {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.budget.limit);
         let grown = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
@@ -110,15 +110,17 @@ async fn collect(
             return Err(too_large(limit));
         }
         if !share.grow(chunk.len()) {
-            return Err(problem::unavailable("too many bytes are being received at once"));
+            return Err(problem::unavailable(
+                "the server is receiving too many bytes at once. Send the body again in a moment",
+            ));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// An answer that may come before the end of the body. actix reads on without an end where a chunked body was dropped
-/// (a peer that drips would hold its connection for ever); while the body is alive it closes the connection instead.
+/// An answer that may come before the end of the body. If a chunked body is dropped, actix reads on without an end, and
+/// a slow peer could hold its connection for ever. While the body is alive, actix closes the connection instead.
 pub(super) fn closing(response: HttpResponse, payload: web::Payload) -> HttpResponse {
     response.map_body(|_, inner| Closing { inner, _payload: payload }).map_into_boxed_body()
 }

@@ -1,9 +1,9 @@
-//! Connections: how many there are, all of them and those of each address.
+//! Limits the number of connections: of all together, and of each address.
 //!
-//! A connection that has asked nothing costs its peer nothing, so it gives way: where there are as many as may be, the
-//! oldest that has sent no whole head of a request is closed for the one that comes. Those that have sent no byte are kept
-//! before HTTP, where they take little memory. A proxy in front makes all its clients one address; it connects to ask at
-//! once, so it never waits among the silent.
+//! A connection that has sent no whole head of a request costs its peer nothing. So if all places are taken, the oldest
+//! such connection is closed for the new one. Connections that have sent no byte wait before HTTP, where they take
+//! little memory. A proxy makes all its clients one address. It connects only to send a request, so its connections
+//! never wait among the silent ones.
 
 use super::spelled::Spelled;
 use actix_http::Protocol;
@@ -43,7 +43,7 @@ struct Held {
     next: u64,
     all: usize,
     of_address: HashMap<IpAddr, OfAddress>,
-    /// Those that have asked nothing yet, the oldest first.
+    /// The connections that have sent no request yet, the oldest first.
     silent: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
 }
 
@@ -58,7 +58,7 @@ impl Connections {
         Arc::new(Self { most, most_of_address, held: Mutex::default() })
     }
 
-    /// A place for a new connection; `None` where there are as many as may be and none of them is silent.
+    /// A place for a new connection. `None` if all places are taken and no connection is silent.
     fn enter(self: &Arc<Self>, peer: Option<SocketAddr>) -> Option<Arc<Place>> {
         let address = network(peer);
         let mut held = self.held();
@@ -106,7 +106,7 @@ impl Held {
     }
 }
 
-/// The address, of IPv6 the network: a single subscriber is given that many addresses.
+/// The address. For IPv6 the network, because one subscriber has that many addresses.
 pub(super) fn network(peer: Option<SocketAddr>) -> IpAddr {
     match peer.map(|peer| peer.ip().to_canonical()) {
         Some(IpAddr::V6(ip)) => {
@@ -118,7 +118,7 @@ pub(super) fn network(peer: Option<SocketAddr>) -> IpAddr {
     }
 }
 
-/// One connection's place; free again when dropped.
+/// The place of one connection. It is free again when dropped.
 struct Place {
     connections: Arc<Connections>,
     id: u64,
@@ -128,7 +128,7 @@ struct Place {
 }
 
 impl Place {
-    /// It has asked something and gives way no more, unless it had to already.
+    /// The connection has sent a request, so it gives way no more, unless it had to before.
     fn ask(&self) {
         if self.has_asked.load(Ordering::Relaxed) {
             return;
@@ -154,24 +154,24 @@ impl Drop for Place {
     }
 }
 
-/// Keeps with a connection where it is counted.
+/// Stores the place of a connection with the connection.
 pub(super) fn connected(_: &Spelled, extensions: &mut Extensions) {
     if let Some(place) = HANDED.take() {
         extensions.insert(place);
     }
 }
 
-/// Notes that the connection of a request has asked something.
+/// Notes that the connection of a request has sent one.
 pub(super) fn asked(request: &HttpRequest) {
     if let Some(place) = request.conn_data::<Arc<Place>>() {
         place.ask();
     }
 }
 
-/// What HTTP is given.
+/// The stream that HTTP is given.
 type Spoken = (Spelled, Protocol, Option<SocketAddr>);
 
-/// Stands before HTTP: a connection comes through once it says something.
+/// Stands before HTTP. A connection passes once it sends something.
 pub(super) fn before<F>(
     http: F,
     connections: Arc<Connections>,

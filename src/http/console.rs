@@ -204,7 +204,7 @@ async fn signed_in(
     };
     let name = shared.sessions.begin(token, clock::now()).map_err(|error| {
         tracing::error!(%error, "no session was begun");
-        problem::unavailable("nobody can sign in now: try again")
+        problem::unavailable("the server cannot begin a session now. Try again")
     })?;
     end_session(request, shared);
     let mut response = see_other(next(form.get("next")));

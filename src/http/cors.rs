@@ -9,7 +9,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
-/// What a page may send beside what any page may.
+/// Headers that a page may send in addition to those that every page may send.
 const HEADERS: &str = "authorization, content-type, chatfold-min-seq";
 const SECONDS: &str = "600";
 const NOT_ALLOWED: &str = "pages of this origin may not ask: the setting cors_origins lists the origins that may, such as http://localhost:3000";
@@ -21,7 +21,7 @@ fn allowed<'a>(request: &HttpRequest, origins: &'a [String]) -> Option<&'a str> 
     origins.iter().map(String::as_str).find(|it| more.is_none() && it.as_bytes() == origin.as_bytes())
 }
 
-/// Lets the page read the answer, a refusal too.
+/// Lets the page read the answer, also a refusal.
 pub(super) fn mark(request: &HttpRequest, shared: &Shared, response: &mut HttpResponse) {
     let origins = &shared.config.cors_origins;
     if origins.is_empty() {

@@ -14,19 +14,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const OUTCOMES: [&str; 5] = ["applied", "duplicate", "ignored", "anomaly", "rejected"];
 const STATUSES: [u16; 9] = [200, 400, 401, 403, 405, 408, 413, 415, 503];
 
-/// What is counted since the start.
+/// The counters since the start.
 #[derive(Default)]
 pub(super) struct Metrics {
     outcomes: [AtomicU64; OUTCOMES.len()],
     statuses: [AtomicU64; STATUSES.len()],
-    /// Bodies that were no delivery.
+    /// Bodies that were not a delivery.
     pub refused: AtomicU64,
-    /// Deliveries dropped unwritten.
+    /// Deliveries that were not written.
     pub not_written: AtomicU64,
-    /// Deliveries whose commit was not awaited to its end.
+    /// Deliveries whose commit did not end in time.
     pub unknown: AtomicU64,
     pub graphql_requests: AtomicU64,
-    /// By credential; the names are those of the configuration, so they are few.
+    /// By credential. The names come from the configuration, so they are few.
     credentials: Mutex<BTreeMap<String, PerCredential>>,
 }
 
@@ -56,7 +56,7 @@ impl Metrics {
         entry.last_used = at;
     }
 
-    /// A request failed whose username is that of this credential.
+    /// A request with the username of this credential failed.
     pub fn auth_failed(&self, name: &str) {
         self.credentials().entry(name.to_owned()).or_default().failed += 1;
     }
@@ -76,7 +76,7 @@ fn bump<K: PartialEq>(keys: &[K], counters: &[AtomicU64], key: &K) {
 pub(super) async fn get(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
     let response = match access::of_reader(&request, &shared) {
         Ok(access) if !access.is_of_all_apps() => {
-            problem::of(StatusCode::FORBIDDEN, "this page is about all apps, and this token is bound to some")
+            problem::of(StatusCode::FORBIDDEN, "this page covers all apps, but this token may read only some of them")
         }
         Ok(_) => HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
@@ -97,13 +97,22 @@ fn page(shared: &Shared) -> String {
     for (status, n) in STATUSES.iter().zip(&it.statuses) {
         page.row("chatfold_webhook_responses_total", &[("status", &status.to_string())], n.load(Ordering::Relaxed));
     }
-    page.one("chatfold_refused_total", "counter", "Bodies that were no delivery.", it.refused.load(Ordering::Relaxed));
-    page.head("chatfold_unavailable_total", "counter", "Deliveries answered 503, by what became of them.");
+    page.one(
+        "chatfold_refused_total",
+        "counter",
+        "Bodies that were not a delivery.",
+        it.refused.load(Ordering::Relaxed),
+    );
+    page.head("chatfold_unavailable_total", "counter", "Deliveries answered 503, by outcome.");
     page.row("chatfold_unavailable_total", &[("outcome", "not_written")], it.not_written.load(Ordering::Relaxed));
     page.row("chatfold_unavailable_total", &[("outcome", "unknown")], it.unknown.load(Ordering::Relaxed));
     let credentials = it.credentials();
     let known = || credentials.iter().filter(|(name, _)| *name != UNKNOWN);
-    page.head("chatfold_webhook_auth_failures_total", "counter", "Failed credentials, by the one with that username.");
+    page.head(
+        "chatfold_webhook_auth_failures_total",
+        "counter",
+        "Failed logins of the webhook route, by the credential with that username.",
+    );
     for (name, per) in credentials.iter() {
         page.row("chatfold_webhook_auth_failures_total", &[("credential", name)], per.failed);
     }
@@ -114,7 +123,7 @@ fn page(shared: &Shared) -> String {
     page.head(
         "chatfold_webhook_credential_last_used_seconds",
         "gauge",
-        "When a credential was last used; 0: not since the start.",
+        "Unix time of the last use of a credential; 0 if not used since the start.",
     );
     for (name, per) in known() {
         page.row("chatfold_webhook_credential_last_used_seconds", &[("credential", name)], per.last_used.0 / 1000);

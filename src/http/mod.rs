@@ -1,6 +1,7 @@
-//! HTTP: who may ask, what a request must look like, and what it is answered.
+//! HTTP: who may send requests, what a request must look like, and what is answered.
 //!
-//! A delivery passes method, credentials, type and size before its body is read; nothing here knows what is in it.
+//! A delivery passes method, credentials, type and size before its body is read. Nothing here knows the content of a
+//! body.
 #![expect(clippy::result_large_err, reason = "the error of a handler is its early answer, made once a request")]
 
 mod access;
@@ -54,8 +55,8 @@ use tokio::sync::watch;
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
-/// Why a delivery is not taken by who only looks into a file.
-const READ_ONLY: &str = "the file is only looked into: `chatfold serve` takes deliveries";
+/// Why `chatfold open` takes no delivery.
+const READ_ONLY: &str = "`chatfold open` only reads the file: `chatfold serve` takes deliveries";
 
 /// What is read before the file is opened.
 struct Before {
@@ -75,37 +76,37 @@ impl Before {
 /// What all workers share.
 struct Shared {
     config: Config,
-    /// `None`: the file is only read.
+    /// `None` if the file is only read.
     writer: Option<Writer>,
     /// The newest log position that is committed.
     seq: watch::Receiver<i64>,
     api: Api,
-    /// The same for the console's pages, with limits of their own.
+    /// The same for the pages of the console, with limits of their own.
     console: Api,
     documents: Documents,
     graphiql: Graphiql,
     tokens: Tokens,
-    /// Of those who have signed in to the console.
+    /// The sessions of people who have signed in to the console.
     sessions: Sessions,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
-    /// Apart from the deliveries', which questions must not displace.
+    /// Memory for the bodies of queries. It is separate, so that queries take no memory from deliveries.
     graphql_budget: Budget,
     metrics: Metrics,
     /// The writer met an error that forbids going on: every delivery is refused from now on.
     failed: Arc<AtomicBool>,
-    /// Becomes true when the server stops: what lives long ends.
+    /// Becomes true when the server stops. Then websockets and event streams end.
     stopping: watch::Sender<bool>,
-    /// Of subscribers now connected, by websocket or by events.
+    /// The places of subscribers, by websocket or event stream.
     seats: Seats,
     feeds: Feeds,
-    /// Pages that open pages asked for again.
+    /// Pages that open browser windows asked for again.
     pages: Pages,
     started: Instant,
 }
 
 impl Shared {
-    /// Opens the file for everything that reads. Fails where it is not ours.
+    /// Opens the file for everything that reads. Fails if it is not a chatfold file.
     fn open(
         config: Config,
         before: Before,
@@ -149,7 +150,7 @@ impl Shared {
         })
     }
 
-    /// The credentials of now; a request keeps those it began with.
+    /// The present credentials. A request keeps those that it began with.
     fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.credentials.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -238,7 +239,7 @@ fn only(allowed: &'static str) -> actix_web::Route {
     web::to(move |payload: web::Payload| async move { body::closing(problem::method_not_allowed(allowed), payload) })
 }
 
-/// A resource for GET and HEAD: whatever has another method is answered before the route that follows.
+/// A resource for GET and HEAD. Other methods are answered 405 here, before the route that follows.
 fn read_only(path: &str) -> actix_web::Resource {
     web::resource(path).route(only("GET, HEAD").guard(guard::Not(guard::fn_guard(reads))))
 }
@@ -252,7 +253,7 @@ fn reads(ctx: &guard::GuardContext<'_>) -> bool {
     matches!(ctx.head().method.as_str(), "GET" | "HEAD")
 }
 
-/// The status a handler ends with, for those that answer early by `?`.
+/// The answer of a handler that may end early with `?`.
 fn either(result: Result<HttpResponse, HttpResponse>) -> HttpResponse {
     result.unwrap_or_else(|early| early)
 }

@@ -4,7 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
-/// An answer whose `detail` says what was expected; never anything of a body, a credential or a path of this machine.
+/// An answer whose `detail` says what was expected. It never holds anything of a body, a credential or a path of this
+/// machine.
 pub(super) fn of(status: StatusCode, detail: &str) -> HttpResponse {
     builder(status).body(text(status, detail))
 }

@@ -1,5 +1,5 @@
-//! Rebuilds inside the server: on its own where the tables were made by another edition of the fold, and on request of
-//! `chatfold rebuild`, which comes by a socket beside the file.
+//! Rebuilds inside the server. The server starts one itself if another edition of the fold made the tables. `chatfold
+//! rebuild` asks for one through a socket beside the file.
 
 use crate::fold::FOLD_VERSION;
 use crate::lock;
@@ -25,21 +25,21 @@ pub(super) struct Rebuilds {
     writer: Writer,
     stopping: Arc<AtomicBool>,
     running: Arc<Mutex<()>>,
-    /// What runs is no rebuild but the removal of what one left.
+    /// True if the running work is not a rebuild, but removes what a rebuild left.
     sweeping: Arc<AtomicBool>,
-    /// The socket is this server's.
+    /// True if the socket belongs to this server.
     listening: Arc<AtomicBool>,
 }
 
-/// Who waits for the end of a rebuild, and stops it by going away.
+/// A client that waits for the end of a rebuild. The client stops the rebuild by going away.
 struct Follower<'a> {
     stream: &'a UnixStream,
     stop: &'a AtomicBool,
 }
 
 impl Rebuilds {
-    /// Sweeps what an interrupted rebuild left, rebuilds where the tables are of another edition, and listens for
-    /// requests. Everything on threads of its own: deliveries are taken meanwhile.
+    /// Removes what an interrupted rebuild left, rebuilds tables of another edition, and listens for requests. All this
+    /// runs on threads of its own, so deliveries are taken meanwhile.
     pub(super) fn start(path: &Path, writer: Writer) -> anyhow::Result<Self> {
         let rebuilds = Self {
             path: path.to_owned(),
@@ -65,7 +65,7 @@ impl Rebuilds {
         Ok(rebuilds)
     }
 
-    /// Ends what runs, soon.
+    /// Soon ends the work that runs.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         if self.listening.load(Ordering::Relaxed) {
@@ -118,7 +118,10 @@ impl Rebuilds {
         let mut request = String::new();
         let mut reader = BufReader::new(std::io::Read::take(stream, REQUEST));
         if reader.read_line(&mut request).is_err() || request.trim() != "rebuild" {
-            say(stream, &json!({ "error": "the server does not know this request: is it of another version?" }));
+            say(
+                stream,
+                &json!({ "error": "the server does not know this request. It may be another version of chatfold" }),
+            );
             return;
         }
         let _running = match self.running.try_lock() {
@@ -129,7 +132,7 @@ impl Rebuilds {
                 self.running.lock().unwrap_or_else(PoisonError::into_inner)
             }
             Err(TryLockError::WouldBlock) => {
-                say(stream, &json!({ "error": "a rebuild is running already: the server's log tells how far it is" }));
+                say(stream, &json!({ "error": "a rebuild is running already. The server's log shows its progress" }));
                 return;
             }
         };
@@ -156,7 +159,7 @@ impl Rebuilds {
     }
 }
 
-/// One line of the socket's; false where nobody reads it any more.
+/// Writes one line to the socket. False if nobody reads it any more.
 fn say(mut stream: &UnixStream, line: &Value) -> bool {
     writeln!(stream, "{line}").is_ok()
 }
@@ -185,24 +188,24 @@ fn report(rebuilt: &Rebuilt) {
     );
 }
 
-/// Asks the server that holds the file, and hears how far it is. `Ok(None)`: no server listens.
+/// Asks the server that holds the file to rebuild, and reads its progress. `Ok(None)`: no server listens.
 pub fn ask(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Option<Value>, StoreError> {
     let socket = lock::socket(path);
     let Ok(mut stream) = UnixStream::connect(&socket) else { return Ok(None) };
     let failed = |what: &str| StoreError::Unusable(format!("the server at {} {what}", socket.display()));
-    writeln!(stream, "rebuild").map_err(|_| failed("does not listen"))?;
+    writeln!(stream, "rebuild").map_err(|_| failed("does not take requests"))?;
     for line in BufReader::new(stream).lines() {
-        let line = line.map_err(|_| failed("went away: the tables are what they were"))?;
+        let line = line.map_err(|_| failed("went away; the tables did not change"))?;
         let mut told: Value =
-            serde_json::from_str(&line).map_err(|_| failed("says what this version does not know"))?;
+            serde_json::from_str(&line).map_err(|_| failed("gave an answer that this version does not know"))?;
         if let Ok(told) = serde_json::from_value(told["progress"].clone()) {
             progress(told);
         } else if told["rebuilt"].is_object() {
             return Ok(Some(told["rebuilt"].take()));
         } else {
-            let error = told["error"].as_str().unwrap_or("says what this version does not know");
+            let error = told["error"].as_str().unwrap_or("the server gave an answer that this version does not know");
             return Err(StoreError::Unusable(error.to_owned()));
         }
     }
-    Err(failed("stopped before the rebuild was done: the tables are what they were"))
+    Err(failed("stopped before the rebuild was done; the tables did not change"))
 }

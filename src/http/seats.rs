@@ -1,5 +1,5 @@
-//! Places of those who stay: websockets, their subscriptions and event streams; all of them together and those of each
-//! token. Whoever has shown no token yet has no seat.
+//! Places of long connections: websockets, their subscriptions and event streams, counted together and for each token.
+//! A client that has shown no token yet has no seat.
 
 use super::tokens::Access;
 use super::{Shared, problem};
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// Websockets that may wait for their first message at once. A browser's sends its token in milliseconds.
 const STRANGERS: usize = 256;
 
-/// How many are taken.
+/// The places that are taken.
 #[derive(Default)]
 pub(super) struct Seats(Mutex<Taken>);
 
@@ -35,9 +35,9 @@ impl Seats {
 /// Why there is no seat.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Full {
-    /// All are taken.
+    /// All seats are taken.
     All,
-    /// Those of the token are.
+    /// All seats of the token are taken.
     Token,
 }
 
@@ -57,14 +57,14 @@ impl Full {
     }
 }
 
-/// One subscriber's place; free again when dropped.
+/// The place of one subscriber. It is free again when dropped.
 pub(super) struct Seat {
     shared: web::Data<Shared>,
     token: Option<i64>,
 }
 
 impl Seat {
-    /// A place among all and among those of the token.
+    /// Takes a seat, counted among all seats and among those of the token.
     pub(super) fn take(shared: &web::Data<Shared>, access: &Access) -> Result<Self, Full> {
         let limits = &shared.config.graphql;
         let token = access.token();
@@ -123,7 +123,7 @@ impl Drop for Subscribing {
     }
 }
 
-/// A websocket that has shown no token: one of few, the oldest of whom gives way to who comes.
+/// A websocket that has shown no token. There are few places for them, and the oldest gives way to a new one.
 pub(super) struct Stranger {
     shared: web::Data<Shared>,
     id: u64,
@@ -145,7 +145,7 @@ impl Stranger {
         Self { shared: shared.clone(), id, displaced }
     }
 
-    /// Told once it has to go.
+    /// Signals that this websocket has to go.
     pub(super) fn displaced(&self) -> Arc<Notify> {
         Arc::clone(&self.displaced)
     }

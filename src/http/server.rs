@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections that wait to be taken: with less, a burst of them makes the next wait a second for its second try.
 const BACKLOG: i32 = 4096;
-/// Descriptors that are no connections: the files, the readers, the threads.
+/// File descriptors that are not connections: the files, the readers, the threads.
 const OTHER_DESCRIPTORS: u64 = 512;
 #[cfg(target_os = "linux")]
 const SIGXFSZ: i32 = 25;
@@ -51,8 +51,8 @@ pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     code
 }
 
-/// Shows a file to this machine until a signal ends it: its pages and queries. Nothing is written. `browse`: a browser
-/// opens the first page.
+/// Shows a file to this machine until a signal ends the process: its pages and queries. Nothing is written. `browse`: a
+/// browser opens the first page.
 pub fn open(config: Config, browse: bool) -> anyhow::Result<ExitCode> {
     let before = Before::read(&config)?;
     let listener = listen(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -72,7 +72,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// As many connections as are allowed, and as the process may have descriptors for.
+/// The number of connections: as many as the setting allows, and as the process has file descriptors for.
 fn most_connections(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     if let (Some(_), maximum) = (limit.current, limit.maximum)
@@ -141,7 +141,7 @@ fn console(address: SocketAddr) -> String {
     format!("http://{}/", SocketAddr::new(host, address.port()))
 }
 
-/// Says what nobody expects: that everybody may read, or that nobody can.
+/// Warns if everybody may read, or nobody can.
 fn tell_who_reads(shared: &Shared) {
     let create = shared.config.command("token create --name NAME");
     if !shared.tokens.are_needed() {
@@ -149,7 +149,7 @@ fn tell_who_reads(shared: &Shared) {
             "reading is open to everybody who reaches this port, other users of this machine too; {}",
             match shared.writer {
                 Some(_) => format!("`{create}` makes a token, and then every reader needs one"),
-                None => "stop this once you have looked".to_owned(),
+                None => "stop this command when you need it no more".to_owned(),
             }
         );
     } else if shared.tokens.are_none() {
@@ -232,7 +232,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
         }
     };
     match code == ExitCode::SUCCESS {
-        true => tracing::info!("stopping: no new connections, what was received is finished"),
+        true => tracing::info!("stopping: no new connections; received requests are finished"),
         false => tracing::error!("stopping: nothing can be written any more"),
     }
     rebuilds.stop();
@@ -246,7 +246,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     Ok(if shared.failed.load(Ordering::Acquire) { ExitCode::FAILURE } else { code })
 }
 
-/// SIGHUP: the credentials of the same sources, read again. A configuration that does not hold changes nothing.
+/// Reads the credentials again, on SIGHUP. A wrong configuration changes nothing.
 fn reload(shared: &Shared) {
     let checked = shared.config.reload().and_then(|mut new| {
         // The address stays what it is, whatever the file says now.

@@ -1,17 +1,17 @@
-//! Pages shown last. Open pages hear of news together and ask for themselves again at once: one answer serves all who see
-//! the same.
+//! The pages shown last. After news, all open pages ask for themselves again at once. One answer serves all readers who
+//! see the same.
 
 use actix_web::web::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Pages kept.
+/// Number of pages kept.
 const KEPT: usize = 200;
-/// Bytes of a page that is kept; a larger one is made for each who asks.
+/// Most bytes of a page that is kept. A larger page is made for each reader.
 const LARGEST: usize = 256 << 10;
 
-/// Whose page: the token, and what was asked.
+/// The token of the reader, and the address of the page.
 type Key = (Option<i64>, String);
 
 /// A page, and the log position it shows.
@@ -23,10 +23,10 @@ pub(super) struct Shown {
 
 type Place = Arc<tokio::sync::Mutex<Option<Shown>>>;
 
-/// The pages kept; each is made by one request at a time.
+/// The pages kept. Of each page, only one request at a time makes a new version.
 pub(super) struct Pages {
     kept: Mutex<HashMap<Key, Place>>,
-    /// As long as anybody waits for a page, those before them in the queue included.
+    /// The longest wait for a page, with the wait of all requests before in the queue.
     patience: Duration,
 }
 
@@ -35,8 +35,8 @@ impl Pages {
         Self { kept: Mutex::default(), patience }
     }
 
-    /// The page that shows at least a position: as it was made for somebody else, or made now. `None` where it is none to
-    /// be kept, such as an error, and where it takes too long.
+    /// The page at this log position or later: made for another request, or made now. `None` if the page cannot be
+    /// kept, such as an error, or if it takes too long.
     pub(super) async fn at_least<F>(&self, key: Key, seq: i64, make: F) -> Option<Shown>
     where
         F: Future<Output = Option<Shown>>,

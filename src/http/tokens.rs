@@ -1,7 +1,7 @@
-//! Which tokens open what, as the file says at this moment.
+//! The valid tokens and what each opens, as the file says at this moment.
 //!
-//! They are looked up in memory. Before each look the file is asked whether anything in it has changed, which costs
-//! microseconds; only then are they read again. So a token made or revoked by another process counts at once.
+//! Lookups are in memory. Before each lookup, SQLite is asked whether the file has changed, which takes microseconds.
+//! Only then the tokens are read again. So a token that another process made or revoked counts at once.
 
 use super::sessions::Session;
 use crate::clock;
@@ -21,22 +21,23 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 /// `last_used_at` is no older than this.
 const COARSE_MS: i64 = 60_000;
-/// Between two looks whether a token still holds.
+/// The pause between two checks whether a token is still valid.
 pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// The tokens of the file. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Tokens {
     known: Arc<Mutex<Known>>,
-    /// Notes their use. `None`: the file is only looked into, by who has it and could read it without us.
+    /// Writes the time of the last use. `None` under `chatfold open`: its reader has the file and could read it without
+    /// us.
     writer: Option<Writer>,
-    /// Webhook credentials are configured, so that a token is needed before there is any.
+    /// Webhook credentials are configured, so a token is needed even if the file has none.
     behind_credentials: Arc<AtomicBool>,
 }
 
 struct Known {
     conn: Connection,
-    /// Of the file when they were read.
+    /// The version of the file when the tokens were read.
     version: Option<i64>,
     all: Arc<Vec<Token>>,
 }
@@ -61,13 +62,13 @@ impl Tokens {
         Ok(Self { known: Arc::new(Mutex::new(known)), writer: Some(writer), behind_credentials: Arc::default() })
     }
 
-    /// None is asked for: whoever may reach the server has the file.
+    /// For `chatfold open`: no token is needed, because everybody who reaches the server has the file.
     pub fn unasked(path: &Path) -> Result<Self, StoreError> {
         let known = Known { conn: open_reader(path)?, version: None, all: Arc::default() };
         Ok(Self { known: Arc::new(Mutex::new(known)), writer: None, behind_credentials: Arc::default() })
     }
 
-    /// Tells whether webhook credentials are configured.
+    /// Sets whether webhook credentials are configured.
     pub fn stand_behind_credentials(&self, configured: bool) {
         self.behind_credentials.store(configured, Ordering::Release);
     }
@@ -82,7 +83,7 @@ impl Tokens {
         self.now().is_some_and(|all| all.is_empty())
     }
 
-    /// What this token opens; `None` for whatever is no valid token of this file.
+    /// What this token opens. `None` if it is not a valid token of this file.
     pub fn check(&self, presented: &str, address: IpAddr) -> Option<Access> {
         let all = self.now()?;
         let hash = token::hash(presented);
@@ -115,7 +116,7 @@ impl Tokens {
         Access { tokens: self.clone(), token: None, session: None, address, scope: TokenScope::Admin, apps: None }
     }
 
-    /// The tokens of this moment; `None` where they cannot be read, and then nobody reads anything.
+    /// The present tokens. `None` if they cannot be read: then nobody reads anything.
     fn now(&self) -> Option<Arc<Vec<Token>>> {
         if self.writer.is_none() {
             return Some(Arc::default());
@@ -154,7 +155,8 @@ impl Known {
 }
 
 impl Access {
-    /// Whether it still holds: neither its session nor its token has ended; without a token, still none is needed.
+    /// Whether the access is still valid: its session and its token have not ended. Without a token: no token is needed
+    /// yet.
     pub fn is_still_valid(&self) -> bool {
         let now = clock::now();
         let Some(id) = self.token else { return !self.tokens.are_needed() };
@@ -162,7 +164,7 @@ impl Access {
         self.session.as_ref().is_none_or(|session| session.is_open(now)) && self.tokens.now().is_some_and(token_holds)
     }
 
-    /// Returns once it holds no more, whatever else happens meanwhile.
+    /// Returns when the access is no longer valid.
     pub async fn ended(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -172,7 +174,7 @@ impl Access {
         }
     }
 
-    /// Id of the token it is of; `None` where none was needed.
+    /// The id of the token. `None` if no token was needed.
     pub fn token(&self) -> Option<i64> {
         self.token
     }
@@ -182,7 +184,7 @@ impl Access {
         self.session.is_some()
     }
 
-    /// Whether it is about the whole file.
+    /// Whether the access covers all apps.
     pub fn is_of_all_apps(&self) -> bool {
         self.apps.is_none()
     }

@@ -48,7 +48,7 @@ async fn take(
             tracing::warn!(
                 problem = detail,
                 bytes = body.len(),
-                "refused what is no delivery; see `chatfold events --refused`"
+                "refused a body that is not a delivery; `chatfold events --refused` lists it"
             );
             shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
             writer.refuse(received_at, detail.clone(), body).await;
@@ -60,9 +60,9 @@ async fn take(
             tracing::warn!(
                 credential = credential.name,
                 app_id = short(&envelope.app_id),
-                "refused a delivery for an app the credential is not for"
+                "refused a delivery: the credential may not send deliveries of this app"
             );
-            return Err(problem::of(StatusCode::FORBIDDEN, "this credential is not for the appId of the delivery"));
+            return Err(problem::of(StatusCode::FORBIDDEN, "this credential may not send deliveries of this app"));
         }
         shared.metrics.authenticated(&credential.name, received_at);
     }

@@ -76,11 +76,11 @@ impl Rebuilt {
 /// Why there was no rebuild; the live tables are what they were.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    #[error("{0}; a rebuild needs room for the tables twice over beside the file; the tables are what they were")]
+    #[error("{0}; a rebuild needs room for twice the tables; the tables did not change")]
     Full(StoreError),
     #[error(transparent)]
     Store(StoreError),
-    #[error("the rebuild was stopped: the tables are what they were")]
+    #[error("the rebuild was stopped; the tables did not change")]
     Stopped,
 }
 

@@ -12,7 +12,7 @@ pub enum StoreError {
     #[error("{0}")]
     Unusable(String),
     /// What the file holds cannot be read as what it should be, and is not taken for nothing.
-    #[error("{0} cannot be read ({1}): the file is damaged; `chatfold rebuild` makes its tables anew")]
+    #[error("{0} cannot be read ({1}): the file is damaged. `chatfold rebuild` makes its tables again")]
     Damaged(&'static str, String),
     /// The name leads to the opened file no more; the text says which.
     #[error("{0}")]

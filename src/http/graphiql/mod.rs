@@ -89,7 +89,7 @@ impl Asset {
         let path = dir.join(self.package).join(self.file);
         let wrong = |why: &str| {
             let (package, version) = (self.package, self.version);
-            format!("graphiql_dir: {}: {why}; it must be that of the npm package {package} {version}", path.display())
+            format!("graphiql_dir: {}: {why}. Expected the file of the npm package {package} {version}", path.display())
         };
         let bytes = std::fs::read(&path).map_err(|error| wrong(&error.to_string()))?;
         match format!("sha384-{}", STANDARD.encode(Sha384::digest(&bytes))) == self.hash {

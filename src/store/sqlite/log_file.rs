@@ -48,11 +48,11 @@ impl LogFile {
         let conn = open::open_any_edition(path)?;
         let is_so = |sql, table| -> Result<bool, StoreError> { Ok(conn.prepare(sql)?.exists([table])?) };
         if !is_so(IS_TABLE, "events")? {
-            return Err(StoreError::Unusable(format!("{} has no table events: it holds no log", path.display())));
+            return Err(StoreError::Unusable(format!("{} has no table events, so it holds no log", path.display())));
         }
         if is_so(COMPUTED, "events")? {
             return Err(StoreError::Unusable(format!(
-                "the table events of {} computes columns, and that of a log holds them: it is not read",
+                "the table events of {} computes columns, which the table of a log never does. It is not read",
                 path.display()
             )));
         }

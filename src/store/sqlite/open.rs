@@ -52,13 +52,13 @@ struct Migrations;
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(StoreError::Unusable(format!(
-            "SQLite {} can corrupt this file: 3.51.3 or newer is needed",
+            "SQLite {} can corrupt this file. SQLite 3.51.3 or newer is needed",
             rusqlite::version()
         )));
     }
     let mut conn = Connection::open_with_flags(resolve(path)?, FLAGS | READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {
-        return Err(StoreError::Unusable(format!("{} cannot be written by this user, only read", path.display())));
+        return Err(StoreError::Unusable(format!("this user may read {}, but not write it", path.display())));
     }
     // Closing must not write and sync again what failed: `finish` is for what did not.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -185,7 +185,7 @@ fn check_identity(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     check_known(application_id, edition, path)?;
     if edition != editions() {
         return Err(StoreError::Unusable(format!(
-            "{} is of edition {edition}, this chatfold reads edition {}: start `chatfold serve` on it once to bring it up, or use the chatfold that wrote it",
+            "{} has edition {edition}, but this chatfold reads edition {}. Start `chatfold serve` once with this file to update it, or use the chatfold that wrote it",
             path.display(),
             editions()
         )));
@@ -243,16 +243,16 @@ fn immutable(path: &Path) -> String {
 fn earlier(path: &Path, edition: i64) -> StoreError {
     let path = path.display();
     StoreError::Unusable(format!(
-        "{path} was written by an earlier chatfold (edition {edition}), and cannot be brought up: read its log into a new file with `chatfold ingest {path} --db NEW.db`"
+        "{path} was written by an earlier chatfold (edition {edition}), and cannot be updated. Read its log into a new file with `chatfold ingest {path} --db NEW.db`"
     ))
 }
 
 fn newer(path: &Path) -> StoreError {
-    StoreError::Unusable(format!("{} was written by a newer chatfold: use that one", path.display()))
+    StoreError::Unusable(format!("{} was written by a newer chatfold. Use the newer chatfold", path.display()))
 }
 
 fn foreign(path: &Path) -> StoreError {
-    StoreError::Unusable(format!("{} is not a chatfold file: name another with --db", path.display()))
+    StoreError::Unusable(format!("{} is not a chatfold file. Name another file with --db", path.display()))
 }
 
 /// Settings against hostile files and statements. Temporary triggers, which a rebuild makes, fire all the same.
@@ -302,7 +302,7 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
                 tx.query_row("SELECT sha256 FROM migrations WHERE id = ?1", [index], |row| row.get(0))?;
             if known != sha256 {
                 return Err(StoreError::Unusable(format!(
-                    "migration {name} was edited after {} was made with it",
+                    "migration {name} was changed after it made {}",
                     path.display()
                 )));
             }

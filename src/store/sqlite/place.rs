@@ -63,7 +63,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
         Err(_) if path.is_symlink() => {
             let target = path.read_link().unwrap_or_default();
             return unusable(format!(
-                "is a link to {}, which is not there: put that file back, or name it itself with --db to begin it",
+                "is a link to {}, which does not exist. Put that file back, or name that path itself with --db to make a new file",
                 target.display()
             ));
         }
@@ -73,11 +73,11 @@ pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
         }
     };
     match metadata(&real) {
-        Ok(meta) if !meta.is_file() => return unusable("is no file: name one with --db".to_owned()),
+        Ok(meta) if !meta.is_file() => return unusable("is not a file. Name a file with --db".to_owned()),
         Ok(meta) if links(&meta) > 1 => {
             return unusable(format!(
-                "has {} names (hard links): whoever opens it by another name has a lock and a WAL of another name too, \
-                 and both would damage it. Remove the other names (`find … -samefile {}` lists them), or copy the file \
+                "has {} names (hard links). A process that opens another name uses another lock and another WAL, and the two \
+                 processes damage the file. Remove the other names (`find … -samefile {}` lists them), or copy the file \
                  and name the copy",
                 links(&meta),
                 real.display()
@@ -90,7 +90,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
         let file = beside(&real, end);
         if symlink_metadata(&file).is_ok_and(|meta| !meta.is_file() || links(&meta) > 1) {
             return Err(StoreError::Unusable(format!(
-                "{} is a link, or has another name: SQLite would write into a file that is not its own. Move it away",
+                "{} is a link, or has a second name, so SQLite would write into a file that is not its own. Move it away",
                 file.display()
             )));
         }

@@ -188,7 +188,7 @@ pub(super) fn bounded<T>(
     opened.map_err(|error| match error {
         StoreError::Engine(engine) if engine.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
             StoreError::Unusable(format!(
-                "{} holds far more tables than chatfold makes: it is not a file that chatfold wrote",
+                "{} holds far more tables than chatfold makes, so chatfold did not write this file",
                 path.display()
             ))
         }
@@ -208,9 +208,9 @@ fn altered(object: &Object, path: &Path) -> StoreError {
 fn extra(object: &Object, path: &Path) -> StoreError {
     let kind = object.kind.to_uppercase();
     StoreError::Unusable(format!(
-        "{} holds {}, which chatfold did not make: a file from elsewhere may run SQL of its own, so that none but \
-         chatfold's is allowed. If it is yours, take it out with an SQLite shell ({}) and keep it in a file of your own \
-         that attaches this one; if not, do not trust the file",
+        "{} holds {}, which chatfold did not make. SQL in a file from elsewhere may run, so only chatfold's own SQL is \
+         allowed. If you made it, remove it with an SQLite shell ({}), and keep it in a file of your own that attaches \
+         this one. If you did not make it, do not trust the file",
         path.display(),
         object.words(),
         format_args!("DROP {kind} \"{}\"", object.name.replace('"', "\"\"")),
