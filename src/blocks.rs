@@ -1,4 +1,4 @@
-//! Who blocks whom: a register a pair, which also remembers the blocks since the newest unblock (contract 4.2).
+//! Who blocks whom: one register for each pair. It also keeps the blocks since the newest unblock (contract 4.2).
 
 use crate::merge::{Fact, Key, rank};
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,16 @@ pub struct Dated {
     pub from: String,
 }
 
-/// What decides about one pair.
+/// The facts that decide about one pair.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub unblocked: Option<Dated>,
-    /// Newer than that; the earliest is `since`.
+    /// Blocks newer than the newest unblock. The earliest of them is `since`.
     pub blocked: Vec<Dated>,
 }
 
 impl Facts {
-    /// Takes one more fact; gives its place among them.
+    /// Takes one more fact, and gives its place among the facts.
     pub fn add(&mut self, fact: &Fact, blocks: bool) -> Dated {
         let known = self.blocked.iter().chain(&self.unblocked).map(|dated| dated.at).max();
         let Key { at, seq, .. } = fact.stamp(rank::FACT).key(known);

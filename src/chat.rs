@@ -1,14 +1,14 @@
-//! What a message is to lists and counts: chat or an agent's step, unread to others or not, able to be the last message
-//! of its conversation or not (contract 4.4).
+//! How lists and counts see a message: whether it is chat or an agent's step, whether it counts as unread, and whether
+//! it can be the last message of its conversation (contract 4.4).
 
 use crate::json::{Document, Json};
 
-/// Bits of `messages.uncounted`: why unread leaves a message out.
+/// Bits of `messages.uncounted`: why unread counts leave a message out.
 const REPLY: i64 = 1;
 const SILENT: i64 = 2;
 const NO_CHAT: i64 = 4;
 
-/// What counts as unread beside plain chat by others: the settings of `[unread]`.
+/// Messages that also count as unread: the settings of `[unread]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Unread {
     /// Replies in threads.
@@ -18,7 +18,7 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// The values of `messages.uncounted` that count all the same, as a JSON list.
+    /// The values of `messages.uncounted` that still count, as a JSON list.
     pub fn counted(self) -> &'static str {
         match (self.thread_replies, self.custom) {
             (false, false) => "[0]",
@@ -29,7 +29,7 @@ impl Unread {
     }
 }
 
-/// What is known of a message that decides about lists and counts.
+/// The values of a message that decide about lists and counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known<'a> {
     pub category: Option<&'a str>,
@@ -42,12 +42,12 @@ pub struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// An agent's use of a tool: what it called, and what came back.
+    /// An agent's use of a tool: the call, and its result.
     pub fn is_step(&self) -> bool {
         self.category == Some("agentic") && matches!(self.kind, Some("tool-arguments" | "tool-result"))
     }
 
-    /// Something that was said. Actions and calls are echoes of other facts.
+    /// A message that a person or an agent wrote. Actions and calls only echo other facts.
     pub fn is_chat(&self) -> bool {
         self.category.is_some_and(|category| !matches!(category, "action" | "call")) && !self.is_step()
     }
@@ -59,7 +59,7 @@ impl Known<'_> {
         self.category != Some("custom") || told() != Some(false)
     }
 
-    /// Why unread leaves the message out; 0 where the message counts.
+    /// Why unread counts leave the message out. 0 if the message counts.
     pub fn uncounted(&self) -> i64 {
         let silent = || self.category == Some("custom") && self.in_metadata("incrementUnreadCount") != Some(true);
         [(self.is_reply, REPLY), (silent(), SILENT), (!self.is_chat(), NO_CHAT)]

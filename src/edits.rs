@@ -1,7 +1,7 @@
-//! Which of the texts told of a message are edits (contract 4.4): pure functions, whatever the order of arrival.
+//! Which texts of a message are edits (contract 4.4): pure functions, for any order of arrival.
 //!
-//! The vendor also tells as an edit that a machine added something: a link preview, a transcript, a vote. The text is
-//! then the text before. Every text told is kept, because a text that arrives late may lie between two equal ones.
+//! The vendor sends the same event when a machine adds something: a link preview, a transcript, a vote. Then the text
+//! is the same as before. Every text is kept, because a late text may lie between two equal ones.
 
 use crate::merge::Key;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -13,7 +13,7 @@ pub type Digest = [u8; 32];
 /// The vendor's own user, in whose name its machines edit.
 const SYSTEM: &str = "app_system";
 
-/// No text reads like an empty text.
+/// A missing text counts as an empty text.
 pub fn digest(text: Option<&str>) -> Digest {
     Sha256::digest(text.unwrap_or("")).into()
 }
@@ -28,15 +28,15 @@ pub fn read_digest(text: &str) -> Option<Digest> {
     STANDARD_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
-/// A text that a message had from a time on.
+/// A text of a message, and the time from which the message had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     /// The greatest key of all facts that tell this text at this time: the last version has the key of the text shown.
     pub key: Key,
     pub digest: Digest,
     pub text: Option<String>,
-    /// Who edited: a person rather than the vendor's own user. Where several people are named, the least uid, so that the
-    /// order of arrival decides nothing.
+    /// The person who edited, rather than the vendor's own user. Of several people the least uid, so that the order of
+    /// arrival decides nothing.
     pub by: Option<String>,
 }
 
@@ -54,9 +54,9 @@ impl Version {
     }
 }
 
-/// Puts versions in order and tells of each whether it is an edit: whether it differs from the text before it.
-/// `before` is the text before all of them, where that is known. Else the first version is an edit if a person made it:
-/// the vendor's machines mostly leave the text as it was.
+/// Puts the versions in order, and marks the edits: texts that differ from the text before. `before` is the text before
+/// all versions, if it is known. If not, the first version is an edit only if a person made it: the vendor's machines
+/// mostly leave the text as it was.
 pub fn judge(mut before: Option<Digest>, mut versions: Vec<Version>) -> Vec<(Version, bool)> {
     versions.sort_by_key(Version::place);
     let judge = |version: Version| {

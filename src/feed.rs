@@ -1,41 +1,42 @@
-//! When a fact happened (contract 4.1): as its payload says; else when it arrived, while the feed is live; else by the
-//! clock of a feed that replays old deliveries.
+//! When a fact happened (contract 4.1). If the payload has a time, that time. Else the time of arrival, if the feed is
+//! live. Else the clock of a feed that replays old deliveries.
 
 use crate::ids::{Time, TimeSource};
 
-/// A feed is live while its newest told time is not older than this on arrival…
+/// A feed is live while its newest time in a payload is not older than this on arrival…
 const BEHIND: i64 = 5 * 60_000;
-/// …and not further ahead than this; times further ahead do not count.
+/// …and not further in the future than this. Times further in the future do not count.
 const AHEAD: i64 = 10 * 60_000;
 
-/// Told facts whose lag is kept,
+/// How many lags of facts with a time are kept,
 const LAGS: usize = 50;
-/// that have to be heard before their lag says anything of the clocks,
+/// how many facts must be heard before their lags say anything about the clocks,
 const HEARD: usize = 20;
-/// and which of the smallest is that of a delivery that came at once: some told times are ahead of the fact.
+/// and which of the smallest lags stands for a delivery that came at once. Some payloads have a time later than the
+/// fact, so it is not the very smallest.
 const FASTEST: usize = 5;
-/// A lag within these is the way of the deliveries, not a wrong clock…
+/// A lag between these two is normal travel time, not a wrong clock…
 const CLOCK_BEHIND: i64 = -1_000;
 const CLOCK_AHEAD: i64 = 5_000;
-/// …and a greater one either way is a replay of old deliveries.
+/// …and a lag greater than this, either way, means a replay of old deliveries.
 const DAY: i64 = 86_400_000;
 
-/// What one app's deliveries have shown so far, over HTTP or in one run of `ingest`.
+/// What the deliveries of one app have shown so far, over HTTP or in one run of `ingest`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Feed {
-    /// The newest told time, and when the delivery that told it arrived, by the vendor's clock.
+    /// The newest time in a payload, and when its delivery arrived, by the vendor's clock.
     pub told: Option<(Time, Time)>,
-    /// The newest told time or floor.
+    /// The newest time in a payload, or the newest floor.
     pub clock: Option<Time>,
-    /// Of the newest told facts, oldest first: arrival, by our clock, less told time.
+    /// For the newest facts with a time, oldest first: the arrival by our clock, minus the time in the payload.
     pub lags: Vec<i64>,
 }
 
-/// What a file keeps of one app's deliveries.
+/// What a file keeps of the deliveries of one app.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
     pub feed: Feed,
-    /// Log position of its newest event, also where that was deleted since.
+    /// Log position of its newest event, also if that event was deleted since.
     pub newest_seq: i64,
 }
 
@@ -44,9 +45,9 @@ pub struct Kept {
 pub struct Dated {
     pub occurred_at: Time,
     pub from: TimeSource,
-    /// `arrival` facts: when it arrived, by the vendor's clock.
+    /// For `arrival` facts: when the fact arrived, by the vendor's clock.
     pub arrived_at: Option<Time>,
-    /// `feed` facts: the newest time in the body (0: none); `None` while the feed has shown no time at all.
+    /// For `feed` facts: the newest time in the body (0: none). `None` while the feed has shown no time at all.
     pub floor: Option<Time>,
 }
 
@@ -54,12 +55,12 @@ pub struct Dated {
 #[derive(Debug, Clone, Copy)]
 pub struct Clues {
     pub told: Option<Time>,
-    /// Newest timestamp of the entities in it.
+    /// The newest timestamp of the entities in the delivery.
     pub newest: Option<Time>,
-    /// It did not happen before this.
+    /// The fact did not happen before this time.
     pub not_before: Option<Time>,
     pub received_at: Time,
-    /// Known to be old: a body without its time of arrival.
+    /// The delivery is known to be old: a body without its time of arrival.
     pub replay: bool,
 }
 
@@ -74,7 +75,7 @@ impl Clues {
 }
 
 impl Feed {
-    /// How many milliseconds the clock that dates arrivals is ahead of the vendor's; 0 where too little to count.
+    /// How many milliseconds our clock is ahead of the vendor's. 0 if the difference is too small to count.
     pub fn offset(&self) -> i64 {
         if self.lags.len() < HEARD {
             return 0;
@@ -85,13 +86,13 @@ impl Feed {
         if usual || !(-DAY..=DAY).contains(lag) { 0 } else { *lag }
     }
 
-    /// When a delivery arrived by the vendor's clock. A body that does not tell its arrival says nothing of clocks.
+    /// When a delivery arrived, by the vendor's clock. A body without its time of arrival says nothing about clocks.
     fn arrived_at(&self, clues: &Clues) -> Time {
         let offset = if clues.replay { 0 } else { self.offset() };
         Time(clues.received_at.0.saturating_sub(offset))
     }
 
-    /// Dates a fact that comes next in this feed.
+    /// Dates the next fact of this feed.
     pub fn date(&self, clues: &Clues) -> Dated {
         if let Some(told) = clues.told {
             return Dated { occurred_at: told, from: TimeSource::Told, arrived_at: None, floor: None };
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(feed.date(&bare), Dated { occurred_at, from, arrived_at: None, floor: None });
     }
 
-    /// A feed of so many told facts a second apart, all as late.
+    /// A feed of this many facts with a time, one second apart, all with the same lag.
     fn late(facts: i64, lag: i64) -> Feed {
         let mut feed = Feed::default();
         for n in 0..facts {

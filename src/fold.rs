@@ -1,4 +1,4 @@
-//! The fold: one event into the tables, live and again from the log. The same function for both.
+//! The fold: puts one event into the tables. Live deliveries and rebuilds use the same function.
 
 use crate::batch::{Batch, ROW};
 use crate::change::Changes;
@@ -13,8 +13,8 @@ use crate::trigger::{Ref, Role};
 pub use crate::ids::Verdict;
 pub use crate::tables::FOLD_VERSION;
 
-/// Folds an event that is in the log. An event over which a reducer or a table panics, or which makes a row too large to be
-/// stored, is a dead letter and leaves nothing behind.
+/// Folds an event that is in the log. If a reducer or a table panics, or a row gets too large to be stored, the event
+/// is a dead letter and changes nothing.
 pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
     let app = App::from(envelope.app_id.as_str());
     batch.count_for_app(conn, &app, envelope.region.as_deref(), fact)?;

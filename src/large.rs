@@ -39,7 +39,7 @@ impl Default for Limits {
     }
 }
 
-/// What became of a posted delivery.
+/// The result of posting a delivery.
 #[derive(Debug)]
 pub enum Posted {
     Done(Appended),
@@ -112,7 +112,7 @@ impl Limits {
 pub struct Folded {
     batch: Batch,
     appended: Appended,
-    /// Why, if it is a dead letter.
+    /// The reason, if the event is a dead letter.
     rejected: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! Whether a group is deleted, from its creations and deletions (contract 4.3): a pure function, whatever their order.
+//! Whether a group is deleted, from its creations and deletions in any order (contract 4.3): a pure function.
 //!
-//! A deletion carries no time of its own; it carries which group of that guid it ended.
+//! A deletion has no time of its own. It names which group of that guid it ended.
 
 use crate::change::Dated;
 use crate::ids::{Time, TimeSource};
@@ -8,7 +8,7 @@ use crate::merge::Fact;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What was heard of one guid.
+/// The creations and deletions of one guid.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lifecycle {
@@ -20,7 +20,7 @@ pub struct Lifecycle {
 /// One deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
-    /// The `createdAt` it carries.
+    /// The `createdAt` in the deletion.
     pub of: Option<i64>,
     /// Order time.
     pub at: i64,
@@ -31,7 +31,7 @@ pub struct Deletion {
 }
 
 impl Lifecycle {
-    /// The order time a new fact finds.
+    /// The order time that a new fact finds.
     pub fn known_at(&self) -> Option<i64> {
         self.created.last().copied().max(self.deleted.iter().map(|deletion| deletion.at).max())
     }

@@ -1,8 +1,8 @@
-//! Appending to the log: is it a fact we know, when did it happen, and then the fold (contract 3).
+//! Appends to the log. First: is the fact known already? Then: when did it happen? Then the fold (contract 3).
 //!
-//! The vendor sends no event id, so a fact is known by its fingerprint. Facts without a time of their own may have
-//! equal bodies and still be two: then another fact of the same register lies between them, and the webhook that tells
-//! the second has told the first.
+//! The vendor sends no event id, so a fact is known by its fingerprint. Two facts without a time may have equal bodies.
+//! They count as two if another fact of the same register lies between them and the webhook that sends the second has
+//! sent the first.
 
 use crate::batch::Batch;
 use crate::envelope::{Envelope, OWN};
@@ -19,15 +19,16 @@ use crate::trigger::{Ref, Role};
 use foldhash::{HashMap, HashSet};
 use std::collections::BTreeSet;
 
-/// Another webhook's copy of a fact comes at most this long after the first: the vendor's retries end after 40 s.
+/// Another webhook's copy of a fact arrives at most this long after the first delivery: the vendor's retries end after
+/// 40 s.
 pub const COPIES: u64 = 60_000;
 
-/// What became of a delivery.
+/// The result of appending a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// Log position of the fact: of its first delivery, for a duplicate.
+    /// Log position of the fact. For a duplicate, that of the first delivery.
     pub seq: i64,
-    /// What the fold did with the fact; a duplicate delivery does nothing more.
+    /// What the fold did with the fact. A duplicate delivery changes nothing.
     pub outcome: Outcome,
     pub duplicate: bool,
 }
@@ -36,22 +37,22 @@ pub struct Appended {
 pub enum Source<'a> {
     /// Posted now.
     Http,
-    /// A line of a file; `bare`: it does not tell when it was received.
+    /// A line of a file. `bare`: the line does not tell when the delivery was received.
     Ingest { run: &'a mut Run, bare: bool },
 }
 
-/// One run of `ingest`: a feed of its own an app, and what it has read so far.
+/// One run of `ingest`: a feed for each app, and what the run has read so far.
 #[derive(Debug)]
 pub struct Run {
     /// Newest log position when the run began.
     started_at: i64,
     lines: u64,
     feeds: HashMap<App, Feed>,
-    /// Untimed facts of bare bodies by app and fingerprint, in their order.
+    /// Facts without a time from bare bodies, by app and fingerprint, in their order.
     copies: HashMap<(App, [u8; 32]), Vec<Copied>>,
-    /// Log positions of the facts read.
+    /// Log positions of the facts that the run has read.
     read: HashSet<i64>,
-    /// Line of the newest fact of a register.
+    /// Line of the newest fact of each register.
     set: HashMap<RefKey, u64>,
 }
 
@@ -74,9 +75,10 @@ impl Run {
         })
     }
 
-    /// Which one of several facts with this fingerprint a bare body tells, from 0. The rule of [`repeated`],
-    /// but that nothing tells how long ago the others came: copies with no other fact of the register between them are one;
-    /// else it is the oldest that its webhook has not told in this run, else another.
+    /// Which of several facts with this fingerprint a bare body tells, counted from 0. The rule is that of
+    /// [`repeated`], but a bare body does not tell how long ago the others came. Copies without another fact of the
+    /// register between them are one fact. Else the body tells the oldest fact that its webhook has not told in this
+    /// run, or else a new one.
     fn nth(&mut self, app: &App, envelope: &Envelope, refs: &[Ref]) -> usize {
         let (set, webhook_id) = (&self.set, webhook_id(envelope));
         let facts = self.copies.entry((App::clone(app), envelope.fingerprint)).or_default();
@@ -93,12 +95,12 @@ impl Run {
         which
     }
 
-    /// A fact that the log holds, read once more.
+    /// A fact that the log holds is read once more.
     fn again(&self, equal: Equal) -> Known {
         if equal.seq <= self.started_at { Known::Reread(equal) } else { Known::Again(equal) }
     }
 
-    /// Takes note of the fact at a log position. Its copies set nothing anew.
+    /// Notes that the run has read the fact at a log position. Copies of the fact do not move registers again.
     fn note(&mut self, app: &App, refs: &[Ref], seq: i64) {
         if refs.iter().any(|it| it.role == Role::Sets) && self.read.insert(seq) {
             let sets = refs.iter().filter(|it| it.role == Role::Sets);
@@ -107,7 +109,7 @@ impl Run {
     }
 }
 
-/// The registers between whose facts another one makes two of equal bodies.
+/// Registers of a fact. A fact of the same register between two equal bodies makes them two facts.
 pub fn registers(app: &App, refs: &[Ref]) -> impl Iterator<Item = RefKey> {
     refs.iter().filter(|it| it.role != Role::About).map(|it| (App::clone(app), it.kind, it.key.clone()))
 }
@@ -119,9 +121,9 @@ fn webhook_id(envelope: &Envelope) -> &str {
 /// What the log already holds of a delivery.
 enum Known {
     New,
-    /// Delivered once more.
+    /// The fact was delivered once more.
     Again(Equal),
-    /// Read once more from a file: not a delivery.
+    /// The fact was read once more from a file. That is not a delivery.
     Reread(Equal),
 }
 
@@ -137,7 +139,7 @@ pub fn append(
     enter(batch, conn, envelope, received_at, source, settle)
 }
 
-/// Folds a new event, and keeps what became of it.
+/// Folds a new event, and keeps its outcome.
 pub fn settle(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Appended, StoreError> {
     let Verdict { outcome, reason } = fold::fold(batch, conn, envelope, fact)?;
     if outcome != envelope.outcome {
@@ -147,8 +149,8 @@ pub fn settle(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &
     Ok(Appended { seq: fact.seq, outcome, duplicate: false })
 }
 
-/// Gives a delivery its row of the log, and a new event to `fold`. A delivery over which this panics is a dead letter: its
-/// row is kept, and nothing else of it.
+/// Gives a delivery its row of the log, and passes a new event to `fold`. If this panics, the delivery is a dead
+/// letter: only its row is kept.
 pub fn enter<T: From<Appended>>(
     batch: &mut Batch,
     conn: &Connection,
@@ -204,7 +206,7 @@ pub fn enter<T: From<Appended>>(
 struct Delivery<'a> {
     app: &'a App,
     envelope: &'a Envelope,
-    /// Of a delivery that is to be folded.
+    /// Empty unless the delivery is to be folded.
     refs: Vec<Ref>,
     not_before: Option<Time>,
     received_at: Time,
@@ -222,7 +224,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// A fact without a time of its own, which may be told by equal bodies twice and be two.
+    /// Whether the fact has no time of its own. Then equal bodies may be two facts.
     fn is_untimed(&self) -> bool {
         self.envelope.told_at.is_none() && !self.refs.is_empty()
     }
@@ -239,7 +241,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// What it says about time.
+    /// What the delivery says about time.
     fn clues(&self, source: &Source<'_>) -> Clues {
         Clues {
             told: self.envelope.told_at,
@@ -250,7 +252,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// What its feed has shown before it.
+    /// What the feed of the delivery has shown before it.
     fn feed(&self, batch: &mut Batch, conn: &Connection, source: &Source<'_>) -> Result<Feed, StoreError> {
         match source {
             Source::Http => batch.feed(conn, self.app),
@@ -258,7 +260,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// The feed learns of a new event. Gives the feed of the app's HTTP deliveries where that changed.
+    /// Teaches the feed a new event. Gives the feed of the app's HTTP deliveries if that changed.
     fn show(&self, before: &Feed, clues: &Clues, source: &mut Source<'_>) -> Option<Feed> {
         if self.envelope.trigger.starts_with(OWN) {
             return None;
@@ -275,7 +277,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Keeps a further delivery of the event at a log position, and what a rebuild has to know to decide that again.
+    /// Keeps a further delivery of the event at a log position, and what a rebuild needs to decide the same again.
     fn repeat(&self, batch: &mut Batch, conn: &Connection, seq: i64, source: &Source<'_>) -> Result<(), StoreError> {
         let clues = self.clues(source);
         let dated = match clues.told {
@@ -289,7 +291,7 @@ impl<'a> Delivery<'a> {
         events::repeat(conn, seq, self.received_at)
     }
 
-    /// The run takes note of the fact at a log position.
+    /// Notes in the run that it has read the fact at a log position.
     fn note(&self, seq: i64, source: Source<'_>) {
         if let Source::Ingest { run, .. } = source {
             run.note(self.app, &self.refs, seq);
@@ -325,8 +327,8 @@ impl<'a> Delivery<'a> {
         })
     }
 
-    /// Whether a line that tells when it was received is a delivery that the log holds already. Equal bodies without a
-    /// time may be two facts, so that only the line's own time and webhook tell.
+    /// Whether the log holds this delivery already, for a line that tells when it was received. Equal bodies without a
+    /// time may be two facts, so only the line's own time and webhook decide.
     fn is_held_by(&self, equal: &Equal, conn: &Connection) -> Result<bool, StoreError> {
         if !self.is_untimed() {
             return Ok((equal.received_at..=equal.last_received_at).contains(&self.received_at));
@@ -336,8 +338,8 @@ impl<'a> Delivery<'a> {
         Ok(is_first || delivery::told_at(conn, equal.seq, webhook_id, self.received_at)?)
     }
 
-    /// A line of a file that is the body alone: the n-th fact of the run is the n-th that the log held before, and only
-    /// further ones are new.
+    /// A line of a file that is the body alone. The n-th such fact of the run is the n-th that the log held before the
+    /// run, and only further ones are new.
     fn in_bare_file(&self, conn: &Connection, run: &mut Run) -> Result<Known, StoreError> {
         if !self.is_untimed() {
             return Ok(self.first(conn)?.map_or(Known::New, |equal| run.again(equal)));
@@ -359,11 +361,11 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// Which of equal facts without a time a further body tells; `None`: a fact of its own.
+/// Which of several equal facts without a time a further body tells. `None`: the body is a fact of its own.
 ///
-/// The body tells the newest of them, unless another fact of their register came since. Then a webhook that tells
-/// everything once more, late, tells the oldest of the `copied` ones that this webhook has not told: those that may be
-/// told so late.
+/// The body tells the newest of them, unless another fact of their register came since. In that case it tells the
+/// oldest of the `copied` facts that its webhook has not told yet: some webhooks deliver everything once more, late.
+/// `copied` holds the facts that may be told so late.
 pub fn repeated<'a>(
     newest: Option<&'a Equal>,
     copied: impl IntoIterator<Item = &'a Equal>,
@@ -382,7 +384,7 @@ pub fn repeated<'a>(
     Ok(None)
 }
 
-/// Says once that arrivals begin or cease to be read on the vendor's clock.
+/// Writes one log line when arrivals begin to be read on the vendor's clock, and one when that ends.
 fn say_of_the_clock(app_id: &str, before: &Feed, after: &Feed) {
     let (was, is) = (before.offset(), after.offset());
     if was == 0 && is != 0 {

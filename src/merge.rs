@@ -1,16 +1,16 @@
-//! Registers: the one merge. What wins is decided here and nowhere else (contract 4.2).
+//! Registers and their one merge. Only this module decides which of two values wins (contract 4.2).
 
 use crate::ids::{Time, TimeSource};
 use std::collections::BTreeMap;
 
-/// Where a fact stands among all others about one value; the greater wins.
+/// Orders all facts about one value. The greater key wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// Order time.
     pub at: i64,
-    /// Between facts of one time: see [`rank`].
+    /// Decides between facts of one time: see [`rank`].
     pub rank: u8,
-    /// Between two copies stamped alike: when the fact around them happened.
+    /// Decides between two copies with equal times: when the fact around each copy happened.
     pub fact_at: i64,
     /// Log position.
     pub seq: i64,
@@ -30,12 +30,13 @@ pub mod rank {
     pub const MANUAL_VERDICT: u8 = 2;
 }
 
-/// When a fact is to be ordered.
+/// How a fact is ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     At(Time),
-    /// In a replay of old deliveries, without a time of its own: not before what its register knows, nor before its
-    /// floor, nor after the feed's clock. `floor` is `None` while the feed has shown no time at all.
+    /// A fact of a replay of old deliveries, without a time of its own. It is not older than what its register knows,
+    /// not older than its floor, and not newer than the feed's clock. `floor` is `None` while the feed has shown no
+    /// time at all.
     Feed {
         clock: Time,
         floor: Option<Time>,
@@ -43,7 +44,7 @@ pub enum When {
 }
 
 impl When {
-    /// The order time, given the register's when the fact arrives.
+    /// The order time, given the register's order time when the fact arrives.
     pub fn resolve(self, known: Option<i64>) -> i64 {
         match self {
             Self::At(at) => at.0,
@@ -53,7 +54,7 @@ impl When {
     }
 }
 
-/// What a fact brings to every register it speaks of.
+/// The part of the key that a fact brings to every register it speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     pub when: When,
@@ -63,7 +64,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The key against a register whose order time is `known`.
+    /// The key of the fact in a register whose order time is `known`.
     pub fn key(self, known: Option<i64>) -> Key {
         let at = self.when.resolve(known);
         // Only copies are told apart by the fact around them; facts of one time and rank go by the log.
@@ -79,11 +80,11 @@ pub struct Fact {
     pub seq: i64,
     pub trigger: String,
     pub received_at: Time,
-    /// `arrival` facts: when it arrived, by the vendor's clock.
+    /// For `arrival` facts: when the fact arrived, by the vendor's clock.
     pub arrived_at: Option<Time>,
     pub occurred_at: Time,
     pub occurred_from: TimeSource,
-    /// `feed` facts: newest time in the body (0: none), `None` while the feed had shown no time.
+    /// For `feed` facts: the newest time in the body (0: none). `None` while the feed had shown no time.
     pub floor: Option<Time>,
     pub fingerprint: [u8; 32],
 }
@@ -101,8 +102,8 @@ impl Fact {
         Stamp { when: self.when(), rank, fact_at: self.occurred_at, seq: self.seq }
     }
 
-    /// The stamp of the fact's own time and what goes with that: of several, the newest told counts, and without one
-    /// the newest of the others.
+    /// The stamp of the fact's own time, and of values that belong to it. Of several such facts, the newest with a time
+    /// in the event counts; without one, the newest of the others.
     pub fn told_first(&self) -> Stamp {
         match self.occurred_from {
             TimeSource::Told => self.stamp(rank::FACT),
@@ -134,14 +135,14 @@ impl Value {
     }
 }
 
-/// How two values of one field become one.
+/// How two values of one field are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// A register: the greater key wins.
     Newest,
-    /// Can only shrink: the least.
+    /// A value that can only shrink: the least wins.
     Least,
-    /// Can only grow: the greatest.
+    /// A value that can only grow: the greatest wins.
     Greatest,
 }
 
@@ -189,7 +190,7 @@ impl Row {
         telling.fields.iter().any(wins)
     }
 
-    /// How each value of a telling fares when the telling is merged.
+    /// For each value of a telling: whether it would win if the telling were merged, and against which key.
     pub fn judge<'a>(&'a self, rules: &'a [Rule], telling: &'a Telling) -> impl Iterator<Item = Judged<'a>> {
         let stamp = telling.stamp;
         let fields = telling.fields.iter().map(move |(at, value)| self.judge_field(rules[*at], stamp, *at, value));
@@ -225,17 +226,17 @@ pub enum Register<'a> {
     Named(&'a str),
 }
 
-/// How one value of a telling fares.
+/// The result for one value of a telling.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged<'a> {
     pub register: Register<'a>,
     pub value: &'a Value,
-    /// What stands there.
+    /// The value in the row.
     pub known: Option<&'a Value>,
     pub rule: Rule,
-    /// The value's key; `None` for what can only grow or shrink.
+    /// The key of the telling's value. `None` for values that can only grow or shrink.
     pub key: Option<Key>,
-    /// The key that it meets.
+    /// The key in the row.
     pub against: Option<Key>,
     pub won: bool,
 }

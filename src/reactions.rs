@@ -1,4 +1,4 @@
-//! Whether a reaction is present, from all that was told of it (contract 4.4): a pure function, whatever the order.
+//! Whether a reaction is present, from all facts about it in any order (contract 4.4): a pure function.
 
 use crate::change::{Dated, Reaction};
 use crate::ids::TimeSource;
@@ -10,8 +10,8 @@ pub fn emoji(reaction: &str) -> String {
     reaction.replace('\u{fe0f}', "")
 }
 
-/// All that was told about one person's one reaction to one message, in one spelling. Sets only: no order of arrival
-/// matters.
+/// All facts about one person's reaction to one message, in one spelling. They are sets, so the order of arrival does
+/// not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// When each id was added.
@@ -19,13 +19,13 @@ pub struct Facts {
     ended: BTreeSet<String>,
     /// Added without an id.
     nameless: BTreeSet<Dated>,
-    /// Everything not later was taken back by a removal without an id.
+    /// A removal without an id took back everything up to this time.
     ended_until: Option<i64>,
-    /// The earliest time told, of whatever became of it.
+    /// The earliest time in a fact, also if the reaction was taken back.
     first: Option<i64>,
 }
 
-/// What took a person's emoji back, whatever the spelling.
+/// What took a person's emoji back, in any spelling.
 #[derive(Debug, Default)]
 pub struct Ends<'a> {
     ids: BTreeSet<&'a str>,
@@ -44,7 +44,7 @@ impl<'a> FromIterator<&'a Facts> for Ends<'a> {
 }
 
 impl Facts {
-    /// When the earliest of those present was added; a told time counts first.
+    /// When the earliest present reaction was added. A time in an event counts first.
     pub fn present_since(&self, ends: &Ends<'_>) -> Option<Dated> {
         let lives = |added: &&Dated| ends.until.is_none_or(|until| added.at.0 > until);
         let named = self.added.iter().filter(|(id, _)| !ends.ids.contains(id.as_str())).map(|(_, at)| at);

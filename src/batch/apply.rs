@@ -1,4 +1,4 @@
-//! Finds the rows that a change is about. `tables` tells what the change means to each row.
+//! Finds the rows that a change is about. `tables` decides what the change does to each row.
 
 use super::Batch;
 use crate::change::{self, Change, MembershipChange, MessageEdit, Reaction};
@@ -75,7 +75,7 @@ impl Batch {
         }
     }
 
-    /// Most facts name people without describing them: then a row is all there is to do.
+    /// Most facts only name a person. Then making a row is all that is to do.
     fn user(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
         let load = || sqlite::load(conn, key);
         if telling.fields.is_empty() && self.tables.users.get(key, load)?.is_some() {
@@ -94,7 +94,7 @@ impl Batch {
         Ok(())
     }
 
-    /// A creation is a complete list: absence is a fact about everybody who was there.
+    /// A creation is a complete list: it is a fact about everybody who was in the group.
     fn creation(&mut self, conn: &Connection, key: &Key, fact: &Fact, at: Time) -> Result<(), StoreError> {
         self.tables.groups.edit(key, || sqlite::load(conn, key))?.create(at);
         let rosters = self.tables.rosters.edit(key, || group::load_rosters(conn, key))?;
@@ -168,7 +168,7 @@ impl Batch {
         self.stand(conn, &person, standing, || membership::load(conn, &person))
     }
 
-    /// Keeps how a person stands, and counts the person where that changes.
+    /// Saves the standing of a person, and counts the person if that changes.
     fn stand(
         &mut self,
         conn: &Connection,
@@ -193,8 +193,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Whether the message has a row that what is told of its fields does not change: most receipts and reactions tell
-    /// nothing new of it. Its data may be large, and are neither read nor copied for that.
+    /// Whether the message has a row that this telling of fields would not change. Most receipts and reactions tell
+    /// nothing new of the message. Its data may be large, and are neither read nor copied for them.
     fn knows(&self, conn: &Connection, key: &Key, telling: &Telling) -> Result<bool, StoreError> {
         let is_known = |row: &Row| !row.is_changed_by(change::Message::RULES, telling);
         match self.tables.messages.known(key) {

@@ -1,8 +1,8 @@
 //! The unit of work: rows are loaded once, changed in memory by one event after the other, and saved once, when the
 //! batch is committed.
 //!
-//! Rows that one batch has loaded stay in memory for later batches. When the fold of an event fails, its changes are taken
-//! back in memory. The other events of the batch stay.
+//! Rows of one batch stay in memory for later batches. If the fold of an event fails, its changes are undone in memory,
+//! and the other events of the batch stay.
 
 mod apply;
 mod many;
@@ -41,14 +41,15 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 pub const PANICS: &str = "a_panic_of_the_fold";
 
-/// Bytes of the rows that stay in memory where nothing else is set.
+/// Bytes of rows that stay in memory, if no setting says otherwise.
 pub const CACHE: u64 = 16 << 20;
 
-/// Events, and bytes of their bodies, in a transaction for which nobody waits: the more, the less is written an event.
+/// Most events in a transaction, and most bytes of their bodies, when nobody waits for the commit. Larger transactions
+/// write less for each event.
 pub const EVENTS: usize = 8_000;
 pub const BODIES: usize = 8 << 20;
 
-/// Bytes that a row may have, about. SQLite stores 64 MiB: an event that makes a row larger is a dead letter, so that it
+/// About how many bytes a row may have. SQLite stores 64 MiB. An event that makes a row larger is a dead letter, so it
 /// ends neither the batch nor the process.
 pub const ROW: usize = 48 << 20;
 
@@ -70,7 +71,7 @@ macro_rules! tables {
                 $(self.$name.take_back();)+
             }
 
-            /// The table in which the event at hand made a row larger than so many bytes.
+            /// The table in which the current event made a row larger than this many bytes.
             fn exceeds(&self, most: usize) -> Option<&'static str> {
                 $(if self.$name.exceeds(most) {
                     return Some(stringify!($name));
@@ -112,20 +113,20 @@ tables! {
 /// Rows in memory, and what is to be added to the file when the batch is saved.
 #[derive(Debug)]
 pub struct Batch {
-    /// Bytes of the rows that stay in memory, twice for a short time.
+    /// Bytes of rows that stay in memory. For a short time there may be twice as many.
     cache: usize,
     tables: Tables,
     /// The entities and registers that the events of the batch name, in the order of the log.
     refs: Vec<(RefKey, i64)>,
-    /// Of these the newest log position.
+    /// The newest log position of each of these.
     newest_refs: HashMap<RefKey, i64>,
-    /// How many of `refs` were there before the event at hand.
+    /// How many of `refs` were there before the current event.
     kept_refs: usize,
-    /// Tags and mentions of the messages that changed; `None`: they follow from the messages.
+    /// Tags and mentions of the messages that changed. `None`: they are read from the messages.
     carried: Option<Vec<message::Carried>>,
-    /// The newest log position given; `None`: the file has to be asked.
+    /// The newest log position given. `None`: the file has to be asked.
     newest_position: Option<i64>,
-    /// Deliveries by minute: how many, and when the last came.
+    /// Deliveries by minute: how many, and when the last one came.
     counts: BTreeMap<CountKey, (i64, i64)>,
 }
 
@@ -136,7 +137,7 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// An empty one, which keeps so many bytes of rows in memory once they are saved.
+    /// An empty batch that keeps this many bytes of rows in memory after a save.
     pub fn keeping(cache: usize) -> Self {
         Self {
             cache,
@@ -150,7 +151,7 @@ impl Batch {
         }
     }
 
-    /// The clock that an app's HTTP deliveries have shown.
+    /// What an app's HTTP deliveries have shown of the clocks.
     pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
         let kept = self.tables.feeds.get(app, || sqlite::load(conn, app))?;
         Ok(kept.map(|kept| kept.feed.clone()).unwrap_or_default())
@@ -165,8 +166,8 @@ impl Batch {
         Ok(*self.newest_position.insert(newest + 1))
     }
 
-    /// Gives the next log position to an event of an app. The app keeps the position, so that nobody gets the position
-    /// again after the event was deleted. `feed` is what the app's deliveries have shown, where the event changed that.
+    /// Gives the next log position to an event of an app. The app keeps the position, so that no later event gets it
+    /// again after the event is deleted. `feed` is the app's feed, if the event changed it.
     pub fn next_seq(&mut self, conn: &Connection, app: &App, feed: Option<Feed>) -> Result<i64, StoreError> {
         let seq = self.next_position(conn)?;
         let kept = self.tables.feeds.edit(app, || sqlite::load(conn, app))?;
@@ -178,7 +179,7 @@ impl Batch {
         Ok(seq)
     }
 
-    /// Counts a delivery of that minute.
+    /// Counts a delivery in its minute.
     pub fn count(&mut self, app: &App, received_at: Time, trigger: &str, outcome: &'static str) {
         let key = (App::clone(app), received_at.0 / 60_000, trigger.to_owned(), outcome);
         let (n, last_at) = self.counts.entry(key).or_default();
@@ -204,8 +205,8 @@ impl Batch {
         self.refs.push((key, seq));
     }
 
-    /// Gives an app that has none its number: in the order of the log, so that it does not matter how the log is cut into
-    /// batches.
+    /// Gives an app its number, if it has none. Numbers follow the order of the log, so they do not depend on how the
+    /// log is cut into batches.
     pub fn number(&mut self, conn: &Connection, app: &App) -> Result<(), StoreError> {
         let load = || search::load_number(conn, app);
         if self.tables.numbers.get(app, load)?.is_none() {
@@ -229,25 +230,25 @@ impl Batch {
         self.number(conn, app)
     }
 
-    /// The event at hand is folded.
+    /// Keeps the changes of the current event, which is folded.
     pub fn keep(&mut self) {
         self.tables.keep();
         self.kept_refs = self.refs.len();
     }
 
-    /// The table in which the event at hand made a row too large to be stored.
+    /// The table in which the current event made a row too large to be stored.
     pub fn exceeds(&self) -> Option<&'static str> {
         self.tables.exceeds(ROW)
     }
 
-    /// The event at hand failed: everything is as it was before it.
+    /// Undoes the changes of the current event, which failed.
     pub fn take_back(&mut self) {
         self.tables.take_back();
         self.refs.truncate(self.kept_refs);
         self.newest_refs = self.refs.iter().cloned().collect();
     }
 
-    /// Forgets everything: the transaction was rolled back, or somebody else wrote into the tables.
+    /// Forgets everything: the transaction was rolled back, or another process wrote into the tables.
     pub fn forget(&mut self) {
         *self = Self::keeping(self.cache);
     }

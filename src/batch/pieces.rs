@@ -1,8 +1,8 @@
 //! The rows of one large event, saved in pieces, each in a transaction of its own.
 //!
-//! An event may name many people, pairs, tags and entities. The rows of these go first. Folding the event again over some
-//! of them changes nothing in them, so that a crash between two pieces does no harm. Rows that count, and rows by which
-//! the fold decides, are saved in the last piece, all at once.
+//! An event may name many people, pairs, tags and entities. Their rows are saved first. If a crash comes between two
+//! pieces, the event is folded again, which changes nothing in these rows. Counts, and rows that the fold reads to
+//! decide, are saved in the last piece, all at once.
 
 use super::Batch;
 use crate::store::StoreError;
@@ -11,7 +11,7 @@ use crate::tables::membership::Membership;
 use std::collections::BTreeMap;
 
 impl Batch {
-    /// Makes the batch, which holds one event, ready to be saved in pieces.
+    /// Prepares the batch, which holds one event, for saving in pieces.
     pub fn cut(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.refs.sort_unstable();
         self.refs.dedup();
@@ -19,7 +19,7 @@ impl Batch {
         self.count_members(conn)
     }
 
-    /// Saves the next rows, `most` at most. True: what is left belongs into the last piece, which [`Batch::save`] saves.
+    /// Saves the next rows, at most `most`. True if only the last piece is left, which [`Batch::save`] saves.
     pub fn save_piece(&mut self, conn: &Connection, most: usize) -> Result<bool, StoreError> {
         let mut left = most;
         for (key, seq) in last(&mut self.refs, &mut left) {
@@ -40,8 +40,8 @@ impl Batch {
         Ok(left > 0)
     }
 
-    /// Counts the members of the groups of the event anew: some of them may be saved already, and are not counted in the
-    /// group's row.
+    /// Counts the members of the groups of the event again: rows of some members are saved already, and the group's row
+    /// does not count them yet.
     fn count_members(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let mut counts: BTreeMap<Key, i64> = BTreeMap::new();
         for key in self.tables.groups.keys() {
@@ -62,7 +62,7 @@ impl Batch {
     }
 }
 
-/// Takes the last rows of a list, `most` at most. `most` becomes how many more there might have been.
+/// Takes the last rows of a list, at most `most`, and lowers `most` by their number.
 fn last<T>(rows: &mut Vec<T>, most: &mut usize) -> Vec<T> {
     let taken = rows.split_off(rows.len().saturating_sub(*most));
     *most -= taken.len();

@@ -1,35 +1,35 @@
-//! Rows of one table in memory: loaded once, changed event by event, saved once a batch.
+//! Rows of one table in memory: loaded once, changed event by event, saved once for each batch.
 
 use foldhash::HashMap;
 use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// What a key and a row take in memory.
+/// The bytes that a key and a row take in memory.
 pub trait Bytes {
     fn bytes(&self) -> usize;
 
-    /// What the file has to hold in one row.
+    /// The bytes that the file has to hold in one row.
     fn in_one_row(&self) -> usize {
         self.bytes()
     }
 }
 
-/// A row as it is now, and as the file has it. `None` is no row.
+/// A row as it is now, and as the file has it. `None`: there is no row.
 #[derive(Debug)]
 struct Slot<V> {
     now: Option<Arc<V>>,
     stored: Option<Arc<V>>,
-    /// What is counted for the slot.
+    /// The bytes counted for the slot.
     bytes: usize,
-    /// The key is one of the changed ones.
+    /// Whether the key is in the set of changed keys.
     is_changed: bool,
 }
 
 /// The rows of one table that this batch and earlier ones have seen.
 ///
-/// Rows live in two generations. A row that is used moves into the younger one. Once that is full it becomes the older
-/// one, and what the older one held is forgotten.
+/// Rows live in two generations. A row that is used moves into the younger generation. When the younger generation is
+/// full, it becomes the older one, and the rows of the old one are forgotten.
 #[derive(Debug)]
 pub struct Rows<K, V> {
     younger: HashMap<K, Slot<V>>,
@@ -38,7 +38,7 @@ pub struct Rows<K, V> {
     bytes: usize,
     /// Keys of the rows that may differ from the file.
     changed: BTreeSet<K>,
-    /// What the rows that the event at hand changed were before it.
+    /// The rows that the current event changed, as they were before.
     before: HashMap<K, Option<Arc<V>>>,
 }
 
@@ -55,7 +55,7 @@ impl<K, V> Default for Rows<K, V> {
 }
 
 impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V> {
-    /// Puts the row into the younger generation; `load` reads a row that was not seen before from the file.
+    /// Puts the row into the younger generation. `load` reads a new row from the file.
     fn see<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<(), E> {
         if self.younger.contains_key(key) {
             return Ok(());
@@ -73,7 +73,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         Ok(())
     }
 
-    /// Puts many rows into the younger generation at once. `load` reads those that were not seen before from the file.
+    /// Puts many rows into the younger generation at once. `load` reads the new ones from the file.
     pub fn see_all<E>(
         &mut self,
         keys: impl IntoIterator<Item = K>,
@@ -95,7 +95,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         Ok(self.younger.get(key).and_then(|slot| slot.now.as_deref()))
     }
 
-    /// The row, to be changed by the event at hand. Where there is none, one with the default values is made.
+    /// The row, to be changed by the current event. A missing row is made with default values.
     pub fn edit<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<&mut V, E>
     where
         V: Default,
@@ -112,7 +112,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         Ok(Arc::make_mut(slot.now.get_or_insert_default()))
     }
 
-    /// The row, if it was seen before: `None`, if the file has to be asked.
+    /// The row, if it was seen before. `None`: the file has to be asked.
     pub fn known(&self, key: &K) -> Option<Option<&V>> {
         self.younger.get(key).or_else(|| self.older.get(key)).map(|slot| slot.now.as_deref())
     }
@@ -126,18 +126,18 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         })
     }
 
-    /// Whether the event at hand made a row larger than so many bytes.
+    /// Whether the current event made a row larger than this many bytes.
     pub fn exceeds(&self, most: usize) -> bool {
         let row = |key: &K| self.younger.get(key).and_then(|slot| slot.now.as_ref());
         self.before.keys().any(|key| row(key).is_some_and(|row| row.in_one_row() > most))
     }
 
-    /// What the event at hand changed stays.
+    /// Keeps the changes of the current event.
     pub fn keep(&mut self) {
         self.before.clear();
     }
 
-    /// Rows are again what they were before the event at hand.
+    /// Undoes the changes of the current event.
     pub fn take_back(&mut self) {
         for (key, before) in std::mem::take(&mut self.before) {
             if let Some(slot) = self.younger.get_mut(&key) {
@@ -169,7 +169,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         Ok(())
     }
 
-    /// The same, for so many rows at most. `most` becomes how many more there might have been.
+    /// The same, for at most `most` rows. `most` is lowered by their number.
     pub fn save_some<E>(
         &mut self,
         most: &mut usize,
@@ -200,7 +200,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         self.bytes
     }
 
-    /// The younger rows become the older ones, and the older ones are forgotten. To be called when everything is saved.
+    /// The younger rows become the older ones, and the older ones are forgotten. Call this when everything is saved.
     pub fn forget_old(&mut self) {
         self.older = std::mem::take(&mut self.younger);
         self.bytes = 0;

@@ -1,4 +1,4 @@
-//! Saving a batch: what follows from its messages for conversations and the full-text index, then every table, in the
+//! Saves a batch: first what the messages change in conversations and in the full-text index, then every table, in the
 //! order of its keys.
 
 use super::Batch;
@@ -20,7 +20,7 @@ struct Moved {
 }
 
 impl Batch {
-    /// Saves everything that the batch changed. The caller commits; where that fails, the batch is to be forgotten.
+    /// Saves everything that the batch changed. The caller commits. If the commit fails, the caller forgets the batch.
     pub fn save(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.save_refs(conn)?;
         for ((app, minute, trigger, outcome), (n, last_at)) in std::mem::take(&mut self.counts) {
@@ -75,7 +75,7 @@ impl Batch {
         rows
     }
 
-    /// The messages whose place in a conversation changed, and the texts that the full-text index has to learn.
+    /// The messages whose place in a conversation changed, and the texts that the full-text index needs.
     fn moved(&mut self, conn: &Connection) -> Result<(Vec<Moved>, Vec<search::Reindexed>), StoreError> {
         let (mut moved, mut texts) = (Vec::new(), Vec::new());
         for (key, stored, now) in self.tables.messages.changed() {

@@ -1,4 +1,4 @@
-//! What keys and rows take in memory, about: the cache is bounded by it.
+//! About how many bytes keys and rows take in memory. The limit of the cache uses these numbers.
 
 use super::rows::Bytes;
 use crate::blocks::Facts as Block;
@@ -19,7 +19,7 @@ use crate::tables::registers::Registers;
 
 /// An allocation, and what a map keeps of an entry.
 const ENTRY: usize = 64;
-/// What a byte of a text may take in JSON: a control character is written with six.
+/// Most bytes that one byte of a text takes in JSON: a control character is written with six.
 const JSON: usize = 6;
 
 impl Bytes for Row {

@@ -1,4 +1,4 @@
-//! What went on in an app or a group, day by day.
+//! Messages and reactions in an app or a group, day by day.
 
 use super::context::Ask;
 use super::error::{Result, bad_input};

@@ -1,4 +1,4 @@
-//! Apps.
+//! An app, its events and its counts.
 
 use super::activity::Activity;
 use super::context::Ask;

@@ -1,4 +1,4 @@
-//! Calls and meetings of a group or a person, together.
+//! Totals of the calls and meetings of a group or a person.
 
 use super::context::Ask;
 use super::enums::{CallStatus, Period};
@@ -60,7 +60,7 @@ pub struct CallStatusCount {
     count: i32,
 }
 
-/// A group or a person.
+/// The group or person whose calls are counted.
 #[derive(Clone)]
 pub struct Whose {
     pub app: Arc<str>,
@@ -69,7 +69,7 @@ pub struct Whose {
 }
 
 impl CallTotals {
-    /// Counts those of a group or a person.
+    /// Counts the calls of a group or a person.
     pub fn read(ctx: &Context<'_>, whose: Whose, after: DateTime, before: DateTime) -> Result<Self> {
         if before.0 <= after.0 {
             return Err(bad_input("before", "expected a time later than `after`"));

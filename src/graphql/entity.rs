@@ -1,4 +1,4 @@
-//! Entities as the log names them, and why the tables say of them what they say.
+//! The entities that an event is about, and why the tables hold their values.
 
 use super::context::Ask;
 use super::error::{Code, Result, bad_input};
@@ -18,11 +18,11 @@ use crate::store::sqlite::read::explain::count_about;
 use async_graphql::{Context, Object};
 use std::sync::Arc;
 
-/// Events of an entity that are looked at for its explanation.
+/// Most events that are read to explain an entity here.
 const EXPLAINED: usize = 1_000;
-/// Events that are looked at to tell the whole story of an entity.
+/// Most events that are read to explain an entity with the whole story.
 const TOLD: usize = 2_000;
-/// What an explanation costs.
+/// The cost of an explanation.
 const EXPLANATION: usize = 500;
 
 pub struct Entity {
@@ -107,7 +107,7 @@ impl Entity {
     }
 }
 
-/// Kinds and keys under which the log knows what a text names; an id alone is anything.
+/// The kinds and keys of the log for a text. An id without a kind may be of any kind.
 pub fn refs(text: &str) -> Vec<(&'static str, String)> {
     match Subject::named(text) {
         Some(subject) => vec![subject.reference()],
@@ -124,8 +124,8 @@ pub fn refs(text: &str) -> Vec<(&'static str, String)> {
     }
 }
 
-/// Why the tables say what they say about an entity, as `chatfold explain --json` prints it; the log position is told
-/// with every answer.
+/// Why the tables hold these values for an entity, as `chatfold explain --json` prints it. The log position is left
+/// out, because every answer has it.
 pub fn explained(ctx: &Context<'_>, app: &str, name: &str) -> Result<Option<Json>> {
     ctx.needs(TokenScope::Admin)?;
     let found = ctx.read(|conn| match explain_named(conn, app, name, Reach::Needed, Some(TOLD)) {

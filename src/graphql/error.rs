@@ -1,4 +1,4 @@
-//! What goes wrong, in the words of the contract. Causes are logged where they arise, never sent.
+//! Errors, with the codes of the contract. Causes are logged where they arise, and never sent.
 
 use crate::store::sqlite::read::ReadError;
 use async_graphql::{Error, ErrorExtensionValues, ErrorExtensions, PathSegment, ServerError, Value};

@@ -1,4 +1,4 @@
-//! What hangs on a message.
+//! Attachments, edits, reactions, receipts and moderation of a message.
 
 use super::context::Ask;
 use super::enums::TimeSource;

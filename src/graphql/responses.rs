@@ -1,4 +1,4 @@
-//! How long customers wait for an agent's word, day by day.
+//! How long customers wait for an agent's answer, day by day.
 
 use super::activity::days_of;
 use super::context::Ask;
@@ -52,7 +52,7 @@ pub struct DayResponses {
     max_seconds: Option<i32>,
 }
 
-/// What is asked.
+/// The arguments of `responses`.
 pub struct Asked {
     pub after: DateTime,
     pub before: DateTime,
@@ -62,7 +62,7 @@ pub struct Asked {
 }
 
 impl Responses {
-    /// Counts them, of a conversation or of all of the app.
+    /// Counts the questions of one conversation or of the whole app.
     pub fn read(ctx: &Context<'_>, app: &str, conversation: Option<&ConversationKey>, asked: Asked) -> Result<Self> {
         let days = days_of(asked.after, asked.before, asked.time_zone.as_deref())?;
         let (roles, tags) = (asked.roles.unwrap_or_default(), asked.tags.unwrap_or_default());
@@ -100,7 +100,7 @@ impl Responses {
     }
 }
 
-/// The shortest wait that so many of a hundred do not exceed (nearest rank), in whole seconds.
+/// Nearest-rank percentile of the waits, in whole seconds.
 fn within(waits: &[i64], percent: usize) -> Option<i32> {
     let rank = (waits.len() * percent).div_ceil(100);
     waits.get(rank.checked_sub(1)?).map(|wait| int(wait / 1000))

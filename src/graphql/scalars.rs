@@ -26,8 +26,8 @@ impl ScalarType for DateTime {
     }
 }
 
-/// The grammar of RFC 3339, which parsers of other times are more generous than. Of what is finer than a millisecond, as
-/// all times here are, only nothing is taken: cut off, it would answer another question.
+/// The grammar of RFC 3339. Parsers of times accept more than it. Times finer than a millisecond are refused, because
+/// all times here are in milliseconds, and a time cut off would answer another question.
 fn is_rfc3339(text: &str) -> bool {
     let Some((seconds, rest)) = text.split_at_checked(19) else { return false };
     let shape = seconds.bytes().zip("0000-00-00T00:00:00".bytes()).all(|(byte, wanted)| match wanted {

@@ -1,4 +1,4 @@
-//! How this file stands.
+//! The state of the file.
 
 use super::context::Ask;
 use super::error::Code;

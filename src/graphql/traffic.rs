@@ -1,4 +1,4 @@
-//! Deliveries of an app: how many came when, of which trigger, and what became of them.
+//! The deliveries of an app by time, trigger and outcome.
 
 use super::context::Ask;
 use super::error::{Result, bad_input};
@@ -72,7 +72,7 @@ impl From<Outcomes> for OutcomeCounts {
     }
 }
 
-/// The last steps up to now, oldest first; the running one is the last.
+/// The last steps up to now, oldest first. The last step is not over yet.
 pub fn traffic(ctx: &Context<'_>, app: &str, step: TrafficStep, last: i32) -> Result<Vec<Traffic>> {
     let (length, most) = match step {
         TrafficStep::Minute => (MINUTE_MS, 360),

@@ -210,32 +210,32 @@ impl User {
 }
 
 impl User {
-    /// The person, if heard of.
+    /// The person, if any event named them.
     pub async fn find(ctx: &Context<'_>, app: &Arc<str>, uid: &str) -> Result<Option<Self>> {
         let row = ctx.load(app, UserKey(uid.into())).await?;
         Ok(row.map(|row| Self::of(app, row, None)))
     }
 
-    /// The person; with the uid alone where only that is known.
+    /// The person. If only the uid is known, a person with the uid alone.
     pub async fn get(ctx: &Context<'_>, app: &Arc<str>, uid: impl Into<Arc<str>>) -> Result<Self> {
         let uid = uid.into();
         let found = ctx.load(app, UserKey(Arc::clone(&uid))).await?;
         Ok(Self::new(app, &uid, found))
     }
 
-    /// For nullable fields.
+    /// The same for a nullable field.
     pub async fn maybe(ctx: &Context<'_>, app: &Arc<str>, uid: Option<impl Into<Arc<str>>>) -> Option<Result<Self>> {
         Some(Self::get(ctx, app, uid?).await)
     }
 
-    /// Several, in the order of their uids given.
+    /// Several people, in the order of the uids.
     pub async fn all(ctx: &Context<'_>, app: &Arc<str>, uids: Vec<String>) -> Result<Vec<Self>> {
         let uids: Vec<Arc<str>> = uids.into_iter().map(Into::into).collect();
         let rows = ctx.load_all(app, uids.iter().cloned().map(UserKey).collect()).await?;
         Ok(uids.iter().zip(rows).map(|(uid, row)| Self::new(app, uid, row)).collect())
     }
 
-    /// From its row, and the presence if that was read too.
+    /// A person from its row, and from the presence if that was read too.
     pub fn of(app: &Arc<str>, row: Arc<row::User>, presence: Option<Option<PresenceRow>>) -> Self {
         Self { app: Arc::clone(app), row, presence }
     }

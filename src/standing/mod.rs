@@ -1,8 +1,9 @@
-//! A membership from its rows (contract 4.3): one pure function for the present, for `asOf` and for explanations.
+//! The standing of a person in a group, computed from the facts about the membership (contract 4.3): one pure function
+//! for the present, for `asOf` and for explanations.
 //!
-//! Members added carry no time, group rows are dated to the second, and joins come half a minute late. Comparing times
-//! alone leaves every fifteenth membership wrong in bursts of acts; what can have happened in the state reached
-//! decides between facts of one second.
+//! Facts are hard to order: added members carry no time, group rows have a time in whole seconds, and joins arrive half
+//! a minute late. If only times are compared, every fifteenth membership is wrong after a burst of acts. So between
+//! facts of one second, the function asks which of them are possible in the state reached.
 
 mod person;
 mod turns;
@@ -14,48 +15,49 @@ use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::slice::Iter;
 
-/// A join that is not told may have happened before a told row if it came at most this long after: joins come up to 30 s
-/// late.
+/// A join without a time may have happened before a fact with a time if the join arrived at most this long after it:
+/// joins arrive up to 30 s late.
 const JOIN_DELAY: i64 = 30_000;
-/// Joins that may be taken before a told row.
+/// Most joins that may be taken before one fact with a time.
 const JOINS: usize = 3;
 
-/// One fact about one person's place in one group. Neither state nor scope: the person became the owner.
+/// One fact about one person's place in one group. A fact with neither state nor scope says that the person became the
+/// owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MembershipFact {
-    /// Order time; 0 where nothing dates the fact.
+    /// Order time; 0 if the time is not known.
     pub at: Time,
     pub at_from: TimeSource,
     pub seq: i64,
     pub occurred_at: Time,
-    /// `arrival` facts: when it arrived, by the vendor's clock.
+    /// For `arrival` facts: when the fact arrived, by the vendor's clock.
     pub arrived_at: Option<Time>,
-    /// When the group that the fact names was made, where it tells.
+    /// When the group that the fact names was created, if the fact says so.
     pub group_created_at: Option<Time>,
     pub by: Option<String>,
     pub state: Option<State>,
     pub scope: Option<Scope>,
     pub old_scope: Option<Scope>,
-    /// Where the fact itself tells it: the group's creation, or the vendor's API.
+    /// The time of the join, if the fact itself has it: the group's creation, or the vendor's API.
     pub joined_at: Option<Time>,
 }
 
-/// A complete member list: who has no row at its time was not in the group.
+/// A complete member list: a person who has no row at its time was not in the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Roster {
     pub at: Time,
-    /// The group's creation: its creator alone, whatever was before.
+    /// The list is the group's creation: only the creator is in it, whoever was a member before.
     pub created: bool,
 }
 
-/// What the rows say together.
+/// What all facts about a membership come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub state: State,
-    /// `None` unless joined.
+    /// `None` unless the person is a member.
     pub scope: Option<Scope>,
     pub joined_at: Option<Time>,
-    /// With `joined_at`.
+    /// How `joined_at` is known.
     pub joined_at_from: Option<TimeSource>,
     pub changed_at: Time,
     pub changed_at_from: TimeSource,
@@ -68,7 +70,7 @@ impl Standing {
         self.state == State::Joined
     }
 
-    /// Of whoever was in the group, or had left it, when it was made anew.
+    /// The standing of everybody who was in the group, or had left it, when the group was created again.
     pub fn ended_by_creation(at: Time) -> Self {
         Self {
             state: State::Absent,
@@ -82,15 +84,15 @@ impl Standing {
     }
 }
 
-/// A list cannot change the order of rows before this time. It comes after all of them.
+/// A list at `list` cannot change the order of facts before this time, because the list comes after all of them.
 pub fn touched_since(list: Time) -> Time {
     // A told row is taken together with joins of the next 30 s, which go by their second.
     Time(list.0.saturating_sub(JOIN_DELAY + 1_000))
 }
 
-/// The order time of a new fact about a membership, given the newest of its rows and the newest list read from the
-/// vendor's API (a group's creation is none). A fact dated by its arrival is not older than the list read before it; a
-/// replayed one is ordered against what is known.
+/// The order time of a new fact about a membership, given its newest fact and the newest list read from the vendor's
+/// API (a group's creation is not such a list). A fact dated by its arrival is not older than the list read before it.
+/// A fact of a replay is ordered after what is known.
 pub fn order_at(fact: &Fact, known: Option<i64>, roster: Option<i64>) -> i64 {
     match (fact.occurred_from, fact.when()) {
         (TimeSource::Arrival, When::At(time)) => time.0.max(roster.unwrap_or(0)),
@@ -98,30 +100,30 @@ pub fn order_at(fact: &Fact, known: Option<i64>, roster: Option<i64>) -> i64 {
     }
 }
 
-/// Folds the rows of one person in one group; any order will do. `None` without rows.
+/// Folds the facts of one person in one group, in any order. `None` without facts.
 pub fn standing<'a>(rows: impl IntoIterator<Item = &'a MembershipFact>, rosters: &[Roster]) -> Option<Standing> {
     standing_telling(rows, rosters, |_| {})
 }
 
-/// Why a row or list was taken when it was (contract 4.3).
+/// Why a fact or list has its place in the order (contract 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Rule 1: by its time.
+    /// Rule 1: it is taken by its time.
     Order,
-    /// Rule 1: before the group was made anew, for it names the group from before.
+    /// Rule 1: it names the earlier group, so it is taken before the group was created again.
     Earlier,
-    /// Rule 2: one of several told rows of that time, in the order in which most of them can happen.
+    /// Rule 2: several facts have this time. They are taken in the order in which most of them are possible.
     Tied,
-    /// Rule 2: a join taken before its turn, for more can happen if it lies before the told row of this log position.
+    /// Rule 2: a join taken before the fact at this log position, because more facts are possible in this order.
     Early(i64),
     /// A complete list.
     Roster,
 }
 
-/// One row or list taken, and the state it met and left.
+/// One fact or list taken, with the state before it and after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// `None`: a list.
+    /// `None` for a list.
     pub row: Option<&'a MembershipFact>,
     pub roster: Option<Roster>,
     pub turn: Turn,
@@ -129,7 +131,7 @@ pub struct Step<'a> {
     pub after: (Option<State>, Option<Scope>),
 }
 
-/// The same, and tells each step, for explanations.
+/// Does the same as [`standing`], and passes each step to `tell`, for explanations.
 pub fn standing_telling<'a>(
     rows: impl IntoIterator<Item = &'a MembershipFact>,
     rosters: &[Roster],
@@ -139,10 +141,10 @@ pub fn standing_telling<'a>(
     Fold { taken: vec![false; items.len()], items, now: Person::default(), tell }.run()
 }
 
-/// A row or list, where rule 1 puts it.
+/// A fact or list at the place that rule 1 gives it.
 #[derive(Clone, Copy)]
 enum Item<'a> {
-    /// `earlier`: before the group was made anew, although it is dated later.
+    /// `earlier`: the fact belongs before the group's new creation, although its time is later.
     Row {
         row: &'a MembershipFact,
         earlier: bool,
@@ -150,8 +152,8 @@ enum Item<'a> {
     Roster(Roster),
 }
 
-/// Rule 1: rows by time, those that are not told after the told ones of their second; lists before the rows of their
-/// time. A row that is not told and names the group made at an earlier time lies before the next creation.
+/// Rule 1: facts by time. Within one second, facts without a time come after facts with a time. Lists come before the
+/// facts of their time. A fact without a time that names the group created earlier comes before the next creation.
 fn lay<'a>(rows: impl IntoIterator<Item = &'a MembershipFact>, rosters: &[Roster]) -> Vec<Item<'a>> {
     let mut rosters = rosters.to_vec();
     rosters.sort_by_key(|roster| roster.at);
@@ -181,7 +183,7 @@ fn lay<'a>(rows: impl IntoIterator<Item = &'a MembershipFact>, rosters: &[Roster
     items
 }
 
-/// The rows that the list at `index` ends.
+/// The facts that the list at `index` ends.
 fn end_of<'a>(
     index: usize,
     earlier: &mut Peekable<Iter<'_, (Option<usize>, &'a MembershipFact)>>,
@@ -194,7 +196,7 @@ fn end_of<'a>(
 
 struct Fold<'a, T> {
     items: Vec<Item<'a>>,
-    /// Those taken already, by index.
+    /// Which facts are taken already, by index.
     taken: Vec<bool>,
     now: Person,
     tell: T,
@@ -253,7 +255,8 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         if let Item::Row { row, .. } = self.items[index] { Some(row) } else { None }
     }
 
-    /// Rule 2: the told row at `first`, those of the same time, and the joins that may lie before the last of them.
+    /// Rule 2: takes the fact at `first`, the facts of the same time, and the joins that may come before the last of
+    /// them.
     fn take_told(&mut self, first: usize) {
         let Some(at) = self.row(first).map(|row| row.at) else { return };
         let tied = |index: &usize| self.row(*index).is_some_and(|row| told(row) && row.at == at);
@@ -280,7 +283,7 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         }
     }
 
-    /// The told rows left and the joins they need, in the order in which most of them can happen.
+    /// The facts left, and the joins they need, in the order in which most of them are possible.
     fn best(&self, left: &[usize], joins: &[usize]) -> Vec<usize> {
         if let ([only], []) = (left, joins) {
             return vec![*only];
@@ -291,7 +294,7 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         order.into_iter().filter_map(|at| left.iter().chain(joins).nth(at).copied()).collect()
     }
 
-    /// The earliest in the log that can happen, else the earliest of the told rows.
+    /// The first fact in the log that is possible, else the first of the facts with a time.
     fn earliest(&self, left: &[usize], joins: &[usize]) -> Option<usize> {
         let rows = |indices: &[usize]| -> Vec<(usize, &MembershipFact)> {
             indices.iter().filter_map(|at| Some((*at, self.row(*at)?))).collect()
@@ -301,9 +304,9 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         possible.or_else(|| rows(left).into_iter().min_by_key(|(_, row)| row.seq)).map(|(at, _)| at)
     }
 
-    /// More rows than are searched for their best order: each time the earliest in the log that can happen, else the
-    /// earliest of the told rows. Rows of one kind can happen in the same places, so that the first of each kind is
-    /// looked at, and not every row.
+    /// For more facts than are searched for their best order: takes the first possible fact in the log, else the first
+    /// fact with a time, again and again. Facts of one kind are possible in the same places, so only the first of each
+    /// kind is looked at.
     fn take_many(&mut self, left: Vec<usize>, mut joins: &[usize]) {
         let mut kinds: Vec<(Kind, VecDeque<usize>)> = Vec::new();
         for index in left {
@@ -329,7 +332,7 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         }
     }
 
-    /// The next joins that are not told and came at most 30 s after a told row, from an index on.
+    /// The next joins without a time that arrived at most 30 s after a fact with a time, from an index on.
     fn waiting(&self, from: usize, at: Time) -> Vec<usize> {
         let mut joins = Vec::new();
         for index in from..self.items.len() {
@@ -347,14 +350,14 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
     }
 }
 
-/// What decides whether a row can happen: see [`Place::can`].
+/// What decides whether a fact is possible: see [`Place::can`].
 type Kind = (Option<State>, Option<Scope>);
 
 fn kind_of(row: &MembershipFact) -> Kind {
     (row.state, row.old_scope.filter(|_| row.state.is_none()))
 }
 
-/// A join that is not told and came so soon after a time that it may have happened before.
+/// Whether the join has no time, and arrived so soon after `at` that it may have happened before.
 fn may_precede(row: &MembershipFact, at: Time) -> bool {
     let came = match row.at_from {
         TimeSource::Told => return false,

@@ -1,17 +1,17 @@
-//! Where a person stands after each row.
+//! The state of a person after each fact.
 
 use super::{MembershipFact, Roster};
 use crate::ids::{Scope, State, Time, TimeSource};
 
-/// State and scope: what decides whether a fact can happen.
+/// State and scope. They decide whether a fact is possible.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// `None`: nothing is known of the person.
+    /// `None` if nothing is known of the person.
     pub state: Option<State>,
     pub scope: Option<Scope>,
 }
 
-/// The state reached.
+/// The state reached so far.
 #[derive(Debug, Default)]
 pub(super) struct Person {
     pub place: Place,
@@ -21,7 +21,7 @@ pub(super) struct Person {
 }
 
 impl Place {
-    /// Whether the fact can happen now. While nothing is known, every fact can.
+    /// Whether the fact is possible now. If nothing is known yet, every fact is possible.
     pub fn can(self, row: &MembershipFact) -> bool {
         let Some(now) = self.state else { return true };
         match row.state {
@@ -36,7 +36,7 @@ impl Place {
         }
     }
 
-    /// Where the fact leads, possible or not.
+    /// The state after the fact, possible or not.
     pub fn after(self, row: &MembershipFact) -> Self {
         match (row.state, self.state) {
             (Some(State::Joined), _) => {

@@ -1,36 +1,37 @@
-//! The order in which most facts of one second can happen (rule 2).
+//! The order in which most facts of one second are possible (rule 2).
 //!
-//! An order is grown row by row. What a row adds depends on the rows taken before it only through the place reached and
-//! the scope changes that an end has passed, so of the orders that agree in these the best is kept: a few hundred steps
-//! for seven rows, where all orders would be five thousand.
+//! An order grows row by row. The rows taken before matter to the next row in only two ways: the state reached, and the
+//! scope changes before an end. So of all orders that agree in these two, only the best is kept. For seven rows this
+//! takes a few hundred steps instead of five thousand orders.
 
 use super::MembershipFact;
 use super::person::Place;
 use crate::ids::State;
 use std::cmp::Reverse;
 
-/// Rows that are searched for their best order; more are taken one after the other.
+/// Rows that are searched for their best order. More rows are taken one after the other.
 pub(super) const MOST: usize = 7;
 
-/// An order of some rows.
+/// An order of some rows, with what decides between orders.
 #[derive(Debug, Clone, Copy)]
 struct Order {
     place: Place,
-    /// Rows that could happen.
+    /// Rows that are possible.
     possible: u32,
     /// Scope changes before a leave or kick.
     ended: u32,
     /// Scope changes before a leave or kick that a join follows.
     lost: u32,
-    /// Pairs of rows that stand in another order than in the log.
+    /// Pairs of rows whose order differs from the log.
     turned: u32,
-    /// The rows by their places in the log, from 1, four bits each: the smaller number is the first by log position.
+    /// The rows by their places in the log, from 1, four bits each. The smaller number is the order that comes first by
+    /// log position.
     path: u32,
     length: u32,
 }
 
 impl Order {
-    /// The greatest is the best of the orders of the same rows.
+    /// Compares orders of the same rows: the greatest is the best.
     fn merit(&self) -> (u32, Reverse<u32>, Reverse<u32>) {
         (self.possible, Reverse(self.turned), Reverse(self.path))
     }
@@ -44,8 +45,8 @@ impl Order {
     }
 }
 
-/// All told rows, and joins before the last of them, in their best order: indices of `told`, then of `joins` counted on.
-/// Joins keep their order, and one that cannot happen is not taken before its own turn.
+/// All told rows, and joins before the last of them, in their best order: indices of `told`, then indices of `joins`,
+/// which count on. Joins keep their order, and an impossible join is not taken before its own turn.
 pub(super) fn best(place: Place, told: &[&MembershipFact], joins: &[&MembershipFact]) -> Vec<usize> {
     let mut log: Vec<(usize, &MembershipFact)> = told.iter().chain(joins).copied().enumerate().collect();
     log.sort_by_key(|(_, row)| row.seq);
@@ -90,7 +91,7 @@ pub(super) fn best(place: Place, told: &[&MembershipFact], joins: &[&MembershipF
     found.into_iter().flat_map(Order::rows).map(|bit| log[bit].0).collect()
 }
 
-/// Keeps the best of the orders that leave the same to come.
+/// Of the orders after which the same rows remain, keeps the best.
 fn keep(orders: &mut Vec<Order>, new: Order) {
     let same = |known: &&mut Order| known.place == new.place && known.ended == new.ended && known.lost == new.lost;
     match orders.iter_mut().find(same) {

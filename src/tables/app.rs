@@ -1,13 +1,13 @@
-//! An app: its region, and what was heard of it.
+//! An app: its region, and counts and times of its events.
 
 use crate::ids::TimeSource;
 use crate::merge::Fact;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
-    /// Of the newest event that tells a region and when it happened.
+    /// The region of the newest event that has a region and a time.
     pub region: Option<String>,
-    /// When that was; 0: no event told both.
+    /// The time of that event. 0: no event had both.
     pub region_at: i64,
     pub first_seen_at: i64,
     pub last_event_at: i64,
@@ -15,8 +15,8 @@ pub struct App {
 }
 
 impl App {
-    /// Counts an event. Of two regions the one told at the later time is shown; of one time, the greater. Times that were
-    /// not told differ between servers and do not count.
+    /// Counts an event. Of two regions, the one with the later time is shown; of equal times, the greater region. Only
+    /// times in payloads count, because other times differ between servers.
     pub fn apply(&mut self, region: Option<&str>, fact: &Fact) {
         let received_at = fact.received_at.0;
         if let Some(region) = region {

@@ -1,7 +1,7 @@
-//! One session id: the facts told about it, and the calls and meetings they come to (see [`crate::sessions`]).
+//! One session id: its facts, and the calls and meetings that these facts give (see [`crate::sessions`]).
 //!
-//! An id may be used thousands of times. Only the facts of the slice that a new fact can touch are in memory, and only
-//! the instances of that slice are decided anew.
+//! A session id may be used thousands of times. Memory holds only the facts near a new fact, and only the instances
+//! near it are decided again.
 
 use crate::ids::{CallKind, Time};
 use crate::sessions::{Around, CallFact, Facts, Found, History, Instance, Kind, sessions_of_slice};
@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Facts that are loaded at a time; each further time twice as many.
+/// Facts that are loaded at first. Each further load takes twice as many.
 const PAGE: usize = 64;
-/// So many facts more than a slice holds may stay in memory.
+/// Memory may hold this many facts more than a slice needs.
 const KEPT: usize = 256;
 
-/// Where a fact lies among those of its session id: the first time that it names, and its place in the log.
+/// The place of a fact among those of its session id: its first time, and its log position.
 pub type Place = (i64, i64);
 
 /// Facts to be loaded: the nearest before a place, or after it.
@@ -24,7 +24,7 @@ pub enum Page {
     After(Place, usize),
 }
 
-/// A call or meeting as the file has it, and as it is now. `None` is none.
+/// A call or meeting as the file has it, and as it is now. `None`: there is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decided {
     pub stored: Option<Arc<Instance>>,
@@ -36,9 +36,9 @@ pub struct Session {
     pub history: History,
     /// Facts in memory, in the order of their places. None between the first and the last is missing.
     facts: Vec<Arc<CallFact>>,
-    /// Facts before this place may be missing. `None`: none is.
+    /// Facts before this place may be missing. `None`: no fact is missing.
     first: Option<Place>,
-    /// Facts after this place may be missing. `None`: none is.
+    /// Facts after this place may be missing. `None`: no fact is missing.
     last: Option<Place>,
     /// Facts to be saved.
     pub added: Vec<Arc<CallFact>>,
@@ -53,7 +53,7 @@ pub fn place(fact: &CallFact) -> Place {
 }
 
 impl Session {
-    /// A session id that the file knows; none of its facts is in memory.
+    /// A session id that the file knows. None of its facts is in memory yet.
     pub fn stored(history: History) -> Self {
         let mut session = Self { history, ..Self::default() };
         session.forget();
@@ -66,13 +66,13 @@ impl Session {
         self.is_wide = false;
     }
 
-    /// Bytes of the facts and of the instances to be saved, about.
+    /// About how many bytes the facts and the instances to be saved take.
     pub fn bytes(&self) -> usize {
         let facts: usize = self.facts.iter().map(|fact| fact.bytes()).sum();
         facts + self.decided.len() * 1024
     }
 
-    /// Everything is saved: a new batch begins.
+    /// Begins a new batch, when everything is saved.
     pub fn begin(&mut self) {
         self.added.clear();
         self.decided.clear();
@@ -81,8 +81,8 @@ impl Session {
         }
     }
 
-    /// Takes a fact, and decides the instances that it can touch anew. `load` reads facts from the file. One event tells
-    /// one fact.
+    /// Takes a fact, and decides the instances near it again. `load` reads facts from the file. One event tells one
+    /// fact.
     pub fn apply<E>(&mut self, fact: &CallFact, load: impl FnMut(Page) -> Result<Vec<CallFact>, E>) -> Result<(), E> {
         self.apply_by_pages(fact, PAGE, load)
     }
@@ -140,7 +140,7 @@ impl Session {
         Ok(())
     }
 
-    /// What has to be loaded for all facts near a place to be in memory.
+    /// What has to be loaded so that all facts near a place are in memory.
     fn missing_near(&self, own: Place, most: usize) -> Option<Page> {
         match (self.first, self.last) {
             (Some(first), _) if own < first => Some(Page::Before(first, most)),
@@ -168,7 +168,7 @@ impl Session {
         }
     }
 
-    /// Decides the instances of a slice with the new fact and without it. What differs is to be saved.
+    /// Decides the instances of a slice with the new fact and without it. Instances that differ are to be saved.
     fn decide(&mut self, slice: Range<usize>, new: usize, was_call: bool, next: Option<(Kind, i64)>) {
         let slice_start = slice.start;
         let facts = || self.facts[slice.clone()].iter().map(|fact| &**fact);

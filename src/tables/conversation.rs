@@ -6,7 +6,7 @@ use crate::ids::{ConversationKey, ReceiverType, id_order};
 /// A message in the order of its conversation: sent time, number, id.
 pub type Place<'a> = (i64, i64, &'a str);
 
-/// Between whom a conversation is.
+/// The parties of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parties {
     Group {
@@ -50,7 +50,8 @@ pub struct Conversation {
     /// Chat that is not deleted and not blocked.
     pub messages_count: i64,
     pub last: Option<Last>,
-    /// Where lists place it: by its last message, else by the newest chat; `None`: lists leave it out.
+    /// The time that places the conversation in lists: that of its last message, else that of its newest chat. `None`:
+    /// lists leave the conversation out.
     pub active_at: Option<i64>,
 }
 
@@ -65,14 +66,14 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The conversation that lists the message.
+    /// The conversation that lists the message, if any.
     pub fn shown_in(&self) -> Option<&ConversationKey> {
         self.conversation.as_ref().filter(|_| self.listed)
     }
 }
 
 impl Conversation {
-    /// A message is listed from now on.
+    /// Lists a message from now on.
     pub fn list(&mut self, message_id: &str, listing: &Listing) {
         self.messages_count += 1;
         let Some(sent_at) = listing.sent_at else { return };
@@ -85,8 +86,8 @@ impl Conversation {
         }
     }
 
-    /// A message is not listed any more. True where another one has to be found: the last, or where there is no last
-    /// message the newest.
+    /// Lists a message no more. True if another message has to be found: the new last message, or, without a last
+    /// message, the newest chat.
     pub fn unlist(&mut self, message_id: &str, listing: &Listing) -> bool {
         self.messages_count -= 1;
         match &self.last {

@@ -1,10 +1,10 @@
-//! The texts that a message had after it was sent: edits, and what was told as an edit and left the text as it was (see
+//! The texts that a message had after it was sent: edits, and texts of edit events that did not change the text (see
 //! [`crate::edits`]).
 
 use super::message::{Effects, Message};
 use crate::edits::{Version, judge};
 
-/// In order; of each text whether it is an edit.
+/// In order. The flag says whether the text is an edit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits(pub Vec<(Version, bool)>);
 
@@ -21,7 +21,7 @@ impl Edits {
         self.0 = judge(message.first_text(), versions);
     }
 
-    /// The message changed: a deletion takes the texts away, and another first text makes other texts edits.
+    /// Follows a change of the message. A deletion removes the texts. Another first text may make other texts edits.
     pub fn follow(&mut self, effects: Effects) {
         if effects.deleted {
             self.0.iter_mut().for_each(|(version, _)| version.text = None);

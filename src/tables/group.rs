@@ -11,9 +11,9 @@ use crate::standing;
 pub struct Group {
     pub row: Row,
     pub lifecycle: Lifecycle,
-    /// Present members.
+    /// Number of present members.
     pub members_count: i64,
-    /// Its creation or first complete list; `None`: only what events told is known.
+    /// Time of its creation or of its first complete list. `None`: only members in events are known.
     pub members_known_since: Option<i64>,
     /// Time of the earliest fact or list about its members.
     pub history_since: Option<i64>,
@@ -37,14 +37,14 @@ impl Group {
         self.row.merge(change::Group::RULES, telling);
     }
 
-    /// The group was created: the list of its creator alone is complete, and a deleted group lives again.
+    /// The group was created: the list with only its creator is complete, and a deleted group exists again.
     pub fn create(&mut self, at: Time) {
         self.lifecycle.created.insert(at.0);
         self.members_known_since = self.members_known_since.into_iter().chain([at.0]).min();
         self.hear_of_members(at.0);
     }
 
-    /// The group was deleted; `created_at` tells which of that guid.
+    /// The group was deleted. `created_at` tells which group of that guid.
     pub fn delete(&mut self, fact: &Fact, created_at: Option<Time>) {
         self.lifecycle.delete(fact, created_at);
     }
@@ -66,23 +66,23 @@ pub struct Roster {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rosters(pub Vec<Roster>);
 
-/// Whose standing a list can change.
+/// The people whose standing a list can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touched {
-    /// The list is known.
+    /// The list is known, so nobody.
     Nobody,
-    /// All other lists are older: it ends whoever is not absent. Nothing else changes but for those of whom there are facts
-    /// since that time.
+    /// All other lists are older. The list ends every membership that has not ended. Other standings change only for
+    /// people with facts since that time.
     Present { since: Time },
-    /// Lists that come after it, or close before it, may fare differently.
+    /// Everybody: lists after this one, or shortly before it, may count differently.
     Everybody,
 }
 
 impl Rosters {
-    /// Lists this close are taken together: joins are told half a minute late.
+    /// Lists this close together are decided together, because joins arrive half a minute late.
     const CLOSE: i64 = 60_000;
 
-    /// Takes the creation of the group. One list of a time is enough: another says the same.
+    /// Takes the creation of the group. One list of a time is enough, because another one says the same.
     pub fn apply(&mut self, at: Time, fact: &Fact) -> Touched {
         if self.0.iter().any(|known| known.roster.at == at) {
             return Touched::Nobody;
@@ -98,7 +98,7 @@ impl Rosters {
         lists
     }
 
-    /// Time of the newest list that was read, not made by the group's creation.
+    /// Time of the newest list that was read from the vendor, not made by the group's creation.
     pub fn newest_read(&self) -> Option<i64> {
         self.0.iter().filter(|it| !it.roster.created).map(|it| it.roster.at.0).max()
     }

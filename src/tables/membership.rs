@@ -1,4 +1,4 @@
-//! One person in one group: the facts told, and the standing they come to (see [`crate::standing`]).
+//! One person in one group: the facts, and the standing that they give (see [`crate::standing`]).
 
 use crate::change::MembershipChange;
 use crate::ids::{Time, TimeSource};
@@ -18,7 +18,7 @@ pub struct Told {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts(pub Vec<Arc<Told>>);
 
-/// What they come to, given the complete lists of the group.
+/// The standing that the facts give, with the complete lists of the group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
     pub standing: Option<Standing>,
@@ -32,7 +32,7 @@ impl Membership {
 }
 
 impl Facts {
-    /// Takes a fact; gives its order time. `newest_read` is the time of the newest list that was read.
+    /// Takes a fact, and gives its order time. `newest_read` is the time of the newest list that was read.
     pub fn apply(&mut self, told: &MembershipChange, fact: &Fact, newest_read: Option<i64>) -> i64 {
         let at = self.order_at(fact, newest_read);
         if self.0.iter().any(|known| known.change.seq == fact.seq && known.change.at.0 == at) {
@@ -72,7 +72,7 @@ impl Facts {
         standing::order_at(fact, known, newest_read)
     }
 
-    /// What the facts come to, given the complete lists of the group.
+    /// The standing that the facts give, with the complete lists of the group.
     pub fn stands(&self, rosters: &[Roster]) -> Option<Standing> {
         standing::standing(self.0.iter().map(|told| &told.change), rosters)
     }

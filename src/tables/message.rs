@@ -1,4 +1,4 @@
-//! A message: what was told of it, whether it is deleted or blocked, and what lists, counts and searches see of it.
+//! A message: what events told of it, whether it is deleted or blocked, and what lists, counts and searches see of it.
 
 use super::conversation::Listing;
 use crate::change::{self, Conversation};
@@ -31,18 +31,18 @@ pub struct Message {
     pub shown: Shown,
 }
 
-/// What follows from a message as merged: for lists, counts and searches.
+/// What lists, counts and searches see. It follows from the merged message.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shown {
     pub listing: Listing,
     pub is_chat: bool,
-    /// An agent's use of a tool.
+    /// The message is a step of an AI agent: a call of a tool or its result.
     pub is_step: bool,
-    /// Why unread leaves it out: see [`Known::uncounted`].
+    /// Why unread counts leave the message out: see [`Known::uncounted`].
     pub uncounted: i64,
-    /// What the message says, if that is text.
+    /// The text of the message, if it has one.
     pub text: Option<String>,
-    /// What the full-text index has of it. Steps are in it for those who ask for them.
+    /// Whether the full-text index has the message. Steps are in the index for searches that include steps.
     pub searched: bool,
     /// The files, as a JSON list.
     pub attachments: Option<String>,
@@ -58,17 +58,17 @@ impl Default for Message {
     }
 }
 
-/// What a change of a message means to its edits.
+/// What a change of a message means for its edits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Effects {
     /// The message is deleted from now on.
     pub deleted: bool,
-    /// From now on another text is known to be the first.
+    /// Another text is known to be the first one from now on.
     pub first_text: Option<Digest>,
 }
 
 impl Message {
-    /// Merges what a fact tells. Deleted stays deleted, without a text: the log keeps what it said.
+    /// Merges what a fact tells. A deleted message stays deleted, without its text. Only the log keeps the text.
     pub fn apply(&mut self, telling: Telling, deleted: bool) -> Effects {
         let (was_deleted, first_text) = (self.deleted, self.first_text());
         self.row.merge(change::Message::RULES, telling);
@@ -83,13 +83,13 @@ impl Message {
         }
     }
 
-    /// Moderation disapproves of it, or does not any more.
+    /// Moderation disapproves of the message, or no longer does.
     pub fn block(&mut self, blocked: bool) {
         self.blocked = blocked;
         self.show();
     }
 
-    /// Derives what is shown. Every change ends with it, so that a failure is one of the event at hand.
+    /// Derives what is shown. Every change ends with this step, so a failure belongs to the event that caused it.
     pub fn show(&mut self) {
         let (known, sent_at) = (self.known(), self.row.values[SENT_AT].int());
         let (is_chat, is_step) = (known.is_chat(), known.is_step());
@@ -111,12 +111,12 @@ impl Message {
         };
     }
 
-    /// The text that the full-text index has of it.
+    /// The text of the message in the full-text index, if it is there.
     pub fn searched(&self) -> Option<&str> {
         self.shown.text.as_deref().filter(|_| self.shown.searched)
     }
 
-    /// The last edit is another one.
+    /// Another edit is the last one.
     pub fn edit(&mut self, last: Option<&Version>) {
         self.edited_at = last.map(|version| version.key.at);
         self.edited_by = last.and_then(|version| version.by.clone());
@@ -127,14 +127,14 @@ impl Message {
         self.row.named.get(name).and_then(|(value, _)| value.text())
     }
 
-    /// Between whom, once sender and receiver are known, be it from several facts.
+    /// The parties of the conversation, once sender and receiver are known, also from several facts.
     pub fn conversation(&self) -> Option<Conversation> {
         let text = |place: usize| self.row.values[place].text().map(str::to_owned);
         let receiver_type = ReceiverType::from_word(&text(RECEIVER_TYPE)?)?;
         Some(Conversation { sender: text(SENDER_UID)?, receiver_type, receiver: text(RECEIVER_ID)? })
     }
 
-    /// What decides which lists and counts hold it.
+    /// What decides which lists and counts hold the message.
     fn known(&self) -> Known<'_> {
         Known {
             category: self.row.values[CATEGORY].text(),
@@ -160,13 +160,13 @@ impl Message {
     }
 }
 
-/// Whether the full-text index has the text of a message: of chat, and of the steps of agents, that is not deleted and
-/// whose time is known. Messages that moderation blocked have their text in the index too: who asks for them finds them.
+/// Whether the full-text index has the text of a message: of chat and of agents' steps, not deleted, with a known time.
+/// Messages that moderation blocked are in the index too, for searches that include them.
 pub fn is_searched(is_chat: bool, is_step: bool, deleted: bool, has_time: bool) -> bool {
     (is_chat || is_step) && !deleted && has_time
 }
 
-/// As listed, else the one that `url` names.
+/// The listed attachments, else the one that `url` names.
 fn attachments(listed: Option<&str>, url: Option<&str>) -> Option<String> {
     let is_list = |text: &&str| {
         let document = Document::parse(text.as_bytes().to_vec());

@@ -1,5 +1,5 @@
-//! What each entity is made of, and how a fact changes it: pure, one file an entity. The store loads and saves these rows
-//! and decides nothing.
+//! The entities, and how a fact changes each of them. The code is pure, with one file for each entity. The store loads
+//! and saves the rows and decides nothing.
 
 pub mod app;
 pub mod call;
@@ -12,6 +12,6 @@ pub mod reaction;
 pub mod receipt;
 pub mod registers;
 
-/// The edition of reducers and tables. Raise it with every change that makes tables of an old log differ: files of
-/// another edition are rebuilt when the server starts.
+/// The edition of reducers and tables. Raise it with every change that gives other tables for an old log: the server
+/// rebuilds files of another edition when it starts.
 pub const FOLD_VERSION: i64 = 2;

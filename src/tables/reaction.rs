@@ -4,7 +4,7 @@ use crate::change::{self, Dated};
 use crate::reactions::{Ends, Facts};
 use std::collections::BTreeMap;
 
-/// All that was told in one spelling, and since when the reaction is there.
+/// The facts of one spelling, and since when the reaction is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spelling {
     pub facts: Facts,
@@ -17,12 +17,12 @@ pub struct Reaction {
 }
 
 impl Reaction {
-    /// Since when the emoji is there, in whatever spelling.
+    /// Since when the emoji is there, in any spelling.
     pub fn since(&self) -> Option<Dated> {
         self.spellings.values().filter_map(|it| it.since).min()
     }
 
-    /// A removal counts for all spellings.
+    /// Takes a fact. A removal counts for all spellings.
     pub fn apply(&mut self, told: &change::Reaction) {
         self.spellings.entry(told.reaction.clone()).or_default().facts.add(told);
         let ends: Ends<'_> = self.spellings.values().map(|it| &it.facts).collect();

@@ -1,9 +1,9 @@
-//! Receipts and read markers: what can only grow.
+//! Receipts and read markers. Both can only grow.
 
 use crate::change::{self, Dated};
 use crate::ids::{Time, id_order};
 
-/// Delivery and read times of one message and reader: the earliest told, else the earliest arrival.
+/// Delivery time and read time of one message and reader: the earliest time in an event, else the earliest arrival.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Receipt {
     pub delivered: Option<Dated>,
@@ -22,7 +22,7 @@ impl Receipt {
 pub struct ReadMarker {
     pub message_no: i64,
     pub message_id: String,
-    /// Of equal ids the earliest time told.
+    /// Of receipts with the same id, the earliest time in an event.
     pub at: Option<i64>,
 }
 
