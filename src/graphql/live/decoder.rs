@@ -32,7 +32,7 @@ pub struct Decoder {
 impl Decoder {
     /// Decodes for those who follow by this API.
     pub fn open(api: &Api, path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { inner: Arc::clone(&api.inner), pool: open_pool(path, 1)? })
+        Ok(Self { inner: Arc::clone(&api.inner), pool: open_pool(path, 1, api.inner.limits.page_cache)? })
     }
 
     /// Looks after each commit, while somebody listens. Ends once nothing is committed any more. Blocking.

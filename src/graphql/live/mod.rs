@@ -19,7 +19,8 @@ use super::change::ChangeFilter;
 use super::context::{Asking, Caller};
 use super::drive::block_on;
 use super::error::{Code, Result, bad_input, describe};
-use super::run::{Api, HangUp, Inner};
+use super::run::{Api, Inner};
+use super::turns::Asker;
 use crate::store::sqlite::read::allowance::is_spent;
 use crate::store::sqlite::read::{ReadError, change};
 use async_graphql::futures_util::StreamExt;
@@ -151,7 +152,7 @@ fn read_file(
     let unfinished = asking.snapshot.read(|conn| change::unfinished(conn, &app))?;
     let newest = unfinished.map_or(asking.newest, |seq| asking.newest.min(seq - 1));
     if filter.receiver_type.is_some() && filter.conversation_id.is_none() {
-        return Err(bad_input("filter.receiverType", "expected conversationId beside it"));
+        return Err(bad_input("filter.receiverType", "expected conversationId in the same filter"));
     }
     let after = position.unwrap_or(newest);
     if after < 0 {
@@ -195,6 +196,13 @@ pub struct Ended {
     pub message: String,
 }
 
+impl Ended {
+    fn of(why: ReadError) -> Self {
+        let (code, message) = describe(why);
+        Self { code, message: message.to_owned() }
+    }
+}
+
 impl<T, E> Changes<T, E> {
     fn of(items: Vec<T>) -> Self {
         Self { items, is_stuck: false, error: None }
@@ -211,6 +219,12 @@ impl<T, E> Changes<T, E> {
     }
 }
 
+/// The answer of a subscription that could not read.
+fn refused(why: ReadError) -> String {
+    let (code, message) = describe(why);
+    refusal(code, message)
+}
+
 impl Api {
     /// Begins to follow, from a log position or from now on.
     pub fn follow(&self, after: Option<i64>) -> Arc<Follower> {
@@ -223,15 +237,9 @@ impl Api {
         if follower.is_waiting() {
             return Changes::of(Vec::new());
         }
-        let (inner, follower) = (Arc::clone(&self.inner), Arc::clone(follower));
-        let hanging_up = HangUp::default();
-        let gone = Arc::clone(&hanging_up.0);
-        let read = move || inner.counted(|| inner.next_changes(&request, &caller, &follower, &gone));
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a subscription panicked");
-            let error = Code::Internal.server_error("the subscription failed: the server's log has the cause");
-            Changes::failed(finish(Response::from_errors(vec![error]), None))
-        })
+        let follower = Arc::clone(follower);
+        let read = move |inner: &Inner, gone| inner.counted(|| inner.next_changes(&request, &caller, &follower, &gone));
+        self.in_turn(Asker::default(), read).await.unwrap_or_else(|why| Changes::not_now(why, || refused(why)))
     }
 
     /// The next changes for `GET /changes`. The file is read only for a follower who is behind.
@@ -251,15 +259,10 @@ impl Api {
             }
             return Changes::of(changes);
         }
-        let (inner, follower) = (Arc::clone(&self.inner), Arc::clone(follower));
-        let hanging_up = HangUp::default();
-        let gone = Arc::clone(&hanging_up.0);
-        let read = move || inner.counted(|| inner.next_events(app_id, filter, caller, &follower, gone));
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the change feed panicked");
-            let message = "the feed failed: the server's log has the cause".into();
-            Changes::failed(Ended { code: Code::Internal, message })
-        })
+        let follower = Arc::clone(follower);
+        let read =
+            move |inner: &Inner, gone| inner.counted(|| inner.next_events(app_id, filter, caller, &follower, gone));
+        self.in_turn(Asker::default(), read).await.unwrap_or_else(|why| Changes::not_now(why, || Ended::of(why)))
     }
 
     /// Looks of the decoder so far, for tests: with nobody who follows there is none.
@@ -297,10 +300,7 @@ impl Inner {
         };
         let before = follower.position();
         let changes = read(BATCH).or_else(|| read(1));
-        let mut changes = changes.unwrap_or_else(|| {
-            let (code, message) = describe(ReadError::Failed);
-            Changes::failed(refusal(code, message))
-        });
+        let mut changes = changes.unwrap_or_else(|| Changes::failed(refused(ReadError::Failed)));
         changes.is_stuck |= follower.is_behind() && follower.position() == before;
         changes
     }
@@ -321,10 +321,7 @@ impl Inner {
         };
         let (asking, shown) = match self.asking(caller, gone, Some(&document)) {
             Ok(opened) => opened,
-            Err(why) => {
-                let (code, message) = describe(why);
-                return Some(Changes::not_now(why, || refusal(code, message)));
-            }
+            Err(why) => return Some(Changes::not_now(why, || refused(why))),
         };
         if let Err((_, errors)) = self.checks.cost(&request, &document, &asking) {
             return Some(Changes::failed(finish(Response::from_errors(errors), Some(shown))));
@@ -358,10 +355,7 @@ impl Inner {
     ) -> Changes<Arc<Decoded>, Ended> {
         let (asking, _) = match self.asking(caller, gone, None) {
             Ok(opened) => opened,
-            Err(why) => {
-                let (code, message) = describe(why);
-                return Changes::not_now(why, || Ended { code, message: message.to_owned() });
-            }
+            Err(why) => return Changes::not_now(why, || Ended::of(why)),
         };
         let (before, batch) = (follower.position(), Batch::new(follower, BATCH));
         match batch.read(&asking, app_id, None, filter) {
