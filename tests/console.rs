@@ -21,7 +21,12 @@ fn links(html: &str) -> BTreeSet<String> {
     let own = hrefs.filter(|href| href.starts_with('/') && !href.starts_with("/assets/"));
     let own = own.map(|href| href.replace("&amp;", "&").replace("&#38;", "&").replace("&#39;", "'"));
     // A browser keeps the fragment to itself.
-    own.map(|href| href.split('#').next().unwrap_or_default().to_owned()).collect()
+    own.map(|href| href.split('#').next().unwrap_or_default().to_owned())
+        // Files, and spans up to now: as many as there are pages.
+        .filter(|href| {
+            !["format=", "After=1h", "After=24h", "After=7d", "After=today"].iter().any(|it| href.contains(it))
+        })
+        .collect()
 }
 
 /// Every page that can be reached by links alone, each asked once.

@@ -23,8 +23,8 @@ fn show(harness: &Harness) -> String {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(api.execute(asked, Caller::default()));
     let reader = Reader { scope: TokenScope::Admin, ..Reader::default() };
     let shown = page.render(params, &reader, answer);
-    assert_eq!(shown.status, 200, "{}", shown.html);
-    shown.html
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    shown.body
 }
 
 fn blocked(harness: &Harness, n: i64, at: i64) {

@@ -77,7 +77,7 @@ fn messages_are_found_by_conversation_person_and_date() {
 fn an_exact_id_opens_at_once_and_an_ambiguous_one_leaves_the_choice() {
     let server = refunds();
     deliver(&server, "group_created", json!({ "group": { "guid": "g", "name": "G", "createdAt": START } }));
-    let opened = |query: &str| server.get(&format!("/search?open=true&q={query}"));
+    let opened = |query: &str| with(&server, &format!("/search?open=true&q={query}"), "");
     for (query, place) in
         [("g", "/group?appId=a&guid=g"), ("130", "/message?appId=a&messageId=130"), ("%2317", "/event?appId=a&seq=17")]
     {

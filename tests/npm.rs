@@ -142,6 +142,22 @@ fn the_console_works_in_a_browser_and_leaves_nothing_out_of_its_place() {
 }
 
 #[test]
+fn each_task_of_support_takes_three_clicks_at_a_desk_and_on_a_phone() {
+    if can_run("tasks", true) {
+        node("tasks.mjs", &[&url(&TestServer::with_story("demo")), "2489f0demo01"]);
+    }
+}
+
+#[test]
+fn no_page_is_wider_or_taller_than_its_content() {
+    if can_run("screenshots", true) {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/screenshots");
+        node("screenshots.mjs", &[&url(&TestServer::with_story("demo")), folder]);
+        say(&format!("screenshots: {folder}"));
+    }
+}
+
+#[test]
 fn a_browser_signs_in_to_the_console_and_sees_its_app_alone() {
     if can_run("console with tokens", true) {
         let server = with_graphiql().told("demo");

@@ -18,6 +18,29 @@ pub struct GroupName {
     pub deleted_at: Option<String>,
 }
 
+/// How many deliveries came to which outcome.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Outcomes {
+    applied: u64,
+    duplicate: u64,
+    ignored: u64,
+    anomaly: u64,
+    rejected: u64,
+}
+
+impl Outcomes {
+    /// Each with its word.
+    pub fn words(&self) -> [(&'static str, u64); 5] {
+        [
+            ("applied", self.applied),
+            ("duplicate", self.duplicate),
+            ("ignored", self.ignored),
+            ("anomaly", self.anomaly),
+            ("rejected", self.rejected),
+        ]
+    }
+}
+
 /// A page of a list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

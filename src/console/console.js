@@ -18,7 +18,22 @@ function dress(root) {
 const live = () => document.querySelectorAll("[data-live][id]");
 let paused = false, missed = false, refreshing = false, newest = "0";
 
-async function refresh(seq) {
+/** What a part says, whatever of it is opened. */
+function plain(part) {
+  const copy = part.cloneNode(true);
+  for (const open of copy.querySelectorAll("details[open]")) open.removeAttribute("open");
+  return copy.innerHTML;
+}
+
+/** Says on the button that there is news; the page still shows the position that it names. */
+function announce() {
+  missed = true;
+  const button = document.querySelector("[data-pause]");
+  button.textContent = paused ? "Go on (there is news)" : "Show the news";
+}
+
+// All parts change together, or none: what is read or opened is not taken away, and the position is that of what is shown.
+async function refresh(seq, force = false) {
   if (refreshing || document.hidden) { missed = true; return; }
   refreshing = true;
   missed = false;
@@ -28,11 +43,12 @@ async function refresh(seq) {
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     dress(fresh);
-    for (const part of live()) {
-      const now = fresh.getElementById(part.id);
-      const holds = part.contains(document.activeElement) || part.querySelector("details[open]");
-      if (now && !holds && now.innerHTML !== part.innerHTML) part.replaceChildren(...now.childNodes);
-    }
+    const pairs = [...live()].map((part) => [part, fresh.getElementById(part.id)]);
+    const changed = pairs.filter(([part, now]) => now && plain(now) !== plain(part));
+    const holds = ([part]) => part.contains(document.activeElement) || part.querySelector("details[open]");
+    if (!force && changed.some(holds)) { announce(); return; }
+    for (const [part, now] of changed) part.replaceChildren(...now.childNodes);
+    document.querySelector("[data-pause]").textContent = paused ? "Go on" : "Pause";
   } catch { missed = true; } finally { refreshing = false; }
   if (missed && !paused && !document.hidden) setTimeout(() => refresh(newest), 1000);
 }
@@ -44,15 +60,20 @@ function follow() {
   source.onmessage = (event) => {
     newest = event.data;
     if (newest === document.getElementById("seq")?.textContent) return;
-    if (paused) { missed = true; button.textContent = "Go on (there is news)"; } else refresh(newest);
+    if (paused) announce(); else refresh(newest);
   };
+  // What was held is let go.
+  const released = () => setTimeout(() => { if (missed && !paused) refresh(newest); }, 100);
+  document.addEventListener("focusout", released);
+  document.addEventListener("toggle", released, true);
   document.addEventListener("visibilitychange", () => { if (missed && !paused) refresh(newest); });
   button.hidden = false;
   button.addEventListener("click", () => {
+    if (!paused && missed) { refresh(newest, true); return; }
     paused = !paused;
     button.setAttribute("aria-pressed", String(paused));
     button.textContent = paused ? "Go on" : "Pause";
-    if (!paused && missed) refresh(newest);
+    if (!paused && missed) refresh(newest, true);
   });
   setInterval(() => { for (const place of document.querySelectorAll("[data-ago]")) place.textContent = ago(place.dataset.ago); }, 10000);
 }
@@ -64,17 +85,23 @@ function step(by) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+  if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
   const keys = {
     "/": () => document.querySelector("[data-find]")?.focus(),
     "p": () => document.querySelector("[data-pause]:not([hidden])")?.click(),
     "j": () => step(1),
     "k": () => step(-1),
     "n": () => document.querySelector("a[rel=next]")?.click(),
+    "?": () => document.getElementById("keys").showModal(),
     "b": () => document.querySelector("a[rel=prev]")?.click(),
   };
   if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
 });
+
+for (const button of document.querySelectorAll("[data-keys]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => document.getElementById("keys").showModal());
+}
 
 // A page does not know by which name it was reached.
 for (const command of document.querySelectorAll("[data-origin]")) {

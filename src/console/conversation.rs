@@ -102,8 +102,8 @@ impl ConversationPage {
         (before.as_ref() != Some(&here)).then_some(here)
     }
 
-    fn read_up_to(&self, id: &str) -> impl Iterator<Item = &ReadMarker> {
-        self.conversation.read_markers.iter().filter(move |marker| marker.message_id == id)
+    fn read_up_to(&self, id: &str) -> Vec<&ReadMarker> {
+        self.conversation.read_markers.iter().filter(|marker| marker.message_id == id).collect()
     }
 
     /// Where the transcript opens unless asked otherwise.

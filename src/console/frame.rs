@@ -21,6 +21,8 @@ pub struct Frame {
     /// The newest log position that is shown.
     pub seq: Option<String>,
     pub rebuilding: bool,
+    /// The lists of the page, by their paths in the answer: each can be taken away.
+    pub tables: Vec<String>,
     /// What could not be shown, once each.
     pub notices: Vec<String>,
     /// The document and its variables, opened in GraphiQL.
@@ -68,7 +70,18 @@ impl Frame {
             }
         }
         let Told { seq, rebuilding } = told;
-        Self { path, params, app, apps, reader: reader.clone(), seq, rebuilding, notices, graphiql: String::new() }
+        Self {
+            path,
+            params,
+            app,
+            apps,
+            reader: reader.clone(),
+            seq,
+            rebuilding,
+            tables: Vec::new(),
+            notices,
+            graphiql: String::new(),
+        }
     }
 
     /// The address of a page about the app looked at.
@@ -110,6 +123,41 @@ impl Frame {
     pub fn filtered(&self, name: &str, value: &str) -> String {
         let value = Some(value).filter(|value| !value.is_empty());
         self.params.with(name, value).with("after", None).with("before", None).href(self.path)
+    }
+
+    /// The list as a file; the last part of its path is its name.
+    pub fn taken(&self, table: &str, format: &str) -> String {
+        self.params.with("table", Some(table)).with("format", Some(format)).href(self.path)
+    }
+
+    /// The same kind of things in another app.
+    pub fn other_app(&self, app: &str) -> String {
+        let list = match self.path {
+            "/group" => "/groups",
+            "/user" => "/users",
+            "/conversation" | "/message" => "/conversations",
+            "/call" => "/calls",
+            "/event" => "/events",
+            "" => "/",
+            "/why" if !self.may_explain() => "/",
+            path => path,
+        };
+        view::of_app(app, list, &[])
+    }
+
+    /// Spans up to now that a field can begin with.
+    pub fn presets(&self, name: &str) -> [(&'static str, String); 4] {
+        let zone = Some(self.reader.zone.name()).filter(|_| !self.reader.zone.is_utc());
+        let to = |text: &str| {
+            let params = self.params.with(name, Some(text)).with("zone", zone).with("after", None).with("before", None);
+            params.href(self.path)
+        };
+        [("last hour", to("1h")), ("today", to("today")), ("24 hours", to("24h")), ("7 days", to("7d"))]
+    }
+
+    /// Whether the page is the one at an address of [`Self::presets`].
+    pub fn is_chosen(&self, name: &str, href: &str) -> bool {
+        self.params.get(name).is_some_and(|text| href.contains(&format!("{name}={text}")))
     }
 
     /// A value of the query string, to fill a form with.

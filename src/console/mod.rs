@@ -9,6 +9,7 @@ mod about;
 mod answer;
 mod bars;
 mod explained;
+mod export;
 mod frame;
 mod page;
 mod params;

@@ -1,6 +1,6 @@
 //! `/`: how intake goes, app by app.
 
-use super::answer::List;
+use super::answer::{List, Outcomes};
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::quiet;
@@ -70,15 +70,6 @@ pub struct Step {
     at: String,
     deliveries_count: u64,
     outcomes: Option<Outcomes>,
-}
-
-#[derive(Deserialize)]
-pub struct Outcomes {
-    applied: u64,
-    duplicate: u64,
-    ignored: u64,
-    anomaly: u64,
-    rejected: u64,
 }
 
 #[derive(Deserialize)]
@@ -190,7 +181,7 @@ impl Overview {
         let width = 100.0 / steps.len().max(1) as f64;
         let bar = |(at, step): (usize, &Step)| {
             let height = step.deliveries_count as f64 / most * 100.0;
-            let outcomes = step.outcomes.as_ref().map(Outcomes::words).unwrap_or_default();
+            let outcomes = step.outcomes.as_ref().map(ended).unwrap_or_default();
             Bar {
                 left: at as f64 * width,
                 width: width * 0.8,
@@ -239,17 +230,9 @@ impl App {
     }
 }
 
-impl Outcomes {
-    /// What is not applied.
-    fn words(&self) -> String {
-        let counts = [
-            (self.duplicate, "duplicate"),
-            (self.ignored, "ignored"),
-            (self.anomaly, "anomaly"),
-            (self.rejected, "rejected"),
-        ];
-        let told = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-        let told: Vec<String> = std::iter::once(format!("{} applied", self.applied)).chain(told).collect();
-        format!(" ({})", told.join(", "))
-    }
+/// What became of deliveries, in brackets.
+fn ended(outcomes: &Outcomes) -> String {
+    let told = outcomes.words().into_iter().filter(|(count_of, count)| *count > 0 || *count_of == "applied");
+    let told: Vec<String> = told.map(|(word, count)| format!("{count} {word}")).collect();
+    format!(" ({})", told.join(", "))
 }

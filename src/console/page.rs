@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, Reader};
 use super::params::Params;
-use super::view;
+use super::{export, source, view};
 use crate::ids::TokenScope;
 use askama::Template;
 use serde::de::DeserializeOwned;
@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 /// Items of a page of a list.
 const LENGTH: i64 = 50;
+/// Items of a list that is taken away.
+const TAKEN: i64 = 200;
+const HTML: &str = "text/html; charset=utf-8";
 
 /// A path, the document it asks, and how the answer is shown.
 pub struct Page {
@@ -40,10 +43,21 @@ pub trait Show: Template + Sized {
 /// How a request ends.
 pub struct Rendered {
     pub status: u16,
-    pub html: String,
+    /// What the body is.
+    pub kind: &'static str,
+    pub body: String,
     /// Where the reader is sent instead.
     pub location: Option<String>,
 }
+
+impl Rendered {
+    pub fn html(status: u16, body: String) -> Self {
+        Self { status, kind: HTML, body, location: None }
+    }
+}
+
+/// Parameters that say where one is in a list, and not what is looked for.
+const HIDDEN: [&str; 7] = ["appId", "after", "before", "zone", "format", "table", "open"];
 
 /// A page, or the address of the one that is shown instead.
 enum Shown {
@@ -57,6 +71,8 @@ enum Shown {
 struct Problem {
     frame: Frame,
     title: &'static str,
+    /// What was asked, to be asked again with something changed.
+    asked: Vec<(String, String)>,
     /// Which app is meant is to be chosen.
     choose: bool,
 }
@@ -72,7 +88,8 @@ impl Page {
         let mut variables = params.variables(self.document);
         if self.document.contains("$before: String") {
             let end = if variables.contains_key("before") { "last" } else { "first" };
-            variables.insert(end.to_owned(), LENGTH.into());
+            let is_taken = params.get("format").is_some();
+            variables.insert(end.to_owned(), if is_taken { TAKEN } else { LENGTH }.into());
         }
         (self.variables)(params, &mut variables);
         variables
@@ -108,9 +125,13 @@ impl Page {
         if let Some((status, title)) = failed {
             return problem(frame, status, title, false);
         }
+        if let Some(format) = frame.params.get("format") {
+            return taken(&frame, format, &data);
+        }
+        frame.tables = export::tables(&data);
         match (self.show)(frame.clone(), data) {
-            Some(Shown::Html(html)) => Rendered { status: 200, html, location: None },
-            Some(Shown::Elsewhere(href)) => Rendered { status: 303, html: String::new(), location: Some(href) },
+            Some(Shown::Html(html)) => Rendered::html(200, html),
+            Some(Shown::Elsewhere(href)) => Rendered { location: Some(href), ..Rendered::html(303, String::new()) },
             None if code == "BAD_INPUT" => problem(frame, 400, "This cannot be asked", false),
             None if code == "FORBIDDEN" => problem(frame, 403, "Not with this token", false),
             None => problem(frame, 404, "Nothing is known of it", false),
@@ -130,9 +151,23 @@ fn show<T: Show>(frame: Frame, data: Value) -> Option<Shown> {
     Some(Shown::Html(html))
 }
 
+/// A list as a file.
+fn taken(frame: &Frame, format: &str, data: &Value) -> Rendered {
+    let Some(nodes) = export::nodes(data, frame.param("table")) else {
+        return problem(frame.clone(), 404, "There is no such table", false);
+    };
+    let (kind, body) = match format {
+        "csv" => ("text/csv; charset=utf-8", export::csv(nodes)),
+        _ => ("application/json", source::pretty(&Value::Array(nodes.clone()))),
+    };
+    Rendered { kind, ..Rendered::html(200, body) }
+}
+
 fn problem(frame: Frame, status: u16, title: &'static str, choose: bool) -> Rendered {
-    let html = Problem { frame, title, choose }.render().unwrap_or_default();
-    Rendered { status, html, location: None }
+    let asked = frame.params.pairs().filter(|(name, _)| !HIDDEN.contains(name));
+    let asked = asked.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let html = Problem { frame, title, asked, choose }.render().unwrap_or_default();
+    Rendered::html(status, html)
 }
 
 /// The apps to choose from, for an answer that leaves the choice.

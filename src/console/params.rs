@@ -1,6 +1,7 @@
 //! What a page was asked: its query string, and what that means to the variables of a document.
 
 use super::zone::Zone;
+use crate::clock;
 use crate::ids::Time;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
@@ -26,6 +27,11 @@ impl Params {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Names and values.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The same parameters with one set, or taken out.
     pub fn with(&self, name: &str, value: Option<&str>) -> Self {
         let mut all: Vec<_> = self.0.iter().filter(|(known, _)| known != name).cloned().collect();
@@ -35,7 +41,7 @@ impl Params {
 
     /// The address of a path with these parameters.
     pub fn href(&self, path: &str) -> String {
-        super::view::href(path, self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        super::view::href(path, self.pairs())
     }
 
     /// The variables that a document declares, as far as they are given.
@@ -78,14 +84,29 @@ impl Params {
     /// A form's field of date and time names no zone: the form names it beside, and means UTC if it does not. What is no
     /// time stays as it is, for the API to refuse.
     fn exact(&self, name: &str, text: &str) -> String {
+        let zone = self.get("zone").and_then(Zone::named).unwrap_or_default();
+        if let Some(at) = back(text, &zone) {
+            return at.rfc3339();
+        }
         let names_a_zone = text.get(10..).is_none_or(|rest| rest.contains(['Z', 'z', '+', '-', '[']));
         if names_a_zone && text.len() != 10 {
             return text.to_owned();
         }
-        let zone = self.get("zone").and_then(Zone::named).unwrap_or_default();
         let later = self.get(&format!("{name}Hour")) == Some("second");
         zone.instant(text, later).map_or_else(|| text.to_owned(), Time::rfc3339)
     }
+}
+
+/// An instant that is told from now on backwards: `1h`, `7d`, `today`, which begins at midnight.
+fn back(text: &str, zone: &Zone) -> Option<Time> {
+    let now = clock::now();
+    if text == "today" {
+        let (date, _) = zone.day(&now.rfc3339())?;
+        return zone.instant(&date, false);
+    }
+    let hours = |unit: char| text.strip_suffix(unit)?.parse::<u16>().ok().map(i64::from);
+    let hours = hours('h').or_else(|| hours('d').map(|days| days * 24))?;
+    Some(Time(now.0 - hours * 3_600_000).second())
 }
 
 #[cfg(test)]
@@ -118,6 +139,15 @@ mod tests {
         assert_eq!(at("asOf=2026-11-01T01:30&zone=America/New_York"), "2026-11-01T05:30:00Z");
         assert_eq!(at("asOf=2026-11-01T01:30&asOfHour=second&zone=America/New_York"), "2026-11-01T06:30:00Z");
         assert_eq!(at("asOf=2026-01-09&zone=America/New_York"), "2026-01-09T05:00:00Z", "a day begins at midnight");
+    }
+
+    #[test]
+    fn an_instant_is_told_from_now_backwards() {
+        let at = |query: &str| Params::parse(query).instant("asOf").unwrap();
+        let ago = |query: &str| (clock::now().0 - at(query).0) / 3_600_000;
+        assert_eq!([ago("asOf=1h"), ago("asOf=24h"), ago("asOf=7d")], [1, 24, 168]);
+        assert!(ago("asOf=today") < 24 && at("asOf=today").rfc3339().ends_with("T00:00:00Z"));
+        assert_eq!(instant("-1h"), "-1h");
     }
 
     #[test]

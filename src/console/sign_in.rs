@@ -16,5 +16,5 @@ struct SignIn {
 pub fn sign_in(params: Params, reader: &Reader, refused: bool) -> Rendered {
     let page = SignIn { frame: Frame::bare("/sign-in", params, reader), refused };
     let html = page.render().inspect_err(|error| tracing::error!(%error, "a page was not written")).unwrap_or_default();
-    Rendered { status: if refused { 401 } else { 200 }, html, location: None }
+    Rendered::html(if refused { 401 } else { 200 }, html)
 }

@@ -13,7 +13,8 @@ use crate::console::{self, Params, Reader, Rendered, Zone};
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::guard::GuardContext;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
+    RETRY_AFTER,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
@@ -26,6 +27,7 @@ use tokio::sync::mpsc;
 const ZONE: &str = "chatfold_zone";
 /// Longest form that is read.
 const FORM: usize = 4 << 10;
+const HTML: &str = "text/html; charset=utf-8";
 /// Between two signs to an open page that there is news.
 const NEWS: Duration = Duration::from_secs(1);
 /// Nothing but our own style sheet, script and icon; forms go to us.
@@ -68,7 +70,7 @@ pub(super) async fn get(request: HttpRequest, shared: web::Data<Shared>) -> Http
         let key = (access.token(), format!("{} {}", zone_of(&request).name(), request.uri()));
         let make = async {
             let (shown, rendered) = render(&request, &shared, &access).await;
-            let html = Bytes::from(rendered.html);
+            let html = Bytes::from(rendered.body);
             (rendered.status == 200).then(|| Shown { seq: shown, html })
         };
         let shown = shared.pages.at_least(key, seq, make).await;
@@ -108,12 +110,12 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
     let rendered = tokio::task::spawn_blocking(move || page.render(params, &reader, answer)).await;
     let rendered = rendered.unwrap_or_else(|error| {
         tracing::error!(%error, "a page panicked");
-        Rendered { status: 500, html: String::new(), location: None }
+        Rendered::html(500, String::new())
     });
     (seq.unwrap_or_default(), rendered)
 }
 
-fn html(Rendered { status, html, location }: Rendered) -> HttpResponse {
+fn html(Rendered { status, kind, body, location }: Rendered) -> HttpResponse {
     if let Some(href) = location {
         return see_other(&href);
     }
@@ -122,13 +124,16 @@ fn html(Rendered { status, html, location }: Rendered) -> HttpResponse {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.insert_header((RETRY_AFTER, "1"));
     }
-    answer.body(html)
+    if kind != HTML {
+        answer.insert_header((CONTENT_TYPE, kind)).insert_header((CONTENT_DISPOSITION, "attachment"));
+    }
+    answer.body(body)
 }
 
 fn answer(status: StatusCode) -> HttpResponseBuilder {
     let mut answer = HttpResponse::build(status);
     answer
-        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_TYPE, HTML))
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((REFERRER_POLICY, "same-origin"));
@@ -311,7 +316,7 @@ mod tests {
     #[test]
     fn a_page_that_cannot_be_shown_now_says_when_to_ask_again() {
         for (status, is_told) in [(503, true), (200, false), (404, false)] {
-            let answer = html(Rendered { status, html: String::new(), location: None });
+            let answer = html(Rendered::html(status, String::new()));
             assert_eq!(answer.headers().contains_key(RETRY_AFTER), is_told, "{status}");
         }
     }

@@ -225,7 +225,7 @@ fn app(
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))
         .service(
-            web::resource("/{page:[a-z]*}")
+            web::resource("/{page:.*}")
                 .guard(guard::fn_guard(console::is_page))
                 .route(get_or_head().to(console::get))
                 .default_service(only("GET, HEAD")),

@@ -1,0 +1,109 @@
+//! The lists of a page to take away: as JSON, as the API answers it, and as CSV, a row for each item.
+
+use serde_json::{Map, Value};
+
+/// Lists inside of lists are left to the list itself.
+const DEPTH: usize = 4;
+
+/// The lists of an answer, by their paths: `group.members`.
+pub fn tables(data: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(data, &mut Vec::new(), &mut found);
+    found
+}
+
+fn walk<'a>(value: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<String>) {
+    let Value::Object(members) = value else { return };
+    if members.get("nodes").and_then(Value::as_array).is_some_and(|nodes| nodes.iter().any(Value::is_object)) {
+        found.push(path.join("."));
+        return;
+    }
+    if path.len() == DEPTH {
+        return;
+    }
+    for (name, member) in members {
+        path.push(name);
+        walk(member, path, found);
+        path.pop();
+    }
+}
+
+/// The items of the list at a path.
+pub fn nodes<'a>(data: &'a Value, path: &str) -> Option<&'a Vec<Value>> {
+    let list = path.split('.').filter(|name| !name.is_empty()).try_fold(data, |value, name| value.get(name))?;
+    list.get("nodes")?.as_array()
+}
+
+/// Items as CSV (RFC 4180). A member of a member is a column of its own, named `sender.name`; a list is JSON.
+pub fn csv(nodes: &[Value]) -> String {
+    let rows: Vec<Map<String, Value>> = nodes.iter().map(flat).collect();
+    let mut columns: Vec<&str> = Vec::new();
+    for name in rows.iter().flat_map(|row| row.keys()) {
+        if !columns.contains(&name.as_str()) {
+            columns.push(name);
+        }
+    }
+    let line = |cells: Vec<String>| cells.join(",") + "\r\n";
+    let mut text = line(columns.iter().map(|name| cell(name)).collect());
+    for row in &rows {
+        let value = |name: &&str| match row.get(*name) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => cell(text),
+            Some(other) => cell(&other.to_string()),
+        };
+        text += &line(columns.iter().map(value).collect());
+    }
+    text
+}
+
+fn flat(value: &Value) -> Map<String, Value> {
+    let mut row = Map::new();
+    for (name, member) in value.as_object().into_iter().flatten() {
+        match member {
+            Value::Object(_) => {
+                row.extend(flat(member).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)))
+            }
+            other => {
+                row.insert(name.clone(), other.clone());
+            }
+        }
+    }
+    row
+}
+
+/// A cell. What people wrote must not be a formula of a spreadsheet.
+fn cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_is_found_by_its_path_and_written_row_by_row() {
+        let data = json!({ "apps": [], "group": { "guid": "g", "members": { "nodes": [
+            { "uid": "ann", "user": { "name": "Ann, \"A\"" }, "tags": ["x"] },
+            { "uid": "bob", "user": null, "since": 5 },
+        ] } } });
+        assert_eq!(tables(&data), ["group.members"]);
+        let csv = csv(nodes(&data, "group.members").unwrap());
+        let rows: Vec<&str> = csv.split("\r\n").collect();
+        assert_eq!(rows[0], "uid,user.name,tags,user,since");
+        assert_eq!(rows[1], "ann,\"Ann, \"\"A\"\"\",\"[\"\"x\"\"]\",,");
+        assert_eq!(rows[2], "bob,,,,5");
+        assert!(nodes(&data, "group.nothing").is_none());
+    }
+
+    #[test]
+    fn what_people_wrote_is_no_formula() {
+        for (text, shown) in
+            [("=1+1", "'=1+1"), ("@SUM(A1)", "'@SUM(A1)"), ("-5", "-5"), ("+49 30", "'+49 30"), ("a=b", "a=b")]
+        {
+            assert_eq!(cell(text), shown);
+        }
+    }
+}
