@@ -143,7 +143,7 @@ mod tests {
         std::os::unix::fs::symlink(&db, &link).unwrap();
         let error = Lock::acquire(&link).unwrap_err();
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
-        assert!(error.for_command("ingest").to_string().contains("post to that server"));
+        assert!(error.for_command("ingest").to_string().contains("Post to that server"));
         drop(lock);
         Lock::acquire(&db).unwrap();
 

@@ -274,5 +274,5 @@ fn a_place_that_cannot_be_written_is_named() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("chatfold.db cannot be written"), "{said}");
+    assert!(said.contains("chatfold.db is read-only for chatfold"), "{said}");
 }

@@ -58,7 +58,10 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     let mut conn = Connection::open_with_flags(resolve(path)?, FLAGS | READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {
-        return Err(StoreError::Unusable(format!("this user may read {}, but not write it", path.display())));
+        return Err(StoreError::Unusable(format!(
+            "{} is read-only for chatfold: check who owns the file, its mode, and how its folder is mounted",
+            path.display()
+        )));
     }
     // Closing must not write and sync again what failed: `finish` is for what did not.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
