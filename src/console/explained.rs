@@ -43,7 +43,7 @@ pub fn label(frame: &Frame, register: &str) -> Html {
 
 /// What stood there before the delivery was taken. Of a fact of a membership, the place before.
 pub fn before(frame: &Frame, effect: &Effect) -> Html {
-    value(frame, &effect.before)
+    said(frame, effect, &effect.before)
 }
 
 /// The rule that decided, behind what a fact told.
@@ -81,7 +81,15 @@ pub fn sorted(delivery: &Delivery) -> Sorted<'_> {
 
 /// What the delivery told: facts are told in words.
 pub fn told(frame: &Frame, effect: &Effect) -> Html {
-    value(frame, effect.value.get("told").filter(|_| is_fact(effect)).unwrap_or(&effect.value))
+    said(frame, effect, effect.value.get("told").filter(|_| is_fact(effect)).unwrap_or(&effect.value))
+}
+
+/// A value of a register. Where it is a sentence of ours, its times are in the reader's zone.
+fn said(frame: &Frame, effect: &Effect, told: &Value) -> Html {
+    match told {
+        Value::String(text) if is_fact(effect) || effect.register == "lifecycle" => frame.prose(text),
+        other => value(frame, other),
+    }
 }
 
 /// What the register held once the delivery was taken.
@@ -95,7 +103,7 @@ pub fn after(effect: &Effect) -> &Value {
 
 /// The same for a page.
 pub fn became(frame: &Frame, effect: &Effect) -> Html {
-    value(frame, after(effect))
+    said(frame, effect, after(effect))
 }
 
 /// Facts of a membership or session are counted together: none wins by itself.

@@ -14,8 +14,12 @@ pub fn tables(data: &Value) -> Vec<String> {
 
 fn walk<'a>(value: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<String>) {
     let Value::Object(members) = value else { return };
-    if members.get("nodes").and_then(Value::as_array).is_some_and(|nodes| nodes.iter().any(Value::is_object)) {
-        found.push(path.join("."));
+    if let Some(nodes) = members.get("nodes").and_then(Value::as_array) {
+        // A list that says neither where it goes on nor how long it is, is one item that the page needs.
+        let is_table = members.contains_key("pageInfo") || members.contains_key("totalCount");
+        if is_table && nodes.iter().any(Value::is_object) {
+            found.push(path.join("."));
+        }
         return;
     }
     if path.len() == DEPTH {
@@ -88,7 +92,7 @@ mod tests {
         let data = json!({ "apps": [], "group": { "guid": "g", "members": { "nodes": [
             { "uid": "ann", "user": { "name": "Ann, \"A\"" }, "tags": ["x"] },
             { "uid": "bob", "user": null, "since": 5 },
-        ] } } });
+        ], "pageInfo": {} }, "newest": { "nodes": [{ "at": 1 }] } } });
         assert_eq!(tables(&data), ["group.members"]);
         let csv = csv(nodes(&data, "group.members").unwrap());
         let rows: Vec<&str> = csv.split("\r\n").collect();
