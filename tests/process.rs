@@ -20,7 +20,7 @@ fn a_second_server_leaves_at_once_and_names_the_first() {
     assert!(begun.elapsed() < Duration::from_secs(1));
     let (code, _, stderr) = server.run(&["ingest", "-"]);
     assert_eq!(code, 1);
-    assert!(stderr.contains("post to that server"), "{stderr}");
+    assert!(stderr.contains("Post to that server"), "{stderr}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn wrong_use_is_told_apart_from_no() {
         (&["create", "--name", ""], 2, "1 to 64"),
         (&["create", "--name", "x", "--expires", "2020-01-01"], 2, "not in the future"),
         (&["create", "--name", "x", "--scope", "all"], 2, "invalid value"),
-        (&["create", "--name", "x", "--app", ""], 2, "not empty"),
+        (&["create", "--name", "x", "--app", ""], 2, "not an empty text"),
         (&["revoke", "nobody"], 1, "no token"),
     ] {
         let (got, stdout, stderr) = server.run(&[&["token"], args].concat());
