@@ -78,7 +78,9 @@ impl Zone {
 
     fn parts(&self, at: &str) -> Option<(String, String)> {
         let time = Time::parse(at)?;
-        Some((self.civil(time).to_string().replacen('T', " ", 1), self.short(timestamp(time))))
+        // Facts that the vendor dates have whole seconds.
+        let pattern = if time.0 % 1_000 == 0 { "%F %T" } else { "%F %T%.3f" };
+        Some((self.civil(time).strftime(pattern).to_string(), self.short(timestamp(time))))
     }
 
     fn civil(&self, at: Time) -> DateTime {
@@ -111,7 +113,7 @@ mod tests {
     #[test]
     fn a_time_is_told_with_its_zone_and_its_exact_utc() {
         assert_eq!(Zone::default().words("2026-01-09T18:35:00Z"), "2026-01-09 18:35:00 UTC");
-        assert_eq!(new_york().words("2026-01-09T18:35:00.25Z"), "2026-01-09 13:35:00.25 EST");
+        assert_eq!(new_york().words("2026-01-09T18:35:00.25Z"), "2026-01-09 13:35:00.250 EST");
         assert_eq!(
             Zone::named("Asia/Kathmandu").unwrap().words("2026-01-09T18:35:00Z"),
             "2026-01-10 00:20:00 UTC+0545"
