@@ -51,7 +51,7 @@ const tasks = {
   },
 
   async 'what went silent'({ page, click, text }) {
-    assert.match(await text(), /Needs a person/);
+    assert.match(await text(), /Needs attention/);
     await click('.unheard summary');
     assert.match(await page.innerText('.unheard'), /group_deleted/);
   },
