@@ -266,6 +266,6 @@ fn thousands_of_dead_letters_keep_nothing_from_being_explained() {
     assert_eq!(found["explain"]["agrees"], true, "{found}");
     let deliveries = found["explain"]["deliveries"].as_array().unwrap();
     assert_eq!(deliveries.last().unwrap()["outcome"], "rejected", "the newest are looked at");
-    assert!(found["explain"]["notes"].to_string().contains("the newest 2000 each"), "{found}");
+    assert!(found["explain"]["notes"].to_string().contains("the newest 2000 dead letters"), "{found}");
     assert_eq!(found["event"]["entities"][0]["explanation"]["agrees"], true, "{found}");
 }
