@@ -9,12 +9,12 @@ use support::{Answer, TestServer};
 
 const START: i64 = 1_767_980_000;
 
-fn deliver(server: &TestServer, trigger: &str, data: Value) {
+fn deliver(server: &TestServer, trigger: &str, data: &Value) {
     let body = json!({ "trigger": trigger, "appId": "a", "webhook": "w", "data": data });
     assert_eq!(server.deliver(body.to_string()).header("chatfold-outcome"), Some("applied"), "{body}");
 }
 
-fn message(id: i64, sender: &str, group: &str, second: i64, text: &str, more: Value) -> Value {
+fn message(id: i64, sender: &str, group: &str, second: i64, text: &str, more: &Value) -> Value {
     let sender_of = json!({ "entityType": "user", "entity": { "uid": sender, "name": sender.to_uppercase() } });
     let group_of = json!({ "entityType": "group", "entity": { "guid": group, "name": format!("Group {group}") } });
     let mut message = json!({ "id": id.to_string(), "conversationId": format!("group_{group}"), "sender": sender, "receiver": group,
@@ -31,7 +31,7 @@ fn refunds() -> TestServer {
         deliver(
             &server,
             "message_sent",
-            message(100 + id, sender, group, id * 60, &format!("refund no {id}"), json!({})),
+            &message(100 + id, sender, group, id * 60, &format!("refund no {id}"), &json!({})),
         );
     }
     server
@@ -76,7 +76,7 @@ fn messages_are_found_by_conversation_person_and_date() {
 #[test]
 fn an_exact_id_opens_at_once_and_an_ambiguous_one_leaves_the_choice() {
     let server = refunds();
-    deliver(&server, "group_created", json!({ "group": { "guid": "g", "name": "G", "createdAt": START } }));
+    deliver(&server, "group_created", &json!({ "group": { "guid": "g", "name": "G", "createdAt": START } }));
     let opened = |query: &str| with(&server, &format!("/search?open=true&q={query}"), "");
     for (query, place) in
         [("g", "/group?appId=a&guid=g"), ("130", "/message?appId=a&messageId=130"), ("%2317", "/event?appId=a&seq=17")]
@@ -86,17 +86,17 @@ fn an_exact_id_opens_at_once_and_an_ambiguous_one_leaves_the_choice() {
     }
     assert!(ok(server.get("/search?q=g")).contains("By this id"));
     assert!(ok(opened("refund")).contains("Messages with these words"));
-    deliver(&server, "group_created", json!({ "group": { "guid": "ann", "name": "Ann's", "createdAt": START } }));
+    deliver(&server, "group_created", &json!({ "group": { "guid": "ann", "name": "Ann's", "createdAt": START } }));
     assert!(ok(opened("ann")).contains("By this id"), "a group and a person");
 }
 
 #[test]
 fn an_earlier_text_of_an_edited_message_is_found_and_said_to_be_one() {
     let server = TestServer::start();
-    deliver(&server, "message_sent", message(1, "ann", "g", 0, "I want a refund", json!({})));
-    deliver(&server, "message_sent", message(2, "ann", "g", 1, "no refund here", json!({})));
+    deliver(&server, "message_sent", &message(1, "ann", "g", 0, "I want a refund", &json!({})));
+    deliver(&server, "message_sent", &message(2, "ann", "g", 1, "no refund here", &json!({})));
     let edit = json!({ "editedAt": START + 60, "editedBy": "ann" });
-    deliver(&server, "message_edited", message(1, "ann", "g", 0, "I want a coffee", edit));
+    deliver(&server, "message_edited", &message(1, "ann", "g", 0, "I want a coffee", &edit));
     let html = ok(server.get("/search?q=refund"));
     assert!(!html.contains("I want a refund") && html.contains("name=\"earlier\""), "{html}");
     let html = ok(server.get("/search?q=refund&earlier=true"));
@@ -116,14 +116,14 @@ fn members_are_narrowed_by_state_and_scope_and_their_changes_are_a_dated_list() 
     deliver(
         &server,
         "group_created",
-        json!({ "group": { "guid": "g", "name": "G", "owner": "mira", "createdAt": START } }),
+        &json!({ "group": { "guid": "g", "name": "G", "owner": "mira", "createdAt": START } }),
     );
     for (second, uid) in [(10, "kofi"), (20, "ines")] {
         let data = json!({ "members": { (uid): { "uid": uid, "name": uid } }, "group": group(second) });
-        deliver(&server, "group_member_joined", data);
+        deliver(&server, "group_member_joined", &data);
     }
     let data = json!({ "members": { "kofi": { "uid": "kofi", "name": "kofi" } }, "by": { "uid": "mira", "name": "Mira" }, "group": group(30) });
-    deliver(&server, "group_member_kicked", data);
+    deliver(&server, "group_member_kicked", &data);
     let members = |narrowed: &str| {
         let html = ok(server.get(&format!("/group?guid=g{narrowed}")));
         let (_, table) = html.split_once("<caption class=\"hidden\">Members</caption>").unwrap();

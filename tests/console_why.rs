@@ -6,7 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use support::TestServer;
 
-fn deliver(server: &TestServer, trigger: &str, data: Value) -> String {
+fn deliver(server: &TestServer, trigger: &str, data: &Value) -> String {
     let body = json!({ "trigger": trigger, "appId": "a", "webhook": "w", "data": data });
     let answer = server.deliver(body.to_string());
     assert_eq!(answer.header("chatfold-outcome"), Some("applied"), "{body}");
@@ -36,13 +36,17 @@ fn kicked() -> (TestServer, String) {
     let group = |second: i64| json!({ "guid": "g", "name": "Night shift", "updatedAt": 1_767_980_000 + second });
     let created =
         json!({ "group": { "guid": "g", "name": "Night shift", "owner": "mira", "createdAt": 1_767_980_000 } });
-    deliver(&server, "group_created", created);
-    deliver(&server, "group_member_joined", json!({ "members": { "kofi": user("kofi", "Kofi") }, "group": group(60) }));
+    deliver(&server, "group_created", &created);
+    deliver(
+        &server,
+        "group_member_joined",
+        &json!({ "members": { "kofi": user("kofi", "Kofi") }, "group": group(60) }),
+    );
     let data = json!({ "members": { "kofi": user("kofi", "Kofi") }, "by": user("mira", "Mira"), "group": group(180) });
-    let kick = deliver(&server, "group_member_kicked", data);
+    let kick = deliver(&server, "group_member_kicked", &data);
     let moderator = json!({ "uid": "kofi", "name": "Kofi", "newScope": "moderator", "oldScope": "participant" });
     let data = json!({ "members": { "kofi": moderator }, "by": user("mira", "Mira"), "group": group(120) });
-    deliver(&server, "group_member_scope_changed", data);
+    deliver(&server, "group_member_scope_changed", &data);
     (server, kick)
 }
 
@@ -68,9 +72,9 @@ fn the_story_of_a_message_tells_its_edit_and_its_deletion() {
         message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({ "message": message })
     };
-    deliver(&server, "message_sent", message(json!({})));
+    deliver(&server, "message_sent", &message(json!({})));
     assert!(story(&server, "message:7").starts_with("Message 7 was sent by Ann on 2026-01-09 17:33:20 UTC."));
-    deliver(&server, "message_deleted", message(json!({ "deletedAt": 1_767_980_060, "deletedBy": "ann" })));
+    deliver(&server, "message_deleted", &message(json!({ "deletedAt": 1_767_980_060, "deletedBy": "ann" })));
     let told = story(&server, "message:7");
     assert!(told.contains("It was deleted by Ann on 2026-01-09 17:34:20 UTC."), "{told}");
 }

@@ -63,13 +63,10 @@ pub fn csv(nodes: &[Value]) -> String {
 fn flat(value: &Value) -> Map<String, Value> {
     let mut row = Map::new();
     for (name, member) in value.as_object().into_iter().flatten() {
-        match member {
-            Value::Object(_) => {
-                row.extend(flat(member).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)))
-            }
-            other => {
-                row.insert(name.clone(), other.clone());
-            }
+        if member.is_object() {
+            row.extend(flat(member).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
+        } else {
+            row.insert(name.clone(), member.clone());
         }
     }
     row

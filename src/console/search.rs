@@ -223,8 +223,8 @@ impl Search {
             let message: Option<Message> = node.and_then(|node| serde_json::from_value(node).ok());
             let Some(message) = message else { continue };
             let says = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains(asked));
-            let texts = [&message.original_text].into_iter().chain(message.edits.iter().map(|edit| &edit.text));
-            let text = texts.filter(|text| says(text)).last().cloned().flatten();
+            let edited = message.edits.iter().map(|edit| &edit.text).rfind(|text| says(text));
+            let text = edited.or(Some(&message.original_text).filter(|text| says(text))).cloned().flatten();
             let is_past = !says(&message.text) && (text.is_some() || message.deleted_at.is_some());
             if is_past && !found.iter().any(|it| it.message.message_id == message.message_id) {
                 found.push(Earlier { seq: &told.seq, message, text });

@@ -170,10 +170,12 @@ fn counted(of: &Explanation) -> String {
     let (mut changed, mut lost, mut same) = (0, 0, 0);
     for delivery in &of.deliveries {
         let sorted = explained::sorted(delivery);
-        match () {
-            () if !sorted.changed.is_empty() => changed += 1,
-            () if !sorted.lost.is_empty() => lost += 1,
-            () => same += 1,
+        if !sorted.changed.is_empty() {
+            changed += 1;
+        } else if !sorted.lost.is_empty() {
+            lost += 1;
+        } else {
+            same += 1;
         }
     }
     let mut parts = vec![format!("{} changed something", view::number(changed))];

@@ -10,13 +10,13 @@ const [base, folder] = process.argv.slice(2);
 const app = '2489f0demo01';
 const README = {
   group: ['/group', { guid: 'night-shift' }, 1000],
-  conversation: ['/conversation', { conversationId: 'group_night-shift' }, 860],
+  conversation: ['/conversation', { conversationId: 'group_night-shift', at: '2026-01-09T18:16:00Z', message: '2005' }, 860],
   why: ['/why', { entity: 'message:2005' }, 760],
 };
 const PAGES = {
   overview: ['/', {}], groups: ['/groups', {}], group: README.group, users: ['/users', {}], user: ['/user', { uid: 'mira' }],
-  conversations: ['/conversations', {}], conversation: README.conversation,
-  place: ['/conversation', { conversationId: 'group_night-shift', at: '2026-01-09T18:16:00Z', message: '2005' }],
+  conversations: ['/conversations', {}], conversation: ['/conversation', { conversationId: 'group_night-shift' }],
+  place: README.conversation,
   message: ['/message', { messageId: '2005' }], calls: ['/calls', {}], call: ['/call', { sessionId: 'night-shift-debrief' }],
   events: ['/events', {}], event: ['/event', { seq: '31' }], why: ['/why', { entity: 'membership:night-shift/anders' }],
   ask: ['/ask', {}], search: ['/search', { q: 'night' }], nothing: ['/search', { q: 'nothing of the kind' }],
@@ -35,6 +35,7 @@ async function readme() {
     await page.setViewportSize({ width: 1440, height });
     await open(path, about);
     for (const edits of await page.$$('details:has(.edits) summary')) await edits.click();
+    await page.$eval('.message.asked', (it) => it.scrollIntoView({ block: 'center' })).catch(() => {});
     await page.screenshot({ path: new URL(`../../docs/images/${name}.png`, import.meta.url).pathname });
   }
 }
