@@ -61,7 +61,7 @@ fn assert_clean(dir: &Path) {
 
 fn rebuild(dir: &Path) -> Value {
     let (code, out, err) = chatfold(&["rebuild", "--json", "--db", db(dir)]);
-    assert!(code == 0 && err.contains(" events/s)"), "{out}{err}");
+    assert!(code == 0 && err.contains(" events/s"), "{out}{err}");
     serde_json::from_str(&out).unwrap()
 }
 
