@@ -36,6 +36,7 @@ async function readme() {
     await open(path, about);
     for (const edits of await page.$$('details:has(.edits) summary')) await edits.click();
     await page.$eval('.message.asked', (it) => it.scrollIntoView({ block: 'center' })).catch(() => {});
+    await page.evaluate(() => scrollTo(0, 0));
     await page.screenshot({ path: new URL(`../../docs/images/${name}.png`, import.meta.url).pathname });
   }
 }
