@@ -25,7 +25,7 @@ pub enum LockError {
     #[error("cannot lock {}: {source}", lock.display())]
     Io { lock: PathBuf, source: io::Error },
     /// There was a database once, and it is gone now.
-    #[error("{} is missing, but chatfold wrote it before: {} is still there. Put the file back beside it, or remove it to begin a new file", db.display(), left.display())]
+    #[error("{} is missing, but chatfold wrote it before: {} is still there. Put the missing file back, or remove the WAL to begin a new file", db.display(), left.display())]
     Gone { db: PathBuf, left: PathBuf },
     /// The name of the database leads to no file that one lock can guard.
     #[error(transparent)]
@@ -150,7 +150,7 @@ mod tests {
         std::fs::remove_file(&db).unwrap();
         std::fs::write(dir.path().join("chatfold.db-wal"), "facts").unwrap();
         let error = Lock::acquire(&db).unwrap_err().to_string();
-        assert!(error.contains("chatfold.db is gone") && error.contains("chatfold.db-wal"), "{error}");
+        assert!(error.contains("chatfold.db is missing") && error.contains("chatfold.db-wal"), "{error}");
         assert!(!db.exists());
     }
 }

@@ -62,8 +62,7 @@ impl Decoder {
         if task.after.is_none() && task.fresh.is_empty() {
             return true;
         }
-        self.inner.looks.fetch_add(1, Ordering::Relaxed);
-        match panics::caught(|| self.inner.counted(|| self.read(task))) {
+        let is_all = match panics::caught(|| self.inner.counted(|| self.read(task))) {
             Ok(Ok((look, is_all))) => {
                 self.inner.decoded.fetch_add(look.changes.len() as u64, Ordering::Relaxed);
                 hub.publish(look);
@@ -78,7 +77,9 @@ impl Decoder {
                 std::thread::sleep(PAUSE);
                 true
             }
-        }
+        };
+        self.inner.looks.fetch_add(1, Ordering::Relaxed);
+        is_all
     }
 
     /// What followed, and whether that is all of it.
