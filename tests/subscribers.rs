@@ -99,8 +99,8 @@ fn a_position_that_is_not_in_the_log_is_told_from_one_that_is_gone() {
     let server = TestServer::within(server.dir(), "");
     let mut client = Client::greeted(&server);
     for (position, code, told) in [
-        ("0", "BEFORE_HISTORY", "begins behind 3"),
-        ("2", "BEFORE_HISTORY", "what followed 2 is gone"),
+        ("0", "BEFORE_HISTORY", "begins after position 3"),
+        ("2", "BEFORE_HISTORY", "events after 2 are missing"),
         ("7", "BAD_INPUT", "7 is newer than its newest, 6"),
         ("-1", "BAD_INPUT", "0 or greater"),
     ] {
@@ -147,5 +147,5 @@ fn positions_of_further_deliveries_before_the_oldest_event_are_no_events_that_ar
     drop(conn);
     let server = TestServer::within(server.dir(), "");
     assert_eq!(Events::follow(&server, "/changes", "Last-Event-ID: 2\r\n").next().0, 5);
-    assert!(server.get("/changes?afterSeq=1").problem(410).contains("what followed 1 is gone"));
+    assert!(server.get("/changes?afterSeq=1").problem(410).contains("events after 1 are missing"));
 }

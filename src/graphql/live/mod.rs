@@ -171,7 +171,9 @@ fn read_file(
     }
     // Whoever goes on from before the oldest event there is would miss what is gone without noticing.
     if let Some(begins) = asking.snapshot.read(|conn| change::begins_after(conn, after))? {
-        let what = format!("afterSeq: the log begins behind {begins}, what followed {after} is gone: begin anew");
+        let what = format!(
+            "afterSeq: the log begins after position {begins}, so events after {after} are missing. Read the lists anew, and follow from the position that they tell"
+        );
         return Err(Code::BeforeHistory.error(what));
     }
     let is_enough = |looked_at: i64, found: usize| found == most || (looked_at > 0 && asking.snapshot.is_half_over());
