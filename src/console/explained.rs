@@ -130,8 +130,8 @@ pub fn groups(delivery: &Delivery) -> Vec<Vec<&Effect>> {
 pub fn when(frame: &Frame, delivery: &Delivery) -> Html {
     let at = frame.time(&delivery.occurred_at);
     Html(match delivery.occurred_from.as_str() {
-        "arrival" => format!("tells no time: dated by its arrival {at}"),
-        "feed" => format!("tells no time: dated {at} by the feed that replayed it"),
+        "arrival" => format!("has no time: dated by its arrival, {at}"),
+        "feed" => format!("has no time: dated {at} by the deliveries around it"),
         _ => format!("{at}, {}", view::escape(&late(delivery.late_ms))),
     })
 }

@@ -109,8 +109,8 @@ pub fn link(href: &str, named: Option<&str>, id: &str) -> Html {
 pub fn source(from: &str) -> Html {
     let (word, title) = match from {
         "TOLD" => return Html(String::new()),
-        "ARRIVAL" => ("by arrival", "The delivery tells no time: it is when it arrived"),
-        _ => ("by replay", "The delivery tells no time: it is dated by a replay of old deliveries"),
+        "ARRIVAL" => ("by arrival", "The delivery has no time. This is when it arrived"),
+        _ => ("by replay", "The delivery has no time. This is the time of the old deliveries that came with it"),
     };
     Html(format!("<span class=\"mark\" title=\"{title}\">{word}</span>"))
 }
