@@ -83,6 +83,7 @@ fn the_story_of_a_message_tells_its_edit_and_its_deletion() {
 fn an_event_shows_what_changed_first_and_counts_what_did_not() {
     let (server, kick) = kicked();
     let page = server.get(&format!("/event?seq={kick}")).body;
+    assert!(!page.contains("chatfold explain"), "the page links to the reason itself");
     let sections: Vec<&str> = page.split("<section class=\"entity\">").skip(1).collect();
     let changes = text(sections[0]);
     let (shown, rest) = sections[1].split_once("unchanged</summary>").unwrap();

@@ -52,7 +52,7 @@ pub fn why(frame: &Frame, effect: &Effect) -> Html {
     let told = told.map(|told| format!("{}. ", frame.prose(told))).unwrap_or_default();
     Html(format!(
         "{told}{}.",
-        frame.prose(&view::sentence(effect.rule.split(": chatfold explain").next().unwrap_or_default()))
+        frame.prose(&view::sentence(effect.rule.split(": see chatfold explain").next().unwrap_or_default()))
     ))
 }
 
