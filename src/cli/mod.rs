@@ -16,7 +16,7 @@ mod table;
 pub mod token;
 pub mod verify;
 
-use crate::config::{self, Config, ConfigError, Flags, LogFormat};
+use crate::config::{self, Config, ConfigError, Flags, Given, LogFormat};
 use clap::{FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -60,7 +60,9 @@ pub enum Command {
 
 /// Does what the command line of the process says; the exit code is the answer.
 pub fn main() -> ExitCode {
-    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = help::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.flags.given = Given::of(&matches);
     match dispatch(cli) {
         Ok(code) => code,
         // A closed pipe (`| head`) is not an error.
@@ -132,6 +134,18 @@ mod tests {
         let error =
             anyhow::Error::new(disk).context("cannot read a.json: the disk is gone").context("reading the input");
         assert_eq!(words(&error), "reading the input: cannot read a.json: the disk is gone");
+    }
+
+    #[test]
+    fn a_flag_behind_the_command_is_known_to_come_from_the_command_line() {
+        for words in [["chatfold", "serve", "--db", "a.db"], ["chatfold", "--db", "a.db", "serve"]] {
+            let matches = help::command().get_matches_from(words);
+            let mut flags = Cli::from_arg_matches(&matches).unwrap().flags;
+            flags.given = Given::of(&matches);
+            let config = Config::load(flags).unwrap();
+            let db = config.settings().iter().find(|it| it.key == "db").unwrap();
+            assert_eq!((db.text().as_deref(), db.origin), (Some("a.db"), config::Origin::Flag), "{words:?}");
+        }
     }
 
     #[test]

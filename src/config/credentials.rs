@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::file::File;
+use super::settings::{Choices, Origin};
 use serde::Deserialize;
 use std::fmt;
 use std::path::Path;
@@ -62,9 +63,12 @@ pub struct WebhookCredential {
 pub(super) fn collect(
     file: &File,
     env: &dyn Fn(&str) -> Option<String>,
+    choices: &mut Choices,
 ) -> Result<Vec<WebhookCredential>, ConfigError> {
     let mut all = Vec::new();
-    let username = env("CHATFOLD_WEBHOOK_USERNAME").or_else(|| file.webhook_username.clone());
+    let username = env("CHATFOLD_WEBHOOK_USERNAME");
+    let username = choices.maybe("webhook_username", username, file.webhook_username.clone());
+    note_passwords(file, env, choices);
     match (username, single_password(file, env)?) {
         (Some(username), Some(password)) => {
             all.push(WebhookCredential { name: "default".into(), username, password, apps: None });
@@ -90,6 +94,22 @@ pub(super) fn collect(
     }
     check(&all)?;
     Ok(all)
+}
+
+fn note_passwords(file: &File, env: &dyn Fn(&str) -> Option<String>, choices: &mut Choices) {
+    let (direct, path) = (env("CHATFOLD_WEBHOOK_PASSWORD"), env("CHATFOLD_WEBHOOK_PASSWORD_FILE"));
+    if direct.is_some() || path.is_some() {
+        choices.note_secret("webhook_password", direct.is_some(), Origin::Environment);
+        choices.note("webhook_password_file", path, Origin::Environment);
+    } else {
+        let origin = |is_set| if is_set { Origin::File } else { Origin::Default };
+        let (direct, path) = (file.webhook_password.is_some(), &file.webhook_password_file);
+        choices.note_secret("webhook_password", direct, origin(direct));
+        choices.note("webhook_password_file", path, origin(path.is_some()));
+    }
+    let names: Vec<&str> = file.webhook_credentials.iter().map(|table| table.name.as_str()).collect();
+    let origin = if names.is_empty() { Origin::Default } else { Origin::File };
+    choices.note("webhook_credentials", names, origin);
 }
 
 fn single_password(file: &File, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret>, ConfigError> {

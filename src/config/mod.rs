@@ -9,17 +9,20 @@ mod credentials;
 mod environment;
 mod file;
 mod graphql;
+mod settings;
 mod unread;
 
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use environment::unknown_variables;
 pub use graphql::GraphqlFlags;
+pub use settings::{Given, Origin, Setting};
 pub use unread::UnreadFlags;
 
 use crate::batch;
 use crate::graphql::Limits;
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use settings::Choices;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -41,7 +44,7 @@ const QUERY_TIMEOUT_MS: RangeInclusive<u64> = 100..=60_000;
 pub struct ConfigError(pub String);
 
 /// How log lines are written to stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -103,6 +106,9 @@ pub struct Flags {
     pub graphql: GraphqlFlags,
     #[command(flatten)]
     pub unread: UnreadFlags,
+    /// Which of them the command line gives.
+    #[arg(skip)]
+    pub given: Given,
 }
 
 /// All settings, checked.
@@ -140,6 +146,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written.
     pub log_filter: String,
+    /// All of these, and where each comes from.
+    settings: Vec<Setting>,
     /// The flags that the process was started with. SIGHUP reads the same sources again.
     flags: Flags,
 }
@@ -160,39 +168,56 @@ impl Config {
             Some(path) => file::read(path)?,
             None => file::File::default(),
         };
-        let credentials = credentials::collect(&file, env)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(4) as u64;
-        let log_filter = flags.log_filter.clone().or(file.log_filter).unwrap_or_else(|| DEFAULT_FILTER.into());
+        let mut choices = Choices::new(&flags.given);
+        choices.maybe("config", flags.config.as_ref(), None);
+        let db = choices.choose("db", flags.db.clone(), file.db.clone(), "chatfold.db".into());
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let listen = choices.choose("listen", flags.listen, file.listen, loopback);
+        let (flag, key) = (flags.body_limit, file.body_limit);
+        let body_limit = choices.number("body_limit", flag, key, 2 << 20, BODY_LIMIT)?;
+        let (flag, key) = (flags.bytes_in_flight, file.bytes_in_flight);
+        let bytes_in_flight = choices.number("bytes_in_flight", flag, key, 64 << 20, BYTES_IN_FLIGHT)?;
+        let row_cache =
+            choices.number("row_cache", flags.row_cache, file.row_cache, batch::CACHE as usize, ROW_CACHE)?;
+        let default_app = choices.maybe("default_app", flags.default_app.clone(), file.default_app.clone());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        let workers = choices.number("workers", flags.workers, file.workers, cores, WORKERS)?;
+        let connections = choices.number("connections", flags.connections, file.connections, 10_000, CONNECTIONS)?;
+        let (flag, key) = (flags.connections_per_address, file.connections_per_address);
+        let connections_per_address =
+            choices.number("connections_per_address", flag, key, 2_500, CONNECTIONS_PER_ADDRESS)?;
+        let (flag, key) = (flags.query_timeout_ms, file.query_timeout_ms);
+        let timeout = choices.number("query_timeout_ms", flag, key, Duration::from_secs(2), QUERY_TIMEOUT_MS)?;
+        let log_format = choices.choose("log_format", flags.log_format, file.log_format, LogFormat::Text);
+        let log_filter =
+            choices.choose("log_filter", flags.log_filter.clone(), file.log_filter.clone(), DEFAULT_FILTER.into());
         tracing_subscriber::EnvFilter::try_new(&log_filter)
             .map_err(|error| ConfigError(format!("log_filter {log_filter:?}: {error}")))?;
-        let timeout = flags.query_timeout_ms.or(file.query_timeout_ms).unwrap_or(2_000);
-        let timeout = Duration::from_millis(within("query_timeout_ms", timeout, QUERY_TIMEOUT_MS)? as u64);
-        let graphql = flags.graphql.over(&file.graphql)?;
+        let origins = choices.choose("cors_origins", flags.cors_origins.clone(), file.cors_origins.clone(), Vec::new());
+        let graphiql_dir = choices.maybe("graphiql_dir", flags.graphiql_dir.clone(), file.graphiql_dir.clone());
+        let limits = flags.graphql.limits(&file.graphql, &mut choices)?;
+        let (flag, key) = (flags.graphql.graphql_allow_list.clone(), file.graphql.graphql_allow_list.clone());
+        let allow_list = choices.maybe("graphql.allow_list", flag, key);
+        let unread = flags.unread.over(&file.unread, &mut choices);
+        let credentials = credentials::collect(&file, env, &mut choices)?;
         let config = Self {
-            db: flags.db.clone().or(file.db).unwrap_or_else(|| "chatfold.db".into()),
-            listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            db,
+            listen,
             credentials,
-            body_limit: within("body_limit", flags.body_limit.or(file.body_limit).unwrap_or(2 << 20), BODY_LIMIT)?,
-            bytes_in_flight: within(
-                "bytes_in_flight",
-                flags.bytes_in_flight.or(file.bytes_in_flight).unwrap_or(64 << 20),
-                BYTES_IN_FLIGHT,
-            )?,
-            row_cache: within("row_cache", flags.row_cache.or(file.row_cache).unwrap_or(batch::CACHE), ROW_CACHE)?,
-            default_app: flags.default_app.clone().or(file.default_app),
-            workers: within("workers", flags.workers.or(file.workers).unwrap_or(cores), WORKERS)?,
-            connections: within("connections", flags.connections.or(file.connections).unwrap_or(10_000), CONNECTIONS)?,
-            connections_per_address: within(
-                "connections_per_address",
-                flags.connections_per_address.or(file.connections_per_address).unwrap_or(2_500),
-                CONNECTIONS_PER_ADDRESS,
-            )?,
-            graphql: Limits { unread: flags.unread.over(&file.unread), ..graphql::limits(&graphql, timeout) },
-            allow_list: graphql.graphql_allow_list,
-            graphiql_dir: flags.graphiql_dir.clone().or(file.graphiql_dir),
-            cors_origins: graphql::origins(flags.cors_origins.clone().or(file.cors_origins))?,
-            log_format: flags.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            body_limit,
+            bytes_in_flight,
+            row_cache,
+            default_app,
+            workers,
+            connections,
+            connections_per_address,
+            graphql: Limits { unread, timeout, ..limits },
+            allow_list,
+            graphiql_dir,
+            cors_origins: graphql::origins(origins)?,
+            log_format,
             log_filter,
+            settings: choices.made,
             flags,
         };
         if config.bytes_in_flight < config.body_limit {
@@ -208,7 +233,16 @@ impl Config {
     /// deliveries, so it needs no webhook credentials.
     pub fn to_open(self, file: PathBuf) -> Result<Self, ConfigError> {
         let listen = self.flags.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let config = Self { db: file, listen, credentials: Vec::new(), ..self };
+        let settings = self.settings.into_iter().filter(|it| !it.key.starts_with("webhook_"));
+        let settings = settings.map(|it| match it.key {
+            "db" => Setting { value: file.to_string_lossy().into(), origin: Origin::Flag, ..it },
+            "listen" if self.flags.listen.is_none() => {
+                Setting { value: listen.to_string().into(), origin: Origin::Default, ..it }
+            }
+            _ => it,
+        });
+        let settings = settings.collect();
+        let config = Self { db: file, listen, credentials: Vec::new(), settings, ..self };
         if !config.on_loopback() {
             return Err(ConfigError(format!(
                 "listening on {listen} would show the file to the network. `chatfold open` listens on loopback only, such as 127.0.0.1"
@@ -243,17 +277,6 @@ impl Config {
             None => Ok(()),
         }
     }
-}
-
-fn within(name: &str, value: u64, bounds: RangeInclusive<u64>) -> Result<usize, ConfigError> {
-    if !bounds.contains(&value) {
-        return Err(ConfigError(format!(
-            "{name} is {value}, but must be between {} and {}",
-            bounds.start(),
-            bounds.end()
-        )));
-    }
-    usize::try_from(value).map_err(|_| ConfigError(format!("{name} is {value}, which is too much for this machine")))
 }
 
 #[cfg(test)]

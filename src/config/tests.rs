@@ -112,7 +112,12 @@ fn the_example_says_the_defaults() {
     assert_eq!(told.matches("None").count(), 1, "all but the allow list have a default to tell: {told}");
     let told = format!("{:?}", file.unread);
     assert!(!told.contains("None"), "all have a default to tell: {told}");
-    let shown = |config: Config| format!("{:?}", Config { flags: Flags::default(), ..config });
+    let values = |config: &Config| -> Vec<_> {
+        let told = config.settings().iter().filter(|it| it.key != "config");
+        told.map(|it| (it.key, it.value.clone())).collect()
+    };
+    assert_eq!(values(&example), values(&plain));
+    let shown = |config: Config| format!("{:?}", Config { flags: Flags::default(), settings: Vec::new(), ..config });
     assert_eq!(shown(example), shown(plain));
 }
 
@@ -152,4 +157,69 @@ fn origins_are_exact() {
     {
         assert!(origins(&format!("\"{wrong}\"")).is_err(), "{wrong}");
     }
+}
+
+/// The keys of a table of the file, as an error names them.
+fn keys(table: &str) -> Vec<String> {
+    let error = file::parse(&format!("{table}nothing = 1")).unwrap_err();
+    let named = error.split_once("expected one of ").or_else(|| error.split_once("expected ")).unwrap().1;
+    named.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_setting_is_listed_once_under_the_name_of_its_key_and_its_flag() {
+    let config = resolve("", &[], Flags::default()).unwrap();
+    let listed: Vec<&str> = config.settings().iter().map(|it| it.key).collect();
+    let flags = <Flags as Args>::augment_args(clap::Command::new("chatfold"));
+    let flags: Vec<String> = flags.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+    let is_flag = |key: &&&str| !key.starts_with("webhook_");
+    let named: Vec<String> = listed.iter().filter(is_flag).map(|key| key.replace('.', "_")).collect();
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(&named), sorted(&flags));
+    let tables = ["graphql", "unread"];
+    let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
+    let inner = tables
+        .iter()
+        .flat_map(|table| keys(&format!("[{table}]\n")).into_iter().map(move |key| format!("{table}.{key}")));
+    let of_file: Vec<String> = top.chain(inner).collect();
+    let listed: Vec<String> = listed.iter().filter(|key| **key != "config").map(|key| (*key).to_owned()).collect();
+    assert_eq!(sorted(&listed), sorted(&of_file));
+}
+
+#[test]
+fn each_setting_says_where_it_comes_from() {
+    let command = <Flags as Args>::augment_args(clap::Command::new("chatfold"));
+    let matches = command.get_matches_from(["chatfold", "--workers", "5", "--graphql-depth", "7"]);
+    let mut flags = <Flags as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+    flags.given = Given::of(&matches);
+    // As clap takes it from a variable.
+    flags.row_cache = Some(1 << 20);
+    let file = "workers = 3\ndb = \"a.db\"\nwebhook_username = \"u\"\n[unread]\ncustom = true";
+    let config = resolve(file, &[("CHATFOLD_WEBHOOK_PASSWORD", "987654321")], flags).unwrap();
+    let told = |key: &str| {
+        let it = config.settings().iter().find(|it| it.key == key).unwrap();
+        (it.text().unwrap_or_default(), it.origin)
+    };
+    assert_eq!(told("workers"), ("5".into(), Origin::Flag));
+    assert_eq!(told("graphql.depth"), ("7".into(), Origin::Flag));
+    assert_eq!(told("row_cache"), ("1048576".into(), Origin::Environment));
+    assert_eq!(told("db"), ("a.db".into(), Origin::File));
+    assert_eq!(told("unread.custom"), ("true".into(), Origin::File));
+    assert_eq!(told("query_timeout_ms"), ("2000".into(), Origin::Default));
+    assert_eq!(told("default_app"), (String::new(), Origin::Default));
+    assert_eq!(told("webhook_username"), ("u".into(), Origin::File));
+    assert_eq!(told("webhook_password"), ("[secret]".into(), Origin::Environment));
+    assert!(!format!("{:?}", config.settings()).contains("987654321"));
+}
+
+#[test]
+fn looking_into_a_file_lists_the_file_and_the_address_that_it_uses() {
+    let opened = resolve("db = \"a.db\"", &[], Flags::default()).unwrap().to_open("copy.db".into()).unwrap();
+    let told = |key: &str| opened.settings().iter().find(|it| it.key == key).and_then(Setting::text);
+    assert_eq!((told("db"), told("listen")), (Some("copy.db".into()), Some("127.0.0.1:0".into())));
+    assert_eq!(told("webhook_username"), None);
 }

@@ -1,6 +1,7 @@
 //! What counts as unread, as settings: flags and variables that begin with `unread`, and the table `[unread]` of the
 //! configuration file.
 
+use super::settings::Choices;
 use crate::chat::Unread;
 use clap::Args;
 use serde::Deserialize;
@@ -23,10 +24,11 @@ pub struct UnreadFlags {
 
 impl UnreadFlags {
     /// Takes each setting from here, or else from the file.
-    pub(super) fn over(&self, file: &Self) -> Unread {
+    pub(super) fn over(&self, file: &Self, choices: &mut Choices) -> Unread {
+        let (replies, custom) = (self.unread_thread_replies, self.unread_custom);
         Unread {
-            thread_replies: self.unread_thread_replies.or(file.unread_thread_replies).unwrap_or(false),
-            custom: self.unread_custom.or(file.unread_custom).unwrap_or(false),
+            thread_replies: choices.choose("unread.thread_replies", replies, file.unread_thread_replies, false),
+            custom: choices.choose("unread.custom", custom, file.unread_custom, false),
         }
     }
 }
