@@ -25,6 +25,7 @@
 pub mod ids;
 pub mod clock;
 pub mod panics;
+pub mod meter;
 pub mod ahead;
 pub mod days;
 pub mod json;

@@ -103,6 +103,7 @@ const LAYERS: &[&str] = &[
     "clock",
     "ids",
     "ahead",
+    "meter",
     "panics",
 ];
 

@@ -13,7 +13,7 @@ mod export;
 mod frame;
 mod page;
 mod params;
-mod quiet;
+pub mod quiet;
 mod said;
 mod source;
 mod story;

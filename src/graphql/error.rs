@@ -21,7 +21,7 @@ pub enum Code {
 }
 
 impl Code {
-    const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::BadInput,
         Self::AppIdRequired,
         Self::BeforeHistory,
@@ -46,6 +46,11 @@ impl Code {
             Self::Busy => "BUSY",
             Self::Internal => "INTERNAL",
         }
+    }
+
+    /// The code of that word.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == word)
     }
 
     /// The code of an error of ours.

@@ -32,6 +32,7 @@ mod membership_period;
 mod message;
 mod message_list;
 mod message_parts;
+mod meters;
 mod narrow;
 mod node;
 mod node_id;

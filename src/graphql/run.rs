@@ -7,6 +7,7 @@ use super::drive::block_on;
 use super::error::{Code, describe};
 use super::limits::Limits;
 use super::live::Hub;
+use super::meters::Meters;
 use super::prepared::Document;
 use super::turns::{Asker, Turns};
 use crate::store::StoreError;
@@ -19,6 +20,8 @@ use async_graphql::{Request, Response, ValidationMode};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+use tracing::field::Empty;
 
 /// Answers GraphQL over one file. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +40,7 @@ pub(super) struct Inner {
     statements: AtomicU64,
     bytes: AtomicU64,
     computed: Computed,
+    meters: Arc<Meters>,
     /// Those who follow the changes.
     pub(super) hub: Arc<Hub>,
     /// Looks of the decoder, and changes it decoded.
@@ -53,16 +57,16 @@ impl Api {
     /// Opens the file for reading. Fails where it is not ours or of another edition.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
         let (pool, turns) = (open_pool(path, limits.pool, limits.page_cache)?, Turns::new(limits.pool, limits.timeout));
-        Ok(Self::over(pool, turns, limits, Computed::default()))
+        Ok(Self::over(pool, turns, limits, Computed::default(), Arc::default()))
     }
 
     /// The same readers with other limits.
     pub fn with_limits(&self, limits: Limits) -> Self {
-        let Inner { pool, turns, computed, .. } = &*self.inner;
-        Self::over(pool.clone(), turns.clone(), limits, Arc::clone(computed))
+        let Inner { pool, turns, computed, meters, .. } = &*self.inner;
+        Self::over(pool.clone(), turns.clone(), limits, Arc::clone(computed), Arc::clone(meters))
     }
 
-    fn over(pool: Pool, turns: Turns, limits: Limits, computed: Computed) -> Self {
+    fn over(pool: Pool, turns: Turns, limits: Limits, computed: Computed, meters: Arc<Meters>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 checks: Checks::new(&limits),
@@ -73,6 +77,7 @@ impl Api {
                 statements: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
                 computed,
+                meters,
                 hub: Arc::default(),
                 looks: AtomicU64::new(0),
                 decoded: AtomicU64::new(0),
@@ -97,13 +102,15 @@ impl Api {
         T: Send + 'static,
         F: Fn(String) -> T + Clone + Send + 'static,
     {
-        let asker = caller.asker;
+        let (asker, begun) = (caller.asker, Instant::now());
         let made = make.clone();
         let read = move |inner: &Inner, gone| made(inner.answer(request, caller, gone));
-        self.in_turn(asker, read).await.unwrap_or_else(|error| {
+        let answered = self.in_turn(asker, read).await.unwrap_or_else(|error| {
             let (code, message) = describe(error);
             make(refusal(code, message))
-        })
+        });
+        self.inner.meters.times.observe(begun.elapsed().as_secs_f64());
+        answered
     }
 
     /// Reads on a thread that may block, in a turn of this asker. There are as many turns as connections.
@@ -170,6 +177,11 @@ impl Api {
         refusal(Code::Busy, why)
     }
 
+    /// What was measured of requests since the start, those with other limits over the same readers among them.
+    pub fn meters(&self) -> &Meters {
+        &self.inner.meters
+    }
+
     /// How many requests have a reader, and how many wait for one.
     pub fn load(&self) -> (usize, usize) {
         self.inner.turns.load()
@@ -196,6 +208,7 @@ impl Api {
 
 impl Inner {
     fn answer(&self, mut request: Request, caller: Caller, gone: Arc<AtomicBool>) -> String {
+        let span = tracing::debug_span!("graphql", seq = Empty, cost = Empty).entered();
         let document = match self.checks.document(&self.limits, &request) {
             Ok(document) => document,
             Err(error) => return finish(Response::from_errors(vec![error]), None),
@@ -209,6 +222,9 @@ impl Inner {
         };
         let before = (statements(), bytes_read());
         let checked = self.checks.cost(&request, &document, &asking);
+        let cost = *checked.as_ref().unwrap_or_else(|(cost, _)| cost);
+        self.meters.costs.observe(cost as f64);
+        span.record("seq", shown.seq).record("cost", cost);
         (shown.cost, request) = match checked {
             Ok(cost) => (cost, request),
             Err((cost, errors)) => return finish(Response::from_errors(errors), Some(Shown { cost, ..shown })),

@@ -44,6 +44,11 @@ impl Credentials {
         self.0.is_empty()
     }
 
+    /// The names of all credentials.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|it| it.name.as_str())
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }

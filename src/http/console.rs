@@ -104,6 +104,8 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
     if console::must_choose(&answer) {
         answer["data"] =
             shared.console.execute(async_graphql::Request::new(console::APPS), caller).await["data"].take();
+    } else {
+        shared.console.meters().count_refusal(&answer);
     }
     let seq = answer["extensions"]["chatfold"]["seq"].as_str().and_then(|seq| seq.parse().ok());
     // Off the workers, which take deliveries meanwhile.

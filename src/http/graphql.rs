@@ -108,7 +108,8 @@ async fn answered(
     };
     let answer_type = answer_type(request);
     let is_executed = answer.starts_with("{\"data\"");
-    let is_busy = !is_executed && is_busy(&answer);
+    let refusal = || serde_json::from_str(&answer).unwrap_or_default();
+    let is_busy = !is_executed && shared.api.meters().count_refusal(&refusal()) == Some(Code::Busy);
     // The newer type tells by its status that a request was not executed.
     let status = match answer_type {
         NEWER if is_busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -121,12 +122,6 @@ async fn answered(
         response.insert_header((RETRY_AFTER, "1"));
     }
     Ok(response.body(answer))
-}
-
-/// Whether a request was not executed because no reader was free for it.
-fn is_busy(answer: &str) -> bool {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    answer["errors"][0]["extensions"]["code"] == Code::Busy.as_str()
 }
 
 /// Until the file shows that position to this reader; the position, where that takes too long.

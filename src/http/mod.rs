@@ -44,6 +44,7 @@ use body::Budget;
 use feeds::Feeds;
 use graphiql::Graphiql;
 use metrics::Metrics;
+use rebuilds::Rebuilding;
 use seats::Seats;
 use sessions::Sessions;
 use shown::Pages;
@@ -93,6 +94,7 @@ struct Shared {
     /// Memory for the bodies of queries. It is separate, so that queries take no memory from deliveries.
     graphql_budget: Budget,
     metrics: Metrics,
+    rebuilding: Rebuilding,
     /// The writer met an error that forbids going on: every delivery is refused from now on.
     failed: Arc<AtomicBool>,
     /// Becomes true when the server stops. Then websockets and event streams end.
@@ -114,6 +116,7 @@ impl Shared {
         seq: watch::Receiver<i64>,
         failed: Arc<AtomicBool>,
         feeds: Feeds,
+        rebuilding: Rebuilding,
     ) -> anyhow::Result<Self> {
         let to = |what: &str| format!("opening {} to {what}", config.db.display());
         let api = Api::open(&config.db, config.graphql.clone()).with_context(|| to("answer queries"))?;
@@ -127,11 +130,14 @@ impl Shared {
         tokens.stand_behind_credentials(!config.credentials.is_empty());
         let pages = Pages::new(config.graphql.timeout);
         let Before { documents, graphiql } = before;
+        let credentials = Credentials::new(&config.credentials);
+        let metrics = Metrics::open(&config.db, &credentials)?;
         Ok(Self {
-            credentials: RwLock::new(Arc::new(Credentials::new(&config.credentials))),
+            credentials: RwLock::new(Arc::new(credentials)),
             budget: Budget::new(config.bytes_in_flight),
             graphql_budget: Budget::new(GRAPHQL_BYTES_IN_FLIGHT),
-            metrics: Metrics::default(),
+            metrics,
+            rebuilding,
             config,
             writer,
             seq,
@@ -157,6 +163,7 @@ impl Shared {
 
     fn replace_credentials(&self, new: Credentials) {
         self.tokens.stand_behind_credentials(!new.is_empty());
+        self.metrics.expect(&new);
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 

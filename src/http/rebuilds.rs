@@ -18,6 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 /// Longest request on the socket.
 const REQUEST: u64 = 64;
 
+/// How far the rebuild is that runs now.
+pub(super) type Rebuilding = Arc<Mutex<Option<Progress>>>;
+
 /// One rebuild at a time.
 #[derive(Clone)]
 pub(super) struct Rebuilds {
@@ -29,6 +32,7 @@ pub(super) struct Rebuilds {
     sweeping: Arc<AtomicBool>,
     /// True if the socket belongs to this server.
     listening: Arc<AtomicBool>,
+    rebuilding: Rebuilding,
 }
 
 /// A client that waits for the end of a rebuild. The client stops the rebuild by going away.
@@ -48,6 +52,7 @@ impl Rebuilds {
             running: Arc::new(Mutex::new(())),
             sweeping: Arc::new(AtomicBool::new(false)),
             listening: Arc::new(AtomicBool::new(false)),
+            rebuilding: Rebuilding::default(),
         };
         let made_by = sqlite::fold_version(&sqlite::open_reader(path)?)?;
         let own = rebuilds.clone();
@@ -65,6 +70,23 @@ impl Rebuilds {
         Ok(rebuilds)
     }
 
+    /// How far the rebuild is that runs now, at every moment.
+    pub(super) fn rebuilding(&self) -> Rebuilding {
+        Arc::clone(&self.rebuilding)
+    }
+
+    /// Rebuilds the tables.
+    fn rebuild(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Rebuilt, RebuildError> {
+        let is_at = |at| *self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        let host = Host::Writer(self.writer.clone());
+        let rebuilt = rebuild::rebuild(&self.path, &host, stop, &mut |at| {
+            is_at(Some(at));
+            progress(at);
+        });
+        is_at(None);
+        rebuilt
+    }
+
     /// Soon ends the work that runs.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -75,15 +97,15 @@ impl Rebuilds {
 
     fn on_start(&self, made_by: i64) {
         let Ok(_running) = self.running.try_lock() else { return };
-        let host = Host::Writer(self.writer.clone());
         self.sweeping.store(made_by == FOLD_VERSION, Ordering::Relaxed);
         let done = if made_by == FOLD_VERSION {
+            let host = Host::Writer(self.writer.clone());
             rebuild::sweep(&self.path, &host, &self.stopping, &mut |_| {})
         } else {
             tracing::info!(
                 "the tables were made by edition {made_by} of the fold, this is edition {FOLD_VERSION}: they are rebuilt; deliveries and queries go on"
             );
-            rebuild::rebuild(&self.path, &host, &self.stopping, &mut log_progress()).map(|rebuilt| report(&rebuilt))
+            self.rebuild(&self.stopping, &mut log_progress()).map(|rebuilt| report(&rebuilt))
         };
         match done {
             Ok(()) | Err(RebuildError::Stopped) => {}
@@ -140,8 +162,7 @@ impl Rebuilds {
         tracing::info!("rebuilding the tables, as asked");
         let stop = AtomicBool::new(false);
         let follower = Follower { stream, stop: &stop };
-        let host = Host::Writer(self.writer.clone());
-        let rebuilt = rebuild::rebuild(&self.path, &host, &stop, &mut |progress| {
+        let rebuilt = self.rebuild(&stop, &mut |progress| {
             if self.stopping.load(Ordering::Relaxed) || !say(follower.stream, &json!({ "progress": progress })) {
                 follower.stop.store(true, Ordering::Relaxed);
             }

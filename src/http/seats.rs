@@ -27,6 +27,11 @@ struct Taken {
 }
 
 impl Seats {
+    /// How many seats are taken.
+    pub(super) fn count(&self) -> usize {
+        self.taken().all
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -100,7 +100,7 @@ async fn look(
     let address = listener.local_addr()?;
     let file = config.db.clone();
     let newest = watch::Sender::new(0);
-    let shared = Shared::open(config, before, None, newest.subscribe(), Arc::default(), feeds)?;
+    let shared = Shared::open(config, before, None, newest.subscribe(), Arc::default(), feeds, Arc::default())?;
     let shared = web::Data::new(shared);
     let server = start(&shared, listener)?;
     let handle = server.handle();
@@ -212,7 +212,8 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let file = config.db.clone();
-    let shared = Shared::open(config, before, Some(writer.clone()), writer.seq(), failed, feeds)?;
+    let rebuilding = rebuilds.rebuilding();
+    let shared = Shared::open(config, before, Some(writer.clone()), writer.seq(), failed, feeds, rebuilding)?;
     let shared = web::Data::new(shared);
     let server = start(&shared, listener)?;
     let handle = server.handle();

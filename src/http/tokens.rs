@@ -189,6 +189,11 @@ impl Access {
         self.apps.is_none()
     }
 
+    /// The apps that the access covers. `None`: all.
+    pub fn apps(&self) -> Option<&[String]> {
+        self.apps.as_deref()
+    }
+
     /// On whose behalf a request runs.
     pub fn caller(&self, default_app: Option<String>) -> Caller {
         let asker = Asker { token: self.token, address: Some(self.address) };

@@ -1,5 +1,6 @@
 //! `POST /webhooks/cometchat`: one delivery in, 200 when it is durable.
 
+use super::metrics::trigger_label;
 use super::{Shared, access, auth, body, either, problem};
 use crate::clock;
 use crate::envelope::Envelope;
@@ -8,13 +9,19 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// A body of so many bytes is read on a thread that may block: other connections of the worker do not wait for it.
 const LARGE: usize = 64 << 10;
 
 /// Takes one delivery.
 pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
-    let response = either(take(&request, &mut payload, &shared).await);
+    let span =
+        tracing::debug_span!("delivery", app = Empty, trigger = Empty, seq = Empty, outcome = Empty, status = Empty);
+    let response = either(take(&request, &mut payload, &shared).instrument(span.clone()).await);
+    span.record("status", response.status().as_u16());
     shared.metrics.answered(response.status());
     body::closing(response, payload)
 }
@@ -34,7 +41,7 @@ async fn take(
     let mut share = shared.budget.share();
     let body = body::read(request.headers(), payload, shared.config.body_limit, &mut share).await?;
 
-    let received_at = clock::now();
+    let (received_at, begun) = (clock::now(), Instant::now());
     let (read, body) = if body.len() < LARGE {
         (Envelope::received(&body), body)
     } else {
@@ -66,8 +73,12 @@ async fn take(
         }
         shared.metrics.authenticated(&credential.name, received_at);
     }
-    match writer.append(envelope, received_at).await {
-        Ok(appended) => Ok(taken(shared, appended)),
+    let (app, trigger) = (envelope.app_id.clone(), trigger_label(&envelope.trigger));
+    Span::current().record("app", short(&app)).record("trigger", trigger);
+    let appended = writer.append(envelope, received_at).await;
+    shared.metrics.deliveries.observe(begun.elapsed().as_secs_f64());
+    match appended {
+        Ok(appended) => Ok(taken(shared, &app, trigger, appended)),
         Err(Refusal::NotWritten(why)) => {
             shared.metrics.not_written.fetch_add(1, Ordering::Relaxed);
             Err(problem::unavailable(why))
@@ -113,9 +124,10 @@ fn unauthorized() -> HttpResponse {
 }
 
 /// The legacy `before_message` hook reads our answer: it is always `{}`.
-fn taken(shared: &Shared, appended: Appended) -> HttpResponse {
+fn taken(shared: &Shared, app: &str, trigger: &'static str, appended: Appended) -> HttpResponse {
     let outcome = if appended.duplicate { "duplicate" } else { appended.outcome.as_str() };
-    shared.metrics.delivered(outcome);
+    shared.metrics.delivered(app, trigger, outcome);
+    Span::current().record("seq", appended.seq).record("outcome", outcome);
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header(("Chatfold-Seq", appended.seq.to_string()))

@@ -332,6 +332,7 @@ impl Operation {
     }
 
     async fn fail(&mut self, errors: Value) -> Option<()> {
+        self.shared.api.meters().count_refusal(&errors);
         self.ended.store(true, Ordering::Release);
         self.say(json!({ "id": self.id, "type": "error", "payload": errors }).to_string()).await
     }

@@ -7,6 +7,7 @@
 
 mod call;
 mod decimal;
+pub mod family;
 mod group;
 mod membership;
 mod message;

@@ -12,6 +12,7 @@ use crate::checkpoints::Checkpoints;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Appended;
+use crate::meter::{Histogram, SECONDS};
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, Place, events as table};
 use pieces::{Pieces, Unfinished};
@@ -107,6 +108,21 @@ enum Answer {
     Later(Unfinished),
 }
 
+/// What was measured of batches since the start.
+pub struct Meters {
+    /// Seconds that commits of batches took, their fsync among them.
+    pub commits: Histogram,
+    /// Deliveries of a batch, refused bodies among them.
+    pub deliveries: Histogram,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        let deliveries = Histogram::new(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]);
+        Self { commits: Histogram::new(SECONDS), deliveries }
+    }
+}
+
 /// Hands deliveries to the writer thread. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
@@ -121,6 +137,7 @@ struct Shared {
     /// Log positions of large events that are not finished.
     unfinished: Mutex<BTreeSet<i64>>,
     failed: AtomicBool,
+    meters: Meters,
     place: Place,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -153,6 +170,7 @@ impl Writer {
             trouble: Mutex::new(None),
             unfinished: Mutex::default(),
             failed: AtomicBool::new(false),
+            meters: Meters::default(),
             place: Place::of(path)?,
             thread: Mutex::new(None),
         });
@@ -248,6 +266,16 @@ impl Writer {
             // A full queue looks by itself.
             let _ = self.send(None, Job::Look);
         }
+    }
+
+    /// What was measured of batches since the start.
+    pub fn meters(&self) -> &Meters {
+        &self.shared.meters
+    }
+
+    /// Jobs that wait for their batch.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue.waiting()
     }
 
     /// Bytes of the WAL on disk.

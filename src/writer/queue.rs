@@ -251,6 +251,11 @@ impl<J: Queued, U> Queue<J, U> {
         drop(left);
     }
 
+    /// Jobs that wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().jobs
+    }
+
     pub fn is_closed(&self) -> bool {
         self.lock().closed
     }

@@ -12,6 +12,7 @@ use crate::store::sqlite::{self, Connection, events as table};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tracing::field::Empty;
 
 /// Events in one transaction.
 const BATCH: usize = 512;
@@ -103,6 +104,7 @@ impl Worker {
 
     /// One transaction, which a job begins and others join. An error is returned only if going on is forbidden.
     fn commit(&mut self, first: Job) -> Result<(), StoreError> {
+        let span = tracing::debug_span!("batch", seq = Empty, deliveries = Empty).entered();
         let shared = Arc::clone(&self.shared);
         let (mut answers, begun, mut bytes) = (Vec::new(), Instant::now(), 0);
         let mut next = Some(first);
@@ -118,11 +120,17 @@ impl Worker {
             self.batch.save(&self.conn)?;
             let seq = table::newest_seq(&self.conn)?;
             self.shared.place.check()?;
+            let committing = Instant::now();
             sqlite::commit(&self.conn)?;
+            shared.meters.commits.observe(committing.elapsed().as_secs_f64());
+            if !answers.is_empty() {
+                shared.meters.deliveries.observe(answers.len() as f64);
+            }
             Ok(seq)
         });
         match written {
             Ok(seq) => {
+                span.record("seq", seq).record("deliveries", answers.len());
                 if let Some(trouble) = lock(&self.shared.trouble).take() {
                     tracing::info!("deliveries are taken again; it was: {trouble}");
                 }

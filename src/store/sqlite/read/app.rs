@@ -34,6 +34,13 @@ pub fn all(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<App>> {
     })
 }
 
+const FIRST: &str = "SELECT app_id FROM apps ORDER BY first_seen_at, app_id LIMIT :most";
+
+/// The ids of the apps that were heard of first.
+pub fn first(conn: &Conn, most: usize) -> Sql<Vec<String>> {
+    rows(conn, FIRST, &[(":most", &(most as i64))], |row| row.get(0))
+}
+
 const TWO: &str =
     "SELECT app_id FROM apps WHERE :only IS NULL OR app_id IN (SELECT value FROM json_each(:only)) LIMIT 2";
 

@@ -93,3 +93,13 @@ pub fn triggers(conn: &Conn, app: &str, since: Time) -> Sql<Vec<Trigger>> {
     }
     Ok(all)
 }
+
+const DEAD_LETTERS: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM events WHERE app_id = :app AND outcome = 'rejected' AND outcome <> 'applied' LIMIT :most)";
+
+/// The dead letters of an app, counted up to `most`.
+pub fn dead_letters(conn: &Conn, app: &str, most: i64) -> Sql<i64> {
+    let found = rows(conn, DEAD_LETTERS, &[(":app", &app), (":most", &most)], |row| row.get(0))?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}

@@ -1,0 +1,43 @@
+//! Families of triggers: what a trigger is about.
+
+/// The family of a trigger, as metrics name it. `other`: the trigger fills no tables, or is not known.
+pub fn of(trigger: &str) -> &'static str {
+    match trigger {
+        "message_delivery_receipt" | "message_read_receipt" | "message_delivered_to_all" | "message_read_by_all" => {
+            "receipt"
+        }
+        "user_mentioned" | "after_message" => "message",
+        "user_blocked" | "user_unblocked" => "block",
+        "user_connection_status_changed" | "user_connection_status_change" | "after_connection_status_changed" => {
+            "presence"
+        }
+        "recording_generated" | "transcription_generated" => "call",
+        _ => BY_START.iter().find(|(start, _)| trigger.starts_with(start)).map_or(OTHER, |(_, family)| family),
+    }
+}
+
+const OTHER: &str = "other";
+
+/// The first that fits counts.
+const BY_START: [(&str, &str); 7] = [
+    ("group_member_", "membership"),
+    ("group_", "group"),
+    ("message_reaction_", "reaction"),
+    ("message_", "message"),
+    ("call_", "call"),
+    ("meeting_", "call"),
+    ("moderation_", "moderation"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trigger::{Meaning, TRIGGERS};
+
+    #[test]
+    fn each_trigger_that_fills_tables_has_a_family_and_no_other_has() {
+        for (name, meaning) in TRIGGERS {
+            assert_eq!(of(name) != OTHER, matches!(meaning, Meaning::Projected(_)), "{name}");
+        }
+    }
+}
