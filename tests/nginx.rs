@@ -224,6 +224,117 @@ fn behind_the_documented_proxy_deliveries_with_credentials_and_readers_with_a_to
     assert!(page.status == 200 && page.body.contains("Sign out"), "{page:?}");
 }
 
+fn told_one_message(server: &TestServer) {
+    let (good, body) = (basic("vendor:sesame"), include_str!("../fixtures/triggers/message_sent.json"));
+    assert_eq!(server.post(WEBHOOK, &[JSON, ("Authorization", &good)], body).status, 200);
+}
+
+/// A connection to the proxy from another address of this machine.
+fn from(address: [u8; 4], nginx: &Nginx) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+    socket.connect(&nginx.address.into()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.into()
+}
+
+/// The head of the answer to `GET /changes`; the connection stays open.
+fn follow_from(address: [u8; 4], nginx: &Nginx, bearer: &str) -> (TcpStream, String) {
+    let mut socket = from(address, nginx);
+    write!(socket, "GET /changes HTTP/1.1\r\nHost: chat.example\r\nAuthorization: {bearer}\r\n\r\n").unwrap();
+    let (mut head, mut byte) = (String::new(), [0]);
+    while !head.ends_with("\r\n\r\n") && socket.read(&mut byte).unwrap() == 1 {
+        head.push(byte[0].into());
+    }
+    (socket, head)
+}
+
+#[test]
+fn behind_a_trusted_proxy_each_client_counts_for_itself() {
+    let trusted = format!("trusted_proxies = [\"127.0.0.1\"]\nconnections_per_address = 10\n{CREDENTIALS}");
+    let server = TestServer::with(&trusted);
+    let Some(nginx) = Nginx::start("nginx that is trusted", &server, &documented()) else { return };
+    told_one_message(&server);
+    let bearer = format!("Bearer {}", token(&server, &["--name", "me"]));
+    let (crowd, one) = ([127, 0, 0, 9], [127, 0, 0, 8]);
+    let streams: Vec<_> = (0..10).map(|_| follow_from(crowd, &nginx, &bearer)).collect();
+    assert!(streams.iter().all(|(_, head)| head.starts_with("HTTP/1.1 200 ")), "{:?}", streams[9].1);
+    let (_, refused) = follow_from(crowd, &nginx, &bearer);
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.to_lowercase().contains("retry-after: 1"), "{refused}");
+    let (_held, other) = follow_from(one, &nginx, &bearer);
+    assert!(other.starts_with("HTTP/1.1 200 "), "{other}");
+    assert_eq!(server.get("/healthz").status, 200, "this machine itself");
+    drop(streams);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !follow_from(crowd, &nginx, &bearer).1.starts_with("HTTP/1.1 200 ") {
+        assert!(Instant::now() < deadline, "the places are free again");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    // Who failed is named by its own address.
+    let mut socket = from(one, &nginx);
+    write!(socket, "POST {WEBHOOK} HTTP/1.1\r\nHost: chat.example\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert!(socket.read(&mut [0; 64]).unwrap() > 0);
+    server.wait_for_log("peer=\"127.0.0.8\"");
+}
+
+#[test]
+fn behind_a_proxy_that_is_not_trusted_all_clients_are_one() {
+    let server = TestServer::with(&format!("connections_per_address = 10\n{CREDENTIALS}"));
+    let Some(nginx) = Nginx::start("nginx that is not trusted", &server, &documented()) else { return };
+    told_one_message(&server);
+    let bearer = format!("Bearer {}", token(&server, &["--name", "me"]));
+    let streams: Vec<_> = (0..10).map(|_| follow_from([127, 0, 0, 9], &nginx, &bearer)).collect();
+    assert!(streams.iter().all(|(_, head)| head.starts_with("HTTP/1.1 200 ")));
+    let (_, refused) = follow_from([127, 0, 0, 8], &nginx, &bearer);
+    assert!(!refused.starts_with("HTTP/1.1 200 "), "{refused}");
+}
+
+#[test]
+fn behind_a_trusted_proxy_with_tls_the_console_and_graphiql_work_under_a_local_name() {
+    let server = TestServer::with(&format!("trusted_proxies = [\"127.0.0.0/8\"]\n{CREDENTIALS}"));
+    // The documented proxy, as if the client spoke TLS with it, and with the name of the host in a header of its own.
+    let sites = documented()
+        .replace("$scheme", "https")
+        .replace("proxy_set_header Host $http_host;", "proxy_set_header X-Forwarded-Host $http_host;");
+    let Some(nginx) = Nginx::start("nginx that tells the scheme", &server, &sites) else { return };
+    let form = format!("token={}&next=/", token(&server, &["--name", "me"]));
+    let sign_in = |origin: &str| {
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        raw(
+            nginx.address,
+            format!(
+                "POST /sign-in HTTP/1.1\r\nHost: localhost:8443\r\nConnection: close\r\nOrigin: {origin}\r\n{kind}\r\n\
+                 Content-Length: {}\r\n\r\n{form}",
+                form.len()
+            ),
+        )
+    };
+    sign_in("http://localhost:8443").problem(403);
+    let signed = sign_in("https://localhost:8443");
+    let set = signed.header("set-cookie").unwrap_or_else(|| panic!("{signed:?}"));
+    assert!(set.starts_with("__Host-") && set.contains("; Secure"), "{set}");
+    let cookie = set.split(';').next().unwrap();
+    let host = "Host: localhost:8443\r\nConnection: close";
+    let page = raw(nginx.address, format!("GET /graphql HTTP/1.1\r\n{host}\r\nAccept: text/html\r\n\r\n"));
+    assert!(page.status == 200 && page.body.contains("GraphiQL"), "{page:?}");
+    let asked = raw(
+        nginx.address,
+        format!(
+            "POST /graphql HTTP/1.1\r\n{host}\r\nOrigin: https://localhost:8443\r\nCookie: {cookie}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{APPS}",
+            APPS.len()
+        ),
+    );
+    assert_eq!(asked.status, 200, "{asked:?}");
+}
+
+#[test]
+fn a_trusted_proxy_opens_nothing_without_secrets() {
+    let server = TestServer::with("trusted_proxies = [\"127.0.0.1\"]").told("first_steps");
+    let Some(nginx) = Nginx::start("nginx that is trusted, without secrets", &server, &documented()) else { return };
+    nobody_reads_or_writes(&nginx);
+}
+
 fn follow_events(nginx: &Nginx, bearer: &str) {
     let mut socket = TcpStream::connect(nginx.address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

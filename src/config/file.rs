@@ -13,6 +13,9 @@ pub(super) struct File {
     pub db: Option<PathBuf>,
     #[serde(default, deserialize_with = "address::read")]
     pub listen: Option<SocketAddr>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub trusted_proxies: Option<Vec<String>>,
     pub webhook_username: Option<String>,
     pub webhook_password: Option<Secret>,
     pub webhook_password_file: Option<PathBuf>,

@@ -9,18 +9,21 @@ mod credentials;
 mod environment;
 mod file;
 mod graphql;
+mod network;
 mod settings;
 mod unread;
 
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use environment::unknown_variables;
 pub use graphql::GraphqlFlags;
+pub use network::TlsFiles;
 pub use settings::{Given, Origin, Setting};
 pub use unread::UnreadFlags;
 
 use crate::batch;
 use crate::graphql::Limits;
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use settings::Choices;
 use std::net::SocketAddr;
@@ -66,6 +69,15 @@ pub struct Flags {
     /// Address and port to listen on. A port alone means 127.0.0.1 [default: 127.0.0.1:8080]
     #[arg(long, global = true, value_name = "ADDRESS", env = "CHATFOLD_LISTEN", value_parser = address::parse)]
     pub listen: Option<SocketAddr>,
+    /// PEM file with the certificate of the server. With it the server speaks TLS only [default: none]
+    #[arg(long, global = true, value_name = "FILE", env = "CHATFOLD_TLS_CERTIFICATE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with the key of the certificate [default: none]
+    #[arg(long, global = true, value_name = "FILE", env = "CHATFOLD_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Addresses and networks of proxies whose forwarding headers count, separated by commas, at most 256 [default: none]
+    #[arg(long, global = true, value_name = "LIST", value_delimiter = ',', env = "CHATFOLD_TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<Vec<String>>,
     /// Largest webhook body in bytes, 1024 to 33554432 [default: 2097152]
     #[arg(long, global = true, value_name = "BYTES", env = "CHATFOLD_BODY_LIMIT")]
     pub body_limit: Option<u64>,
@@ -84,7 +96,7 @@ pub struct Flags {
     /// Most connections at once, 100 to 100000 [default: 10000]
     #[arg(long, global = true, value_name = "N", env = "CHATFOLD_CONNECTIONS")]
     pub connections: Option<u64>,
-    /// Most connections of one address, 10 to 100000. A proxy counts as one address [default: 2500]
+    /// Most connections of one address, 10 to 100000. A proxy that is not trusted is one address [default: 2500]
     #[arg(long, global = true, value_name = "N", env = "CHATFOLD_CONNECTIONS_PER_ADDRESS")]
     pub connections_per_address: Option<u64>,
     /// Longest time of one GraphQL query in milliseconds, 100 to 60000 [default: 2000]
@@ -118,6 +130,10 @@ pub struct Config {
     pub db: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// The files of TLS. `None`: the server speaks no TLS.
+    pub tls: Option<TlsFiles>,
+    /// The proxies whose word about a client counts.
+    pub trusted_proxies: Vec<IpNet>,
     /// Who may post deliveries. Empty: everybody who reaches loopback.
     pub credentials: Vec<WebhookCredential>,
     /// Largest webhook body in bytes.
@@ -173,6 +189,11 @@ impl Config {
         let db = choices.choose("db", flags.db.clone(), file.db.clone(), "chatfold.db".into());
         let loopback = SocketAddr::from(([127, 0, 0, 1], 8080));
         let listen = choices.choose("listen", flags.listen, file.listen, loopback);
+        let certificate = choices.maybe("tls_certificate", flags.tls_certificate.clone(), file.tls_certificate.clone());
+        let key = choices.maybe("tls_key", flags.tls_key.clone(), file.tls_key.clone());
+        let tls = TlsFiles::both(certificate, key)?;
+        let (flag, key) = (flags.trusted_proxies.clone(), file.trusted_proxies.clone());
+        let trusted_proxies = network::proxies(&choices.choose("trusted_proxies", flag, key, Vec::new()))?;
         let (flag, key) = (flags.body_limit, file.body_limit);
         let body_limit = choices.number("body_limit", flag, key, 2 << 20, BODY_LIMIT)?;
         let (flag, key) = (flags.bytes_in_flight, file.bytes_in_flight);
@@ -203,6 +224,8 @@ impl Config {
         let config = Self {
             db,
             listen,
+            tls,
+            trusted_proxies,
             credentials,
             body_limit,
             bytes_in_flight,
@@ -230,10 +253,13 @@ impl Config {
     }
 
     /// The settings of `chatfold open`: a free port of loopback, unless the command line names a port. `open` takes no
-    /// deliveries, so it needs no webhook credentials.
+    /// deliveries, so it needs no webhook credentials, and nobody else reaches it, so it needs no TLS.
     pub fn to_open(self, file: PathBuf) -> Result<Self, ConfigError> {
         let listen = self.flags.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let settings = self.settings.into_iter().filter(|it| !it.key.starts_with("webhook_"));
+        let settings = self.settings.into_iter().filter(|it| {
+            let key = it.key;
+            !key.starts_with("webhook_") && !key.starts_with("tls_") && key != "trusted_proxies"
+        });
         let settings = settings.map(|it| match it.key {
             "db" => Setting { value: file.to_string_lossy().into(), origin: Origin::Flag, ..it },
             "listen" if self.flags.listen.is_none() => {
@@ -242,7 +268,8 @@ impl Config {
             _ => it,
         });
         let settings = settings.collect();
-        let config = Self { db: file, listen, credentials: Vec::new(), settings, ..self };
+        let (trusted_proxies, credentials) = (Vec::new(), Vec::new());
+        let config = Self { db: file, listen, tls: None, trusted_proxies, credentials, settings, ..self };
         if !config.on_loopback() {
             return Err(ConfigError(format!(
                 "listening on {listen} would show the file to the network. `chatfold open` listens on loopback only, such as 127.0.0.1"

@@ -6,11 +6,12 @@
 //! loopback too. So a request that shows a sign of either is refused.
 
 use super::tokens::Access;
-use super::{Shared, connections, problem};
+use super::{Shared, connections, problem, proxies};
 use crate::clock;
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse};
+use std::net::IpAddr;
 
 const MAX_HEADER: usize = 512;
 const COOKIE: &str = "chatfold_session";
@@ -20,7 +21,7 @@ const MAKE_A_TOKEN: &str = "`chatfold token create` makes a token, and then ever
 
 /// What a reader may see, or the refusal.
 pub(super) fn of_reader(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
-    let address = connections::network(request.peer_addr());
+    let address = address(request, shared);
     if !shared.tokens.are_needed() {
         local_only(request, MAKE_A_TOKEN)?;
         return Ok(shared.tokens.local(address));
@@ -32,25 +33,34 @@ pub(super) fn of_reader(request: &HttpRequest, shared: &Shared) -> Result<Access
 /// counts for pages of our own: a browser tells the origin of a page in `Origin`, and no page can change that header.
 pub(super) fn of_asker(request: &HttpRequest, shared: &Shared) -> Result<Access, HttpResponse> {
     let headers = request.headers();
-    let by_page = !headers.contains_key(AUTHORIZATION) && headers.contains_key(ORIGIN) && own_origin(request).is_ok();
+    let by_page =
+        !headers.contains_key(AUTHORIZATION) && headers.contains_key(ORIGIN) && own_origin(request, shared).is_ok();
     let signed_in = if by_page && shared.tokens.are_needed() { of_session(request, shared) } else { None };
     signed_in.map_or_else(|| of_reader(request, shared), Ok)
 }
 
 /// What the session in the cookie opens.
 pub(super) fn of_session(request: &HttpRequest, shared: &Shared) -> Option<Access> {
-    let cookie = request.cookie(cookie_name(request))?;
-    shared
-        .tokens
-        .of_session(shared.sessions.find(cookie.value(), clock::now())?, connections::network(request.peer_addr()))
+    let cookie = request.cookie(cookie_name(request, shared))?;
+    shared.tokens.of_session(shared.sessions.find(cookie.value(), clock::now())?, address(request, shared))
 }
 
-/// Beyond this machine a session goes over TLS only. A proxy that tells of TLS is believed: the cookie is then bound more
-/// tightly, never less.
-pub(super) fn cookie_name(request: &HttpRequest) -> &'static str {
+/// The client: its address, or for IPv6 its network. A trusted proxy tells it.
+pub(super) fn address(request: &HttpRequest, shared: &Shared) -> IpAddr {
+    connections::network(proxies::client(request, &shared.config.trusted_proxies))
+}
+
+/// Whether the client is known to speak TLS, with this server or with a trusted proxy.
+fn over_tls(request: &HttpRequest, shared: &Shared) -> bool {
+    proxies::over_tls(request, &shared.config.trusted_proxies).unwrap_or(shared.tls.is_some())
+}
+
+/// Beyond this machine a session goes over TLS only. Here any proxy that tells of TLS is believed: the cookie is then
+/// bound more tightly, never less.
+pub(super) fn cookie_name(request: &HttpRequest, shared: &Shared) -> &'static str {
     let proto = request.headers().get("x-forwarded-proto");
-    let over_tls = proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    if over_tls || !host_is_local(request) { COOKIE_OVER_TLS } else { COOKIE }
+    let is_told = proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    if is_told || over_tls(request, shared) || !host_is_local(request) { COOKIE_OVER_TLS } else { COOKIE }
 }
 
 /// For pages that hold no data. If a token is needed, everybody gets these pages, because people type the token there.
@@ -153,10 +163,15 @@ pub(super) fn host_is_local(request: &HttpRequest) -> bool {
     in_line && more.is_none() && host.and_then(|it| it.to_str().ok()).is_some_and(is_local)
 }
 
-/// For forms: a browser sends the origin of the page with the form, which must be ours.
-pub(super) fn own_origin(request: &HttpRequest) -> Result<(), HttpResponse> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let own = |origin: &HeaderValue| host_of(origin).is_some_and(|from| from.eq_ignore_ascii_case(host));
+/// For forms: a browser sends the origin of the page with the form, which must be ours. Over TLS a page that came without
+/// TLS is not ours: somebody on the way may have changed it.
+pub(super) fn own_origin(request: &HttpRequest, shared: &Shared) -> Result<(), HttpResponse> {
+    let host = proxies::host(request, &shared.config.trusted_proxies);
+    let over_tls = over_tls(request, shared);
+    let own = |origin: &HeaderValue| {
+        let is_safe = !over_tls || origin.as_bytes().starts_with(b"https://");
+        is_safe && host_of(origin).is_some_and(|from| from.eq_ignore_ascii_case(&host))
+    };
     match request.headers().get_all(ORIGIN).all(own) {
         true => Ok(()),
         false => Err(problem::of(StatusCode::FORBIDDEN, "the form was sent by a page of another origin")),

@@ -122,15 +122,16 @@ async fn collect(
 /// An answer that may come before the end of the body. If a chunked body is dropped, actix reads on without an end, and
 /// a slow peer could hold its connection for ever. While the body is alive, actix closes the connection instead.
 pub(super) fn closing(response: HttpResponse, payload: web::Payload) -> HttpResponse {
-    response.map_body(|_, inner| Closing { inner, _payload: payload }).map_into_boxed_body()
+    response.map_body(|_, inner| Holding { inner, _held: payload }).map_into_boxed_body()
 }
 
-struct Closing {
-    inner: BoxBody,
-    _payload: web::Payload,
+/// The body of an answer, with something that is dropped after its last byte.
+pub(super) struct Holding<T> {
+    pub inner: BoxBody,
+    pub _held: T,
 }
 
-impl MessageBody for Closing {
+impl<T: Unpin> MessageBody for Holding<T> {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

@@ -7,7 +7,7 @@ use super::changes::{KEEP_ALIVE, send};
 use super::seats::{Full, Seat};
 use super::shown::Shown;
 use super::tokens::Access;
-use super::{Shared, access, body, connections, either, problem};
+use super::{Shared, access, body, either, problem};
 use crate::clock;
 use crate::console::{self, Params, Reader, Rendered, Zone};
 use actix_web::cookie::{Cookie, SameSite};
@@ -200,13 +200,13 @@ async fn signed_in(
     shared: &Shared,
 ) -> Result<HttpResponse, HttpResponse> {
     access::of_page(request, shared)?;
-    access::own_origin(request)?;
+    access::own_origin(request, shared)?;
     let mut share = shared.graphql_budget.share();
     let form = body::read(request.headers(), payload, FORM, &mut share).await?;
     let form = Params::parse(&String::from_utf8_lossy(&form));
     let token = form.get("token").unwrap_or_default().trim();
-    let address = connections::network(request.peer_addr());
-    let Some(token) = shared.tokens.check(token, address).and_then(|access| access.token()) else {
+    let Some(token) = shared.tokens.check(token, access::address(request, shared)).and_then(|access| access.token())
+    else {
         return Ok(html(console::sign_in(form.with("token", None), &stranger(request), true)));
     };
     let name = shared.sessions.begin(token, clock::now()).map_err(|error| {
@@ -215,16 +215,16 @@ async fn signed_in(
     })?;
     end_session(request, shared);
     let mut response = see_other(next(form.get("next")));
-    set_cookie(&mut response, &cookie(request, &name));
+    set_cookie(&mut response, &cookie(request, shared, &name));
     Ok(response)
 }
 
 /// Ends the session.
 pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
-    let may = access::of_page(&request, &shared).and_then(|()| access::own_origin(&request));
+    let may = access::of_page(&request, &shared).and_then(|()| access::own_origin(&request, &shared));
     let response = either(may.map(|()| {
         end_session(&request, &shared);
-        let mut gone = cookie(&request, "");
+        let mut gone = cookie(&request, &shared, "");
         gone.make_removal();
         let mut response = see_other("/sign-in");
         set_cookie(&mut response, &gone);
@@ -234,13 +234,13 @@ pub(super) async fn sign_out(request: HttpRequest, payload: web::Payload, shared
 }
 
 fn end_session(request: &HttpRequest, shared: &Shared) {
-    if let Some(cookie) = request.cookie(access::cookie_name(request)) {
+    if let Some(cookie) = request.cookie(access::cookie_name(request, shared)) {
         shared.sessions.end(cookie.value());
     }
 }
 
-fn cookie<'a>(request: &HttpRequest, session: &'a str) -> Cookie<'a> {
-    let name = access::cookie_name(request);
+fn cookie<'a>(request: &HttpRequest, shared: &Shared, session: &'a str) -> Cookie<'a> {
+    let name = access::cookie_name(request, shared);
     let secure = name == access::COOKIE_OVER_TLS;
     Cookie::build(name, session).path("/").http_only(true).same_site(SameSite::Strict).secure(secure).finish()
 }

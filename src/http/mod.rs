@@ -17,12 +17,15 @@ mod graphql;
 mod health;
 mod metrics;
 mod problem;
+mod proxies;
 mod rebuilds;
 mod seats;
 mod server;
 mod sessions;
 mod shown;
 mod spelled;
+mod stream;
+mod tls;
 mod tokens;
 mod webhook;
 mod websocket;
@@ -51,6 +54,7 @@ use shown::Pages;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
+use tls::Tls;
 use tokens::Tokens;
 use tokio::sync::watch;
 
@@ -61,13 +65,16 @@ const READ_ONLY: &str = "`chatfold open` only reads the file: `chatfold serve` t
 
 /// What is read before the file is opened.
 struct Before {
+    tls: Option<Arc<Tls>>,
     documents: Documents,
     graphiql: Graphiql,
 }
 
 impl Before {
     fn read(config: &Config) -> anyhow::Result<Self> {
+        let tls = config.tls.as_ref().map(Tls::open).transpose();
         Ok(Self {
+            tls: tls.map_err(|error| ConfigError(format!("{error:#}")))?.map(Arc::new),
             documents: Documents::open(config.allow_list.as_deref()).map_err(ConfigError)?,
             graphiql: Graphiql::open(config.graphiql_dir.as_deref()).map_err(ConfigError)?,
         })
@@ -77,6 +84,8 @@ impl Before {
 /// What all workers share.
 struct Shared {
     config: Config,
+    /// `None` if the server speaks no TLS.
+    tls: Option<Arc<Tls>>,
     /// `None` if the file is only read.
     writer: Option<Writer>,
     /// The newest log position that is committed.
@@ -129,7 +138,7 @@ impl Shared {
         };
         tokens.stand_behind_credentials(!config.credentials.is_empty());
         let pages = Pages::new(config.graphql.timeout);
-        let Before { documents, graphiql } = before;
+        let Before { tls, documents, graphiql } = before;
         let credentials = Credentials::new(&config.credentials);
         let metrics = Metrics::open(&config.db, &credentials)?;
         Ok(Self {
@@ -139,6 +148,7 @@ impl Shared {
             metrics,
             rebuilding,
             config,
+            tls,
             writer,
             seq,
             api,
@@ -188,11 +198,25 @@ fn app(
         InitError = (),
     >,
 > {
+    let trusted = shared.config.trusted_proxies.clone();
     App::new()
         .app_data(shared)
-        .wrap_fn(|request, service| {
-            connections::asked(request.request());
-            service.call(request)
+        .wrap_fn(move |request, service| {
+            let served = match connections::begin(request.request(), &trusted) {
+                Some(answering) => Ok((service.call(request), answering)),
+                None => Err(request),
+            };
+            async move {
+                let (response, answering) = match served {
+                    Ok((served, answering)) => (served.await?, Some(answering)),
+                    Err(mut request) => {
+                        let refusal = problem::unavailable(connections::CROWDED);
+                        let payload = request.extract::<web::Payload>().await?;
+                        (request.into_response(body::closing(refusal, payload)), None)
+                    }
+                };
+                Ok(response.map_body(|_, inner| body::Holding { inner, _held: answering }))
+            }
         })
         .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")))
         .service(web::resource("/webhooks/cometchat").route(web::post().to(webhook::post)).default_service(web::to(

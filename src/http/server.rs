@@ -34,6 +34,8 @@ const OTHER_DESCRIPTORS: u64 = 512;
 #[cfg(target_os = "linux")]
 const SIGXFSZ: i32 = 25;
 const DRAIN_SECONDS: u64 = 3;
+/// Between two looks at the files of the certificate.
+const CERTIFICATE: Duration = Duration::from_secs(60);
 
 /// Runs the server until a signal or a failure of the file ends it.
 pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
@@ -106,7 +108,7 @@ async fn look(
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
     tracing::info!("listening on http://{address}, file {}, which is only read", file.display());
-    let console = console(address);
+    let console = console(address, "http");
     tracing::info!("the console is at {console}");
     if browse && let Err(error) = open::that_detached(&console) {
         tracing::info!("no browser could be opened ({error})");
@@ -132,13 +134,13 @@ async fn look(
 }
 
 /// Where a browser of this machine finds the console.
-fn console(address: SocketAddr) -> String {
+fn console(address: SocketAddr, scheme: &str) -> String {
     let host = match address.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    format!("http://{}/", SocketAddr::new(host, address.port()))
+    format!("{scheme}://{}/", SocketAddr::new(host, address.port()))
 }
 
 /// Warns if everybody may read, or nobody can.
@@ -164,7 +166,8 @@ fn tell_who_reads(shared: &Shared) {
 fn start(shared: &web::Data<Shared>, listener: TcpListener) -> std::io::Result<Server> {
     let address = listener.local_addr()?;
     let most = most_connections(shared.config.connections);
-    let connections = Connections::new(most, shared.config.connections_per_address);
+    let connections = Connections::new(most, shared.config.connections_per_address, &shared.config.trusted_proxies);
+    let tls = shared.tls.as_ref().map(|tls| tls.acceptor());
     let builder = Server::build()
         .workers(shared.config.workers)
         // Each turned away at once where there are too many: a server that does not take them keeps the others waiting.
@@ -186,7 +189,7 @@ fn start(shared: &web::Data<Shared>, listener: TcpListener) -> std::io::Result<S
             .local_addr(address)
             .on_connect_ext(connections::connected)
             .finish(map_config(app(served.clone()), |()| AppConfig::default()));
-        connections::before(http, Arc::clone(&connections), served.stopping.subscribe())
+        connections::before(http, Arc::clone(&connections), tls.clone(), served.stopping.subscribe())
     };
     Ok(builder.listen("chatfold", listener, factory)?.run())
 }
@@ -218,18 +221,24 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     let server = start(&shared, listener)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
-    tracing::info!("the console is at {}", console(address));
-    tracing::info!("listening on http://{address}, file {}", file.display());
+    let scheme = if shared.tls.is_some() { "https" } else { "http" };
+    tracing::info!("the console is at {}", console(address, scheme));
+    tracing::info!("listening on {scheme}://{address}, file {}", file.display());
     tell_who_reads(&shared);
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut minute = tokio::time::interval(CERTIFICATE);
     let code = loop {
         tokio::select! {
             _ = second.tick() => writer.look(),
+            _ = minute.tick() => reload_certificate(&shared),
             _ = terminate.recv() => break ExitCode::SUCCESS,
             _ = interrupt.recv() => break ExitCode::SUCCESS,
             () = failure.notified() => break ExitCode::FAILURE,
-            _ = hangup.recv() => reload(&shared),
+            _ = hangup.recv() => {
+                reload_certificate(&shared);
+                reload(&shared);
+            }
         }
     };
     match code == ExitCode::SUCCESS {
@@ -245,6 +254,13 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     tracing::info!("stopped");
     // The last checkpoint may have failed, too.
     Ok(if shared.failed.load(Ordering::Acquire) { ExitCode::FAILURE } else { code })
+}
+
+/// Reads the certificate again. The disk may be slow, so a thread of its own reads it.
+fn reload_certificate(shared: &Shared) {
+    if let Some(tls) = shared.tls.clone() {
+        tokio::task::spawn_blocking(move || tls.reload());
+    }
 }
 
 /// Reads the credentials again, on SIGHUP. A wrong configuration changes nothing.

@@ -3,7 +3,7 @@
 //! The name of a header has no case, and actix writes all names in lower case. Python's `gql` looks up this one name by its
 //! letters, and without it speaks an older protocol.
 
-use actix_web::rt::net::TcpStream;
+use super::stream::Stream;
 use std::io::Result;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,7 +15,7 @@ const WRITTEN: &[u8] = b"\r\nsec-websocket-protocol: ";
 const SPELLED: &[u8] = b"\r\nSec-WebSocket-Protocol: ";
 
 /// A connection that spells this name so.
-pub(super) struct Spelled(pub TcpStream);
+pub(super) struct Spelled(pub Stream);
 
 /// The head of an answer with the name spelled; `None` for all other bytes.
 fn spelled(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! `POST /webhooks/cometchat`: one delivery in, 200 when it is durable.
 
 use super::metrics::trigger_label;
-use super::{Shared, access, auth, body, either, problem};
+use super::{Shared, access, auth, body, either, problem, proxies};
 use crate::clock;
 use crate::envelope::Envelope;
 use crate::writer::{Appended, Refusal};
@@ -107,7 +107,7 @@ fn admit<'a>(
     match credentials.check(request.headers()) {
         Ok(credential) => Ok(Some(credential)),
         Err(name) => {
-            let peer = request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
+            let peer = proxies::client(request, &shared.config.trusted_proxies).map(|ip| ip.to_string());
             tracing::info!(credential = name, peer, "refused a delivery without valid credentials");
             shared.metrics.auth_failed(name);
             Err(unauthorized())

@@ -5,7 +5,7 @@ use super::changes::{KEEP_ALIVE, PATIENCE, rest};
 use super::graphql::{Ask, wait_for};
 use super::seats::{Full, Seat, Stranger, Subscribing};
 use super::tokens::{Access, LOOK};
-use super::{Shared, access, connections, either, problem};
+use super::{Shared, access, either, problem};
 use crate::graphql::Caller;
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
@@ -83,7 +83,7 @@ async fn upgrade(
     let stranger = seat.is_none().then(|| Stranger::enter(&shared));
     let (response, session, stream) = actix_ws::handle_with_protocols(request, payload, &[PROTOCOL])
         .map_err(|error| problem::of(StatusCode::BAD_REQUEST, &format!("no websocket handshake: {error}")))?;
-    let address = connections::network(request.peer_addr());
+    let address = access::address(request, &shared);
     let stream = stream.max_frame_size(MESSAGE).aggregate_continuations().max_continuation_size(MESSAGE);
     actix_web::rt::spawn(async move {
         let closer = session.clone();

@@ -7,6 +7,7 @@ pub mod fences;
 pub mod load;
 pub mod pages;
 pub mod reader;
+pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -93,7 +94,7 @@ impl TestServer {
                 return Err((child.wait().unwrap(), stderr.lock().unwrap().clone()));
             }
             stderr.lock().unwrap().push_str(&line);
-            if let Some((_, rest)) = line.split_once("listening on http://") {
+            if let Some((_, rest)) = line.split_once("listening on http").and_then(|(_, url)| url.split_once("://")) {
                 break rest.split(',').next().unwrap().parse().unwrap();
             }
         };

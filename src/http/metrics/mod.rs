@@ -205,6 +205,10 @@ fn write_state(shared: &Shared, page: &mut Page) {
     page.head("chatfold_build_info", "gauge", "1; the label names the version of chatfold.");
     page.row("chatfold_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     page.gauge("chatfold_start_time_seconds", "Unix time of the start.", shared.metrics.since.0 / 1000);
+    if let Some(ends) = shared.tls.as_ref().and_then(|tls| tls.ends()) {
+        let help = "Unix time of the end of the certificate that the server sends.";
+        page.gauge("chatfold_certificate_expires_seconds", help, ends.0 / 1000);
+    }
     page.gauge("chatfold_ready", "1 when a delivery would be accepted now.", u8::from(shared.not_ready().is_none()));
     page.gauge("chatfold_log_position", "Newest committed log position.", *shared.seq.borrow());
     page.gauge(
