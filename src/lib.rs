@@ -24,6 +24,7 @@
 
 pub mod ids;
 pub mod clock;
+pub mod disk;
 pub mod panics;
 pub mod meter;
 pub mod ahead;

@@ -103,8 +103,11 @@ fn on_small_disk(size: &str) -> Option<(TestServer, PathBuf)> {
 }
 
 #[test]
-fn a_full_disk_refuses_reads_go_on_and_it_recovers_by_itself() {
+fn a_full_disk_is_announced_it_refuses_reads_go_on_and_it_recovers_by_itself() {
     let Some((server, dir)) = on_small_disk("6m") else { return };
+    let ready = server.get("/readyz");
+    assert_eq!(ready.status, 200, "{ready:?}");
+    assert!(ready.json()["warnings"][0].as_str().unwrap().contains("of the disk is free"), "{ready:?}");
     let oracle = Oracle::default();
     for _ in 0..3 {
         until(Told::Acknowledged, &server, &oracle);

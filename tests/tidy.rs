@@ -101,6 +101,7 @@ const LAYERS: &[&str] = &[
     "token",
     "days",
     "clock",
+    "disk",
     "ids",
     "ahead",
     "meter",
