@@ -9,6 +9,8 @@ mod appetite;
 mod attention;
 #[path = "graphql/bounds.rs"]
 mod bounds;
+#[path = "graphql/by_name.rs"]
+mod by_name;
 #[path = "graphql/edges.rs"]
 mod edges;
 #[path = "graphql/errors.rs"]

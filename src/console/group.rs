@@ -153,7 +153,7 @@ impl Change {
 
 impl GroupPage {
     fn is_filtered(&self) -> bool {
-        ["states", "scopes"].iter().any(|name| self.frame.params.get(name).is_some())
+        ["states", "scopes", "name"].iter().any(|name| self.frame.params.get(name).is_some())
     }
 
     /// Stays as bars, ends and promotions as marks; each leads to its event.

@@ -45,6 +45,10 @@ pub struct MembershipFilter {
     pub states: Option<Vec<MembershipState>>,
     /// Only memberships with one of these scopes.
     pub scopes: Option<Vec<MembershipScope>>,
+    /// Only memberships where the name contains this text, in upper or lower case: for the members of a group the
+    /// person's name, for the memberships of a user the group's name. The name of now counts, also with `asOf`. At least
+    /// three characters.
+    pub name_contains: Option<String>,
     /// Only for the memberships of a user: whether to list those in deleted groups too.
     #[graphql(default_with = "Some(false)")]
     pub include_deleted: Option<bool>,

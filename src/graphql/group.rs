@@ -152,6 +152,7 @@ impl Group {
                 guid: self.row.guid.clone(),
                 states: states(filter.states),
                 scopes: scopes(filter.scopes),
+                name: name_part(filter.name_contains)?,
                 at: as_of.map(|at| at.0.0),
             };
             let paging = Paging { first, after, last, before };

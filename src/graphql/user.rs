@@ -120,6 +120,7 @@ impl User {
             uid: self.row.uid.to_string(),
             states: states(filter.states),
             scopes: scopes(filter.scopes),
+            name: name_part(filter.name_contains)?,
             deleted: include(filter.include_deleted),
         };
         Page::read(ctx, Arc::clone(&self.app), list, &Paging { first, after, last, before }).map(MembershipConnection)

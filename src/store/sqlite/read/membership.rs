@@ -1,12 +1,12 @@
 //! Who is, or was, in a group; and who was at an instant.
 
-use super::super::table::Reader;
-use super::list::{EXAMINED, Key, Part, ReadRows, Scan, Wanted, run, scan, walk};
+use super::list::{Key, ReadRows, Scan, Wanted, run, scan, walk};
+use super::membership_then::Instant;
 use super::presence::{self, Presence};
 use super::user::{self, User};
 use super::{Conn, Found, List, Lookup, Range, Sql, Values, json, rows};
 use crate::ids::{Scope, State, Time, TimeSource};
-use crate::standing::{MembershipFact, Roster, standing};
+use crate::store::sqlite::functions::folded;
 use rusqlite::Row;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -96,23 +96,32 @@ fn rest(row: &mut Values<'_>) -> Sql<Rest> {
 }
 
 /// Members of a group by uid.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Members {
     pub app: String,
     pub guid: String,
     pub states: Vec<&'static str>,
     pub scopes: Option<Vec<&'static str>>,
+    /// A part of the person's name.
+    pub name: Option<String>,
     /// Who was in it then.
     pub at: Option<i64>,
 }
 
-const CURRENT: Scan = scan!("t", by ["uid"] from ":k1",
-    matching "(:scopes IS NULL OR scope IN (SELECT value FROM json_each(:scopes)))",
-    of "memberships WHERE app_id = :app AND guid = :guid AND state = 'joined'");
-const ANY: Scan = scan!("t", by ["uid"] from ":k1",
-    matching "(state IN (SELECT value FROM json_each(:states))
-              AND (:scopes IS NULL OR scope IN (SELECT value FROM json_each(:scopes))))",
-    of "memberships WHERE app_id = :app AND guid = :guid");
+/// What a membership of a group must satisfy.
+macro_rules! of_group {
+    () => {
+        "(:scopes IS NULL OR m.scope IN (SELECT value FROM json_each(:scopes)))
+         AND (:name IS NULL OR EXISTS (
+             SELECT 1 FROM users u WHERE u.app_id = :app AND u.uid = m.uid AND instr(folded(u.name), :name) > 0))"
+    };
+}
+
+const CURRENT: Scan = scan!("t", by ["m.uid"] from ":k1", matching concat!("(", of_group!(), ")"),
+    of "memberships m WHERE m.app_id = :app AND m.guid = :guid AND m.state = 'joined'");
+const ANY: Scan = scan!("t", by ["m.uid"] from ":k1",
+    matching concat!("(m.state IN (SELECT value FROM json_each(:states)) AND ", of_group!(), ")"),
+    of "memberships m WHERE m.app_id = :app AND m.guid = :guid");
 
 /// Writes a walk over those joined, with what is read of each. The walk itself reads its index alone: a column that is
 /// not there would have it walk the table, and all who have left.
@@ -155,23 +164,24 @@ impl List for Members {
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         if let Some(at) = self.at {
             let then = Instant { app: &self.app, guid: &self.guid, at };
-            return Ok(then.members(conn, range, |member| self.shows(member))?.0);
+            return Ok(then.members(conn, range, self.name.as_deref(), |member| self.shows(member))?.0);
         }
         let states = json(&self.states);
         let scopes = self.scopes.as_ref().map(json);
+        let name = self.name.as_deref().map(folded);
         let scan = if self.states == [State::Joined.as_str()] { &CURRENT } else { &ANY };
         let params: super::Params<'_> =
-            &[(":app", &self.app), (":guid", &self.guid), (":states", &states), (":scopes", &scopes)];
+            &[(":app", &self.app), (":guid", &self.guid), (":states", &states), (":scopes", &scopes), (":name", &name)];
         run(conn, scan, params, range)
     }
 
     fn read(&self, conn: &Conn, range: Range<'_>, wanted: Wanted) -> Sql<(Found, Option<ReadRows>)> {
         if let Some(at) = self.at {
             let then = Instant { app: &self.app, guid: &self.guid, at };
-            let (found, members) = then.members(conn, range, |member| self.shows(member))?;
+            let (found, members) = then.members(conn, range, self.name.as_deref(), |member| self.shows(member))?;
             return Ok((found, Some(Box::new(members))));
         }
-        if self.states != [State::Joined.as_str()] || self.scopes.is_some() {
+        if self.states != [State::Joined.as_str()] || self.scopes.is_some() || self.name.is_some() {
             return Ok((self.scan(conn, range)?, None));
         }
         let scan = match wanted {
@@ -217,19 +227,23 @@ impl Members {
 }
 
 /// Groups of a person by guid.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Memberships {
     pub app: String,
     pub uid: String,
     pub states: Vec<&'static str>,
     pub scopes: Option<Vec<&'static str>>,
+    /// A part of the group's name.
+    pub name: Option<String>,
     pub deleted: bool,
 }
 
-/// What a membership must satisfy.
+/// What a membership of a person must satisfy.
 macro_rules! of_user {
     () => {
         "((:scopes IS NULL OR m.scope IN (SELECT value FROM json_each(:scopes)))
+         AND (:name IS NULL OR EXISTS (
+             SELECT 1 FROM groups g WHERE g.app_id = :app AND g.guid = m.guid AND instr(folded(g.name), :name) > 0))
          AND (:deleted OR NOT EXISTS (
              SELECT 1 FROM groups g WHERE g.app_id = :app AND g.guid = m.guid AND g.deleted_at IS NOT NULL)))"
     };
@@ -252,149 +266,16 @@ impl List for Memberships {
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         let states = json(&self.states);
         let scopes = self.scopes.as_ref().map(json);
+        let name = self.name.as_deref().map(folded);
         let scan = if self.states == [State::Joined.as_str()] { &OF_USER } else { &OF_USER_ANY };
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":uid", &self.uid),
             (":states", &states),
             (":scopes", &scopes),
+            (":name", &name),
             (":deleted", &self.deleted),
         ];
         run(conn, scan, params, range)
-    }
-}
-
-/// A group at an instant: the same function as for the present, over the facts not later (contract 4.3).
-struct Instant<'a> {
-    app: &'a str,
-    guid: &'a str,
-    at: i64,
-}
-
-/// Facts by person.
-type People = Vec<(String, Vec<MembershipFact>)>;
-
-/// The facts of a page of people, whole people only. Later facts are yielded, too, so that they count as examined; and
-/// no bound on the time: it would make the index by time look better, all of which has to be sorted.
-macro_rules! facts {
-    ($which:literal, $order:literal) => {
-        concat!(
-            "SELECT uid, at <= :at,
-                 at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at
-             FROM membership_changes
-             WHERE app_id = :app AND guid = :guid AND ",
-            $which,
-            "
-             ORDER BY uid",
-            $order,
-            ", at, seq
-             LIMIT :limit"
-        )
-    };
-}
-
-const FACTS_RISING: &str = facts!("uid > :uid", "");
-const FACTS_FALLING: &str = facts!("uid < :uid", " DESC");
-const FACTS_LAST: &str = facts!("1", " DESC");
-const FACTS_OF: &str = facts!("at <= :at AND uid IN (SELECT value FROM json_each(:uids))", "");
-const ROSTERS: &str =
-    "SELECT at, created FROM rosters WHERE app_id = :app AND guid = :guid AND at <= :at ORDER BY at, seq";
-
-impl Instant<'_> {
-    /// Those who match, by uid, over at most [`EXAMINED`] facts a page; of one person all facts, however many: the
-    /// bounds of the request end it with an error.
-    fn members(
-        &self,
-        conn: &Conn,
-        range: Range<'_>,
-        shows: impl Fn(&Membership) -> bool,
-    ) -> Sql<(Found, Vec<Membership>)> {
-        let from = range.from.map(|key| key[0].text().to_owned());
-        let sql = match (range.falling, &from) {
-            (true, None) => FACTS_LAST,
-            (true, Some(_)) => FACTS_FALLING,
-            (false, _) => FACTS_RISING,
-        };
-        let limit = EXAMINED as i64 + 1;
-        let (mut people, facts) = self.facts(conn, sql, &[(":uid", &from.unwrap_or_default()), (":limit", &limit)])?;
-        let cut = facts > EXAMINED;
-        // The last person's facts may not be complete: they begin the next page, unless they are all of this one.
-        if cut && people.len() > 1 {
-            people.pop();
-        } else if cut && let Some((uid, facts)) = people.last_mut() {
-            let (mut person, _) = self.facts(conn, FACTS_OF, &[(":uids", &json([uid.as_str()])), (":limit", &-1)])?;
-            *facts = person.pop().map(|(_, facts)| facts).unwrap_or_default();
-        }
-        let rosters = self.rosters(conn)?;
-        let (mut found, mut members) = (Found::default(), Vec::new());
-        let last = people.last().map(|(uid, _)| vec![Part::Text(uid.clone())]);
-        for (uid, facts) in people {
-            let member = if facts.is_empty() { None } else { self.member(&uid, &facts, &rosters) };
-            let Some(member) = member else { continue };
-            if shows(&member) {
-                if found.keys.len() == range.want {
-                    found.more = true;
-                    return Ok((found, members));
-                }
-                found.keys.push(vec![Part::Text(uid)]);
-                members.push(member);
-            }
-        }
-        if cut {
-            found.more = true;
-            found.stopped = last;
-        }
-        Ok((found, members))
-    }
-
-    /// The named people.
-    fn of(&self, conn: &Conn, uids: &[&str]) -> Sql<Vec<Membership>> {
-        let (people, _) = self.facts(conn, FACTS_OF, &[(":uids", &json(uids)), (":limit", &-1)])?;
-        let rosters = self.rosters(conn)?;
-        Ok(people.iter().filter_map(|(uid, facts)| self.member(uid, facts, &rosters)).collect())
-    }
-
-    /// By person those that are not later than the instant, none for some; and how many were examined.
-    fn facts(&self, conn: &Conn, sql: &str, params: super::Params<'_>) -> Sql<(People, usize)> {
-        let mut all: Vec<(&str, &dyn rusqlite::types::ToSql)> = params.to_vec();
-        all.extend([(":app", &self.app as &dyn rusqlite::types::ToSql), (":guid", &self.guid), (":at", &self.at)]);
-        let mut people = People::new();
-        let read = |row: &Row<'_>| {
-            let (uid, counts, fact): (String, bool, MembershipFact) = Reader::of(row).next()?;
-            Ok((uid, Some(fact).filter(|_| counts)))
-        };
-        let examined = rows(conn, sql, &all, read)?;
-        let count = examined.len();
-        for (uid, fact) in examined {
-            match people.last_mut() {
-                Some((last, facts)) if *last == uid => facts.extend(fact),
-                _ => people.push((uid, fact.into_iter().collect())),
-            }
-        }
-        Ok((people, count))
-    }
-
-    fn rosters(&self, conn: &Conn) -> Sql<Vec<Roster>> {
-        rows(conn, ROSTERS, &[(":app", &self.app), (":guid", &self.guid), (":at", &self.at)], |row| {
-            Ok(Roster { at: row.get("at")?, created: row.get("created")? })
-        })
-    }
-
-    fn member(&self, uid: &str, facts: &[MembershipFact], rosters: &[Roster]) -> Option<Membership> {
-        let then = standing(facts, rosters)?;
-        let rest = Rest {
-            joined_at: then.joined_at,
-            changed_at: then.changed_at,
-            changed_at_from: then.changed_at_from,
-            changed_by: then.changed_by.map(Into::into),
-        };
-        Some(Membership {
-            guid: self.guid.into(),
-            uid: uid.into(),
-            state: then.state,
-            scope: then.scope,
-            rest: Some(rest),
-            person: None,
-        })
     }
 }

@@ -19,6 +19,7 @@ pub mod list;
 pub mod membership;
 pub mod membership_change;
 pub mod membership_period;
+pub mod membership_then;
 pub mod message;
 pub mod message_list;
 pub mod message_parts;

@@ -116,6 +116,10 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
+fn members(states: Vec<&'static str>) -> Members {
+    Members { app: "app".into(), guid: "g".into(), states, ..Members::default() }
+}
+
 fn group(guid: &str) -> Option<ConversationKey> {
     Some(ConversationKey::of_group(guid))
 }
@@ -127,8 +131,7 @@ fn lists() -> Vec<Box<dyn List>> {
     let messages = || Messages { app: app(), ..Messages::default() };
     let search = |text: &str| Some(Search::parse(text).unwrap());
     let groups = |order, falling| Groups { app: app(), order, falling, ..Groups::default() };
-    let members = |states| Members { app: app(), guid: "g".into(), states, scopes: None, at: None };
-    let memberships = |states| Memberships { app: app(), uid: "a".into(), states, scopes: None, deleted: false };
+    let memberships = |states| Memberships { app: app(), uid: "a".into(), states, ..Memberships::default() };
     vec![
         Box::new(messages()),
         Box::new(Messages { conversation: group("g"), ..messages() }),
@@ -158,7 +161,9 @@ fn lists() -> Vec<Box<dyn List>> {
         Box::new(Groups { member: some("a"), ..groups(Order::Guid, false) }),
         Box::new(members(vec!["joined"])),
         Box::new(members(vec!["joined", "left"])),
+        Box::new(Members { name: some("ame"), ..members(vec!["joined", "left"]) }),
         Box::new(memberships(vec!["joined"])),
+        Box::new(Memberships { name: some("oup"), ..memberships(vec!["joined"]) }),
         Box::new(memberships(vec!["joined", "left"])),
         Box::new(MembershipChanges { app: app(), guid: "g".into(), uid: None, low: None, high: None }),
         Box::new(MembershipChanges { app: app(), guid: "g".into(), uid: None, low: Some(2), high: Some(STORY.into()) }),
@@ -191,13 +196,12 @@ fn lists() -> Vec<Box<dyn List>> {
 /// before it is decided what drives, and indexes that are not in the order of the list.
 fn bounded_lists() -> Vec<Box<dyn List>> {
     let messages = || Messages { app: "app".into(), ..Messages::default() };
-    let members_at = |at| -> Box<dyn List> {
-        Box::new(Members { app: "app".into(), guid: "g".into(), states: vec!["joined"], scopes: None, at: Some(at) })
-    };
     let search = Search::parse("hello").ok();
     vec![
-        members_at(i64::MAX),
-        members_at(5),
+        Box::new(Members { at: Some(i64::MAX), ..members(vec!["joined"]) }),
+        Box::new(Members { at: Some(5), ..members(vec!["joined"]) }),
+        Box::new(Members { at: Some(i64::MAX), name: some("nobody"), ..members(vec!["joined"]) }),
+        Box::new(Members { name: some("nobody"), ..members(vec!["joined", "left"]) }),
         Box::new(Messages { conversation: group("g"), search: search.clone(), ..messages() }),
         Box::new(Messages { sender: some("a"), search: search.clone(), ..messages() }),
         Box::new(Messages { parent: some("0"), search: search.clone(), ..messages() }),
@@ -216,8 +220,7 @@ fn a_page_costs_the_same_in_a_file_of_ten_times_the_rows() {
     let (small, large) = (file(&dir, STORY), file(&dir, 10 * STORY));
     let mut wrong = Vec::new();
     for list in lists() {
-        let (few, _) = cost(&small, &*list, &mut None);
-        let (many, sorted) = cost(&large, &*list, &mut None);
+        let [(few, _), (many, sorted)] = [&small, &large].map(|file| cost(file, &*list, &mut None));
         if many > few + few / 5 + 100 || sorted {
             wrong.push(format!("{list:?}: {few} steps, then {many}{}", if sorted { ", sorted" } else { "" }));
         }
@@ -358,8 +361,8 @@ fn the_last_page_of_a_large_group_costs_what_the_first_one_does() {
     )
     .unwrap();
     conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note)).unwrap();
-    for (states, members) in [(vec!["joined"], 90_000), (vec!["joined", "left"], 100_000)] {
-        let list = Members { app: "app".into(), guid: "g".into(), states, scopes: None, at: None };
+    for (states, count) in [(vec!["joined"], 90_000), (vec!["joined", "left"], 100_000)] {
+        let list = members(states);
         let (mut after, mut seen, mut steps) = (None, 0, Vec::new());
         loop {
             conn.flush_prepared_statement_cache();
@@ -379,7 +382,7 @@ fn the_last_page_of_a_large_group_costs_what_the_first_one_does() {
                 break;
             }
         }
-        assert_eq!((seen, steps.len()), (members, members / 200));
+        assert_eq!((seen, steps.len()), (count, count / 200));
         let (least, most) = (steps.iter().min().unwrap(), steps.iter().max().unwrap());
         assert!(most - least <= least / 50, "from {least} to {most} steps a page: {steps:?}");
     }
@@ -391,8 +394,7 @@ fn what_reads_ahead_ends_at_what_a_page_may_examine() {
     let most = EXAMINED as u32;
     let (small, large) = (file(&dir, 2 * most + 1_000), file(&dir, 4 * most));
     for list in bounded_lists() {
-        let (few, _) = cost(&small, &*list, &mut None);
-        let (many, _) = cost(&large, &*list, &mut None);
+        let [few, many] = [&small, &large].map(|file| cost(file, &*list, &mut None).0);
         assert!(many <= few + few / 20, "{list:?}: {few} steps, then {many}");
     }
 }
