@@ -32,10 +32,17 @@ fn walk<'a>(value: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<String>) 
     }
 }
 
-/// The items of the list at a path.
-pub fn nodes<'a>(data: &'a Value, path: &str) -> Option<&'a Vec<Value>> {
-    let list = path.split('.').filter(|name| !name.is_empty()).try_fold(data, |value, name| value.get(name))?;
-    list.get("nodes")?.as_array()
+/// The items of the list at a path: of a connection, of a plain list, or the one row that stands there by itself.
+pub fn nodes<'a>(data: &'a Value, path: &str) -> Option<&'a [Value]> {
+    let list = path.split('.').try_fold(data, |value, name| value.get(name))?;
+    match list {
+        Value::Array(items) => Some(items),
+        Value::Object(members) => match members.get("nodes") {
+            Some(nodes) => nodes.as_array().map(Vec::as_slice),
+            None => Some(std::slice::from_ref(list)),
+        },
+        _ => None,
+    }
 }
 
 /// Items as CSV (RFC 4180). A member of a member is a column of its own, named `sender.name`; a list is JSON.
@@ -96,7 +103,15 @@ mod tests {
         assert_eq!(rows[0], "uid,user.name,tags,user,since");
         assert_eq!(rows[1], "ann,\"Ann, \"\"A\"\"\",\"[\"\"x\"\"]\",,");
         assert_eq!(rows[2], "bob,,,,5");
-        assert!(nodes(&data, "group.nothing").is_none());
+        assert!(nodes(&data, "group.nothing").is_none() && nodes(&data, "group.guid").is_none());
+    }
+
+    #[test]
+    fn plain_lists_and_single_rows_are_taken_too() {
+        let data =
+            json!({ "explain": { "row": { "name": "Ann" }, "tables": { "edits": [{ "at": 1 }, { "at": 2 }] } } });
+        assert_eq!(csv(nodes(&data, "explain.row").unwrap()), "name\r\nAnn\r\n");
+        assert_eq!(csv(nodes(&data, "explain.tables.edits").unwrap()), "at\r\n1\r\n2\r\n");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub struct Page {
     /// Its variables are the parameters of the query string.
     pub document: &'static str,
     variables: fn(&Params, &mut Map<String, Value>),
+    lists: fn(&Value) -> Vec<String>,
     show: fn(Frame, Value) -> Option<Shown>,
 }
 
@@ -30,6 +31,11 @@ pub trait Show: Template + Sized {
 
     /// Variables that the query string says in other words.
     fn variables(_params: &Params, _variables: &mut Map<String, Value>) {}
+
+    /// Lists of `data` that can be taken away beside its connections, by their paths.
+    fn lists(_data: &Value) -> Vec<String> {
+        Vec::new()
+    }
 
     /// `None` where what the page is about does not exist.
     fn show(frame: Frame, answer: Self::Answer) -> Option<Self>;
@@ -80,7 +86,7 @@ struct Problem {
 impl Page {
     /// Declares a page.
     pub const fn of<T: Show>(path: &'static str, document: &'static str) -> Self {
-        Self { path, document, variables: T::variables, show: show::<T> }
+        Self { path, document, variables: T::variables, lists: T::lists, show: show::<T> }
     }
 
     /// The variables of the document. A list is read from its beginning, or backwards from where one came from.
@@ -128,7 +134,7 @@ impl Page {
         if let Some(format) = frame.params.get("format") {
             return taken(&frame, format, &data);
         }
-        frame.tables = export::tables(&data);
+        frame.tables = [export::tables(&data), (self.lists)(&data)].concat();
         match (self.show)(frame.clone(), data) {
             Some(Shown::Html(html)) => Rendered::html(200, html),
             Some(Shown::Elsewhere(href)) => Rendered { location: Some(href), ..Rendered::html(303, String::new()) },
@@ -158,7 +164,7 @@ fn taken(frame: &Frame, format: &str, data: &Value) -> Rendered {
     };
     let (kind, body) = match format {
         "csv" => ("text/csv; charset=utf-8", export::csv(nodes)),
-        _ => ("application/json", source::pretty(&Value::Array(nodes.clone()))),
+        _ => ("application/json", source::pretty(&Value::Array(nodes.to_vec()))),
     };
     Rendered { kind, ..Rendered::html(200, body) }
 }

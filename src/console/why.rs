@@ -71,6 +71,15 @@ impl Show for Why {
         }
     }
 
+    fn lists(data: &Value) -> Vec<String> {
+        let explained = &data["explain"];
+        let row = explained["row"].is_object().then(|| "explain.row".to_owned());
+        let beside = explained["tables"].as_object().into_iter().flatten();
+        let beside = beside.filter(|(_, rows)| rows.get(0).is_some()).map(|(name, _)| format!("explain.tables.{name}"));
+        let deliveries = explained["deliveries"].get(0).map(|_| "explain.deliveries".to_owned());
+        row.into_iter().chain(beside).chain(deliveries).collect()
+    }
+
     fn show(frame: Frame, answer: Answer) -> Option<Self> {
         let groups = answer.groups.into_iter().flat_map(|list| list.nodes).map(|it| Entity::Group(it.guid));
         let users = answer.users.into_iter().flat_map(|list| list.nodes).map(|it| Entity::User(it.uid));
