@@ -4,8 +4,10 @@
 mod support;
 
 use serde_json::Value;
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use support::{Answer, JSON, TestServer};
+use support::{Answer, JSON, TestServer, pages};
 
 const USERS: &str = r#"{"query":"{users(first:3){nodes{uid}}}"}"#;
 
@@ -193,4 +195,36 @@ fn with_a_list_of_documents_no_other_is_answered() {
     }
     let (exit, _, stderr) = server.run(&["serve", "--graphql-allow-list", "none.json"]);
     assert!(exit == 2 && stderr.contains("none.json"), "{stderr}");
+}
+
+/// Bodies that wait for their last byte hold what has come of them.
+#[test]
+fn bodies_of_one_token_leave_room_for_those_of_another() {
+    let server = TestServer::start();
+    let [many, other] = ["many", "other"].map(|name| format!("Bearer {}", pages::token(&server, &["--name", name])));
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: {many}\r\n\
+         Content-Length: 60000\r\n\r\n"
+    );
+    let send = |_| {
+        let mut socket = TcpStream::connect(server.address).unwrap();
+        // Who is refused is cut off, perhaps before all is sent.
+        let _ = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(&[b' '; 59_999]));
+        socket
+    };
+    let ask = |bearer: &str| {
+        let query = format!("{{\"query\":\"{{apps{{appId}}}}\"{}}}", " ".repeat(40_000));
+        server.post("/graphql", &[JSON, ("Authorization", bearer)], query)
+    };
+    let (mut waiting, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
+    loop {
+        waiting.extend((0..20).map(send));
+        let refused = ask(&many);
+        assert_eq!(ask(&other).status, 200, "beside {} bodies", waiting.len());
+        if refused.status == 503 {
+            assert!(refused.problem(503).contains("this token"), "{refused:?}");
+            return;
+        }
+        assert!(Instant::now() < deadline, "{} bodies of 60 kB are not refused", waiting.len());
+    }
 }

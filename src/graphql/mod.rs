@@ -58,4 +58,4 @@ pub use error::Code;
 pub use limits::Limits;
 pub use live::{Changes, Decoded, Decoder, Ended, Follower};
 pub use run::{Api, sdl};
-pub use turns::Asker;
+pub use turns::{Asker, Party};

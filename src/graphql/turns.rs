@@ -23,14 +23,16 @@ pub struct Asker {
     pub address: Option<IpAddr>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Party {
+/// For whom turns, and the memory of requests, are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Party {
     Token(i64),
     Address(Option<IpAddr>),
 }
 
 impl Asker {
-    fn party(self) -> Party {
+    /// A token is a party. Without a token, an address is.
+    pub fn party(self) -> Party {
         self.token.map_or(Party::Address(self.address), Party::Token)
     }
 }

@@ -10,6 +10,7 @@ use super::tokens::Access;
 use super::{Shared, access, body, either, problem};
 use crate::clock;
 use crate::console::{self, Params, Reader, Rendered, Zone};
+use crate::graphql::Asker;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::guard::GuardContext;
 use actix_web::http::header::{
@@ -201,12 +202,12 @@ async fn signed_in(
 ) -> Result<HttpResponse, HttpResponse> {
     access::of_page(request, shared)?;
     access::own_origin(request, shared)?;
-    let mut share = shared.graphql_budget.share();
+    let address = access::address(request, shared);
+    let mut share = shared.graphql_budget.share(Some(Asker { token: None, address: Some(address) }.party()));
     let form = body::read(request.headers(), payload, FORM, &mut share).await?;
     let form = Params::parse(&String::from_utf8_lossy(&form));
     let token = form.get("token").unwrap_or_default().trim();
-    let Some(token) = shared.tokens.check(token, access::address(request, shared)).and_then(|access| access.token())
-    else {
+    let Some(token) = shared.tokens.check(token, address).and_then(|access| access.token()) else {
         return Ok(html(console::sign_in(form.with("token", None), &stranger(request), true)));
     };
     let name = shared.sessions.begin(token, clock::now()).map_err(|error| {

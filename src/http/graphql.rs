@@ -79,7 +79,7 @@ async fn answered(
 ) -> Result<HttpResponse, HttpResponse> {
     let access = access::of_asker(request, shared)?;
     // Held until the answer, as the body is.
-    let mut share = shared.graphql_budget.share();
+    let mut share = shared.graphql_budget.share(Some(access.asker().party()));
     let asked = match *request.method() {
         Method::POST => {
             body::expect_json(request.headers())?;

@@ -194,9 +194,13 @@ impl Access {
         self.apps.as_deref()
     }
 
+    /// Who asks.
+    pub fn asker(&self) -> Asker {
+        Asker { token: self.token, address: Some(self.address) }
+    }
+
     /// On whose behalf a request runs.
     pub fn caller(&self, default_app: Option<String>) -> Caller {
-        let asker = Asker { token: self.token, address: Some(self.address) };
-        Caller { apps: self.apps.clone(), default_app, scope: self.scope, asker }
+        Caller { apps: self.apps.clone(), default_app, scope: self.scope, asker: self.asker() }
     }
 }

@@ -38,7 +38,7 @@ async fn take(
     if shared.failed.load(Ordering::Acquire) {
         return Err(problem::unavailable("nothing can be written any more: the server is stopping"));
     }
-    let mut share = shared.budget.share();
+    let mut share = shared.budget.share(None);
     let body = body::read(request.headers(), payload, shared.config.body_limit, &mut share).await?;
 
     let (received_at, begun) = (clock::now(), Instant::now());
