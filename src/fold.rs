@@ -31,7 +31,8 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
             payload.reduce(fact, &mut changes);
         }
         batch.load_many(conn, &app, &changes)?;
-        changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))
+        changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))?;
+        batch.look_for_drift(conn, fact.seq)
     });
     let problem = match folded {
         Err(panicked) => panicked.to_string(),

@@ -121,11 +121,11 @@ pub fn fold(conn: &Connection, seq: i64) -> Result<Folded, StoreError> {
     let lost = |why: &str| StoreError::Unusable(format!("the unfinished event {seq} {why}"));
     let event = table::between(conn, seq - 1, seq, 1)?.0.pop().ok_or_else(|| lost("is not in the log"))?;
     let envelope = Envelope::parse(event.body.as_bytes()).map_err(|problem| lost(&problem.to_string()))?;
-    let mut batch = Batch::default();
+    let mut batch = Batch::for_large();
     let verdict = fold::fold(&mut batch, conn, &envelope, &event.fact)?;
     let app = App::from(envelope.app_id.as_str());
     batch.count(&app, event.fact.received_at, &envelope.trigger, verdict.outcome.as_str());
-    batch.cut(conn)?;
+    batch.cut();
     let rejected = if verdict.outcome == envelope.outcome { None } else { verdict.reason };
     Ok(Folded { batch, appended: Appended { seq, outcome: verdict.outcome, duplicate: false }, rejected })
 }

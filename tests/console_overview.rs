@@ -87,3 +87,24 @@ fn charts_have_their_axes() {
     assert_eq!(html.matches("<span class=\"top\">3</span>").count(), 2, "{html}");
     assert_eq!(html.matches("<span>now</span>").count(), 2);
 }
+
+#[test]
+fn groups_with_drift_and_a_time_without_a_server_need_a_person() {
+    let (harness, now) = (Harness::new(), clock::now().0);
+    let told = |count: i64| {
+        let group = json!({ "guid": "g", "createdAt": now / 1000 - 9_000, "membersCount": count });
+        json!({ "trigger": "group_created", "appId": "a", "data": { "group": group } }).to_string()
+    };
+    harness.post(&told(0), now);
+    assert!(!needs(&show(&harness)).contains("drift"), "{}", needs(&show(&harness)));
+    harness.post(&told(3), now);
+    let ran =
+        [(1, now - 9 * HOUR, now - 8 * HOUR), (2, now - 7 * HOUR, now - 7 * HOUR), (3, now - 7 * HOUR + 9_000, now)];
+    for (id, started_at, seen_at) in ran {
+        harness.conn.execute("INSERT INTO runs VALUES (?1, ?2, ?3)", (id, started_at, seen_at)).unwrap();
+    }
+    let html = show(&harness);
+    let told = needs(&html);
+    assert!(told.contains("1 groups with drift") && told.contains("drifted=true"), "{told}");
+    assert_eq!(told.matches("No server").count(), 1, "a restart of 9 s is none: {told}");
+}

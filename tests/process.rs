@@ -86,7 +86,9 @@ fn the_schema_goes_to_stdout() {
 
 #[test]
 fn the_help_of_a_command_shows_what_the_command_uses() {
-    for command in ["open", "ingest", "events", "explain", "inspect", "rebuild", "verify", "token", "schema"] {
+    for command in
+        ["open", "ingest", "events", "explain", "drift", "gaps", "inspect", "rebuild", "verify", "token", "schema"]
+    {
         let (code, help, _) = chatfold(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(help.contains(&format!("Example:\n  chatfold {command}")), "{help}");

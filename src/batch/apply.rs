@@ -139,7 +139,7 @@ impl Batch {
     }
 
     /// People of a group whose rows are not saved yet.
-    fn unsaved(&self, (app, guid): &Key) -> BTreeSet<String> {
+    pub(super) fn unsaved(&self, (app, guid): &Key) -> BTreeSet<String> {
         let first = (App::clone(app), guid.clone(), String::new());
         let of_group = |key: &&PairKey| (&key.0, &key.1) == (app, guid);
         let standings = self.tables.memberships.changed_from(&first).take_while(of_group);

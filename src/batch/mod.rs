@@ -5,6 +5,7 @@
 //! and the other events of the batch stay.
 
 mod apply;
+mod drift;
 mod many;
 mod pieces;
 mod rows;
@@ -128,6 +129,8 @@ pub struct Batch {
     newest_position: Option<i64>,
     /// Deliveries by minute: how many, and when the last one came.
     counts: BTreeMap<CountKey, (i64, i64)>,
+    /// The batch holds one large event, and some of its rows may be saved already.
+    is_large: bool,
 }
 
 impl Default for Batch {
@@ -148,7 +151,13 @@ impl Batch {
             carried: None,
             newest_position: None,
             counts: BTreeMap::new(),
+            is_large: false,
         }
+    }
+
+    /// An empty batch for one large event, which is saved in pieces.
+    pub fn for_large() -> Self {
+        Self { is_large: true, ..Self::default() }
     }
 
     /// What an app's HTTP deliveries have shown of the clocks.

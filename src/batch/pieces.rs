@@ -12,11 +12,10 @@ use std::collections::BTreeMap;
 
 impl Batch {
     /// Prepares the batch, which holds one event, for saving in pieces.
-    pub fn cut(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub fn cut(&mut self) {
         self.refs.sort_unstable();
         self.refs.dedup();
         self.carried = Some(self.carried());
-        self.count_members(conn)
     }
 
     /// Saves the next rows, at most `most`. True if only the last piece is left, which [`Batch::save`] saves.
@@ -42,7 +41,7 @@ impl Batch {
 
     /// Counts the members of the groups of the event again: rows of some members are saved already, and the group's row
     /// does not count them yet.
-    fn count_members(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub(super) fn count_members(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let mut counts: BTreeMap<Key, i64> = BTreeMap::new();
         for key in self.tables.groups.keys() {
             counts.insert(key.clone(), membership::count(conn, key)?);
@@ -57,7 +56,6 @@ impl Batch {
                 self.tables.groups.edit(&key, load)?.members_count = count;
             }
         }
-        self.tables.groups.keep();
         Ok(())
     }
 }

@@ -132,6 +132,14 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         self.before.keys().any(|key| row(key).is_some_and(|row| row.in_one_row() > most))
     }
 
+    /// Rows that the current event was given to change: the key, the row before the event and the row now.
+    pub fn edited(&self) -> impl Iterator<Item = (&K, Option<&V>, &V)> {
+        self.before.iter().filter_map(|(key, before)| {
+            let now = self.younger.get(key)?.now.as_deref()?;
+            Some((key, before.as_deref(), now))
+        })
+    }
+
     /// Keeps the changes of the current event.
     pub fn keep(&mut self) {
         self.before.clear();

@@ -49,7 +49,8 @@ impl Bytes for Message {
 impl Bytes for Group {
     fn bytes(&self) -> usize {
         let lifecycle = self.lifecycle.created.len() + self.lifecycle.deleted.len();
-        size_of::<Self>() + self.row.bytes() + lifecycle * ENTRY
+        let unlisted = self.tally.unlisted.iter().flat_map(|it| it.joins.keys()).map(|uid| ENTRY + JSON * uid.len());
+        size_of::<Self>() + self.row.bytes() + lifecycle * ENTRY + unlisted.sum::<usize>()
     }
 }
 

@@ -8,11 +8,13 @@ const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
 /// Settings that single commands use as well. `serve` uses all.
 const USED: [(&str, &[&str]); 3] = [("open", &["listen"]), ("ingest", &["row_cache"]), ("explain", &["default_app"])];
 
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("open", "chatfold open copy-of-chatfold.db"),
     ("ingest", "chatfold ingest deliveries.ndjson --db chatfold.db"),
     ("events", "chatfold events --about group:book-club --since 2d"),
     ("explain", "chatfold explain membership:book-club/kofi"),
+    ("drift", "chatfold drift --db chatfold.db"),
+    ("gaps", "chatfold gaps --db chatfold.db"),
     ("inspect", "chatfold inspect --db chatfold.db"),
     ("rebuild", "chatfold rebuild --db chatfold.db"),
     ("verify", "chatfold verify --db chatfold.db"),

@@ -1,8 +1,10 @@
 //! The command line: one file per command. Data goes to stdout, words for people to stderr.
 
 mod app;
+pub mod drift;
 pub mod events;
 pub mod explain;
+pub mod gaps;
 mod help;
 pub mod ingest;
 pub mod inspect;
@@ -47,6 +49,10 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Explain why the tables hold these values for one group, membership, message, user or call
     Explain(explain::ExplainArgs),
+    /// List the groups whose number of members differs from what CometChat says. Exit code 1 if there are any
+    Drift(drift::DriftArgs),
+    /// List what is known to be missing: times without a server, silent feeds, events not applied, missing message ids
+    Gaps(gaps::GapsArgs),
     /// Count what is in the file: apps, rows, triggers, outcomes, time span
     Inspect(inspect::InspectArgs),
     /// Make the tables again from the log, and try dead letters again. The old tables stay until then
@@ -90,6 +96,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(args) => ingest::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
         Command::Explain(args) => explain::run(&config, &args),
+        Command::Drift(args) => drift::run(&config, &args),
+        Command::Gaps(args) => gaps::run(&config, &args),
         Command::Inspect(args) => inspect::run(&config, &args),
         Command::Rebuild(args) => rebuild::run(&config, &args),
         Command::Verify(args) => verify::run(&config, &args),

@@ -71,3 +71,11 @@ pub struct PageInfo {
     pub start_cursor: Option<String>,
     pub end_cursor: Option<String>,
 }
+
+/// How the number of members differs from what CometChat says.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Drift {
+    pub expected: i64,
+    pub counted: i64,
+    pub since: String,
+}

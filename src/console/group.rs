@@ -1,6 +1,6 @@
 //! `/group`: its profile, who is or was in it, and their stays over time.
 
-use super::answer::{List, Person};
+use super::answer::{Drift, List, Person};
 use super::bars::{Bars, Mark, Span};
 use super::frame::Frame;
 use super::page::{Page, Show};
@@ -50,6 +50,7 @@ pub struct Group {
     deleted_at_from: Option<String>,
     members_count: i64,
     reported_members_count: Option<i64>,
+    drift: Option<Drift>,
     members_known_since: Option<String>,
     owner: Option<Person>,
     updated_by: Option<Person>,

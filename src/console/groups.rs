@@ -1,6 +1,6 @@
 //! `/groups`.
 
-use super::answer::{List, Person};
+use super::answer::{Drift, List, Person};
 use super::frame::Frame;
 use super::page::{Page, Show};
 use super::view;
@@ -29,6 +29,7 @@ pub struct Group {
     r#type: Option<String>,
     members_count: i64,
     reported_members_count: Option<i64>,
+    drift: Option<Drift>,
     created_at: Option<String>,
     deleted_at: Option<String>,
     owner: Option<Person>,

@@ -13,7 +13,6 @@ mod export;
 mod frame;
 mod page;
 mod params;
-pub mod quiet;
 mod said;
 mod source;
 mod story;

@@ -3,9 +3,9 @@
 use super::answer::{List, Outcomes};
 use super::frame::Frame;
 use super::page::{Page, Show};
-use super::quiet;
 use super::view::{self, Html};
 use crate::ids::{Time, TokenScope};
+use crate::quiet;
 use askama::Template;
 use serde::Deserialize;
 
@@ -33,6 +33,13 @@ pub struct Status {
     state_hash: Option<String>,
     last_state_hash: Option<StateHash>,
     clock_offsets: Vec<ClockOffset>,
+    outages: Vec<Outage>,
+}
+
+#[derive(Deserialize)]
+pub struct Outage {
+    from: String,
+    until: String,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +66,7 @@ pub struct App {
     minutes: Vec<Step>,
     hours: Vec<Step>,
     triggers: Vec<Trigger>,
+    drifted: List<Drifted>,
     rejected: List<Received>,
     anomalies: List<Received>,
     ignored: List<Received>,
@@ -81,10 +89,16 @@ pub struct Trigger {
 }
 
 #[derive(Deserialize)]
+pub struct Drifted {}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Received {
     received_at: String,
 }
+
+/// A shorter time without a server is a restart: CometChat tries again after 10 and 30 s.
+const RESTART_MS: i64 = 40_000;
 
 /// What somebody should look at.
 struct Need<'a> {
@@ -150,6 +164,11 @@ impl Overview {
                 );
                 needs.push(app.need("is-bad", ("/events", "triggers", &it.trigger), &it.trigger, text));
             }
+            if !app.drifted.nodes.is_empty() {
+                let text = "have another number of members than CometChat says: events are missing.".to_owned();
+                let title = format!("{} groups with drift", app.drifted.total());
+                needs.push(app.need("is-bad", ("/groups", "drifted", "true"), &title, text));
+            }
             for (list, outcome, what, text) in [
                 (&app.rejected, "REJECTED", "dead letters", "deliveries that could not be read"),
                 (&app.anomalies, "ANOMALY", "anomalies", "deliveries that contradict themselves"),
@@ -160,6 +179,16 @@ impl Overview {
                 needs.push(app.need("is-warn", ("/events", "outcomes", outcome), &title, text));
             }
         }
+        for outage in self.outages() {
+            let Some(app) = self.apps.first() else { break };
+            let text = format!(
+                "ran from {} to {}. What happened then may be missing.",
+                self.frame.time(&outage.from),
+                self.frame.time(&outage.until)
+            );
+            let need = app.need("is-warn", ("/groups", "drifted", "true"), "No server", text);
+            needs.push(Need { app: "", ..need });
+        }
         for it in &self.status.clock_offsets {
             let Some(app) = self.apps.iter().find(|app| app.app_id == it.app_id) else { continue };
             let ms: i64 = it.offset_ms.parse().unwrap_or_default();
@@ -169,6 +198,16 @@ impl Overview {
             needs.push(app.need("is-warn", ("/events", "outcomes", ""), "Wrong clock", text));
         }
         needs
+    }
+
+    /// Times without a server in the two days that the page shows: the newest three, so that restarts fill no page.
+    fn outages(&self) -> impl Iterator<Item = &Outage> {
+        let begin = self.apps.first().and_then(|app| Time::parse(&app.hours.first()?.at));
+        let length = |outage: &Outage| Some(Time::parse(&outage.until)?.0 - Time::parse(&outage.from)?.0);
+        let shown = move |outage: &&Outage| {
+            Time::parse(&outage.until) >= begin && length(outage).is_some_and(|ms| ms >= RESTART_MS)
+        };
+        self.status.outages.iter().filter(shown).take(3)
     }
 
     /// When the first step of a chart begins.

@@ -3,7 +3,8 @@
 use super::activity::Activity;
 use super::context::Ask;
 use super::event::{Event, EventConnection};
-use super::filter::EventFilter;
+use super::filter::{EventFilter, GroupFilter};
+use super::group::{Group, GroupConnection};
 use super::objects as async_graphql;
 use super::page::Paging;
 use super::responses::{Asked, Responses};
@@ -83,6 +84,22 @@ impl App {
         #[graphql(desc = "The number of hours up to now, at most 72.", default = 48)] hours: i32,
     ) -> Option<Result<Vec<TriggerTraffic>>> {
         Some(traffic::triggers(ctx, &self.0.app_id, hours))
+    }
+
+    /// The groups of this app, by guid.
+    #[graphql(complexity = "crate::graphql::page::cost(first, last, child_complexity)")]
+    async fn groups(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only groups that match this filter.")] filter: Option<GroupFilter>,
+        #[graphql(desc = "The number of items from the start of the list. Default 50, at most 200.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the list, at most 200.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+    ) -> Result<GroupConnection> {
+        Group::list(ctx, self.0.app_id.as_str().into(), filter, None, &Paging { first, after, last, before })
     }
 
     /// The events of this app, newest first.

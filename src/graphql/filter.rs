@@ -22,6 +22,8 @@ pub struct GroupFilter {
     pub member_uid: Option<String>,
     /// Only groups whose name contains this text, in upper or lower case. At least three characters.
     pub name_contains: Option<String>,
+    /// True: only groups with `drift`. False: only groups without.
+    pub drifted: Option<bool>,
     /// Whether to list deleted groups too.
     #[graphql(default_with = "Some(false)")]
     pub include_deleted: Option<bool>,

@@ -5,6 +5,7 @@ use super::activity::Activity;
 use super::call_totals::{CallTotals, Whose};
 use super::context::Ask;
 use super::conversation::Conversation;
+use super::drift::Drift;
 use super::enums::{GroupType, TimeSource};
 use super::error::{Code, Result};
 use super::filter::{GroupFilter, GroupOrder, MembershipFilter, include, name_part, scopes, states};
@@ -122,6 +123,12 @@ impl Group {
     /// The number of members in the newest count that CometChat sent.
     async fn reported_members_count(&self) -> Option<i32> {
         self.row.reported_members_count.map(int)
+    }
+
+    /// How the number of members differs from what CometChat says. Null if both agree, if CometChat sent no number, or
+    /// if the group is deleted. A difference that the changes of the same minute can explain is no drift.
+    async fn drift(&self) -> Option<Drift> {
+        self.row.drift.map(Drift::from)
     }
 
     /// The member list is complete from this time on: the group was created then, or a complete list was read from
@@ -304,6 +311,7 @@ impl Group {
             member: filter.member_uid,
             name_contains: name_part(filter.name_contains)?,
             deleted: include(filter.include_deleted),
+            drifted: filter.drifted,
             order: match order.as_ref().map(|order| order.field) {
                 None | Some(Field::Guid) => Order::Guid,
                 Some(Field::Name) => Order::Name,

@@ -16,6 +16,7 @@ mod checks;
 mod context;
 mod conversation;
 mod documents;
+mod drift;
 mod drive;
 mod enums;
 mod entity;

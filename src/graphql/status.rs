@@ -3,10 +3,12 @@
 use super::context::Ask;
 use super::error::Code;
 use super::objects as async_graphql;
-use super::scalars::BigInt;
+use super::scalars::{BigInt, DateTime};
 use crate::fold::FOLD_VERSION;
 use crate::ids::TokenScope;
+use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::app::{clock_offsets, file_bytes};
+use crate::store::sqlite::read::gaps::outages;
 use crate::store::sqlite::state;
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use std::sync::PoisonError;
@@ -42,8 +44,24 @@ pub struct ClockOffset {
     offset_ms: BigInt,
 }
 
+/// A time in which no server took deliveries. CometChat tries a delivery again for at most 40 seconds, so deliveries of
+/// this time may be lost.
+#[derive(SimpleObject)]
+pub struct Outage {
+    /// When the server before was last known to run.
+    from: DateTime,
+    /// When the next server started.
+    until: DateTime,
+}
+
 #[ComplexObject]
 impl Status {
+    /// Times in which no server took deliveries, newest first. At most 200.
+    async fn outages(&self, ctx: &Context<'_>) -> Result<Vec<Outage>> {
+        let all = ctx.read(|conn| outages(conn, PLAIN_LIST))?;
+        Ok(all.into_iter().map(|it| Outage { from: DateTime(it.from), until: DateTime(it.until) }).collect())
+    }
+
     /// Apps whose deliveries show that the server's clock is wrong, by id. At most 200. For these apps, an event
     /// without a time gets its time from CometChat's clock.
     async fn clock_offsets(&self, ctx: &Context<'_>) -> Result<Vec<ClockOffset>> {

@@ -1,10 +1,13 @@
 //! A group: its profile, its creations and deletions, and what is known of its members as a whole.
 
 use crate::change;
+use crate::drift::{Drift, Report, Tally};
 use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Fact, Row, Telling};
 use crate::standing;
+
+const REPORTED: usize = change::Group::place("reported_members_count");
 
 /// A group as merged so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +20,8 @@ pub struct Group {
     pub members_known_since: Option<i64>,
     /// Time of the earliest fact or list about its members.
     pub history_since: Option<i64>,
+    /// Whether the number of members differs from what CometChat says.
+    pub tally: Tally,
 }
 
 impl Default for Group {
@@ -27,6 +32,7 @@ impl Default for Group {
             members_count: 0,
             members_known_since: None,
             history_since: None,
+            tally: Tally::default(),
         }
     }
 }
@@ -47,6 +53,17 @@ impl Group {
     /// The group was deleted. `created_at` tells which group of that guid.
     pub fn delete(&mut self, fact: &Fact, created_at: Option<Time>) {
         self.lifecycle.delete(fact, created_at);
+    }
+
+    /// The newest number of members that CometChat told.
+    pub fn report(&self) -> Option<Report> {
+        let key = self.row.keys[REPORTED]?;
+        Some(Report { count: self.row.values[REPORTED].int()?, at: key.at, seq: key.seq })
+    }
+
+    /// How the number of members differs from what CometChat says. A deleted group has no drift.
+    pub fn drift(&self) -> Option<Drift> {
+        if self.lifecycle.in_force().is_some() { None } else { self.tally.drift(self.report(), self.members_count) }
     }
 
     /// A fact about a member has this order time.

@@ -54,6 +54,7 @@ impl Payload for Sent {
 
     fn reduce(&self, fact: &Fact, out: &mut Changes) {
         self.message.put(fact, Role::Fact(rank::FACT), out);
+        self.message.put_counts(fact, out);
         if let Some(echoed) = &self.echoed {
             echoed.put(fact, Role::Copy, out);
             if self.deletes && echoed.deleted_at().is_none() {

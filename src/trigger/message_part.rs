@@ -201,6 +201,15 @@ impl MessagePart {
         }
     }
 
+    /// The numbers of members of the groups described, in a message that is new.
+    pub fn put_counts(&self, fact: &Fact, out: &mut Changes) {
+        for entity in &self.people {
+            if let EntityPart::Group(group) = entity {
+                group.put_count(fact, out);
+            }
+        }
+    }
+
     /// Everybody named, as far as described; sender, receiver and the conversation between them.
     pub fn put_people(&self, fact: &Fact, out: &mut Changes) {
         let stub = fact.copy(None, rank::COPY);

@@ -3,7 +3,7 @@
 use super::decimal::scaled;
 use super::notes::{Notes, element, member};
 use crate::change::{Change, Changes, Group, Told, User};
-use crate::ids::{ReceiverType, Time};
+use crate::ids::{ReceiverType, Time, TimeSource};
 use crate::json::{self, Json};
 use crate::merge::{Fact, rank};
 
@@ -250,6 +250,16 @@ impl GroupPart {
         let telling = self.row.clone().telling(fact.stamp(rank::FACT));
         out.put(Change::Group { guid: self.guid.clone(), telling });
         self.put_people(fact, out);
+    }
+
+    /// The number of members, as of the fact itself: a group in a new message is described as it is then.
+    pub fn put_count(&self, fact: &Fact, out: &mut Changes) {
+        let reported_members_count = self.row.reported_members_count;
+        if reported_members_count.is_some() && fact.occurred_from == TimeSource::Told {
+            let row = Group { reported_members_count, ..Group::default() };
+            let telling = row.telling(fact.copy(None, rank::COPY));
+            out.put(Change::Group { guid: self.guid.clone(), telling });
+        }
     }
 
     fn put_people(&self, fact: &Fact, out: &mut Changes) {

@@ -5,10 +5,12 @@
 
 mod pieces;
 mod queue;
+mod run;
 mod worker;
 
 use crate::batch::Batch;
 use crate::checkpoints::Checkpoints;
+use crate::clock;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 pub use crate::log::Appended;
@@ -17,6 +19,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, Place, events as table};
 use pieces::{Pieces, Unfinished};
 use queue::{Queue, Queued, Ticket};
+use run::Run;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +84,8 @@ enum Job {
     },
     /// Sees whether what was in the way is gone.
     Look,
+    /// Notes that the server runs.
+    Note,
 }
 
 impl Queued for Job {
@@ -88,7 +93,7 @@ impl Queued for Job {
         match self {
             Self::Append(waiting) => waiting.envelope.body.len(),
             Self::Refuse { body, .. } => body.len(),
-            Self::Look => 0,
+            Self::Look | Self::Note => 0,
         }
     }
 }
@@ -139,6 +144,7 @@ struct Shared {
     failed: AtomicBool,
     meters: Meters,
     place: Place,
+    run: Run,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -172,6 +178,7 @@ impl Writer {
             failed: AtomicBool::new(false),
             meters: Meters::default(),
             place: Place::of(path)?,
+            run: Run::begin(&conn, clock::now())?,
             thread: Mutex::new(None),
         });
         let pieces = Pieces::left(path.to_owned(), &conn, &shared)?;
@@ -259,12 +266,14 @@ impl Writer {
         trouble.or_else(|| is_closed.then(|| "the server is stopping".into()))
     }
 
-    /// To be called about once a second: sees that the file is still in its place, and whether trouble is over, though
-    /// no delivery comes.
+    /// To be called about once a second: sees that the file is still in its place, whether trouble is over, and that the
+    /// file knows of the server, though no delivery comes.
     pub fn look(&self) {
         if lock(&self.shared.trouble).is_some() || self.shared.place.check().is_err() {
             // A full queue looks by itself.
             let _ = self.send(None, Job::Look);
+        } else if self.shared.run.is_overdue(clock::now()) {
+            let _ = self.send(None, Job::Note);
         }
     }
 

@@ -5,6 +5,7 @@ use super::queue::{Next, Queued};
 use super::{Answer, Job, Refusal, Reply, Shared, Unit, Waiting, lock};
 use crate::batch::Batch;
 use crate::checkpoints::Checkpoints;
+use crate::clock;
 use crate::large::{self, Limits, Posted};
 use crate::panics;
 use crate::store::StoreError;
@@ -78,13 +79,24 @@ impl Worker {
         // What waits for a large event that cannot be saved now.
         shared.queue.abandon();
         self.checkpoints.stop();
-        match self.shared.place.check().and_then(|()| sqlite::finish(&self.conn)) {
+        match self.shared.place.check().and_then(|()| self.end()).and_then(|()| sqlite::finish(&self.conn)) {
             Err(error) if error.is_full() || error.is_busy() => {
                 tracing::error!(%error, "the last checkpoint failed: the WAL stays beside the file");
                 Ok(())
             }
             finished => finished,
         }
+    }
+
+    /// Notes when the server ends.
+    fn end(&self) -> Result<(), StoreError> {
+        let note = |()| self.shared.run.note_now(&self.conn, clock::now());
+        let noted = sqlite::begin(&self.conn).and_then(note).and_then(|()| sqlite::commit(&self.conn));
+        if noted.is_err() {
+            sqlite::rollback(&self.conn);
+        }
+        // The next start then shows a time without a server that is a little too long.
+        noted.or_else(|error| if error.is_full() || error.is_busy() { Ok(()) } else { Err(error) })
     }
 
     /// A unit of somebody else's. An error is returned only if going on is forbidden.
@@ -107,7 +119,7 @@ impl Worker {
         let span = tracing::debug_span!("batch", seq = Empty, deliveries = Empty).entered();
         let shared = Arc::clone(&self.shared);
         let (mut answers, begun, mut bytes) = (Vec::new(), Instant::now(), 0);
-        let mut next = Some(first);
+        let (mut next, now) = (Some(first), clock::now());
         let written = sqlite::begin(&self.conn).and_then(|()| {
             for jobs in 1.. {
                 let Some(job) = next.take() else { break };
@@ -117,6 +129,7 @@ impl Worker {
                     next = shared.queue.more();
                 }
             }
+            shared.run.note(&self.conn, now)?;
             self.batch.save(&self.conn)?;
             let seq = table::newest_seq(&self.conn)?;
             self.shared.place.check()?;
@@ -134,6 +147,7 @@ impl Worker {
                 if let Some(trouble) = lock(&self.shared.trouble).take() {
                     tracing::info!("deliveries are taken again; it was: {trouble}");
                 }
+                shared.run.noted(now);
                 self.tell(seq, false);
                 for answer in answers {
                     // A sender that has given up takes the retry's `duplicate`.
@@ -190,6 +204,8 @@ impl Worker {
                 table::refuse(&self.conn, received_at, &problem, &body)
             }
             Job::Look => sqlite::find_room(&self.conn),
+            // Every commit does, if it is time.
+            Job::Note => Ok(()),
             Job::Append(waiting) => {
                 let Waiting { envelope, received_at, reply } = *waiting;
                 #[cfg(test)]

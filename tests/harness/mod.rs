@@ -119,6 +119,8 @@ impl Harness {
             "facts",
             "fact",
             "lifecycle",
+            "tally",
+            "drift_since",
             "first_seen_at",
             "last_event_at",
             "digest",

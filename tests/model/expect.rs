@@ -2,6 +2,7 @@
 
 use super::arena::Arena;
 use super::faults::Class;
+use super::script::Pace;
 use super::world::{Message, World};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,9 @@ struct Expect<'a> {
 pub fn differences(arena: &Arena, app: &str, world: &World, class: &Class, lost: &BTreeSet<usize>) -> Vec<String> {
     let mut it = Expect { arena, app, world, lost, wrong: Vec::new() };
     it.groups(!class.retries);
+    if !class.retries {
+        it.drift();
+    }
     it.messages();
     it.edits();
     it.mentions();
@@ -91,6 +95,17 @@ impl Expect<'_> {
                 (SELECT count(*) FROM memberships m WHERE m.app_id = g.app_id AND m.guid = g.guid AND m.current)";
         let counts = self.rows(COUNTS);
         self.same("members_count", Vec::new(), counts);
+    }
+
+    /// Where all was heard, no number of members differs from CometChat's.
+    fn drift(&mut self) {
+        if self.lost.is_empty() && self.world.pace != Pace::Key {
+            const DRIFT: &str = "
+                SELECT guid, drift_expected, drift_counted, drift_since FROM groups
+                WHERE app_id = ?1 AND drift_since IS NOT NULL";
+            let drift = self.rows(DRIFT);
+            self.same("drift", Vec::new(), drift);
+        }
     }
 
     fn messages(&mut self) {

@@ -1,13 +1,14 @@
-//! What the file says of each app: when its families of triggers came last, whether one went silent, and its dead letters.
+//! What the file says of each app: when its families of triggers came last, whether one went silent, its dead letters and
+//! its groups with drift.
 
 use super::apps::{Apps, MOST};
 use super::text::Page;
 use crate::clock;
-use crate::console::quiet;
 use crate::ids::Time;
+use crate::quiet;
 use crate::store::StoreError;
 use crate::store::sqlite::read::traffic::{dead_letters, over_time, triggers};
-use crate::store::sqlite::read::{Sql, app};
+use crate::store::sqlite::read::{Sql, app, drift};
 use crate::store::sqlite::{Connection, open_reader};
 use crate::trigger::family;
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ struct App {
     is_silent: bool,
     families: BTreeMap<&'static str, Family>,
     dead_letters: i64,
+    groups_drifted: i64,
 }
 
 #[derive(Default)]
@@ -94,7 +96,8 @@ impl App {
         }
         let is_silent = quiet::silent_hours(&counts).is_some();
         let dead_letters = dead_letters(conn, &id, DEAD_LETTERS)?;
-        Ok(Self { id, is_silent, families, dead_letters })
+        let groups_drifted = drift::count(conn, &id)?;
+        Ok(Self { id, is_silent, families, dead_letters, groups_drifted })
     }
 }
 
@@ -122,5 +125,10 @@ fn write(page: &mut Page, apps: &[&App], now: Time) {
     page.head(DEAD, "gauge", "Dead letters in the log of an app; 10000: so many or more.");
     for app in apps {
         page.row(DEAD, &[("app", &app.id)], app.dead_letters);
+    }
+    const DRIFTED: &str = "chatfold_groups_drifted";
+    page.head(DRIFTED, "gauge", "Groups of an app whose number of members differs from what CometChat says.");
+    for app in apps {
+        page.row(DRIFTED, &[("app", &app.id)], app.groups_drifted);
     }
 }

@@ -4,6 +4,7 @@ use super::Key;
 use super::rows::{put_row, registers, take_row};
 use super::table::{Binder, FromColumns, Json, Reader, Stored, ToColumns, table};
 use crate::change;
+use crate::drift::Drift;
 use crate::merge::{Row, Value};
 use crate::standing;
 use crate::store::StoreError;
@@ -23,8 +24,13 @@ table! {
         members_known_since,
         history_since: LeftOut,
         lifecycle: LeftOut = Json(&it.lifecycle),
+        tally: LeftOut = Json(&it.tally),
     }
-    derived |it| { deleted => (deleted_at: IfAny, deleted_at_from: LeftOut) = it.lifecycle.deleted_at() }
+    derived |it| {
+        deleted => (deleted_at: IfAny, deleted_at_from: LeftOut) = it.lifecycle.deleted_at(),
+        // It follows from the two counts, which are hashed, and from the order in which facts arrived.
+        drift => (drift_expected: LeftOut, drift_counted: LeftOut, drift_since: LeftOut) = it.drift(),
+    }
 }
 
 struct Profile<'a>(&'a Row);
@@ -48,7 +54,15 @@ impl FromColumns for Group {
             members_known_since: from.next()?,
             history_since: from.next()?,
             lifecycle: from.json("groups.lifecycle")?,
+            tally: from.json("groups.tally")?,
         })
+    }
+}
+
+impl ToColumns for Option<Drift> {
+    fn put(&self, to: &mut Binder<'_>) -> Result<(), StoreError> {
+        let of = |part: fn(&Drift) -> i64| self.as_ref().map(part);
+        (of(|it| it.expected), of(|it| it.counted), of(|it| it.since)).put(to)
     }
 }
 

@@ -62,6 +62,11 @@ static NOT_ABSENT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+const NEAR: &str = "SELECT uid, seq FROM membership_changes WHERE app_id = ?1 AND guid = ?2 AND at BETWEEN ?3 AND ?4 AND seq <> ?5 LIMIT ?6";
+
+/// Facts near a time that are looked at.
+pub const MOST_NEAR: i64 = 1_000;
+
 const COUNT: &str = "SELECT count(*) FROM memberships WHERE app_id = ?1 AND guid = ?2 AND current";
 const AT_MOST: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE app_id = ?1 AND guid = ?2 LIMIT ?3)";
 
@@ -144,6 +149,16 @@ pub fn known(conn: &Connection, app: &str, guid: &str, most: usize) -> Result<us
 /// People of whom the file holds facts since a time.
 pub fn heard_since(conn: &Connection, group: &Key, at: Time) -> Result<BTreeSet<String>, StoreError> {
     collect(&mut bound(conn, SINCE, &[group, &at])?)
+}
+
+/// People with facts between two times, and the log position of each fact; but for one event. At most [`MOST_NEAR`].
+pub fn changes_between(
+    conn: &Connection,
+    group: &Key,
+    (from, until): (i64, i64),
+    but: i64,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    collect(&mut bound(conn, NEAR, &[group, &from, &until, &but, &MOST_NEAR])?)
 }
 
 /// Gives the facts about each person of a group that the file holds, one person after the other.

@@ -30,6 +30,7 @@ pub mod reaction;
 pub mod read;
 pub mod receipt;
 pub mod registers;
+pub mod runs;
 pub mod search;
 pub mod shadow;
 pub mod state;

@@ -223,8 +223,18 @@ mod tests {
     use rusqlite::params_from_iter;
 
     /// Tables about deliveries and about the file: a rebuild leaves them alone.
-    const BOOKKEEPING: &[&str] =
-        &["events", "feeds", "deliveries", "unfinished", "event_counts", "refused", "tokens", "settings", "migrations"];
+    const BOOKKEEPING: &[&str] = &[
+        "events",
+        "feeds",
+        "deliveries",
+        "unfinished",
+        "event_counts",
+        "refused",
+        "tokens",
+        "settings",
+        "runs",
+        "migrations",
+    ];
 
     fn file() -> (tempfile::TempDir, Connection) {
         let dir = tempfile::tempdir().unwrap();

@@ -115,7 +115,8 @@ impl Lookup for NamedBy {
     }
 }
 
-fn named_by(body: &str, first: usize) -> Sql<Vec<Entity>> {
+/// The entities that a body names as its trigger does, the first so many.
+pub(super) fn named_by(body: &str, first: usize) -> Sql<Vec<Entity>> {
     let mut named = Vec::new();
     let mut known = HashSet::new();
     if first == 0 {

@@ -2,8 +2,10 @@
 
 use super::list::{Part, Scan, run, scan};
 use super::{Conn, Found, Key, List, Lookup, Range, Sql, column, json, rows};
+use crate::drift::Drift;
 use crate::ids::{Time, TimeSource};
 use crate::store::sqlite::functions::folded;
+use rusqlite::Row;
 
 /// A row of `groups`.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +26,7 @@ pub struct Group {
     pub history_since: Option<Time>,
     pub deleted_at: Option<Time>,
     pub deleted_at_from: Option<TimeSource>,
+    pub drift: Option<Drift>,
 }
 
 /// A group, by guid.
@@ -33,7 +36,7 @@ pub struct GroupKey(pub String);
 const BY_GUID: &str = "
     SELECT guid, name, type, description, icon, tags, owner_uid, created_at, updated_at, updated_by,
            reported_members_count, members_count, members_known_since, history_since, deleted_at,
-           deleted_at_from
+           deleted_at_from, drift_expected, drift_counted, drift_since
     FROM groups
     WHERE app_id = :app AND guid IN (SELECT value FROM json_each(:keys))";
 
@@ -60,10 +63,17 @@ impl Lookup for GroupKey {
                 history_since: row.get("history_since")?,
                 deleted_at: row.get("deleted_at")?,
                 deleted_at_from: row.get("deleted_at_from")?,
+                drift: drift(row)?,
             };
             Ok((Self(group.guid.clone()), group))
         })
     }
+}
+
+/// The drift in a row that has its three columns.
+pub(super) fn drift(row: &Row<'_>) -> Sql<Option<Drift>> {
+    let Some(since) = row.get("drift_since")? else { return Ok(None) };
+    Ok(Some(Drift { expected: row.get("drift_expected")?, counted: row.get("drift_counted")?, since }))
 }
 
 column!(
@@ -90,6 +100,7 @@ pub struct Groups {
     pub member: Option<String>,
     pub name_contains: Option<String>,
     pub deleted: bool,
+    pub drifted: Option<bool>,
     pub order: Order,
     pub falling: bool,
 }
@@ -98,6 +109,7 @@ pub struct Groups {
 macro_rules! matching {
     () => {
         "((:deleted OR g.deleted_at IS NULL)
+         AND (:drifted IS NULL OR (g.drift_since IS NOT NULL) = :drifted)
          AND (:owner IS NULL OR coalesce(g.owner_uid = :owner, 0))
          AND (:guids IS NULL OR g.guid IN (SELECT value FROM json_each(:guids)))
          AND (:types IS NULL OR coalesce(g.type IN (SELECT value FROM json_each(:types)), 0))
@@ -110,6 +122,8 @@ macro_rules! matching {
 const ALL: Scan = scan!("t", by ["g.guid"] from ":k1", matching matching!(), of "groups g WHERE g.app_id = :app");
 const NAMED: Scan = scan!("t", by ["g.guid"] from ":k1", matching matching!(),
     of "groups g WHERE g.app_id = :app AND g.guid IN (SELECT value FROM json_each(:guids))");
+const DRIFTED: Scan = scan!("t", by ["g.guid"] from ":k1", matching matching!(),
+    of "groups g WHERE g.app_id = :app AND g.drift_since IS NOT NULL");
 const OWNED: Scan = scan!("t", by ["g.guid"] from ":k1", matching matching!(),
     of "groups g WHERE g.app_id = :app AND g.owner_uid = :owner");
 const JOINED: Scan = scan!("t", by ["m.guid"] from ":k1", matching matching!(),
@@ -145,6 +159,7 @@ impl List for Groups {
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         match self.order {
             Order::Guid if self.guids.is_some() => self.run(conn, &NAMED, range),
+            Order::Guid if self.drifted == Some(true) => self.run(conn, &DRIFTED, range),
             Order::Guid if self.member.is_some() => self.run(conn, &JOINED, range),
             Order::Guid if self.owner.is_some() => self.run(conn, &OWNED, range),
             Order::Guid => self.run(conn, &ALL, range),
@@ -162,6 +177,7 @@ impl Groups {
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":deleted", &self.deleted),
+            (":drifted", &self.drifted),
             (":owner", &self.owner),
             (":guids", &guids),
             (":types", &types),

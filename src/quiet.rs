@@ -1,4 +1,4 @@
-//! What of an app went silent: triggers that stopped against their own rhythm, and those never heard of.
+//! What of an app went silent, from counts of its deliveries: triggers that stopped against their own rhythm, and those never heard of.
 
 use crate::trigger::Meaning;
 use crate::trigger::TRIGGERS;

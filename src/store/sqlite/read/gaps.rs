@@ -1,0 +1,296 @@
+//! What is known to be missing: times without a server, feeds that went silent, events that changed no table, and
+//! message ids that no event names.
+
+use super::event::named_by;
+use super::named::named_in;
+use super::traffic::{self, Trigger};
+use super::{Conn, Sql, next, prepare, rows};
+use crate::entity::Entity;
+use crate::ids::{Outcome, Time, id_number};
+use crate::quiet;
+use std::collections::VecDeque;
+
+const HOUR_MS: i64 = 3_600_000;
+/// Hours of which the rhythm of a feed is learnt.
+const HOURS: i64 = 48;
+/// Entities told of one event.
+const NAMED: usize = 20;
+
+/// A time without a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    /// The server before was last seen then.
+    pub from: Time,
+    /// The next one began.
+    pub until: Time,
+}
+
+/// A shorter one is no gap.
+const SHORTEST_MS: i64 = 1_000;
+
+const OUTAGES: &str = "
+    SELECT ended, began FROM (SELECT lag(seen_at) OVER (ORDER BY id) AS ended, started_at AS began FROM runs)
+    WHERE began - ended >= :shortest ORDER BY began DESC LIMIT :most";
+
+/// Times without a server, newest first.
+pub fn outages(conn: &Conn, most: usize) -> Sql<Vec<Outage>> {
+    let read = |row: &rusqlite::Row<'_>| Ok(Outage { from: row.get(0)?, until: row.get(1)? });
+    rows(conn, OUTAGES, &[(":shortest", &SHORTEST_MS), (":most", &(most as i64))], read)
+}
+
+/// A server that runs shows itself once an hour at least.
+const SHOWN_WITHIN_MS: i64 = 65 * 60_000;
+const SEEN: &str = "SELECT seen_at FROM runs ORDER BY id DESC LIMIT 1";
+
+/// Since when no server shows itself, if none runs now.
+pub fn no_server_since(conn: &Conn, now: Time) -> Sql<Option<Time>> {
+    let seen: Option<Time> = rows(conn, SEEN, &[], |row| row.get(0))?.pop();
+    Ok(seen.filter(|seen| now.0 - seen.0 > SHOWN_WITHIN_MS))
+}
+
+/// A silence that is unusual.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// `None`: all of the app's deliveries.
+    pub trigger: Option<String>,
+    /// When the newest event came.
+    pub since: Time,
+    /// How many deliveries of the trigger would have come since.
+    pub missed: Option<u64>,
+}
+
+/// Unusual silences of an app, compared with its own rhythm of the last two days.
+pub fn silences(conn: &Conn, app: &str, now: Time) -> Sql<Vec<Silence>> {
+    let from = Time((now.0.div_euclid(HOUR_MS) - HOURS + 1) * HOUR_MS);
+    let hours = traffic::over_time(conn, app, from, now, HOUR_MS / 60_000)?;
+    let counts: Vec<u64> = hours.iter().map(|(_, outcomes)| outcomes.all().cast_unsigned()).collect();
+    let triggers = traffic::triggers(conn, app, Time(now.0 - HOURS * HOUR_MS))?;
+    let newest = triggers.iter().map(|it| it.last_at).max();
+    let whole = newest.filter(|_| quiet::silent_hours(&counts).is_some());
+    let whole = whole.map(|since| Silence { trigger: None, since, missed: None });
+    let silent = triggers.into_iter().filter_map(|Trigger { trigger, outcomes, last_at }| {
+        let since = hours.iter().zip(&counts).filter(|((at, _), _)| *at >= last_at).map(|(_, count)| count).sum();
+        let missed = quiet::missed(outcomes.all().cast_unsigned(), counts.iter().sum(), since)?;
+        Some(Silence { trigger: Some(trigger), since: last_at, missed: Some(missed) })
+    });
+    Ok(whole.into_iter().chain(silent).collect())
+}
+
+/// An event that names entities and changed nothing of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotApplied {
+    pub seq: i64,
+    pub trigger: String,
+    pub outcome: Outcome,
+    pub received_at: Time,
+    pub occurred_at: Time,
+    pub reason: Option<String>,
+    /// What it names, at most 20.
+    pub entities: Vec<Entity>,
+}
+
+/// Whether a complete list of a group was read after the event.
+const READ_SINCE: &str = "
+    SELECT 1 FROM rosters WHERE app_id = :app AND guid = :guid AND at > :at AND NOT created LIMIT 1";
+// Each outcome is walked by itself: the index then gives the newest at once.
+const NOT_APPLIED: &str = "
+    SELECT seq, trigger, outcome, received_at, occurred_at, reason, body FROM events
+    WHERE seq IN (
+        SELECT seq FROM (SELECT seq FROM events
+            WHERE app_id = :app AND outcome = 'anomaly' AND outcome <> 'applied' ORDER BY seq DESC LIMIT :most)
+        UNION ALL
+        SELECT seq FROM (SELECT seq FROM events
+            WHERE app_id = :app AND outcome = 'rejected' AND outcome <> 'applied' ORDER BY seq DESC LIMIT :most))
+    ORDER BY seq DESC LIMIT :most";
+
+/// Rejected and anomalous events that name an entity, newest first, of the newest `most`. An event about a group whose
+/// member list was read since is left out.
+pub fn not_applied(conn: &Conn, app: &str, most: usize) -> Sql<Vec<NotApplied>> {
+    let mut found = Vec::new();
+    let mut statement = prepare(conn, NOT_APPLIED, &[(":app", &app), (":most", &(most as i64))])?;
+    let mut events = statement.raw_query();
+    while let Some(row) = next(&mut events)? {
+        let body = row.get_ref("body")?.as_str()?;
+        let mut entities = named_by(body, NAMED)?;
+        if entities.is_empty() {
+            entities = named_in(body, NAMED);
+        }
+        let event = NotApplied {
+            seq: row.get("seq")?,
+            trigger: row.get("trigger")?,
+            outcome: row.get("outcome")?,
+            received_at: row.get("received_at")?,
+            occurred_at: row.get("occurred_at")?,
+            reason: row.get("reason")?,
+            entities,
+        };
+        if !event.entities.is_empty() && !is_read_since(conn, app, &event)? {
+            found.push(event);
+        }
+    }
+    Ok(found)
+}
+
+fn is_read_since(conn: &Conn, app: &str, event: &NotApplied) -> Sql<bool> {
+    for entity in &event.entities {
+        if let Entity::Group(guid) = entity {
+            let params: super::Params<'_> = &[(":app", &app), (":guid", guid), (":at", &event.occurred_at)];
+            if rows(conn, READ_SINCE, params, |_| Ok(()))?.is_empty() {
+                return Ok(false);
+            }
+        } else if !matches!(entity, Entity::User(_) | Entity::Membership { .. }) {
+            return Ok(false);
+        }
+    }
+    Ok(event.entities.iter().any(|entity| matches!(entity, Entity::Group(_))))
+}
+
+/// Message ids from `first` to `last` that no event names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    pub first: i64,
+    pub last: i64,
+}
+
+impl Hole {
+    /// How many ids it has.
+    pub fn count(&self) -> i64 {
+        self.last - self.first + 1
+    }
+}
+
+/// Holes in the message ids of an app.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holes {
+    /// The newest ones, by rising ids.
+    pub newest: Vec<Hole>,
+    /// How many there are.
+    pub holes: u64,
+    /// How many ids they have together.
+    pub ids: u64,
+}
+
+const IDS: &str = "SELECT DISTINCT key FROM event_refs WHERE app_id = :app AND kind = 'message' ORDER BY key";
+/// Most digits of an id that is a number.
+const DIGITS: usize = 19;
+
+/// The ids of one length: they come in the order of numbers, where all ids come in the order of texts.
+#[derive(Debug, Default)]
+struct OfLength {
+    ends: Option<(i64, i64)>,
+    holes: Counted,
+}
+
+/// Holes counted, the newest kept.
+#[derive(Debug, Default)]
+struct Counted {
+    newest: VecDeque<Hole>,
+    holes: u64,
+    ids: u64,
+}
+
+impl Counted {
+    fn add(&mut self, hole: Hole, most: usize) {
+        self.holes += 1;
+        self.ids += hole.count().cast_unsigned();
+        self.newest.push_back(hole);
+        if self.newest.len() > most {
+            self.newest.pop_front();
+        }
+    }
+
+    /// Between two ids that are known, in this order.
+    fn between(&mut self, before: i64, after: i64, most: usize) {
+        if after - before > 1 {
+            self.add(Hole { first: before + 1, last: after - 1 }, most);
+        }
+    }
+}
+
+/// The holes between the least and the greatest message id that events name. `most` of them are kept, the newest. The
+/// walk goes over one index and keeps no ids.
+pub fn holes(conn: &Conn, app: &str, most: usize) -> Sql<Holes> {
+    let mut lengths: [OfLength; DIGITS + 1] = Default::default();
+    let mut statement = prepare(conn, IDS, &[(":app", &app)])?;
+    let mut ids = statement.raw_query();
+    while let Some(row) = next(&mut ids)? {
+        let text = row.get_ref(0)?.as_str()?;
+        let Some(id) = id_number(text).filter(|id| *id > 0) else { continue };
+        let Some(length) = lengths.get_mut(text.len()) else { continue };
+        if let Some((_, last)) = length.ends {
+            length.holes.between(last, id, most);
+        }
+        length.ends = Some((length.ends.map_or(id, |(first, _)| first), id));
+    }
+    let (mut all, mut before) = (Counted::default(), None);
+    for OfLength { ends, holes } in lengths {
+        let Some((first, last)) = ends else { continue };
+        if let Some(before) = before.replace(last) {
+            all.between(before, first, most);
+        }
+        let (kept_holes, kept_ids) = (holes.newest.len() as u64, holes.newest.iter().map(Hole::count).sum::<i64>());
+        all.holes += holes.holes - kept_holes;
+        all.ids += holes.ids - kept_ids.cast_unsigned();
+        holes.newest.into_iter().for_each(|hole| all.add(hole, most));
+    }
+    Ok(Holes { newest: all.newest.into(), holes: all.holes, ids: all.ids })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::open_writer;
+    use crate::store::sqlite::runs;
+
+    fn file() -> (tempfile::TempDir, rusqlite::Connection) {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&dir.path().join("t.db")).unwrap();
+        (dir, conn)
+    }
+
+    fn holes_of(ids: &[&str], most: usize) -> (Vec<(i64, i64)>, u64, u64) {
+        let (_dir, conn) = file();
+        for (seq, id) in ids.iter().enumerate() {
+            let insert = "INSERT INTO event_refs VALUES ('a', 'message', ?1, ?2)";
+            conn.execute(insert, (id, seq as i64)).unwrap();
+        }
+        let Holes { newest, holes, ids } = holes(&conn, "a", most).unwrap();
+        (newest.iter().map(|hole| (hole.first, hole.last)).collect(), holes, ids)
+    }
+
+    #[test]
+    fn holes_lie_between_ids_as_numbers_whatever_their_length() {
+        let ids = ["8", "9", "10", "12", "100", "101", "99", "m-7", "0", "105", "105"];
+        assert_eq!(holes_of(&ids, 10), (vec![(11, 11), (13, 98), (102, 104)], 3, 90));
+        assert_eq!(holes_of(&["5", "6", "7"], 10), (vec![], 0, 0));
+        assert_eq!(holes_of(&[], 10), (vec![], 0, 0));
+    }
+
+    #[test]
+    fn the_newest_holes_are_kept_and_all_are_counted() {
+        let ids: Vec<String> = (1..=1_000).filter(|id| id % 2 == 0).map(|id: i64| id.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        assert_eq!(holes_of(&ids, 2), (vec![(997, 997), (999, 999)], 499, 499));
+    }
+
+    #[test]
+    fn an_outage_lies_between_the_last_sign_of_a_server_and_the_next_start() {
+        let (_dir, conn) = file();
+        for (id, started_at, now) in [(1, 1_000, 1_000), (1, 1_000, 61_000), (2, 61_500, 61_500), (3, 90_000, 91_000)] {
+            runs::note(&conn, id, Time(started_at), Time(now)).unwrap();
+        }
+        let outage = Outage { from: Time(61_500), until: Time(90_000) };
+        assert_eq!(outages(&conn, 10).unwrap(), [outage], "half a second is none");
+    }
+
+    #[test]
+    fn only_so_many_runs_are_kept() {
+        let (_dir, conn) = file();
+        for at in 0..300 {
+            let id = runs::next(&conn).unwrap();
+            runs::note(&conn, id, Time(at), Time(at)).unwrap();
+        }
+        let kept: i64 = conn.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, 200);
+    }
+}
