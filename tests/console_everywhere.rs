@@ -9,7 +9,7 @@ use support::TestServer;
 use support::pages::{cookie, sign_in, token, with};
 
 const APP: &str = "2489f0demo01";
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/groups?",
     "/group?guid=night-shift",
     "/users?",
@@ -22,6 +22,7 @@ const PAGES: [&str; 12] = [
     "/event?seq=31",
     "/search?q=night",
     "/why?entity=group:night-shift",
+    "/health?",
 ];
 
 /// The addresses of a page that hold a text.
@@ -72,12 +73,17 @@ fn each_table_is_taken_away_as_csv_and_json() {
         "conversation.messages",
         "callSessions",
         "events",
+        "explain.row",
+        "explain.deliveries",
+        "status.settings",
         "messages",
     ] {
         assert!(tables.contains(table) || table == "messages", "{table}: {tables:?}");
     }
     let csv = server.get(&format!("/group?guid=night-shift&appId={APP}&table=group.members&format=csv")).body;
     assert!(csv.lines().next().unwrap().contains("user.name") && csv.contains("Mira Halonen"), "{csv}");
+    let csv = server.get(&format!("/why?entity=group:night-shift&appId={APP}&table=explain.row&format=csv")).body;
+    assert!(csv.lines().count() == 2 && csv.contains("guid") && csv.contains("night-shift"), "{csv}");
     assert_eq!(server.get(&format!("/groups?appId={APP}&table=nothing&format=csv")).status, 404);
 }
 

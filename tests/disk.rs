@@ -108,9 +108,11 @@ fn a_full_disk_is_announced_it_refuses_reads_go_on_and_it_recovers_by_itself() {
     let ready = server.get("/readyz");
     assert_eq!(ready.status, 200, "{ready:?}");
     assert!(ready.json()["warnings"][0].as_str().unwrap().contains("of the disk is free"), "{ready:?}");
+    assert!(server.get("/metrics").body.contains("\nchatfold_disk_bytes 6291456\n"));
     let oracle = Oracle::default();
     for _ in 0..3 {
         until(Told::Acknowledged, &server, &oracle);
+        assert!(server.get("/").body.contains("Disk nearly full"));
         // Another's file takes what is left.
         let filler = dir.join("filler");
         let mut file = std::fs::File::create(&filler).unwrap();

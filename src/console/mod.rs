@@ -28,6 +28,7 @@ mod event;
 mod events;
 mod group;
 mod groups;
+mod health;
 mod message;
 mod overview;
 mod search;
@@ -61,6 +62,7 @@ pub const PAGES: &[Page] = &[
     event::PAGE,
     why::PAGE,
     ask::PAGE,
+    health::PAGE,
     search::PAGE,
 ];
 

@@ -2,6 +2,7 @@
 
 use super::answer::{List, Outcomes};
 use super::frame::Frame;
+use super::health::Disk;
 use super::page::{Page, Show};
 use super::view::{self, Html};
 use crate::ids::{Time, TokenScope};
@@ -30,6 +31,7 @@ pub struct Answer {
 pub struct Status {
     fold_version: i64,
     file_bytes: Option<String>,
+    server: Option<Server>,
     state_hash: Option<String>,
     last_state_hash: Option<StateHash>,
     clock_offsets: Vec<ClockOffset>,
@@ -40,6 +42,11 @@ pub struct Status {
 pub struct Outage {
     from: String,
     until: String,
+}
+
+#[derive(Deserialize)]
+pub struct Server {
+    disk: Option<Disk>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +109,8 @@ const RESTART_MS: i64 = 40_000;
 
 /// What somebody should look at.
 struct Need<'a> {
-    app: &'a str,
+    /// `None`: it is about the server.
+    app: Option<&'a str>,
     class: &'static str,
     href: String,
     title: String,
@@ -144,7 +152,8 @@ impl Overview {
 
     /// What somebody should look at, what is worst first.
     fn needs(&self) -> Vec<Need<'_>> {
-        let mut needs: Vec<Need<'_>> = Vec::new();
+        let disk = self.status.server.as_ref().and_then(|server| server.disk.as_ref());
+        let mut needs: Vec<Need<'_>> = disk.and_then(|disk| self.need_of(disk)).into_iter().collect();
         for app in &self.apps {
             let counts: Vec<u64> = app.hours.iter().map(|step| step.deliveries_count).collect();
             if let Some(hours) = quiet::silent_hours(&counts) {
@@ -187,7 +196,7 @@ impl Overview {
                 self.frame.time(&outage.until)
             );
             let need = app.need("is-warn", ("/groups", "drifted", "true"), "No server", text);
-            needs.push(Need { app: "", ..need });
+            needs.push(Need { app: None, ..need });
         }
         for it in &self.status.clock_offsets {
             let Some(app) = self.apps.iter().find(|app| app.app_id == it.app_id) else { continue };
@@ -198,6 +207,17 @@ impl Overview {
             needs.push(app.need("is-warn", ("/events", "outcomes", ""), "Wrong clock", text));
         }
         needs
+    }
+
+    fn need_of(&self, disk: &Disk) -> Option<Need<'_>> {
+        let free = disk.free();
+        disk.nearly_full.then(|| Need {
+            app: None,
+            class: "is-bad",
+            href: self.frame.to("/health"),
+            title: "Disk nearly full".to_owned(),
+            text: Html(format!("Free are {free}. On a full disk deliveries are answered 503.")),
+        })
     }
 
     /// Times without a server in the two days that the page shows: the newest three, so that restarts fill no page.
@@ -251,7 +271,7 @@ impl App {
     ) -> Need<'_> {
         let about: &[(&str, &str)] = if value.is_empty() { &[] } else { &[(name, value)] };
         let href = view::of_app(&self.app_id, path, about);
-        Need { app: &self.app_id, class, href, title: title.to_owned(), text: Html(text) }
+        Need { app: Some(&self.app_id), class, href, title: title.to_owned(), text: Html(text) }
     }
 
     /// Deliveries of the hours that began after an instant.

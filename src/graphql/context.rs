@@ -3,7 +3,8 @@
 use super::error::{Code, Result, describe};
 use super::limits::Limits;
 use super::loaders::Loaders;
-use super::turns::Asker;
+use super::server::Host;
+use super::turns::{Asker, Turns};
 use crate::chat::Unread;
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::{Conn, Lookup, ReadError, Snapshot, Sql, app};
@@ -54,6 +55,9 @@ pub struct Asking {
     pub(super) keys_are_distinct: bool,
     /// The state hash that was computed last, by any request of this process.
     pub(super) computed: Computed,
+    /// The server around it, if there is one.
+    pub(super) host: Option<Arc<dyn Host>>,
+    pub(super) turns: Turns,
     /// What counts as unread.
     pub(super) unread: Unread,
     /// The app meant where no field names one; looked up once.
@@ -61,7 +65,7 @@ pub struct Asking {
 }
 
 impl Asking {
-    pub(super) fn new(snapshot: Snapshot, newest: i64, caller: Caller, computed: Computed) -> Self {
+    pub(super) fn new(snapshot: Snapshot, newest: i64, caller: Caller, computed: Computed, turns: Turns) -> Self {
         let Limits { page, answer_bytes, .. } = Limits::default();
         Self {
             snapshot,
@@ -74,6 +78,8 @@ impl Asking {
             ended: OnceLock::new(),
             keys_are_distinct: false,
             computed,
+            host: None,
+            turns,
             unread: Unread::default(),
             unnamed: OnceLock::new(),
         }

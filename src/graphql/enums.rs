@@ -159,3 +159,40 @@ pub enum Period {
     /// One month of the calendar.
     Month,
 }
+
+/// Where the value of a setting comes from. A flag wins over the environment, the environment over the configuration
+/// file, and the file over the default.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+pub enum SettingOrigin {
+    /// A flag of the command line.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The configuration file.
+    File,
+    /// The default.
+    Default,
+}
+
+/// What a token shows.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "ids::TokenScope")]
+pub enum TokenScope {
+    /// Who, when and how many, but no texts.
+    Metadata,
+    /// The texts too.
+    Content,
+    /// The bodies of events, and the settings of the server too.
+    Admin,
+}
+
+/// Whether a token opens anything.
+#[derive(Debug, Enum, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    /// It opens what its scope shows.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// Somebody revoked it.
+    Revoked,
+}

@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::live::Hub;
 use super::meters::Meters;
 use super::prepared::Document;
+use super::server::Host;
 use super::turns::{Asker, Turns};
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read};
@@ -18,8 +19,8 @@ use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, ValidationMode};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tracing::field::Empty;
 
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     bytes: AtomicU64,
     computed: Computed,
     meters: Arc<Meters>,
+    /// The server around it.
+    host: OnceLock<Arc<dyn Host>>,
     /// Those who follow the changes.
     pub(super) hub: Arc<Hub>,
     /// Looks of the decoder, and changes it decoded.
@@ -66,6 +69,12 @@ impl Api {
         Self::over(pool.clone(), turns.clone(), limits, Arc::clone(computed), Arc::clone(meters))
     }
 
+    /// From now on its answers tell of the server around it, too.
+    pub fn serve_for(&self, host: Arc<dyn Host>) {
+        // Whoever comes second changes nothing: a process is one server.
+        let _ = self.inner.host.set(host);
+    }
+
     fn over(pool: Pool, turns: Turns, limits: Limits, computed: Computed, meters: Arc<Meters>) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -78,6 +87,7 @@ impl Api {
                 bytes: AtomicU64::new(0),
                 computed,
                 meters,
+                host: OnceLock::new(),
                 hub: Arc::default(),
                 looks: AtomicU64::new(0),
                 decoded: AtomicU64::new(0),
@@ -273,7 +283,8 @@ impl Inner {
         let (seq, received_at) = snapshot.read(|conn| newest(conn, caller.apps.as_deref()))?;
         let shown =
             Shown { seq, received_at, fold_version: snapshot.fold_version(), cost: 0, most: self.limits.complexity };
-        let mut asking = Asking::new(snapshot, seq, caller, Arc::clone(&self.computed));
+        let mut asking = Asking::new(snapshot, seq, caller, Arc::clone(&self.computed), self.turns.clone());
+        asking.host = self.host.get().cloned();
         asking.page = self.limits.page;
         asking.answer_bytes = self.limits.answer_bytes;
         asking.unread = self.limits.unread;

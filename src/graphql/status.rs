@@ -1,14 +1,16 @@
 //! The state of the file.
 
 use super::context::Ask;
-use super::error::Code;
+use super::error::{Code, bad_input};
 use super::objects as async_graphql;
 use super::scalars::{BigInt, DateTime};
+use super::server::{Refused, Server, Setting, Token};
 use crate::fold::FOLD_VERSION;
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::app::{clock_offsets, file_bytes};
 use crate::store::sqlite::read::gaps::outages;
+use crate::store::sqlite::read::server as row;
 use crate::store::sqlite::state;
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use std::sync::PoisonError;
@@ -76,6 +78,53 @@ impl Status {
         Some(of_all_apps(ctx).and_then(|()| Ok(BigInt(ctx.read(file_bytes)?))))
     }
 
+    /// The edition of the schema of the file. In SQLite `PRAGMA user_version` gives it too.
+    async fn file_edition(&self, ctx: &Context<'_>) -> Result<i64> {
+        ctx.read(row::edition)
+    }
+
+    /// The server that answers. Needs a token for all apps.
+    async fn server(&self, ctx: &Context<'_>) -> Option<Result<Server>> {
+        match of_all_apps(ctx) {
+            Ok(()) => ctx.asking().host.as_ref().map(|host| Ok(host.server())),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The settings of the server, and where each comes from. Needs a token for all apps of the scope `admin`.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn settings(&self, ctx: &Context<'_>) -> Option<Result<Vec<Setting>>> {
+        match may_administer(ctx) {
+            Ok(()) => ctx.asking().host.as_ref().map(|host| Ok(host.settings())),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The tokens that may read, newest first, revoked ones too. At most 200. Needs a token for all apps of the scope
+    /// `admin`.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn tokens(&self, ctx: &Context<'_>) -> Option<Result<Vec<Token>>> {
+        let tokens = || Ok(ctx.read(row::tokens)?.into_iter().map(Token::from).collect());
+        Some(may_administer(ctx).and_then(|()| tokens()))
+    }
+
+    /// The newest bodies that were answered 400, newest first. The server keeps 1000 of them. Needs a token for all apps
+    /// of the scope `admin`.
+    #[graphql(complexity = "crate::graphql::page::cost(first, None, child_complexity)")]
+    async fn refused(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The number of bodies. Default 50, at most 200.")] first: Option<i32>,
+    ) -> Option<Result<Vec<Refused>>> {
+        let first = first.unwrap_or(50);
+        let refused =
+            || Ok(ctx.read(|conn| row::refused(conn, first.into()))?.into_iter().map(Refused::from).collect());
+        Some(may_administer(ctx).and_then(|()| match first {
+            0..=200 => refused(),
+            _ => Err(bad_input("first", "expected a number from 0 to 200")),
+        }))
+    }
+
     /// One number for all rows of the tables. Two files that heard the same facts give the same number. The server
     /// reads all rows for it. If that takes too long for a query, use `chatfold inspect`. Needs a token of the scope
     /// `content`, because the number can confirm a guess at the text of messages.
@@ -103,6 +152,11 @@ impl Status {
 fn may_hash(ctx: &Context<'_>) -> Result<()> {
     of_all_apps(ctx)?;
     ctx.needs(TokenScope::Content)
+}
+
+fn may_administer(ctx: &Context<'_>) -> Result<()> {
+    of_all_apps(ctx)?;
+    ctx.needs(TokenScope::Admin)
 }
 
 fn of_all_apps(ctx: &Context<'_>) -> Result<()> {

@@ -104,6 +104,11 @@ impl Turns {
         (Turn { state: Arc::clone(&self.state), party, id }, receiver)
     }
 
+    /// How many requests can have a reader at once.
+    pub(super) fn readers(&self) -> usize {
+        locked(&self.state).readers
+    }
+
     /// How many requests have a reader, and how many wait.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = locked(&self.state);

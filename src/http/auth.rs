@@ -49,10 +49,6 @@ impl Credentials {
         self.0.iter().map(|it| it.name.as_str())
     }
 
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// The matching credential, or the name under which the failure is counted.
     pub fn check(&self, headers: &HeaderMap) -> Result<&Credential, &str> {
         let pair = presented(headers).ok_or(UNKNOWN)?;

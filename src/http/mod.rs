@@ -15,6 +15,7 @@ mod feeds;
 mod graphiql;
 mod graphql;
 mod health;
+mod host;
 mod metrics;
 mod problem;
 mod proxies;
@@ -46,6 +47,7 @@ use auth::Credentials;
 use body::Budget;
 use feeds::Feeds;
 use graphiql::Graphiql;
+use host::Host;
 use metrics::Metrics;
 use rebuilds::Rebuilding;
 use seats::Seats;
@@ -86,6 +88,7 @@ struct Shared {
     config: Config,
     /// `None` if the server speaks no TLS.
     tls: Option<Arc<Tls>>,
+    host: Arc<Host>,
     /// `None` if the file is only read.
     writer: Option<Writer>,
     /// The newest log position that is committed.
@@ -132,6 +135,9 @@ impl Shared {
         let decoder = Decoder::open(&api, &config.db).with_context(|| to("decode changes"))?;
         feeds.decode(decoder, seq.clone()).context("cannot start the thread that decodes changes")?;
         let console = api.with_limits(crate::console::limits(&config.graphql));
+        let host = Arc::new(Host::new(&config, writer.clone(), Arc::clone(&rebuilding)));
+        api.serve_for(host.clone());
+        console.serve_for(host.clone());
         let tokens = match &writer {
             Some(writer) => Tokens::open(&config.db, writer.clone()).with_context(|| to("read its tokens"))?,
             None => Tokens::unasked(&config.db).with_context(|| to("read it"))?,
@@ -149,6 +155,7 @@ impl Shared {
             rebuilding,
             config,
             tls,
+            host,
             writer,
             seq,
             api,
@@ -171,7 +178,9 @@ impl Shared {
         Arc::clone(&self.credentials.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn replace_credentials(&self, new: Credentials) {
+    fn replace_credentials(&self, config: &Config) {
+        let new = Credentials::new(&config.credentials);
+        self.host.replace_credentials(config);
         self.tokens.stand_behind_credentials(!new.is_empty());
         self.metrics.expect(&new);
         *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
@@ -179,10 +188,7 @@ impl Shared {
 
     /// Why a delivery would be refused now.
     fn not_ready(&self) -> Option<String> {
-        match &self.writer {
-            Some(writer) => writer.not_ready(),
-            None => Some(READ_ONLY.into()),
-        }
+        self.host.not_ready()
     }
 }
 

@@ -1,6 +1,5 @@
 //! The life of the server: lock, file, writer, address, signals, end.
 
-use super::auth::Credentials;
 use super::connections::{self, Connections};
 use super::feeds::{self, Feeds};
 use super::rebuilds::Rebuilds;
@@ -277,9 +276,8 @@ fn reload(shared: &Shared) {
     });
     match checked {
         Ok(new) => {
-            let credentials = Credentials::new(&new.credentials);
-            tracing::info!(credentials = credentials.len(), "read the webhook credentials again");
-            shared.replace_credentials(credentials);
+            tracing::info!(credentials = new.credentials.len(), "read the webhook credentials again");
+            shared.replace_credentials(&new);
             tell_who_reads(shared);
         }
         Err(error) => {

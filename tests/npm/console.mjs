@@ -186,7 +186,7 @@ const tests = {
     const page = await fresh();
     for (const [where, about] of [
       ['/'], ['/groups'], ['/group', { guid: id }], ['/users'], ['/user', { uid: id }], ['/conversations'],
-      ['/message', { messageId: '66' }], ['/events'], ['/why', { entity: `group:${id}` }], ['/search', { q: id }], ['/search', { q: 'alert' }], ['/ask'],
+      ['/message', { messageId: '66' }], ['/events'], ['/why', { entity: `group:${id}` }], ['/search', { q: id }], ['/search', { q: 'alert' }], ['/ask'], ['/health'],
     ]) {
       await page.goto(path(where, about));
       assert.equal(await page.locator('main img, main svg[onload], body > script').count(), 0, where);
@@ -203,7 +203,7 @@ const tests = {
     const pages = {
       '/': {}, '/groups': {}, '/group': { guid: 'night-shift' }, '/users': {}, '/user': { uid: 'mira' }, '/conversations': {},
       '/conversation': { conversationId: 'group_night-shift' }, '/message': { messageId: '2001' }, '/calls': {}, '/events': {},
-      '/event': { seq: '7' }, '/why': { entity: 'group:night-shift' }, '/ask': {}, '/search': { q: 'comet' },
+      '/event': { seq: '7' }, '/why': { entity: 'group:night-shift' }, '/ask': {}, '/health': {}, '/search': { q: 'comet' },
     };
     const plain = await fresh({ javaScriptEnabled: false });
     const narrow = await fresh({ viewport: { width: 360, height: 740 } });

@@ -11,10 +11,10 @@ use super::auth::{Credentials, UNKNOWN};
 use super::tokens::Access;
 use super::{Shared, access, body, problem};
 use crate::clock;
+use crate::disk::Disk;
 use crate::ids::Time;
 use crate::meter::{Histogram, SECONDS};
 use crate::store::StoreError;
-use crate::store::sqlite;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -237,8 +237,9 @@ fn write_state(shared: &Shared, page: &mut Page) {
         "Bytes of the database file.",
         std::fs::metadata(file).map_or(0, |meta| meta.len()),
     );
-    if let Some(free) = sqlite::free_bytes(file) {
-        page.gauge("chatfold_disk_free_bytes", "Bytes that are free on the disk of the file.", free);
+    if let Some(disk) = Disk::of(file) {
+        page.gauge("chatfold_disk_free_bytes", "Bytes that are free on the disk of the file.", disk.free_bytes);
+        page.gauge("chatfold_disk_bytes", "Size of the disk of the file in bytes.", disk.bytes);
     }
     write_rebuild(shared, page);
     page.counter(

@@ -38,7 +38,7 @@ pub mod tokens;
 pub mod unfinished;
 
 pub use open::{open_again, open_beside, open_reader, open_writer};
-pub use place::{Place, beside, folder, free_bytes, links, real, resolve};
+pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
 pub use rusqlite::{Connection, Transaction};
 pub use settings::{fold_version, stamp_fold_version};

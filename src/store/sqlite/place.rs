@@ -48,12 +48,6 @@ impl Place {
     }
 }
 
-/// Bytes that are free on the disk of a file, for us; `None` if the system does not tell.
-pub fn free_bytes(path: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder(path)?).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
 /// The file itself, whatever links lead to it: SQLite keeps the others beside that.
 pub fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())

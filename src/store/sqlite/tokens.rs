@@ -44,6 +44,9 @@ const INSERT: &str = "
     RETURNING id";
 const ALL: &str = "
     SELECT id, name, hash, scope, apps, created_at, expires_at, last_used_at, revoked_at FROM tokens ORDER BY id";
+pub(super) const NEWEST: &str = "
+    SELECT id, name, hash, scope, apps, created_at, expires_at, last_used_at, revoked_at FROM tokens
+    ORDER BY id DESC LIMIT :limit";
 const REVOKE: &str = "
     UPDATE tokens SET revoked_at = coalesce(revoked_at, :at) WHERE name = :which OR CAST(id AS TEXT) = :which
     RETURNING name";
@@ -79,7 +82,7 @@ pub fn version(conn: &Connection) -> Result<i64, StoreError> {
     Ok(conn.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
     let time = |column: &str| row.get::<_, Option<i64>>(column).map(|at| at.map(Time));
     let scope: String = row.get("scope")?;
     let unknown = || rusqlite::Error::FromSqlConversionFailure(3, Type::Text, "an unknown scope".into());

@@ -30,6 +30,7 @@ mod named;
 pub mod presence;
 pub mod responses;
 pub mod search;
+pub mod server;
 pub mod snapshot;
 pub mod traffic;
 pub mod user;

@@ -1,0 +1,85 @@
+//! What the API tells of the server around it.
+
+use super::READ_ONLY;
+use super::rebuilds::Rebuilding;
+use crate::clock;
+use crate::config::{Config, Origin, Setting};
+use crate::disk;
+use crate::fold::FOLD_VERSION;
+use crate::graphql::{self, BigInt, DateTime, SettingOrigin};
+use crate::ids::Time;
+use crate::writer::Writer;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+
+/// The server, as the API sees it.
+pub(super) struct Host {
+    file: PathBuf,
+    /// `None` if the file is only read.
+    writer: Option<Writer>,
+    rebuilding: Rebuilding,
+    started: Time,
+    settings: RwLock<Vec<Setting>>,
+}
+
+impl Host {
+    pub fn new(config: &Config, writer: Option<Writer>, rebuilding: Rebuilding) -> Self {
+        let settings = RwLock::new(config.settings().to_vec());
+        Self { file: config.db.clone(), writer, rebuilding, started: clock::now(), settings }
+    }
+
+    /// The credentials were read again. All other settings stay as they were at the start.
+    pub fn replace_credentials(&self, new: &Config) {
+        let is_replaced = |it: &Setting| it.key.starts_with("webhook_");
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        settings.retain(|it| !is_replaced(it));
+        settings.extend(new.settings().iter().filter(|it| is_replaced(it)).cloned());
+    }
+
+    /// Why a delivery would be refused now.
+    pub fn not_ready(&self) -> Option<String> {
+        match &self.writer {
+            Some(writer) => writer.not_ready(),
+            None => Some(READ_ONLY.into()),
+        }
+    }
+
+    fn disk(&self) -> Option<graphql::Disk> {
+        let disk = disk::Disk::of(&self.file)?;
+        let bytes = |bytes: u64| BigInt(i64::try_from(bytes).unwrap_or(i64::MAX));
+        Some(graphql::Disk {
+            bytes: bytes(disk.bytes),
+            free_bytes: bytes(disk.free_bytes),
+            nearly_full: disk.is_nearly_full(),
+        })
+    }
+}
+
+impl graphql::Host for Host {
+    fn server(&self) -> graphql::Server {
+        let wal_bytes = self.writer.as_ref().map(|writer| i64::try_from(writer.wal_bytes()).unwrap_or(i64::MAX));
+        graphql::Server {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: DateTime(self.started),
+            not_ready: self.not_ready(),
+            fold_version: FOLD_VERSION,
+            rebuilding: self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner).is_some(),
+            wal_bytes: wal_bytes.map(BigInt),
+            disk: self.disk(),
+        }
+    }
+
+    fn settings(&self) -> Vec<graphql::Setting> {
+        let setting = |it: &Setting| graphql::Setting {
+            key: it.key.to_owned(),
+            value: it.text(),
+            origin: match it.origin {
+                Origin::Flag => SettingOrigin::Flag,
+                Origin::Environment => SettingOrigin::Environment,
+                Origin::File => SettingOrigin::File,
+                Origin::Default => SettingOrigin::Default,
+            },
+        };
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).iter().map(setting).collect()
+    }
+}
