@@ -213,7 +213,7 @@ fn bodies_of_one_token_leave_room_for_those_of_another() {
         socket
     };
     let ask = |bearer: &str| {
-        let query = format!("{{\"query\":\"{{apps{{appId}}}}\"{}}}", " ".repeat(40_000));
+        let query = format!("{{\"query\":\"{{apps{{appId}}}}\"{}}}", " ".repeat(60_000));
         server.post("/graphql", &[JSON, ("Authorization", bearer)], query)
     };
     let (mut waiting, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));

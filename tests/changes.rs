@@ -37,6 +37,21 @@ fn a_subscription_catches_up_and_goes_live() {
 }
 
 #[test]
+fn a_subscription_without_app_stays_with_its_app_when_the_file_hears_of_a_second_one() {
+    let server = TestServer::start();
+    server.deliver(message(1, "g"));
+    let mut client = Client::greeted(&server);
+    client.subscribe("1", "subscription { changes(afterSeq: \"0\") { seq } }");
+    assert_eq!(client.seq(), 1);
+    server.deliver(message(2, "g").replace("\"appId\":\"a\"", "\"appId\":\"b\""));
+    server.deliver(message(3, "g"));
+    assert_eq!(client.seq(), 3);
+    client.subscribe("2", "subscription { changes { seq } }");
+    let refused = client.hear().to_string();
+    assert!(refused.contains("APP_ID_REQUIRED"), "who begins now has to say which app: {refused}");
+}
+
+#[test]
 fn without_a_position_it_begins_now_and_filters_narrow() {
     let server = TestServer::start();
     server.deliver(message(1, "g"));
