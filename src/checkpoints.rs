@@ -59,6 +59,12 @@ impl Checkpoints {
     /// To be called after each commit. Some: a checkpoint has ended, and whether the whole WAL is moved. An error is
     /// one after which nothing may be written any more.
     pub fn look(&mut self, writer: &Connection) -> Result<Option<bool>, StoreError> {
+        if self.wal.began_anew() {
+            match sqlite::mark(writer) {
+                Err(error) if error.is_full() || error.is_busy() => self.wal.put_off(),
+                marked => marked?,
+            }
+        }
         let now = self.wal.bytes();
         // A WAL that holds less than before began anew.
         let grown = if now < self.held { now } else { now - self.held };

@@ -14,6 +14,9 @@ use std::time::Duration;
 use support::{JSON, TestServer, chatfold};
 use tempfile::TempDir;
 
+/// Which edition of the fold made the tables.
+const EDITION: &str = "SELECT value FROM settings WHERE name = 'fold_version'";
+
 /// A folder with a file that holds all fixtures, and `more` messages.
 fn folder(more: u32) -> Arc<TempDir> {
     let dir = tempfile::tempdir().unwrap();
@@ -128,7 +131,7 @@ fn a_dead_letter_is_tried_again() {
     let rebuilt = rebuild(dir.path());
     assert!(rebuilt["retried"].as_u64().unwrap() > 5, "{rebuilt}");
     assert_eq!(ask(dir.path(), "SELECT count(*) || '' FROM messages"), state);
-    let edition = ask(dir.path(), "SELECT value FROM settings WHERE name = 'fold_version'");
+    let edition = ask(dir.path(), EDITION);
     assert_eq!(edition, FOLD_VERSION.to_string());
     assert_eq!(ask(dir.path(), counts), counted, "counts by outcome follow");
     let (_, out, _) =
@@ -284,7 +287,7 @@ fn a_server_killed_while_it_rebuilds_starts_again_and_finishes() {
     }
     let server = TestServer::within(Arc::clone(&dir), "");
     let until = std::time::Instant::now() + Duration::from_secs(20);
-    while !left(dir.path()).is_empty() || ask(dir.path(), "SELECT value FROM settings") != FOLD_VERSION.to_string() {
+    while !left(dir.path()).is_empty() || ask(dir.path(), EDITION) != FOLD_VERSION.to_string() {
         assert!(std::time::Instant::now() < until, "{}", server.log());
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -2,6 +2,7 @@
 
 mod functions;
 mod layout;
+mod marks;
 mod open;
 mod place;
 mod pool;
@@ -17,6 +18,7 @@ pub mod block;
 pub mod call;
 pub mod compare;
 pub mod conversation;
+pub mod copy;
 pub mod delivery;
 pub mod edit;
 pub mod group;
@@ -37,13 +39,16 @@ pub mod state;
 pub mod tokens;
 pub mod unfinished;
 
-pub use open::{open_again, open_beside, open_reader, open_writer};
+pub use marks::mark;
+pub use open::{open_again, open_beside, open_copy, open_reader, open_writer};
 pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
 pub use rusqlite::{Connection, Transaction};
-pub use settings::{fold_version, stamp_fold_version};
+pub use settings::{Backup, fold_version, last_backup, stamp_backup, stamp_fold_version};
 pub use table::{load, save};
-pub use write::{WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, rollback};
+pub use write::{
+    WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, interrupted_by, rollback, snapshot,
+};
 
 /// An app id, which leads every key.
 pub type App = std::sync::Arc<str>;

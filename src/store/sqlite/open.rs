@@ -1,5 +1,6 @@
 //! Opening the file: identity, settings, migrations.
 
+use super::marks::{self, Bare};
 use super::place::{beside, real, resolve};
 use super::schema::{Schema, bounded};
 use crate::store::StoreError;
@@ -19,8 +20,8 @@ const APPLICATION_ID: i32 = 0x4346_4c44;
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// Links are resolved before a file is opened: one that comes between is refused.
-const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
-const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+pub(super) const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
+pub(super) const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE;
 
 const MIGRATIONS: &str =
     "CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT";
@@ -56,7 +57,9 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
             rusqlite::version()
         )));
     }
-    let mut conn = Connection::open_with_flags(resolve(path)?, FLAGS | READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let real = resolve(path)?;
+    let (has_wal, bare) = (marks::has_wal(&real), Bare::of(&real));
+    let mut conn = Connection::open_with_flags(&real, FLAGS | READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {
         return Err(StoreError::Unusable(format!(
             "{} is read-only for chatfold: check who owns the file, its mode, and how its folder is mounted",
@@ -66,7 +69,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // Closing must not write and sync again what failed: `finish` is for what did not.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(Duration::from_secs(1))?;
-    bounded(&mut conn, path, |conn| begin_or_check(conn, path))?;
+    bounded(&mut conn, path, |conn| begin_or_check(conn, path, bare.as_ref()))?;
     // Where it fails it says so by its answer, or only after it.
     let answer = conn.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>();
     let mode: Vec<String> = answer?;
@@ -80,12 +83,16 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;",
     )?;
-    migrate(&mut conn, path)?;
+    migrate(&mut conn, path, !has_wal)?;
+    // The file itself gets the mark, so that no copy of it made before has the same. The WAL begins anew with the next.
+    if !has_wal && super::checkpoint(&conn, false)? {
+        marks::mark(&conn)?;
+    }
     Ok(conn)
 }
 
 /// Begins an empty file as one of ours; refuses a file that holds anything else than ours do.
-fn begin_or_check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+fn begin_or_check(conn: &Connection, path: &Path, bare: Option<&Bare>) -> Result<(), StoreError> {
     harden(conn)?;
     let (application_id, edition) = header(conn)?;
     if application_id == 0 && is_empty(conn)? {
@@ -95,6 +102,7 @@ fn begin_or_check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     check_known(application_id, edition, path)?;
+    bare.map_or(Ok(()), |bare| bare.check(conn, &real(path)))?;
     check_schema(conn, edition, path)
 }
 
@@ -119,6 +127,21 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         check_identity(conn, path)?;
         check_schema(conn, editions(), path)
     })
+}
+
+/// Opens a copy to put it in place: a file of ours, also of an earlier edition that this chatfold can update. Whether it
+/// is of this edition.
+pub fn open_copy(path: &Path) -> Result<(Connection, bool), StoreError> {
+    let real = resolve(path)?;
+    let bare = Bare::of(&real);
+    let conn = open_to_read(&real, path, |conn| {
+        let (application_id, edition) = header(conn)?;
+        check_known(application_id, edition, path)?;
+        bare.as_ref().map_or(Ok(()), |bare| bare.check(conn, &real))?;
+        if edition == 0 { Err(foreign(path)) } else { check_schema(conn, edition, path) }
+    })?;
+    let is_new = header(&conn)?.1 == editions();
+    Ok((conn, is_new))
 }
 
 /// Opens a file of ours of any edition to read its log, and nothing else: its schema is not known.
@@ -231,7 +254,7 @@ fn nothing_in_wal(path: &Path) -> bool {
 }
 
 /// The file as a URI that says nobody writes it.
-fn immutable(path: &Path) -> String {
+pub(super) fn immutable(path: &Path) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
     let encoded: String = path
         .as_os_str()
@@ -259,7 +282,7 @@ fn foreign(path: &Path) -> StoreError {
 }
 
 /// Settings against hostile files and statements. Temporary triggers, which a rebuild makes, fire all the same.
-fn harden(conn: &Connection) -> Result<(), rusqlite::Error> {
+pub(super) fn harden(conn: &Connection) -> Result<(), rusqlite::Error> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
@@ -290,8 +313,8 @@ fn migrations() -> impl Iterator<Item = (String, Vec<u8>)> {
     names.into_iter().filter_map(|name| Migrations::get(&name).map(|file| (name, file.data.into_owned())))
 }
 
-/// Applies what is missing, all in one transaction. `user_version` counts; a list with hashes refuses an edited migration.
-fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// Applies what is missing, and puts a mark, all in one transaction. `user_version` counts; a list with hashes refuses an edited migration.
+fn migrate(conn: &mut Connection, path: &Path, anew: bool) -> Result<(), StoreError> {
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     let done: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if done > editions() {
@@ -318,6 +341,7 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     if done == 0 {
         super::stamp_fold_version(&tx, FOLD_VERSION)?;
     }
+    marks::put(&tx, anew)?;
     tx.commit()?;
     Ok(())
 }

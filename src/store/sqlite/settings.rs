@@ -1,5 +1,6 @@
 //! `settings`: facts about the file itself.
 
+use crate::ids::Time;
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -9,6 +10,31 @@ const WRITE: &str = "
 
 /// Name of the setting that tells which edition of the fold made the tables.
 const FOLD_VERSION: &str = "fold_version";
+
+/// Name of the setting that tells of the newest backup.
+const BACKUP: &str = "backup";
+
+/// A backup that was made of the file: when, and up to which log position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backup {
+    pub at: Time,
+    pub seq: i64,
+}
+
+/// The newest backup that the file knows of.
+pub fn last_backup(conn: &Connection) -> Result<Option<Backup>, StoreError> {
+    let told: Option<String> = conn.prepare_cached(READ)?.query_row([BACKUP], |row| row.get(0)).optional()?;
+    Ok(told.and_then(|text| {
+        let (at, seq) = text.split_once(' ')?;
+        Some(Backup { at: Time(at.parse().ok()?), seq: seq.parse().ok()? })
+    }))
+}
+
+/// Keeps that there is a newer backup.
+pub fn stamp_backup(conn: &Connection, made: Backup) -> Result<(), StoreError> {
+    conn.prepare_cached(WRITE)?.execute((BACKUP, format!("{} {}", made.at.0, made.seq)))?;
+    Ok(())
+}
 
 /// Which edition of the fold made the tables; 0 where the file does not say.
 pub fn fold_version(conn: &Connection) -> Result<i64, StoreError> {

@@ -6,7 +6,7 @@
 use super::projection::tables;
 use super::table::{Column, Hashed, Table};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Result, Statement};
+use rusqlite::{Connection, Result, Rows, Statement};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -47,6 +47,8 @@ impl State {
 }
 
 const SEQ: &str = "SELECT coalesce(max(seq), 0) FROM events";
+/// The log.
+const LOG: [&str; 2] = ["SELECT * FROM events ORDER BY seq", "SELECT * FROM deliveries ORDER BY position"];
 const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
 
 /// What the facts of calls come to is hashed instead. Each file numbers its apps.
@@ -105,8 +107,24 @@ fn newest_seq(conn: &Connection) -> Result<i64> {
 }
 
 fn rows(statement: &mut Statement<'_>, app_id: &str) -> Result<(u64, Hash)> {
-    let columns = statement.column_count();
-    let mut rows = statement.query([app_id])?;
+    hash(statement.column_count(), statement.query([app_id])?)
+}
+
+/// What the log holds, byte for byte.
+pub fn of_log(conn: &Connection) -> Result<Hash> {
+    let all = LOG.map(|select| {
+        let mut statement = conn.prepare(select)?;
+        hash(statement.column_count(), statement.query([])?).map(|(_, hash)| hash)
+    });
+    let mut log = Sha256::new();
+    for hash in all {
+        log.update(hash?.0);
+    }
+    Ok(Hash(log.finalize().into()))
+}
+
+/// How many rows there are, and their hash.
+fn hash(columns: usize, mut rows: Rows<'_>) -> Result<(u64, Hash)> {
     let (mut hash, mut count) = (Sha256::new(), 0);
     while let Some(row) = rows.next()? {
         for column in 0..columns {

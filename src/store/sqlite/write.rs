@@ -1,11 +1,11 @@
 //! The writer's transactions.
 
 use crate::store::StoreError;
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
+use rusqlite::{Connection, Transaction};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Takes the write lock; waits at most the busy timeout.
 pub fn begin(conn: &Connection) -> Result<(), StoreError> {
@@ -15,6 +15,18 @@ pub fn begin(conn: &Connection) -> Result<(), StoreError> {
 /// Fixes what this reader sees until the transaction ends.
 pub fn begin_read(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.execute_batch("BEGIN; SELECT 1 FROM settings;")?)
+}
+
+/// Fixes what this reader sees until the transaction is dropped.
+pub fn snapshot(conn: &Connection) -> Result<Transaction<'_>, StoreError> {
+    let snapshot = conn.unchecked_transaction()?;
+    snapshot.query_row("SELECT count(*) FROM settings", [], |_| Ok(()))?;
+    Ok(snapshot)
+}
+
+/// Ends what this connection runs, with an error, once somebody asks for it.
+pub fn interrupted_by(conn: &mut Connection, asked: Arc<AtomicBool>) -> Result<(), StoreError> {
+    Ok(conn.progress_handler(10_000, Some(move || asked.load(Ordering::Acquire)))?)
 }
 
 /// Durable when it returns `Ok`: `synchronous=FULL` syncs the WAL.
@@ -48,6 +60,8 @@ pub fn find_room(conn: &Connection) -> Result<(), StoreError> {
 #[derive(Debug, Clone)]
 pub struct WalSize {
     pages: Arc<AtomicI32>,
+    /// Whether it began anew, and nobody was told yet.
+    anew: Arc<AtomicBool>,
     page_size: u64,
 }
 
@@ -55,13 +69,26 @@ impl WalSize {
     /// Begins to count the commits of a connection.
     pub fn of(conn: &mut Connection) -> Result<Self, StoreError> {
         let page_size: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let pages = Arc::new(AtomicI32::new(0));
-        let counted = Arc::clone(&pages);
+        let (pages, anew) = (Arc::new(AtomicI32::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, noted) = (Arc::clone(&pages), Arc::clone(&anew));
         conn.wal_hook(Some(move |_: &mut Wal, pages| {
-            counted.store(pages, Ordering::Relaxed);
+            // Each commit adds at least one page.
+            if pages <= counted.swap(pages, Ordering::Relaxed) {
+                noted.store(true, Ordering::Relaxed);
+            }
             Ok(())
         }))?;
-        Ok(Self { pages, page_size: page_size.cast_unsigned() })
+        Ok(Self { pages, anew, page_size: page_size.cast_unsigned() })
+    }
+
+    /// Whether the WAL began anew since the last call, by whatever process.
+    pub fn began_anew(&self) -> bool {
+        self.anew.swap(false, Ordering::Relaxed)
+    }
+
+    /// To be called where what follows from it could not be done: the next call of [`Self::began_anew`] says so again.
+    pub fn put_off(&self) {
+        self.anew.store(true, Ordering::Relaxed);
     }
 
     /// Bytes written since the WAL began anew. The file itself may be larger: it is not truncated.
