@@ -54,6 +54,7 @@ pub mod reactions;
 pub mod blocks;
 pub mod store;
 pub mod rebuild;
+pub mod backup;
 pub mod entity;
 pub mod quiet;
 pub mod explain;

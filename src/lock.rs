@@ -56,6 +56,19 @@ impl LockError {
 impl Lock {
     /// Takes the lock of a database file, at once or not at all, and makes the file if it never was there.
     pub fn acquire(db: &Path) -> Result<Self, LockError> {
+        let (lock, real) = Self::hold(db)?;
+        // A lost file is not quietly replaced by an empty one: a WAL without its database tells of it.
+        let bytes = |path: &Path| path.metadata().map_or(0, |meta| meta.len());
+        let left = beside(&real, "-wal");
+        if bytes(&real) == 0 && bytes(&left) > 0 {
+            return Err(LockError::Gone { db: db.to_owned(), left });
+        }
+        make(&real).map_err(|source| LockError::Make { db: db.to_owned(), source })?;
+        Ok(lock)
+    }
+
+    /// Takes the lock, whatever is in the place of the file. Gives the path that the name leads to.
+    pub fn hold(db: &Path) -> Result<(Self, PathBuf), LockError> {
         let real = resolve(db).map_err(LockError::Unusable)?;
         let lock = beside(&real, ".lock");
         let mut file = open(&lock)?;
@@ -74,15 +87,8 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        // A lost file is not quietly replaced by an empty one: a WAL without its database tells of it.
-        let bytes = |path: &Path| path.metadata().map_or(0, |meta| meta.len());
-        let left = beside(&real, "-wal");
-        if bytes(&real) == 0 && bytes(&left) > 0 {
-            return Err(LockError::Gone { db: db.to_owned(), left });
-        }
-        make(&real).map_err(|source| LockError::Make { db: db.to_owned(), source })?;
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok((Self { _file: file }, real))
     }
 }
 

@@ -70,6 +70,7 @@ const LAYERS: &[&str] = &[
     "main",
     "cli",
     "http",
+    "backup",
     "lock",
     "console",
     "config",
@@ -177,6 +178,8 @@ const FILES: &[(&str, &str)] = &[
     ("src/config/", "the configuration, and files with secrets"),
     ("src/rebuild/aside.rs", "the file for folding aside: made before SQLite opens it, removed when it is done with"),
     ("src/http/rebuilds.rs", "the socket beside the file"),
+    ("src/http/backups.rs", "the socket beside the file, and a finished copy"),
+    ("src/backup/", "copies; a file that is moved aside while this process holds its lock and has it not open"),
 ];
 
 #[test]
@@ -211,6 +214,14 @@ fn no_file_of_sqlites_is_opened_but_through_sqlite() {
         assert!(there, "{may} opens no file any more: {why}");
     }
     // Who may open some file never names one of SQLite's but to look whether it is there.
-    let looking = ["src/store/sqlite/place.rs", "src/store/sqlite/open.rs", "src/lock.rs", "src/cli/ingest.rs"];
+    let looking = [
+        "src/store/sqlite/place.rs",
+        "src/store/sqlite/open.rs",
+        "src/store/sqlite/marks.rs",
+        "src/lock.rs",
+        "src/cli/ingest.rs",
+        "src/backup/mod.rs",
+        "src/backup/restore.rs",
+    ];
     nowhere_but(|path| looking.contains(&path), &["-wal\"", "-shm\""], "it is a file of SQLite's");
 }

@@ -8,7 +8,7 @@ const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
 /// Settings that single commands use as well. `serve` uses all.
 const USED: [(&str, &[&str]); 3] = [("open", &["listen"]), ("ingest", &["row_cache"]), ("explain", &["default_app"])];
 
-const EXAMPLES: [(&str, &str); 11] = [
+const EXAMPLES: [(&str, &str); 13] = [
     ("open", "chatfold open copy-of-chatfold.db"),
     ("ingest", "chatfold ingest deliveries.ndjson --db chatfold.db"),
     ("events", "chatfold events --about group:book-club --since 2d"),
@@ -18,6 +18,8 @@ const EXAMPLES: [(&str, &str); 11] = [
     ("inspect", "chatfold inspect --db chatfold.db"),
     ("rebuild", "chatfold rebuild --db chatfold.db"),
     ("verify", "chatfold verify --db chatfold.db"),
+    ("backup", "chatfold backup backups --every 6h --keep 14 --db chatfold.db"),
+    ("restore", "chatfold restore backups/chatfold-20260105T120000Z.db --db chatfold.db"),
     ("token", "chatfold token create --name support --scope content --expires 90d"),
     ("schema", "chatfold schema > schema.graphql"),
 ];

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Data goes to stdout, words for people to stderr.
 
 mod app;
+pub mod backup;
 pub mod drift;
 pub mod events;
 pub mod explain;
@@ -12,8 +13,10 @@ pub mod open;
 mod past;
 mod progress;
 pub mod rebuild;
+pub mod restore;
 pub mod schema;
 pub mod serve;
+mod stopping;
 mod table;
 pub mod token;
 pub mod verify;
@@ -59,6 +62,10 @@ pub enum Command {
     Rebuild(rebuild::RebuildArgs),
     /// Make the tables again in a temporary file, and compare. Exit code 1 if they differ
     Verify(verify::VerifyArgs),
+    /// Copy the file while a server may be running, and check the copy
+    Backup(backup::BackupArgs),
+    /// Put a copy in the place of the file, while no server runs
+    Restore(restore::RestoreArgs),
     /// Make, list and revoke the tokens that readers need. A server may be running
     Token(token::TokenArgs),
     /// Print the GraphQL schema (SDL)
@@ -101,6 +108,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(&config, &args),
         Command::Rebuild(args) => rebuild::run(&config, &args),
         Command::Verify(args) => verify::run(&config, &args),
+        Command::Backup(args) => backup::run(&config, &args),
+        Command::Restore(args) => restore::run(&config, &args),
         Command::Token(args) => token::run(&config, &args),
         Command::Schema => schema::run(),
     }

@@ -1,5 +1,6 @@
 //! The progress of a long run: a bar on a terminal, elsewhere a line every 10 seconds.
 
+use crate::backup;
 use crate::rebuild::{Phase, Progress};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 /// Between two lines where there is no terminal.
 const LINES: Duration = Duration::from_secs(10);
 
-/// Shows how far a rebuild or a comparison is, on stderr.
+/// Shows how far a rebuild, a comparison or a backup is, on stderr.
 pub struct Bar {
     bar: Option<ProgressBar>,
-    phase: Option<Phase>,
+    phase: Option<&'static str>,
     told: Instant,
 }
 
@@ -20,26 +21,42 @@ impl Bar {
         Self { bar: None, phase: None, told: Instant::now() }
     }
 
-    pub fn show(&mut self, progress: Progress) {
-        let Progress { phase, done, total } = progress;
-        let new = self.phase.replace(phase) != Some(phase);
+    pub fn show(&mut self, Progress { phase, done, total }: Progress) {
+        self.show_words(words(phase), unit(phase), done, total);
+    }
+
+    pub fn show_backup(&mut self, progress: backup::Progress) {
+        match progress {
+            backup::Progress::Copy { done, total } => self.show_words("copying", "pages", done, total),
+            backup::Progress::Hash => self.show_words("hashing", "", 0, 0),
+            backup::Progress::Check => self.show_words("checking", "", 0, 0),
+        }
+    }
+
+    /// `total`: 0 where it is not known. `unit`: empty where nothing is counted.
+    fn show_words(&mut self, words: &'static str, unit: &'static str, done: u64, total: u64) {
+        let new = self.phase.replace(words) != Some(words);
         if !std::io::stderr().is_terminal() {
             if new || self.told.elapsed() >= LINES {
                 self.told = Instant::now();
                 match total {
-                    0 => eprintln!("{}", words(phase)),
-                    _ => eprintln!("{}: {} of {} {}", words(phase), HumanCount(done), HumanCount(total), unit(phase)),
+                    0 => eprintln!("{words}"),
+                    _ => eprintln!("{words}: {} of {} {unit}", HumanCount(done), HumanCount(total)),
                 }
             }
             return;
         }
         if new {
             self.finish();
-            let style = ProgressStyle::with_template(
-                "{msg:12} {bar:40} {human_pos} of {human_len} {prefix}, {per_sec}, {eta} left",
-            );
+            let style = ProgressStyle::with_template(match unit {
+                "" => "{msg:12} {spinner} {elapsed}",
+                _ => "{msg:12} {bar:40} {human_pos} of {human_len} {prefix}, {per_sec}, {eta} left",
+            });
             let bar = ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            self.bar = Some(bar.with_message(words(phase)).with_prefix(unit(phase)));
+            if unit.is_empty() {
+                bar.enable_steady_tick(Duration::from_millis(200));
+            }
+            self.bar = Some(bar.with_message(words).with_prefix(unit));
         }
         if let Some(bar) = &self.bar {
             bar.set_length(total.max(done));

@@ -1,7 +1,7 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
 use super::address;
-use super::{ConfigError, GraphqlFlags, LogFormat, Secret, UnreadFlags};
+use super::{BackupFlags, ConfigError, GraphqlFlags, LogFormat, Secret, UnreadFlags};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub(super) struct File {
     pub graphql: GraphqlFlags,
     #[serde(default)]
     pub unread: UnreadFlags,
+    #[serde(default)]
+    pub backup: BackupFlags,
 }
 
 /// One `[[webhook_credentials]]`.

@@ -4,6 +4,7 @@
 //! file, or from a file of their own that one of these names.
 
 mod address;
+mod backup;
 mod command;
 mod credentials;
 mod environment;
@@ -11,8 +12,10 @@ mod file;
 mod graphql;
 mod network;
 mod settings;
+pub mod span;
 mod unread;
 
+pub use backup::{BackupFlags, BackupSettings};
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use environment::unknown_variables;
 pub use graphql::GraphqlFlags;
@@ -118,6 +121,8 @@ pub struct Flags {
     pub graphql: GraphqlFlags,
     #[command(flatten)]
     pub unread: UnreadFlags,
+    #[command(flatten)]
+    pub backup: BackupFlags,
     /// Which of them the command line gives.
     #[arg(skip)]
     pub given: Given,
@@ -158,6 +163,8 @@ pub struct Config {
     pub graphiql_dir: Option<PathBuf>,
     /// Origins whose web pages may ask.
     pub cors_origins: Vec<String>,
+    /// Backups that the server makes.
+    pub backup: Option<BackupSettings>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which log lines are written.
@@ -220,6 +227,7 @@ impl Config {
         let (flag, key) = (flags.graphql.graphql_allow_list.clone(), file.graphql.graphql_allow_list.clone());
         let allow_list = choices.maybe("graphql.allow_list", flag, key);
         let unread = flags.unread.over(&file.unread, &mut choices);
+        let backup = flags.backup.over(&file.backup, &mut choices)?;
         let credentials = credentials::collect(&file, env, &mut choices)?;
         let config = Self {
             db,
@@ -238,6 +246,7 @@ impl Config {
             allow_list,
             graphiql_dir,
             cors_origins: graphql::origins(origins)?,
+            backup,
             log_format,
             log_filter,
             settings: choices.made,

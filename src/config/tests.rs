@@ -148,6 +148,17 @@ fn what_counts_as_unread_is_a_setting() {
 }
 
 #[test]
+fn a_folder_makes_the_server_make_backups() {
+    let backup = |toml: &str| resolve(&format!("[backup]\n{toml}"), &[], Flags::default()).map(|config| config.backup);
+    assert_eq!(backup("every = \"1h\"").unwrap(), None);
+    let made = backup("folder = \"copies\"\nevery = \"1h\"").unwrap().unwrap();
+    assert_eq!((made.every, made.keep), (Duration::from_secs(3_600), 14));
+    for wrong in ["every = \"1s\"", "every = 6", "keep = 0", "keep = 10001", "often = true"] {
+        assert!(backup(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn origins_are_exact() {
     let origins = |list: &str| resolve(&format!("cors_origins = [{list}]"), &[], Flags::default());
     let two = origins("\"https://app.example.com\", \"http://[::1]:3000\"").unwrap();
@@ -180,7 +191,7 @@ fn every_setting_is_listed_once_under_the_name_of_its_key_and_its_flag() {
         names
     };
     assert_eq!(sorted(&named), sorted(&flags));
-    let tables = ["graphql", "unread"];
+    let tables = ["graphql", "unread", "backup"];
     let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
     let inner = tables
         .iter()

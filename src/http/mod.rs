@@ -6,6 +6,7 @@
 
 mod access;
 mod auth;
+mod backups;
 mod body;
 mod changes;
 mod connections;
@@ -31,6 +32,7 @@ mod tokens;
 mod webhook;
 mod websocket;
 
+pub use backups::tell as tell_backup;
 pub use rebuilds::ask as ask_rebuild;
 pub use server::{open, serve};
 
@@ -44,6 +46,7 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, guard, web};
 use anyhow::Context;
 use auth::Credentials;
+use backups::Backups;
 use body::Budget;
 use feeds::Feeds;
 use graphiql::Graphiql;
@@ -114,6 +117,7 @@ struct Shared {
     /// The places of subscribers, by websocket or event stream.
     seats: Seats,
     feeds: Feeds,
+    backups: Backups,
     /// Pages that open browser windows asked for again.
     pages: Pages,
     started: Instant,
@@ -144,6 +148,7 @@ impl Shared {
         };
         tokens.stand_behind_credentials(!config.credentials.is_empty());
         let pages = Pages::new(config.graphql.timeout);
+        let backups = Backups::of(&config.db, writer.clone())?;
         let Before { tls, documents, graphiql } = before;
         let credentials = Credentials::new(&config.credentials);
         let metrics = Metrics::open(&config.db, &credentials)?;
@@ -168,6 +173,7 @@ impl Shared {
             stopping: watch::Sender::new(false),
             seats: Seats::default(),
             feeds,
+            backups,
             pages,
             started: Instant::now(),
         })
@@ -261,6 +267,7 @@ fn app(
         .service(read_only("/healthz").route(web::route().to(health::healthz)))
         .service(read_only("/readyz").route(web::route().to(health::readyz)))
         .service(read_only("/metrics").route(web::route().to(metrics::get)))
+        .service(web::resource("/backup").route(web::get().to(backups::get)).default_service(only("GET")))
         .service(
             web::resource("/{page:.*}")
                 .guard(guard::fn_guard(console::is_page))

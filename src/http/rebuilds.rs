@@ -1,6 +1,7 @@
 //! Rebuilds inside the server. The server starts one itself if another edition of the fold made the tables. `chatfold
-//! rebuild` asks for one through a socket beside the file.
+//! rebuild` asks for one through a socket beside the file; `chatfold backup` tells there of a backup.
 
+use super::backups::Backups;
 use crate::fold::FOLD_VERSION;
 use crate::lock;
 use crate::rebuild::{self, Host, Progress, RebuildError, Rebuilt};
@@ -26,6 +27,7 @@ pub(super) type Rebuilding = Arc<Mutex<Option<Progress>>>;
 pub(super) struct Rebuilds {
     path: PathBuf,
     writer: Writer,
+    backups: Backups,
     stopping: Arc<AtomicBool>,
     running: Arc<Mutex<()>>,
     /// True if the running work is not a rebuild, but removes what a rebuild left.
@@ -44,15 +46,21 @@ struct Follower<'a> {
 impl Rebuilds {
     /// Removes what an interrupted rebuild left, rebuilds tables of another edition, and listens for requests. All this
     /// runs on threads of its own, so deliveries are taken meanwhile.
-    pub(super) fn start(path: &Path, writer: Writer) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        path: &Path,
+        writer: Writer,
+        backups: Backups,
+        rebuilding: Rebuilding,
+    ) -> anyhow::Result<Self> {
         let rebuilds = Self {
             path: path.to_owned(),
             writer,
+            backups,
             stopping: Arc::new(AtomicBool::new(false)),
             running: Arc::new(Mutex::new(())),
             sweeping: Arc::new(AtomicBool::new(false)),
             listening: Arc::new(AtomicBool::new(false)),
-            rebuilding: Rebuilding::default(),
+            rebuilding,
         };
         let made_by = sqlite::fold_version(&sqlite::open_reader(path)?)?;
         let own = rebuilds.clone();
@@ -68,11 +76,6 @@ impl Rebuilds {
             }
         }
         Ok(rebuilds)
-    }
-
-    /// How far the rebuild is that runs now, at every moment.
-    pub(super) fn rebuilding(&self) -> Rebuilding {
-        Arc::clone(&self.rebuilding)
     }
 
     /// Rebuilds the tables.
@@ -139,7 +142,13 @@ impl Rebuilds {
     fn answer(&self, stream: &UnixStream) {
         let mut request = String::new();
         let mut reader = BufReader::new(std::io::Read::take(stream, REQUEST));
-        if reader.read_line(&mut request).is_err() || request.trim() != "rebuild" {
+        let read = reader.read_line(&mut request);
+        if let Some(made) = Backups::read(request.trim()) {
+            self.backups.note(made);
+            say(stream, &json!({ "noted": true }));
+            return;
+        }
+        if read.is_err() || request.trim() != "rebuild" {
             say(
                 stream,
                 &json!({ "error": "the server does not know this request. It may be another version of chatfold" }),

@@ -2,9 +2,10 @@
 
 use super::connections::{self, Connections};
 use super::feeds::{self, Feeds};
-use super::rebuilds::Rebuilds;
+use super::rebuilds::{Rebuilding, Rebuilds};
 use super::{Before, Shared, app};
-use crate::config::Config;
+use crate::backup::Schedule;
+use crate::config::{BackupSettings, Config};
 use crate::graphql::Caller;
 use crate::lock::Lock;
 use crate::writer::Writer;
@@ -211,12 +212,13 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     };
     let writer = Writer::start(&config.db, config.row_cache, on_failure)
         .with_context(|| format!("opening {}", config.db.display()))?;
-    let rebuilds = Rebuilds::start(&config.db, writer.clone())?;
     let address = listener.local_addr()?;
     let file = config.db.clone();
-    let rebuilding = rebuilds.rebuilding();
+    let rebuilding = Rebuilding::default();
+    let told = Arc::clone(&rebuilding);
     let shared = Shared::open(config, before, Some(writer.clone()), writer.seq(), failed, feeds, rebuilding)?;
     let shared = web::Data::new(shared);
+    let rebuilds = Rebuilds::start(&file, writer.clone(), shared.backups.clone(), told)?;
     let server = start(&shared, listener)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
@@ -224,6 +226,9 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     tracing::info!("the console is at {}", console(address, scheme));
     tracing::info!("listening on {scheme}://{address}, file {}", file.display());
     tell_who_reads(&shared);
+    if let Some(BackupSettings { folder, every, keep }) = shared.config.backup.clone() {
+        shared.backups.schedule(file.clone(), Schedule { folder, every, keep: Some(keep) })?;
+    }
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut minute = tokio::time::interval(CERTIFICATE);
@@ -245,6 +250,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
         false => tracing::error!("stopping: nothing can be written any more"),
     }
     rebuilds.stop();
+    shared.backups.stop();
     shared.stopping.send_replace(true);
     // actix itself may wait a little longer than it was told to.
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;

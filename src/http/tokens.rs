@@ -199,6 +199,11 @@ impl Access {
         Asker { token: self.token, address: Some(self.address) }
     }
 
+    /// What the access shows.
+    pub fn scope(&self) -> TokenScope {
+        self.scope
+    }
+
     /// On whose behalf a request runs.
     pub fn caller(&self, default_app: Option<String>) -> Caller {
         Caller { apps: self.apps.clone(), default_app, scope: self.scope, asker: self.asker() }

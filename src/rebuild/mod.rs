@@ -11,7 +11,7 @@ mod verify;
 pub use aside::Aside;
 pub use host::Host;
 pub use run::{rebuild, sweep};
-pub use verify::{Verified, verify};
+pub use verify::{Verified, finished, verify};
 
 use crate::store::StoreError;
 use crate::store::sqlite::state::State;

@@ -87,7 +87,7 @@ pub fn verify(
 }
 
 /// A snapshot without an unfinished event: a server finishes one within seconds.
-fn finished(file: &Connection) -> Result<Transaction<'_>, StoreError> {
+pub fn finished(file: &Connection) -> Result<Transaction<'_>, StoreError> {
     let begun = Instant::now();
     loop {
         let snapshot = file.unchecked_transaction()?;

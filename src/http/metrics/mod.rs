@@ -241,6 +241,10 @@ fn write_state(shared: &Shared, page: &mut Page) {
         page.gauge("chatfold_disk_free_bytes", "Bytes that are free on the disk of the file.", disk.free_bytes);
         page.gauge("chatfold_disk_bytes", "Size of the disk of the file in bytes.", disk.bytes);
     }
+    if let Some(newest) = shared.backups.newest() {
+        let age = clock::now().0.saturating_sub(newest.at.0).max(0) / 1000;
+        page.gauge("chatfold_backup_age_seconds", "Age of the newest backup; missing if there is none.", age);
+    }
     write_rebuild(shared, page);
     page.counter(
         "chatfold_graphql_requests_total",
