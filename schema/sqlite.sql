@@ -126,12 +126,16 @@ CREATE TABLE membership_changes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX membership_changes_by_group ON membership_changes (app_id, guid, at, seq, uid);
 CREATE TABLE rosters (
-    -- Complete member lists, one row a list: who is not in `membership_changes` at that time was not in the group.
-    app_id  TEXT NOT NULL,
-    guid    TEXT NOT NULL,
-    at      INTEGER NOT NULL,
-    seq     INTEGER NOT NULL,                          -- of the first fact that told it
-    created INTEGER NOT NULL CHECK (created IN (0, 1)), -- 1: the group's creation, with its creator alone
+    -- Complete member lists, one row a list. `membership_changes` has, at that log position, whom a list names. Who is
+    -- not named was in the group if the base lists them.
+    app_id   TEXT NOT NULL,
+    guid     TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,                         -- of the first fact that told it
+    created  INTEGER NOT NULL CHECK (created IN (0, 1)), -- 1: the group's creation, with its creator alone
+    base     INTEGER,                                  -- time of the earlier list that it is told against; null: it names everybody
+    entries  INTEGER NOT NULL,                         -- how many people a list that was read names
+    replaces INTEGER,                                  -- it stands for the lists since that time, which only confirmed
     PRIMARY KEY (app_id, guid, at)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE conversations (

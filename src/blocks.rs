@@ -1,5 +1,6 @@
 //! Who blocks whom: one register for each pair. It also keeps the blocks since the newest unblock (contract 4.2).
 
+use crate::ids::{Time, TimeSource};
 use crate::merge::{Fact, Key, rank};
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,15 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Takes one more fact, and gives its place among the facts.
-    pub fn add(&mut self, fact: &Fact, blocks: bool) -> Dated {
+    /// Takes one more fact, and gives its place among the facts. `since`: the fact also tells when the block began.
+    pub fn add(&mut self, fact: &Fact, blocks: bool, since: Option<Time>) -> Dated {
+        let told =
+            |at: Time| Dated { at: at.0, seq: fact.seq, occurred_at: at.0, from: TimeSource::Told.as_str().to_owned() };
+        if let Some(began) = since.filter(|_| blocks).map(told)
+            && !self.blocked.contains(&began)
+        {
+            self.blocked.push(began);
+        }
         let known = self.blocked.iter().chain(&self.unblocked).map(|dated| dated.at).max();
         let Key { at, seq, .. } = fact.stamp(rank::FACT).key(known);
         let from = fact.occurred_from.as_str().to_owned();

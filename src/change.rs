@@ -126,6 +126,42 @@ pub struct MembershipChange {
     pub group_created_at: Option<Time>,
 }
 
+/// A complete member list, read from the vendor's API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberList {
+    pub guid: String,
+    pub at: Time,
+    /// Time of the earlier list that this one is told against. `None`: it names everybody.
+    pub base: Option<Time>,
+    /// It stands for the lists that were read since this time, which only confirmed.
+    pub replaces: Option<Time>,
+    pub entries: Vec<ListEntry>,
+}
+
+/// A person whom a member list names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListEntry {
+    pub uid: String,
+    /// False: the person was in the base, and is not in the list.
+    pub listed: bool,
+    pub scope: Option<Scope>,
+    pub joined_at: Option<Time>,
+}
+
+impl MemberList {
+    /// What the list says of a person whom it names.
+    pub fn says(&self, entry: &ListEntry) -> MembershipChange {
+        MembershipChange {
+            guid: self.guid.clone(),
+            uid: entry.uid.clone(),
+            state: Some(if entry.listed { State::Joined } else { State::Absent }),
+            scope: entry.scope,
+            joined_at: entry.joined_at,
+            ..MembershipChange::default()
+        }
+    }
+}
+
 /// A text of a message, told as an edit. Whether it is one shows among all texts told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageEdit {
@@ -214,12 +250,18 @@ pub enum Change {
         guid: String,
         at: Time,
     },
+    /// A group exists, that was made at this time.
+    Existence {
+        guid: String,
+        created_at: Time,
+    },
     /// A group was deleted; `created_at` tells which of that guid.
     Deletion {
         guid: String,
         created_at: Option<Time>,
     },
     Membership(MembershipChange),
+    Roster(MemberList),
     /// A telling may mark the message deleted, which nothing undoes.
     Message {
         message_id: String,
@@ -249,6 +291,8 @@ pub enum Change {
         blocker: String,
         blocked: String,
         blocks: bool,
+        /// When the block began, where the vendor's API tells it.
+        since: Option<Time>,
     },
     Call {
         session_key: String,

@@ -25,7 +25,7 @@ pub struct Limits {
     pub commas: usize,
     /// Entities and registers that a large event names. They are counted where the body has as many commas.
     pub names: usize,
-    /// People whose memberships a creation of their group may end.
+    /// People whose memberships a creation of their group, or a member list, may end.
     pub people: usize,
     /// Bytes of the tags and mentions of a message that an edit may replace.
     pub carried: usize,
@@ -87,7 +87,7 @@ impl Limits {
         }
         // What a body that names few may end.
         let app = &envelope.app_id;
-        let kind = if fact.trigger == "group_created" {
+        let kind = if matches!(fact.trigger.as_str(), "group_created" | "chatfold.group_roster") {
             "group"
         } else if envelope.body.contains("editedAt") {
             // Any fact may carry a message as it is since its newest edit.

@@ -2,20 +2,15 @@
 
 use super::Batch;
 use crate::change::{self, Change, MembershipChange, MessageEdit, Reaction};
-use crate::ids::{Time, id_number};
+use crate::ids::id_number;
 use crate::merge::{Fact, Row, Telling};
 use crate::reactions::emoji;
 use crate::sessions::CallFact;
-use crate::standing::{self, Standing};
+use crate::standing::Standing;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, App, Connection, Key, PairKey, call, edit, group, membership, message, reaction};
-use crate::tables::group::Touched;
 use crate::tables::membership::Membership;
 use crate::tables::message::Effects;
-use std::collections::BTreeSet;
-
-/// People whose facts are looked up one by one.
-const FEW: usize = 64;
 
 impl Batch {
     /// Applies one change to the rows it is about.
@@ -32,7 +27,13 @@ impl Batch {
                 self.tables.groups.edit(&key, || sqlite::load(conn, &key))?.delete(fact, created_at);
                 Ok(())
             }
+            Change::Existence { guid, created_at } => {
+                let key = key(guid);
+                self.tables.groups.edit(&key, || sqlite::load(conn, &key))?.exist(created_at);
+                Ok(())
+            }
             Change::Membership(told) => self.membership(conn, app, fact, &told),
+            Change::Roster(list) => self.list(conn, app, fact, &list),
             Change::Message { message_id, telling, deleted } => self.message(conn, &key(message_id), telling, deleted),
             Change::MessageEdit(told) => self.message_edit(conn, app, told),
             Change::Conversation(told) => {
@@ -66,9 +67,9 @@ impl Batch {
                 self.tables.connections.edit(&key, || sqlite::load(conn, &key))?.apply(telling);
                 Ok(())
             }
-            Change::Block { blocker, blocked, blocks } => {
+            Change::Block { blocker, blocked, blocks, since } => {
                 let key = (App::clone(app), blocker, blocked);
-                self.tables.blocks.edit(&key, || sqlite::load(conn, &key))?.add(fact, blocks);
+                self.tables.blocks.edit(&key, || sqlite::load(conn, &key))?.add(fact, blocks, since);
                 Ok(())
             }
             Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), &told),
@@ -94,59 +95,6 @@ impl Batch {
         Ok(())
     }
 
-    /// A creation is a complete list: it is a fact about everybody who was in the group.
-    fn creation(&mut self, conn: &Connection, key: &Key, fact: &Fact, at: Time) -> Result<(), StoreError> {
-        self.tables.groups.edit(key, || sqlite::load(conn, key))?.create(at);
-        let rosters = self.tables.rosters.edit(key, || group::load_rosters(conn, key))?;
-        let touched = rosters.apply(at, fact);
-        let lists = rosters.lists();
-        let (everybody, heard_since) = match touched {
-            Touched::Nobody => return Ok(()),
-            Touched::Present { since } => (false, membership::heard_since(conn, key, since)?),
-            Touched::Everybody => (true, BTreeSet::new()),
-        };
-        let unsaved = self.unsaved(key);
-        for uid in &unsaved {
-            let person = (App::clone(&key.0), key.1.clone(), uid.clone());
-            let facts = self.tables.membership_facts.get(&person, || membership::load_facts(conn, &person))?;
-            let standing = facts.and_then(|facts| facts.stands(&lists));
-            self.stand(conn, &person, standing, || membership::load(conn, &person))?;
-        }
-        let mut people = membership::of_group(conn, key, everybody)?;
-        people.retain(|uid, _| !unsaved.contains(uid));
-        // Of whom nothing was heard since: whatever the standing was, the list ends it.
-        if let Touched::Present { .. } = touched {
-            for (uid, known) in people.extract_if(.., |uid, _| !heard_since.contains(uid)) {
-                let person = (App::clone(&key.0), key.1.clone(), uid);
-                self.stand(conn, &person, Some(Standing::ended_by_creation(at)), || Ok(Some(known)))?;
-            }
-        }
-        // A few people are looked up; of many, all facts are read in one go.
-        if people.len() <= FEW {
-            for (uid, known) in people {
-                let person = (App::clone(&key.0), key.1.clone(), uid);
-                let facts = membership::load_facts(conn, &person)?.unwrap_or_default();
-                self.stand(conn, &person, facts.stands(&lists), || Ok(Some(known)))?;
-            }
-            return Ok(());
-        }
-        membership::each_person(conn, key, |uid, facts| {
-            let Some(known) = people.remove(uid) else { return Ok(()) };
-            let standing = standing::standing(facts, &lists).filter(|it| known.standing.as_ref() != Some(it));
-            let person = (App::clone(&key.0), key.1.clone(), uid.to_owned());
-            self.stand(conn, &person, standing, || Ok(Some(known)))
-        })
-    }
-
-    /// People of a group whose rows are not saved yet.
-    pub(super) fn unsaved(&self, (app, guid): &Key) -> BTreeSet<String> {
-        let first = (App::clone(app), guid.clone(), String::new());
-        let of_group = |key: &&PairKey| (&key.0, &key.1) == (app, guid);
-        let standings = self.tables.memberships.changed_from(&first).take_while(of_group);
-        let facts = self.tables.membership_facts.changed_from(&first).take_while(of_group);
-        standings.chain(facts).map(|(.., uid)| uid.clone()).collect()
-    }
-
     fn membership(
         &mut self,
         conn: &Connection,
@@ -169,7 +117,7 @@ impl Batch {
     }
 
     /// Saves the standing of a person, and counts the person if that changes.
-    fn stand(
+    pub(super) fn stand(
         &mut self,
         conn: &Connection,
         person: &PairKey,

@@ -18,6 +18,9 @@ impl Batch {
             match change {
                 Change::User { uid, .. } => people.push(uid),
                 Change::Membership(told) => members.entry(&told.guid).or_default().push(&told.uid),
+                Change::Roster(list) => {
+                    members.entry(&list.guid).or_default().extend(list.entries.iter().map(|it| it.uid.as_str()));
+                }
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod drift;
+mod lists;
 mod many;
 mod pieces;
 mod rows;
@@ -123,6 +124,10 @@ pub struct Batch {
     newest_refs: HashMap<RefKey, i64>,
     /// How many of `refs` were there before the current event.
     kept_refs: usize,
+    /// Log positions of events that later ones replace.
+    dropped: Vec<i64>,
+    /// How many of `dropped` were there before the current event.
+    kept_dropped: usize,
     /// Tags and mentions of the messages that changed. `None`: they are read from the messages.
     carried: Option<Vec<message::Carried>>,
     /// The newest log position given. `None`: the file has to be asked.
@@ -148,6 +153,8 @@ impl Batch {
             refs: Vec::new(),
             newest_refs: HashMap::default(),
             kept_refs: 0,
+            dropped: Vec::new(),
+            kept_dropped: 0,
             carried: None,
             newest_position: None,
             counts: BTreeMap::new(),
@@ -243,6 +250,7 @@ impl Batch {
     pub fn keep(&mut self) {
         self.tables.keep();
         self.kept_refs = self.refs.len();
+        self.kept_dropped = self.dropped.len();
     }
 
     /// The table in which the current event made a row too large to be stored.
@@ -254,6 +262,7 @@ impl Batch {
     pub fn take_back(&mut self) {
         self.tables.take_back();
         self.refs.truncate(self.kept_refs);
+        self.dropped.truncate(self.kept_dropped);
         self.newest_refs = self.refs.iter().cloned().collect();
     }
 

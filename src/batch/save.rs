@@ -26,6 +26,10 @@ impl Batch {
         for ((app, minute, trigger, outcome), (n, last_at)) in std::mem::take(&mut self.counts) {
             events::count(conn, &(app, minute, trigger, outcome), n, last_at)?;
         }
+        for seq in self.dropped.drain(..) {
+            events::remove(conn, seq)?;
+        }
+        self.kept_dropped = 0;
         let (moved, texts) = self.moved(conn)?;
         let carried = self.carried.take().unwrap_or_else(|| self.carried());
         let tables = &mut self.tables;

@@ -18,6 +18,19 @@ impl Group {
         match change {
             Change::Group { guid, telling } if guid == which => self.group(telling, observer),
             Change::Creation { guid, at } if guid == which => self.creation(at, observer),
+            Change::Existence { guid, created_at } if guid == which => self.exists(created_at, observer),
+            Change::Roster(list) if list.guid == which => {
+                let told = match list.base {
+                    None => format!("complete member list of {}, {} people", list.at, list.entries.len()),
+                    Some(base) => format!(
+                        "complete member list of {}: that of {base}, but for {} people",
+                        list.at,
+                        list.entries.len()
+                    ),
+                };
+                let rule = "who is not in the list is not a member (4.3)";
+                observer.effects.push(Effect::new("members", told, !list.entries.is_empty(), rule.to_owned()));
+            }
             Change::Deletion { guid, created_at } if guid == which => {
                 let row = self.row.get_or_insert_default();
                 row.delete(fact, created_at);
@@ -48,6 +61,17 @@ impl Group {
         let names = Names { prefix: "", columns: &columns, ranks: OF_FACTS };
         observer.judge(&row.row, change::Group::RULES, &telling, names);
         row.apply(telling);
+    }
+
+    /// The API lists the group: one that was deleted before exists again, if it was made later.
+    fn exists(&mut self, created_at: Time, observer: &mut Observer) {
+        let row = self.row.get_or_insert_default();
+        let before = row.lifecycle.in_force().is_some();
+        row.exist(created_at);
+        if before && row.lifecycle.in_force().is_none() {
+            let rule = "the group exists again: it was made after the one that was deleted (4.3)".to_owned();
+            observer.effects.push(Effect::new("lifecycle", format!("made at {created_at}"), true, rule));
+        }
     }
 
     fn creation(&mut self, at: Time, observer: &mut Observer) {

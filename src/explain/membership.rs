@@ -2,11 +2,11 @@
 
 use super::Effect;
 use super::state::{Membership, place};
-use crate::change::Change;
+use crate::change::{Change, MemberList};
 use crate::ids::{Scope, State as Place, TimeSource};
 use crate::merge::Fact;
 use crate::standing::{self, Step, Turn, standing_telling};
-use crate::tables::group::Rosters;
+use crate::tables::group::{self, Rosters, Touched};
 use serde_json::{Value as Json, json};
 
 /// What a fact says of a person, in words.
@@ -29,14 +29,26 @@ impl Membership {
     pub(super) fn take(&mut self, which: &str, who: &str, fact: &Fact, change: &Change) -> bool {
         match change {
             Change::Creation { guid, at } if guid == which => {
-                self.rosters.apply(*at, fact);
+                self.rosters.create(*at, fact);
             }
+            Change::Roster(told) if told.guid == which => self.take_list(who, fact, told),
             Change::Membership(told) if told.guid == which && told.uid == who => {
                 self.facts.apply(told, fact, self.rosters.newest_read());
             }
             _ => return false,
         }
         true
+    }
+
+    /// Takes a complete list: it counts for everybody, and may name the person.
+    fn take_list(&mut self, who: &str, fact: &Fact, told: &MemberList) {
+        if self.rosters.apply(group::Roster::read(told, fact)) == Touched::Nobody {
+            return;
+        }
+        self.rosters.drop_replaced();
+        if let Some(entry) = told.entries.iter().find(|entry| entry.uid == who) {
+            self.facts.apply(&told.says(entry), fact, None);
+        }
     }
 
     /// Stands the facts, and tells of each the place it was given, by log position.
@@ -49,14 +61,14 @@ impl Membership {
 
 /// The step that each fact and list was, by log position.
 fn steps(uid: &str, changes: &[standing::MembershipFact], rosters: &Rosters) -> Vec<(i64, Effect)> {
-    let mut lists: Vec<_> = rosters.0.iter().map(|list| (list.seq, list.roster)).collect();
+    let mut lists: Vec<_> = rosters.0.iter().map(|list| (list.roster.seq, list.roster)).collect();
     lists.sort_by_key(|(_, roster)| roster.at);
     let mut lists = lists.into_iter();
     let (mut effects, mut turn) = (Vec::new(), 0);
     standing_telling(changes, &rosters.lists(), |step| {
         turn += 1;
         if step.roster.is_some() {
-            // Lists are taken by their time; one that names the person changes nothing and is no step.
+            // Lists are taken by their time.
             let list = lists.find(|(_, roster)| Some(*roster) == step.roster);
             effects.extend(list.map(|(seq, _)| (seq, roster(&step, turn))));
         } else if let Some(row) = step.row {
@@ -120,6 +132,8 @@ fn roster(step: &Step<'_>, turn: usize) -> Effect {
     let told = if created { format!("the group was created at {at}") } else { format!("complete member list of {at}") };
     let rule = if created {
         "a new group has only its creator as member"
+    } else if step.after.0 == Some(Place::Joined) {
+        "the person is in the list"
     } else {
         "people who are not in the list are not members"
     };
@@ -140,7 +154,6 @@ mod tests {
     use super::*;
     use crate::ids::Time;
     use crate::standing::Roster;
-    use crate::tables::group;
 
     fn row(
         seq: i64,
@@ -195,8 +208,8 @@ mod tests {
         assert!(
             proved[0].1.starts_with("bob became admin. Result: joined as admin") && proved[0].1.contains("(rule 5)")
         );
-        let roster = Roster { at: Time(9_000), created: false };
-        let list = [group::Roster { roster, seq: 7 }];
+        let roster = Roster { at: Time(9_000), created: false, seq: 7, base: None };
+        let list = [group::Roster { roster, entries: 0, replaces: None }];
         let absent = told(&[join(1, 5, Told)], &list);
         assert_eq!(
             absent[1],

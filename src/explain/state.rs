@@ -178,7 +178,7 @@ impl State {
             }
             Self::Membership(it) => {
                 let told = it.facts.0.iter().map(|told| told.change.seq);
-                told.chain(it.rosters.0.iter().map(|roster| roster.seq)).collect()
+                told.chain(it.rosters.0.iter().map(|list| list.roster.seq)).collect()
             }
             Self::Call(it) => it.facts.iter().map(|fact| fact.seq).collect(),
         };

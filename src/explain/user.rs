@@ -5,6 +5,7 @@ use super::observer::Observer;
 use super::state::User;
 use super::words::{OF_CONNECTIONS, OF_FACTS, other};
 use crate::change::{self, Change};
+use crate::ids::Time;
 use crate::merge::Fact;
 
 impl User {
@@ -24,18 +25,24 @@ impl User {
                 let row = self.connections.entry((platform, connected_at.0)).or_default();
                 observer.merge(row, telling, &prefix, OF_CONNECTIONS);
             }
-            Change::Block { blocker, blocked, blocks } if blocker == who || blocked == who => {
-                self.block(fact, (blocker, blocked), blocks, observer);
+            Change::Block { blocker, blocked, blocks, since } if blocker == who || blocked == who => {
+                self.block(fact, (blocker, blocked), (blocks, since), observer);
             }
             _ => return false,
         }
         true
     }
 
-    fn block(&mut self, fact: &Fact, pair: (String, String), blocks: bool, observer: &mut Observer) {
+    fn block(
+        &mut self,
+        fact: &Fact,
+        pair: (String, String),
+        (blocks, since): (bool, Option<Time>),
+        observer: &mut Observer,
+    ) {
         let register = format!("block of {} by {}", pair.1, pair.0);
         let facts = self.blocks.entry(pair).or_default();
-        let dated = facts.add(fact, blocks);
+        let dated = facts.add(fact, blocks, since);
         let unblocked = facts.unblocked.as_ref().filter(|unblocked| **unblocked != dated);
         let earlier = facts.blocked.first().filter(|first| **first != dated);
         let won = if blocks { facts.blocked.contains(&dated) } else { unblocked.is_none() };

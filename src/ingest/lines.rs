@@ -140,7 +140,7 @@ impl Reader<'_> {
             let read = if event.deliveries > DELIVERIES {
                 Err(format!("deliveries is {}: more than {DELIVERIES} are not believed", event.deliveries))
             } else {
-                delivery(&body, Document::parse(body.clone()).map_err(|error| error.to_string()))
+                Envelope::parse(&body).map_err(|NotADelivery(words)| words)
             };
             let read = read.map(|envelope| match event.webhook {
                 Some(webhook_id) => Envelope { webhook_id, ..envelope },

@@ -5,11 +5,15 @@
 //! a minute late. If only times are compared, every fifteenth membership is wrong after a burst of acts. So between
 //! facts of one second, the function asks which of them are possible in the state reached.
 
+mod lists;
 mod person;
 mod turns;
 
+pub use lists::Roster;
+
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::merge::{Fact, When};
+use lists::{Listed, is_of, listings};
 use person::{Person, Place};
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -40,14 +44,6 @@ pub struct MembershipFact {
     pub old_scope: Option<Scope>,
     /// The time of the join, if the fact itself has it: the group's creation, or the vendor's API.
     pub joined_at: Option<Time>,
-}
-
-/// A complete member list: a person who has no row at its time was not in the group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roster {
-    pub at: Time,
-    /// The list is the group's creation: only the creator is in it, whoever was a member before.
-    pub created: bool,
 }
 
 /// What all facts about a membership come to.
@@ -149,7 +145,7 @@ enum Item<'a> {
         row: &'a MembershipFact,
         earlier: bool,
     },
-    Roster(Roster),
+    Roster(Roster, Listed<'a>),
 }
 
 /// Rule 1: facts by time. Within one second, facts without a time come after facts with a time. Lists come before the
@@ -157,13 +153,16 @@ enum Item<'a> {
 fn lay<'a>(rows: impl IntoIterator<Item = &'a MembershipFact>, rosters: &[Roster]) -> Vec<Item<'a>> {
     let mut rosters = rosters.to_vec();
     rosters.sort_by_key(|roster| roster.at);
+    let rows: Vec<&MembershipFact> = rows.into_iter().collect();
+    let listings = listings(&rows, &rosters);
+    let rows = rows.into_iter().filter(|row| !rosters.iter().any(|roster| is_of(roster, row)));
     let creations: Vec<usize> = (0..rosters.len()).filter(|at| rosters[*at].created).collect();
     let ended_by = |row: &MembershipFact| {
         let made = row.group_created_at.filter(|_| !told(row))?;
         let next = creations.get(creations.partition_point(|at| rosters[*at].at <= made))?;
         Some(*next).filter(|next| rosters[*next].at.second() <= row.at.second())
     };
-    let mut sorted: Vec<(Option<usize>, &MembershipFact)> = rows.into_iter().map(|row| (ended_by(row), row)).collect();
+    let mut sorted: Vec<(Option<usize>, &MembershipFact)> = rows.map(|row| (ended_by(row), row)).collect();
     sorted.sort_by_key(|(ended_by, row)| (*ended_by, row.at.second(), !told(row), row.at, row.seq));
     let (dated, earlier) = sorted.split_at(sorted.partition_point(|(ended_by, _)| ended_by.is_none()));
     let mut earlier = earlier.iter().peekable();
@@ -172,13 +171,13 @@ fn lay<'a>(rows: impl IntoIterator<Item = &'a MembershipFact>, rosters: &[Roster
     for &(_, row) in dated {
         while let Some((index, roster)) = due.next_if(|(_, roster)| roster.at <= row.at) {
             end_of(index, &mut earlier, &mut items);
-            items.push(Item::Roster(*roster));
+            items.push(Item::Roster(*roster, listings[index]));
         }
         items.push(Item::Row { row, earlier: false });
     }
     for (index, roster) in due {
         end_of(index, &mut earlier, &mut items);
-        items.push(Item::Roster(*roster));
+        items.push(Item::Roster(*roster, listings[index]));
     }
     items
 }
@@ -207,7 +206,7 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         for at in 0..self.items.len() {
             match self.items[at] {
                 _ if self.taken[at] => {}
-                Item::Roster(roster) => self.take_roster(roster),
+                Item::Roster(roster, listed) => self.take_roster(roster, listed),
                 Item::Row { row, .. } if told(row) => self.take_told(at),
                 Item::Row { earlier, .. } => self.take(at, if earlier { Turn::Earlier } else { Turn::Order }),
             }
@@ -227,14 +226,21 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         })
     }
 
-    fn take_roster(&mut self, roster: Roster) {
-        let listed = |item: &Item<'_>| matches!(item, Item::Row { row, .. } if row.at == roster.at && told(row) && row.state == Some(State::Joined));
-        // The creator too begins anew: the row of that second says so.
-        if roster.created || !self.items.iter().any(listed) {
-            let before = self.now.place;
-            self.now.miss(roster);
-            self.tell(None, Some(roster), Turn::Roster, before);
+    /// The creator of a group begins anew, too: the fact of that second says so.
+    fn take_roster(&mut self, roster: Roster, listed: Listed<'_>) {
+        let before = self.now.place;
+        match listed {
+            Listed::In(row) => {
+                self.now.apply(&MembershipFact { at: roster.at, ..row.clone() });
+                // A list that says once more what an earlier one said is no step.
+                if before == self.now.place && row.at != roster.at {
+                    return;
+                }
+            }
+            Listed::Out => self.now.miss(roster),
+            Listed::Unknown => return,
         }
+        self.tell(None, Some(roster), Turn::Roster, before);
     }
 
     fn take(&mut self, index: usize, turn: Turn) {
@@ -337,7 +343,7 @@ impl<'a, T: FnMut(Step<'_>)> Fold<'a, T> {
         let mut joins = Vec::new();
         for index in from..self.items.len() {
             match self.items[index] {
-                Item::Roster(roster) if roster.at.0 - at.0 > JOIN_DELAY => break,
+                Item::Roster(roster, _) if roster.at.0 - at.0 > JOIN_DELAY => break,
                 Item::Row { row, earlier: false } if row.at.second().0 - at.0 > JOIN_DELAY => break,
                 Item::Row { row, .. } if !self.taken[index] && may_precede(row, at) => joins.push(index),
                 _ => {}

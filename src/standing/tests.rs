@@ -33,7 +33,7 @@ fn arrival(at: i64, seq: i64, state: Option<State>) -> MembershipFact {
 }
 
 fn known(rows: &[MembershipFact]) -> (State, Option<Scope>, Option<i64>) {
-    let created = [Roster { at: Time(1000), created: true }];
+    let created = [Roster { at: Time(1000), created: true, seq: 0, base: None }];
     let standing = standing(rows, &created).unwrap();
     (standing.state, standing.scope, standing.joined_at.map(|at| at.0 / 1000))
 }
@@ -95,7 +95,7 @@ fn a_scope_change_proves_a_member_nobody_told_of() {
 
 #[test]
 fn the_creation_makes_everybody_before_it_absent() {
-    let created = [Roster { at: Time(20_000), created: true }];
+    let created = [Roster { at: Time(20_000), created: true, seq: 0, base: None }];
     for state in [JOINED, KICKED, Some(State::Banned)] {
         let standing = standing(&[told(5, 1, state)], &created).unwrap();
         assert_eq!((standing.state, standing.changed_at), (State::Absent, Time(20_000)));
@@ -104,7 +104,7 @@ fn the_creation_makes_everybody_before_it_absent() {
 
 #[test]
 fn a_roster_that_confirms_changes_nothing() {
-    let roster = [Roster { at: Time(20_000), created: false }];
+    let roster = [Roster { at: Time(20_000), created: false, seq: 9, base: None }];
     assert_eq!(standing(&[told(5, 1, KICKED)], &roster).unwrap().changed_at, Time(5_000));
     assert_eq!(standing(&[told(5, 1, JOINED)], &roster).unwrap().state, State::Absent);
 }
@@ -190,7 +190,7 @@ fn while_nothing_is_known_the_log_decides() {
 
 #[test]
 fn what_names_the_group_from_before_lies_before_its_creation() {
-    let created = [1, 20].map(|at| Roster { at: Time(at * 1000), created: true });
+    let created = [1, 20].map(|at| Roster { at: Time(at * 1000), created: true, seq: 0, base: None });
     let state = |at_from, made: Option<i64>| {
         let mut join = row(22, 3, at_from, JOINED, None);
         join.group_created_at = made.map(|at| Time(at * 1000));
@@ -206,7 +206,7 @@ fn what_names_the_group_from_before_lies_before_its_creation() {
 
 #[test]
 fn a_join_of_the_group_made_anew_is_not_taken_for_a_kick_before() {
-    let created = [1, 12].map(|at| Roster { at: Time(at * 1000), created: true });
+    let created = [1, 12].map(|at| Roster { at: Time(at * 1000), created: true, seq: 0, base: None });
     let join = MembershipFact { group_created_at: Some(Time(12_000)), ..arrival(13, 2, JOINED) };
     let state = standing(&[told(10, 1, KICKED), join], &created).unwrap().state;
     assert_eq!(state, State::Joined);

@@ -30,4 +30,9 @@ impl App {
         self.last_event_at = self.last_event_at.max(received_at);
         self.events_count += 1;
     }
+
+    /// Counts an event no more, which a later one replaces.
+    pub fn forget_event(&mut self) {
+        self.events_count -= 1;
+    }
 }

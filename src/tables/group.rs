@@ -1,6 +1,6 @@
 //! A group: its profile, its creations and deletions, and what is known of its members as a whole.
 
-use crate::change;
+use crate::change::{self, MemberList};
 use crate::drift::{Drift, Report, Tally};
 use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
@@ -46,6 +46,16 @@ impl Group {
     /// The group was created: the list with only its creator is complete, and a deleted group exists again.
     pub fn create(&mut self, at: Time) {
         self.lifecycle.created.insert(at.0);
+        self.hear_list(at);
+    }
+
+    /// The group, made at this time, exists: one that was deleted before exists again.
+    pub fn exist(&mut self, created_at: Time) {
+        self.lifecycle.created.insert(created_at.0);
+    }
+
+    /// A complete list of members was read.
+    pub fn hear_list(&mut self, at: Time) {
         self.members_known_since = self.members_known_since.into_iter().chain([at.0]).min();
         self.hear_of_members(at.0);
     }
@@ -76,7 +86,27 @@ impl Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Roster {
     pub roster: standing::Roster,
-    pub seq: i64,
+    /// How many people it names: who is listed, or who is not any more, otherwise than in its base.
+    pub entries: i64,
+    /// It stands for the lists that were read since this time, which only confirmed.
+    pub replaces: Option<Time>,
+}
+
+impl Roster {
+    /// The list that a creation of the group is.
+    fn creation(at: Time, seq: i64) -> Self {
+        Self { roster: standing::Roster { at, created: true, seq, base: None }, entries: 0, replaces: None }
+    }
+
+    /// A list that was read.
+    pub fn read(list: &MemberList, fact: &Fact) -> Self {
+        let roster = standing::Roster { at: list.at, created: false, seq: fact.seq, base: list.base };
+        Self { roster, entries: list.entries.len() as i64, replaces: list.replaces }
+    }
+
+    fn replaces(&self, at: Time) -> bool {
+        self.replaces.is_some_and(|since| since <= at && at < self.roster.at)
+    }
 }
 
 /// The complete lists of one group, in the order of the log.
@@ -91,6 +121,8 @@ pub enum Touched {
     /// All other lists are older. The list ends every membership that has not ended. Other standings change only for
     /// people with facts since that time.
     Present { since: Time },
+    /// The list is told against this one: people whom it names, and those with facts since then.
+    Since(standing::Roster),
     /// Everybody: lists after this one, or shortly before it, may count differently.
     Everybody,
 }
@@ -100,13 +132,36 @@ impl Rosters {
     const CLOSE: i64 = 60_000;
 
     /// Takes the creation of the group. One list of a time is enough, because another one says the same.
-    pub fn apply(&mut self, at: Time, fact: &Fact) -> Touched {
-        if self.0.iter().any(|known| known.roster.at == at) {
+    pub fn create(&mut self, at: Time, fact: &Fact) -> Touched {
+        self.apply(Roster::creation(at, fact.seq))
+    }
+
+    /// Takes a list. One that is replaced already is not kept.
+    pub fn apply(&mut self, list: Roster) -> Touched {
+        let at = list.roster.at;
+        if self.0.iter().any(|known| known.roster.at == at || known.replaces(at)) {
             return Touched::Nobody;
         }
         let is_newest = self.0.iter().all(|known| at.0.saturating_sub(known.roster.at.0) > Self::CLOSE);
-        self.0.push(Roster { roster: standing::Roster { at, created: true }, seq: fact.seq });
-        if is_newest { Touched::Present { since: standing::touched_since(at) } } else { Touched::Everybody }
+        let base = list.roster.base.map(|base| self.0.iter().find(|known| known.roster.at == base).map(|it| it.roster));
+        let ended = |base: Time| self.0.iter().any(|known| known.roster.created && known.roster.at > base);
+        let touched = match base {
+            _ if !is_newest => Touched::Everybody,
+            None => Touched::Present { since: standing::touched_since(at) },
+            Some(Some(base)) if !ended(base.at) => Touched::Since(base),
+            Some(_) => Touched::Everybody,
+        };
+        self.0.push(list);
+        touched
+    }
+
+    /// Takes away the lists that the newest one replaces, and gives their log positions.
+    pub fn drop_replaced(&mut self) -> Vec<i64> {
+        let Some(newest) = self.0.last().copied() else { return Vec::new() };
+        let confirmed = |known: &mut Roster| {
+            newest.replaces(known.roster.at) && known.roster.base == newest.roster.base && known.entries == 0
+        };
+        self.0.extract_if(.., confirmed).map(|it| it.roster.seq).collect()
     }
 
     pub fn lists(&self) -> Vec<standing::Roster> {

@@ -14,6 +14,7 @@ mod message;
 mod message_part;
 mod moderation;
 mod notes;
+mod own;
 mod parts;
 mod presence;
 mod reaction;
@@ -180,6 +181,14 @@ pub const TRIGGERS: &[(&str, Meaning)] = &[
     ("moderation_engine_blocked", Projected(moderation::engine_blocked)),
     ("moderation_manual_approved", Projected(moderation::manual_approved)),
     ("moderation_engine_failed", Projected(moderation::engine_failed)),
+    // Read from the vendor's API.
+    ("chatfold.user_snapshot", Projected(own::user)),
+    ("chatfold.group_snapshot", Projected(own::group)),
+    ("chatfold.group_roster", Projected(own::roster)),
+    ("chatfold.banned_roster", Projected(own::banned)),
+    ("chatfold.blocked_roster", Projected(own::blocked)),
+    ("chatfold.message_snapshot", Projected(own::message_snapshot)),
+    ("chatfold.reactions_snapshot", Projected(own::reactions)),
     // The older system. `before_message` asks whether a message may be sent: it is no message yet.
     ("after_message", Projected(message::sent)),
     ("after_connection_status_changed", Projected(presence::changed_legacy)),

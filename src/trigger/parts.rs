@@ -189,6 +189,11 @@ impl UserPart {
         Self { uid, row, updated_at: object.time("updatedAt").flatten() }
     }
 
+    /// As what the fact itself tells.
+    pub fn put_fact(&self, fact: &Fact, out: &mut Changes) {
+        out.put(Change::User { uid: self.uid.clone(), telling: self.row.clone().telling(fact.stamp(rank::FACT)) });
+    }
+
     /// A snapshot is as old as its own `updatedAt`, else as the fact around it.
     pub fn put(&self, fact: &Fact, out: &mut Changes) {
         let telling = self.row.clone().telling(fact.copy(self.updated_at, rank::COPY));

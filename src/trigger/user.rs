@@ -37,7 +37,12 @@ impl Payload for Block {
         self.by.put(fact, out);
         for user in &self.users {
             user.put(fact, out);
-            out.put(Change::Block { blocker: self.by.uid.clone(), blocked: user.uid.clone(), blocks: self.blocks });
+            out.put(Change::Block {
+                blocker: self.by.uid.clone(),
+                blocked: user.uid.clone(),
+                blocks: self.blocks,
+                since: None,
+            });
         }
     }
 }

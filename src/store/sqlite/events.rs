@@ -77,6 +77,7 @@ const COUNT_LESS: &str =
     "UPDATE event_counts SET n = n - 1 WHERE app_id = ?1 AND minute = ?2 AND trigger = ?3 AND outcome = ?4";
 const FORGET_COUNT: &str =
     "DELETE FROM event_counts WHERE app_id = ?1 AND minute = ?2 AND trigger = ?3 AND outcome = ?4 AND n < 1";
+const REMOVE: &str = "DELETE FROM events WHERE seq = ?1";
 const REFUSE: &str = "INSERT INTO refused (received_at, problem, body) VALUES (?1, ?2, ?3)";
 const REFUSED: &str = "SELECT 1 FROM refused WHERE problem = ?1 AND body = ?2";
 const FORGET_REFUSED: &str = "DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1";
@@ -251,6 +252,12 @@ pub fn refuse_once(conn: &Connection, received_at: Time, problem: &str, body: &[
         return Ok(());
     }
     refuse(conn, received_at, problem, body)
+}
+
+/// Removes an event: a later one tells what it told.
+pub fn remove(conn: &Connection, seq: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(REMOVE)?.execute([seq])?;
+    Ok(())
 }
 
 /// Log position of the newest event that is finished; 0 for an empty log.

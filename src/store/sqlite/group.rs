@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::rows::{put_row, registers, take_row};
-use super::table::{Binder, FromColumns, Json, Reader, Stored, ToColumns, table};
+use super::table::{Binder, FromColumns, Json, Reader, Stored, ToColumns, in_columns, table};
 use crate::change;
 use crate::drift::Drift;
 use crate::merge::{Row, Value};
@@ -67,26 +67,36 @@ impl ToColumns for Option<Drift> {
 }
 
 table! {
-    "rosters": Roster by (guid)
-    columns |it| { at = it.roster.at, created = it.roster.created, seq: LeftOut }
+    "rosters": Roster by (guid) and (at)
+    columns |it| {
+        created = it.roster.created,
+        seq: LeftOut = it.roster.seq,
+        base = it.roster.base,
+        entries,
+        replaces,
+    }
 }
 
 impl FromColumns for Roster {
     fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
-        let (at, created, seq) = from.next()?;
-        Ok(Self { roster: standing::Roster { at, created }, seq })
+        Ok(Self { roster: from.next()?, entries: from.next()?, replaces: from.next()? })
     }
 }
+
+in_columns! { standing::Roster { at, created, seq, base } }
 
 /// In the order of the log.
 pub fn load_rosters(conn: &Connection, key: &Key) -> Result<Option<Rosters>, StoreError> {
     let mut rosters: Vec<Roster> = Roster::table().load_all(conn, key)?;
-    rosters.sort_by_key(|it| (it.seq, it.roster.at));
+    rosters.sort_by_key(|it| (it.roster.seq, it.roster.at));
     Ok(Some(Rosters(rosters)))
 }
 
-/// Lists are added and never changed.
+/// Lists are added, or taken away, and never changed.
 pub fn save_rosters(conn: &Connection, key: &Key, stored: Option<&Rosters>, now: &Rosters) -> Result<(), StoreError> {
-    let mut added = now.0.iter().skip(stored.map_or(0, |stored| stored.0.len()));
-    added.try_for_each(|roster| Roster::table().append(conn, key, roster))
+    let stored = stored.map(|stored| stored.0.as_slice()).unwrap_or_default();
+    let gone = stored.iter().filter(|roster| !now.0.contains(roster));
+    gone.map(|it| &it.roster.at).try_for_each(|at| Roster::table().delete(conn, &(key, at)))?;
+    let mut added = now.0.iter().filter(|roster| !stored.contains(roster));
+    added.try_for_each(|roster| Roster::table().append(conn, &(key, roster.roster.at), roster))
 }

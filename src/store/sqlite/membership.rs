@@ -3,7 +3,7 @@
 use super::table::{self, Reader, Stored, bound, collect, in_columns, table};
 use super::{App, Key, PairKey};
 use crate::ids::Time;
-use crate::standing::{MembershipFact, Standing};
+use crate::standing::{MembershipFact, Roster, Standing, touched_since};
 use crate::store::StoreError;
 use crate::tables::membership::{Facts, Membership, Told};
 use rusqlite::Connection;
@@ -66,6 +66,17 @@ const NEAR: &str = "SELECT uid, seq FROM membership_changes WHERE app_id = ?1 AN
 
 /// Facts near a time that are looked at.
 pub const MOST_NEAR: i64 = 1_000;
+
+// Facts of the base itself are most of a group's: the second and third walks leave them out.
+static OTHERWISE: LazyLock<String> = LazyLock::new(|| {
+    let read = Standing::table().read.replace(", ", ", m.");
+    let heard = |which: &str| format!("SELECT uid FROM membership_changes WHERE app_id = ?1 AND guid = ?2 AND {which}");
+    let heard = ["at >= ?3 AND at < ?4", "at = ?4 AND seq < ?5", "at = ?4 AND seq > ?5", "at > ?4"].map(heard);
+    format!(
+        "SELECT m.uid, m.{read} FROM ({}) AS heard CROSS JOIN memberships AS m ON m.app_id = ?1 AND m.guid = ?2 AND m.uid = heard.uid",
+        heard.join(" UNION ")
+    )
+});
 
 const COUNT: &str = "SELECT count(*) FROM memberships WHERE app_id = ?1 AND guid = ?2 AND current";
 const AT_MOST: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE app_id = ?1 AND guid = ?2 LIMIT ?3)";
@@ -159,6 +170,17 @@ pub fn changes_between(
     but: i64,
 ) -> Result<Vec<(String, i64)>, StoreError> {
     collect(&mut bound(conn, NEAR, &[group, &from, &until, &but, &MOST_NEAR])?)
+}
+
+/// How people stand of whom the file holds facts since a list, other than the list itself.
+pub fn told_otherwise(
+    conn: &Connection,
+    group: &Key,
+    list: &Roster,
+) -> Result<BTreeMap<String, Membership>, StoreError> {
+    let since = touched_since(list.at);
+    let found: Vec<(String, Standing)> = collect(&mut bound(conn, &OTHERWISE, &[group, &since, &list.at, &list.seq])?)?;
+    Ok(found.into_iter().map(|(uid, standing)| (uid, standing.into())).collect())
 }
 
 /// Gives the facts about each person of a group that the file holds, one person after the other.

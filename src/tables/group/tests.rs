@@ -74,13 +74,15 @@ fn only_whom_a_list_touches_has_to_be_decided_anew() {
                     rows.push(MembershipFact { seq, ..row.clone() });
                     kept = standing(&rows, &rosters.lists());
                 }
-                Heard::Creation(at) => match rosters.apply(*at, &fact(seq)) {
+                Heard::Creation(at) => match rosters.create(*at, &fact(seq)) {
                     Touched::Nobody => {}
                     Touched::Present { .. } if kept.as_ref().is_none_or(|kept| kept.state == State::Absent) => {}
                     Touched::Present { since } if rows.iter().all(|row| row.at < since) => {
                         kept = Some(Standing::ended_by_creation(*at));
                     }
-                    Touched::Present { .. } | Touched::Everybody => kept = standing(&rows, &rosters.lists()),
+                    Touched::Present { .. } | Touched::Since(_) | Touched::Everybody => {
+                        kept = standing(&rows, &rosters.lists())
+                    }
                 },
             }
             prop_assert_eq!(&kept, &standing(&rows, &rosters.lists()), "after {} of {:#?}", seq, all);
@@ -93,7 +95,7 @@ fn only_whom_a_list_touches_has_to_be_decided_anew() {
 #[test]
 fn a_creation_told_twice_is_one_list() {
     let mut rosters = Rosters::default();
-    assert_eq!(rosters.apply(Time(5_000), &fact(1)), Touched::Present { since: Time(-26_000) });
-    assert_eq!(rosters.apply(Time(5_000), &fact(2)), Touched::Nobody);
+    assert_eq!(rosters.create(Time(5_000), &fact(1)), Touched::Present { since: Time(-26_000) });
+    assert_eq!(rosters.create(Time(5_000), &fact(2)), Touched::Nobody);
     assert_eq!(rosters.0.len(), 1);
 }

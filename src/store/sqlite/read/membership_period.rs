@@ -37,7 +37,7 @@ const FACTS: &str = "
         ON c.app_id = :app AND c.guid = json_extract(k.value, '$[0]') AND c.uid = json_extract(k.value, '$[1]')
     LIMIT :limit";
 const ROSTERS: &str = "
-    SELECT guid, at, created FROM rosters
+    SELECT guid, at, created, seq, base FROM rosters
     WHERE app_id = :app AND guid IN (SELECT value FROM json_each(:guids))
     ORDER BY guid, at, seq";
 
@@ -63,7 +63,7 @@ impl Lookup for PeriodsOf {
         let guids: BTreeSet<&str> = keys.iter().map(|key| key.guid.as_str()).collect();
         let mut rosters: HashMap<String, Vec<Roster>> = HashMap::new();
         for (guid, roster) in rows(conn, ROSTERS, &[(":app", &app), (":guids", &json(guids))], |row| {
-            Ok((row.get::<_, String>(0)?, Roster { at: row.get(1)?, created: row.get(2)? }))
+            Ok(Reader::of(row).next::<(String, Roster)>()?)
         })? {
             rosters.entry(guid).or_default().push(roster);
         }
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_complete_list_ends_a_stay_without_a_fact() {
-        let list = Roster { at: Time(20_000), created: false };
+        let list = Roster { at: Time(20_000), created: false, seq: 20, base: None };
         let periods = periods(&[fact(10, Some(State::Joined), None)], &[list]);
         assert_eq!((periods[1].state, periods[1].seq), (State::Absent, None));
     }

@@ -43,7 +43,7 @@ const FACTS_FALLING: &str = facts!("uid < :uid", " DESC");
 const FACTS_LAST: &str = facts!("1", " DESC");
 const FACTS_OF: &str = facts!("at <= :at AND uid IN (SELECT value FROM json_each(:uids))", "");
 const ROSTERS: &str =
-    "SELECT at, created FROM rosters WHERE app_id = :app AND guid = :guid AND at <= :at ORDER BY at, seq";
+    "SELECT at, created, seq, base FROM rosters WHERE app_id = :app AND guid = :guid AND at <= :at ORDER BY at, seq";
 const NAMED: &str = "
     SELECT u.uid FROM json_each(:uids) k CROSS JOIN users u ON u.app_id = :app AND u.uid = k.value
     WHERE instr(folded(u.name), :name) > 0";
@@ -136,7 +136,7 @@ impl Instant<'_> {
 
     fn rosters(&self, conn: &Conn) -> Sql<Vec<Roster>> {
         rows(conn, ROSTERS, &[(":app", &self.app), (":guid", &self.guid), (":at", &self.at)], |row| {
-            Ok(Roster { at: row.get("at")?, created: row.get("created")? })
+            Ok(Reader::of(row).next()?)
         })
     }
 
