@@ -505,6 +505,15 @@ CREATE TABLE settings (
     name  TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE backfill (
+    -- How far a backfill came that has not ended: the next run goes on there.
+    app_id TEXT NOT NULL,
+    stage  TEXT NOT NULL,                              -- users, groups, members, blocks, messages
+    place  TEXT NOT NULL,                              -- what was read last: a page, a guid, a uid or the id of a message
+    done   INTEGER NOT NULL CHECK (done IN (0, 1)),
+    counts TEXT NOT NULL,                              -- JSON: what was read so far, and what came of it
+    PRIMARY KEY (app_id, stage)
+) STRICT, WITHOUT ROWID;
 CREATE VIEW v_events AS
     -- The log. A body with secrets in it is left out: see events.body.
     SELECT
@@ -599,7 +608,9 @@ CREATE VIEW v_membership_changes AS
         c.by_uid,
         c.seq
     FROM membership_changes AS c
-    LEFT JOIN users AS u ON u.app_id = c.app_id AND u.uid = c.uid;
+    LEFT JOIN users AS u ON u.app_id = c.app_id AND u.uid = c.uid
+    -- Most of what a member list says is known already: it is no history.
+    WHERE c.trigger <> 'chatfold.group_roster';
 CREATE VIEW v_rosters AS
     -- When the complete list of a group's members was known.
     SELECT

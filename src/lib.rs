@@ -34,6 +34,8 @@ pub mod http;
 pub mod envelope;
 pub mod lock;
 pub mod writer;
+pub mod rest;
+pub mod backfill;
 pub mod large;
 pub mod checkpoints;
 pub mod log;

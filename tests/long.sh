@@ -65,6 +65,7 @@ step disk disk beside trouble
 step hostile hostile wire http intake clock
 step fuzz fuzz lib
 step truth truth order
+CHATFOLD_BACKFILL_GROUPS=1000 CHATFOLD_BACKFILL_MEMBERS=2000 CHATFOLD_BACKFILL_MESSAGES=200000 step backfill backfill
 if ((${#steps[@]})) && [[ " ${steps[*]} " != *" strangers "* ]]; then
     summary+=("skipped  strangers: not asked for")
 elif tests/strangers.sh 2>&1 | tee "$log"; then

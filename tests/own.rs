@@ -143,6 +143,10 @@ fn next_permutation(order: &mut [usize]) {
 fn a_list_that_confirms_adds_a_row_to_the_log_and_none_for_a_member() {
     let it = told(&[joined(1, "ann"), roster(60, &json!({ "ann": member("participant") }), &json!({}))]);
     let rows = "SELECT (SELECT count(*) FROM membership_changes), (SELECT changed_at FROM memberships)";
+    // What a list says of whom it knows is no history.
+    assert_eq!(it.ask("SELECT trigger FROM v_membership_changes"), "group_member_joined");
+    let history = r#"{ group(appId: "app", guid: "crew") { membershipChanges(first: 5) { nodes { state } } } }"#;
+    assert_eq!(it.data(history)["group"]["membershipChanges"]["nodes"], json!([{ "state": "JOINED" }]));
     let before = it.ask(rows);
     let (body, at) = roster(3_660, &json!({}), &json!({ "base": second(60) * 1_000 }));
     it.post(&body, at);

@@ -565,3 +565,13 @@ CREATE TABLE runs (
     started_at INTEGER NOT NULL,
     seen_at    INTEGER NOT NULL                        -- when it was last known to run: to the minute while deliveries come, else to the hour
 ) STRICT;
+
+CREATE TABLE backfill (
+    -- How far a backfill came that has not ended: the next run goes on there.
+    app_id TEXT NOT NULL,
+    stage  TEXT NOT NULL,                              -- users, groups, members, blocks, messages
+    place  TEXT NOT NULL,                              -- what was read last: a page, a guid, a uid or the id of a message
+    done   INTEGER NOT NULL CHECK (done IN (0, 1)),
+    counts TEXT NOT NULL,                              -- JSON: what was read so far, and what came of it
+    PRIMARY KEY (app_id, stage)
+) STRICT, WITHOUT ROWID;

@@ -103,7 +103,9 @@ CREATE VIEW v_membership_changes AS
         c.by_uid,
         c.seq
     FROM membership_changes AS c
-    LEFT JOIN users AS u ON u.app_id = c.app_id AND u.uid = c.uid;
+    LEFT JOIN users AS u ON u.app_id = c.app_id AND u.uid = c.uid
+    -- Most of what a member list says is known already: it is no history.
+    WHERE c.trigger <> 'chatfold.group_roster';
 
 CREATE VIEW v_rosters AS
     -- When the complete list of a group's members was known.

@@ -6,10 +6,12 @@ use clap::{Arg, Command, CommandFactory};
 /// Settings that every command uses.
 const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
 /// Settings that single commands use as well. `serve` uses all.
-const USED: [(&str, &[&str]); 3] = [("open", &["listen"]), ("ingest", &["row_cache"]), ("explain", &["default_app"])];
+const USED: [(&str, &[&str]); 4] =
+    [("open", &["listen"]), ("ingest", &["row_cache"]), ("backfill", &["row_cache"]), ("explain", &["default_app"])];
 
-const EXAMPLES: [(&str, &str); 13] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("open", "chatfold open copy-of-chatfold.db"),
+    ("backfill", "CHATFOLD_API_KEY_FILE=api-key chatfold backfill --app 2489f0demo01 --region eu --db chatfold.db"),
     ("ingest", "chatfold ingest deliveries.ndjson --db chatfold.db"),
     ("events", "chatfold events --about group:book-club --since 2d"),
     ("explain", "chatfold explain membership:book-club/kofi"),

@@ -2,6 +2,7 @@
 
 mod app;
 pub mod backup;
+pub mod backfill;
 pub mod drift;
 pub mod events;
 pub mod explain;
@@ -48,6 +49,8 @@ pub enum Command {
     Open(open::OpenArgs),
     /// Read deliveries from files into the log
     Ingest(ingest::IngestArgs),
+    /// Read an app from CometChat's API: what was there before chatfold, or was missed. A server may be running
+    Backfill(backfill::BackfillArgs),
     /// List the events in the log, newest first
     Events(events::EventsArgs),
     /// Explain why the tables hold these values for one group, membership, message, user or call
@@ -101,6 +104,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config),
         Command::Open(args) => open::run(config, args),
         Command::Ingest(args) => ingest::run(&config, &args),
+        Command::Backfill(args) => backfill::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
         Command::Explain(args) => explain::run(&config, &args),
         Command::Drift(args) => drift::run(&config, &args),

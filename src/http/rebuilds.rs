@@ -2,6 +2,7 @@
 //! rebuild` asks for one through a socket beside the file; `chatfold backup` tells there of a backup.
 
 use super::backups::Backups;
+use crate::backfill::hand;
 use crate::fold::FOLD_VERSION;
 use crate::lock;
 use crate::rebuild::{self, Host, Progress, RebuildError, Rebuilt};
@@ -147,6 +148,10 @@ impl Rebuilds {
             self.backups.note(made);
             say(stream, &json!({ "noted": true }));
             return;
+        }
+        if read.is_ok() && request.trim() == hand::ASKS {
+            reader.get_mut().set_limit(u64::MAX);
+            return hand::serve(&self.writer, reader, stream);
         }
         if read.is_err() || request.trim() != "rebuild" {
             say(

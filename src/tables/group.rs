@@ -104,8 +104,11 @@ impl Roster {
         Self { roster, entries: list.entries.len() as i64, replaces: list.replaces }
     }
 
-    fn replaces(&self, at: Time) -> bool {
-        self.replaces.is_some_and(|since| since <= at && at < self.roster.at)
+    /// Whether it stands for a list that only confirmed.
+    fn stands_for(&self, other: &Self) -> bool {
+        let at = other.roster.at;
+        let is_older = self.replaces.is_some_and(|since| since <= at && at < self.roster.at);
+        is_older && !other.roster.created && other.entries == 0
     }
 }
 
@@ -139,16 +142,18 @@ impl Rosters {
     /// Takes a list. One that is replaced already is not kept.
     pub fn apply(&mut self, list: Roster) -> Touched {
         let at = list.roster.at;
-        if self.0.iter().any(|known| known.roster.at == at || known.replaces(at)) {
+        if self.0.iter().any(|known| known.roster.at == at || known.stands_for(&list)) {
             return Touched::Nobody;
         }
         let is_newest = self.0.iter().all(|known| at.0.saturating_sub(known.roster.at.0) > Self::CLOSE);
         let base = list.roster.base.map(|base| self.0.iter().find(|known| known.roster.at == base).map(|it| it.roster));
-        let ended = |base: Time| self.0.iter().any(|known| known.roster.created && known.roster.at > base);
+        // Another list since the base may have ended what the base says. One that only confirmed the base did not.
+        let confirms = |known: &Roster, base| known.entries == 0 && known.roster.base == Some(base);
+        let others = |base| self.0.iter().any(|known| known.roster.at > base && !confirms(known, base));
         let touched = match base {
             _ if !is_newest => Touched::Everybody,
             None => Touched::Present { since: standing::touched_since(at) },
-            Some(Some(base)) if !ended(base.at) => Touched::Since(base),
+            Some(Some(base)) if !others(base.at) => Touched::Since(base),
             Some(_) => Touched::Everybody,
         };
         self.0.push(list);
@@ -158,10 +163,7 @@ impl Rosters {
     /// Takes away the lists that the newest one replaces, and gives their log positions.
     pub fn drop_replaced(&mut self) -> Vec<i64> {
         let Some(newest) = self.0.last().copied() else { return Vec::new() };
-        let confirmed = |known: &mut Roster| {
-            newest.replaces(known.roster.at) && known.roster.base == newest.roster.base && known.entries == 0
-        };
-        self.0.extract_if(.., confirmed).map(|it| it.roster.seq).collect()
+        self.0.extract_if(.., |known| newest.stands_for(known)).map(|it| it.roster.seq).collect()
     }
 
     pub fn lists(&self) -> Vec<standing::Roster> {

@@ -14,6 +14,7 @@ mod values;
 mod write;
 
 pub mod aside;
+pub mod backfill;
 pub mod block;
 pub mod call;
 pub mod compare;

@@ -228,6 +228,7 @@ mod tests {
         "feeds",
         "deliveries",
         "unfinished",
+        "backfill",
         "event_counts",
         "refused",
         "tokens",

@@ -22,6 +22,8 @@ fn fact(seq: i64) -> Fact {
 enum Heard {
     Row(MembershipFact),
     Creation(Time),
+    /// A list that was read: whether it names the person as in it or not, and which earlier list it is told against.
+    List(Time, Option<bool>, Option<usize>),
 }
 
 fn heard() -> impl Strategy<Value = Heard> {
@@ -57,7 +59,26 @@ fn heard() -> impl Strategy<Value = Heard> {
             joined_at: None,
         })
     });
-    prop_oneof![3 => row, 1 => at.prop_map(|at| Heard::Creation(Time(at)))]
+    let list = (at.clone(), prop_oneof![Just(None), Just(Some(true)), Just(Some(false))], prop::option::of(0usize..4));
+    let list = list.prop_map(|(at, entry, base)| Heard::List(Time(at).second(), entry, base));
+    prop_oneof![3 => row, 1 => at.prop_map(|at| Heard::Creation(Time(at))), 2 => list]
+}
+
+/// What the list at a log position says of the person whom it names.
+fn entry_of(seq: i64, at: Time) -> MembershipFact {
+    MembershipFact {
+        at,
+        at_from: TimeSource::Told,
+        seq,
+        occurred_at: at,
+        arrived_at: None,
+        group_created_at: None,
+        by: None,
+        state: None,
+        scope: None,
+        old_scope: None,
+        joined_at: None,
+    }
 }
 
 #[test]
@@ -73,6 +94,33 @@ fn only_whom_a_list_touches_has_to_be_decided_anew() {
                 Heard::Row(row) => {
                     rows.push(MembershipFact { seq, ..row.clone() });
                     kept = standing(&rows, &rosters.lists());
+                }
+                Heard::List(at, entry, base) => {
+                    let read: Vec<Time> =
+                        rosters.0.iter().filter(|it| !it.roster.created).map(|it| it.roster.at).collect();
+                    let base = base.and_then(|base| read.get(base).copied()).filter(|base| base < at);
+                    let roster = standing::Roster { at: *at, created: false, seq, base };
+                    let list = Roster { roster, entries: i64::from(entry.is_some()), replaces: None };
+                    let heard = |since: Time, of: Option<standing::Roster>| {
+                        let other = |row: &&MembershipFact| of.is_none_or(|of| (row.at, row.seq) != (of.at, of.seq));
+                        rows.iter().filter(other).any(|row| row.at >= since)
+                    };
+                    let touched = rosters.apply(list);
+                    let decides = match touched {
+                        Touched::Nobody => continue,
+                        Touched::Everybody => true,
+                        Touched::Since(base) => heard(standing::touched_since(base.at), Some(base)),
+                        Touched::Present { since } => {
+                            kept.as_ref().is_some_and(Standing::is_current) || heard(since, None)
+                        }
+                    };
+                    if let Some(listed) = entry {
+                        let state = if *listed { State::Joined } else { State::Absent };
+                        rows.push(MembershipFact { state: Some(state), ..entry_of(seq, *at) });
+                    }
+                    if decides || entry.is_some() {
+                        kept = standing(&rows, &rosters.lists());
+                    }
                 }
                 Heard::Creation(at) => match rosters.create(*at, &fact(seq)) {
                     Touched::Nobody => {}

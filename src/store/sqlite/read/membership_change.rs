@@ -69,9 +69,10 @@ pub struct MembershipChanges {
     pub high: Option<i64>,
 }
 
-const OF_GROUP: Scan = scan!("iit", by ["at", "seq", "uid"] from ":k1, :k2, :k3", matching "1",
+// Most of what a member list says is known already: it is no history.
+const OF_GROUP: Scan = scan!("iit", by ["at", "seq", "uid"] from ":k1, :k2, :k3", matching "trigger <> 'chatfold.group_roster'",
     of "membership_changes WHERE app_id = :app AND guid = :guid AND at >= :low AND at < :high");
-const OF_MEMBER: Scan = scan!("iit", by ["at", "seq", "uid"] from ":k1, :k2, :k3", matching "1",
+const OF_MEMBER: Scan = scan!("iit", by ["at", "seq", "uid"] from ":k1, :k2, :k3", matching "trigger <> 'chatfold.group_roster'",
     of "membership_changes WHERE app_id = :app AND guid = :guid AND uid = :uid AND at >= :low AND at < :high");
 
 impl List for MembershipChanges {

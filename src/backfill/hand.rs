@@ -1,0 +1,211 @@
+//! Hands events to the one writer of the file: to one in this process, or through a socket to that of the server.
+
+use crate::clock;
+use crate::envelope::{Envelope, OWN};
+use crate::lock::{self, Lock, LockError};
+use crate::store::StoreError;
+use crate::store::sqlite::{self, backfill as store};
+use crate::writer::{Refusal, Writer};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// The first line that asks a server to take events.
+pub const ASKS: &str = "append";
+/// Before an event is handed over again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// Times that an event is handed over: about a minute, for others have their turns between.
+const TIMES: u32 = 600;
+
+/// Why events did not get into the log.
+#[derive(Debug, thiserror::Error)]
+pub enum HandError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Server(String),
+    #[error("the event was not taken: {0}")]
+    NotTaken(String),
+}
+
+/// What is handed over at once.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request {
+    /// Bodies of events of chatfold's own.
+    Append(Vec<String>),
+    /// How far a stage of an app came.
+    Keep(Kept),
+    /// A run of an app has ended.
+    Clear(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    app_id: String,
+    stage: String,
+    place: String,
+    done: bool,
+    counts: String,
+}
+
+/// Takes events for the log.
+pub struct Hand(Way);
+
+enum Way {
+    /// The process ends with its lock.
+    Alone {
+        writer: Writer,
+        runtime: Runtime,
+        _lock: Lock,
+    },
+    Beside(BufReader<UnixStream>),
+    /// Takes nothing.
+    Dry,
+}
+
+impl Hand {
+    /// Nothing is written.
+    pub fn dry() -> Self {
+        Self(Way::Dry)
+    }
+
+    /// Through the server that writes the file, or with a writer of our own where none does.
+    pub fn to(db: &Path, row_cache: usize) -> Result<Self, HandError> {
+        match Lock::acquire(db) {
+            Ok(lock) => {
+                // Whoever waits for an event hears of the failure.
+                let writer = Writer::start(db, row_cache, Box::new(|| {}))?;
+                Ok(Self(Way::Alone { writer, runtime: runtime()?, _lock: lock }))
+            }
+            Err(error @ LockError::Held { .. }) => {
+                let gone =
+                    |why: &dyn std::fmt::Display| HandError::Server(format!("{error}. It takes no events ({why})"));
+                let mut stream = UnixStream::connect(lock::socket(db)).map_err(|why| gone(&why))?;
+                writeln!(stream, "{ASKS}").map_err(|why| gone(&why))?;
+                Ok(Self(Way::Beside(BufReader::new(stream))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Durable when it returns.
+    pub fn append(&mut self, bodies: Vec<String>) -> Result<(), HandError> {
+        self.hand(Request::Append(bodies))
+    }
+
+    /// Keeps how far a stage came.
+    pub fn keep(&mut self, app_id: &str, stage: &str, place: &store::Place) -> Result<(), HandError> {
+        let store::Place { place, done, counts } = place.clone();
+        self.hand(Request::Keep(Kept { app_id: app_id.to_owned(), stage: stage.to_owned(), place, done, counts }))
+    }
+
+    /// The run of an app has ended: the next one begins anew.
+    pub fn clear(&mut self, app_id: &str) -> Result<(), HandError> {
+        self.hand(Request::Clear(app_id.to_owned()))
+    }
+
+    fn hand(&mut self, request: Request) -> Result<(), HandError> {
+        match &mut self.0 {
+            Way::Dry => Ok(()),
+            Way::Alone { writer, runtime, .. } => take(writer, runtime, request),
+            Way::Beside(stream) => {
+                let gone = |why: &dyn std::fmt::Display| HandError::Server(format!("the server went away: {why}"));
+                let request = serde_json::to_string(&request).map_err(|why| gone(&why))?;
+                writeln!(stream.get_mut(), "{request}").map_err(|why| gone(&why))?;
+                let mut answer = String::new();
+                stream.read_line(&mut answer).map_err(|why| gone(&why))?;
+                match serde_json::from_str::<Option<String>>(&answer) {
+                    Ok(None) => Ok(()),
+                    Ok(Some(error)) => Err(HandError::Server(error)),
+                    Err(_) => Err(gone(&"it gave no answer. It may be another version of chatfold")),
+                }
+            }
+        }
+    }
+
+    /// Closes the file where it is ours.
+    pub fn finish(self) {
+        if let Way::Alone { writer, .. } = self.0 {
+            writer.stop();
+        }
+    }
+}
+
+/// Takes what is handed over on a socket, until the other side goes away. Each answer is null, or why not.
+pub fn serve(writer: &Writer, mut lines: impl BufRead, mut answers: impl Write) {
+    let Ok(runtime) = runtime() else { return };
+    let mut line = String::new();
+    while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+        let taken = match serde_json::from_str(&line) {
+            Ok(request) => take(writer, &runtime, request).err().map(|error| error.to_string()),
+            Err(_) => Some("the server does not know this request. It may be another version of chatfold".to_owned()),
+        };
+        let Ok(answer) = serde_json::to_string(&taken) else { return };
+        if writeln!(answers, "{answer}").is_err() {
+            return;
+        }
+        line.clear();
+    }
+}
+
+fn runtime() -> Result<Runtime, StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.map_err(|error| StoreError::Unusable(format!("cannot start a runtime: {error}")))
+}
+
+fn take(writer: &Writer, runtime: &Runtime, request: Request) -> Result<(), HandError> {
+    let unit = |done: Result<(), crate::writer::NotRun>| done.map_err(|error| HandError::NotTaken(error.to_string()));
+    match request {
+        Request::Append(bodies) => runtime.block_on(append_all(writer, bodies)),
+        Request::Keep(it) => unit(writer.run(move |conn| {
+            let place = store::Place { place: it.place, done: it.done, counts: it.counts };
+            sqlite::begin(conn)?;
+            store::keep(conn, &it.app_id, &it.stage, &place)?;
+            sqlite::commit(conn)
+        })),
+        Request::Clear(app_id) => unit(writer.run(move |conn| {
+            sqlite::begin(conn)?;
+            store::clear(conn, &app_id)?;
+            sqlite::commit(conn)
+        })),
+    }
+}
+
+/// All at once, so that they share commits. One that comes a second time is a duplicate.
+async fn append_all(writer: &Writer, bodies: Vec<String>) -> Result<(), HandError> {
+    let mut appends = JoinSet::new();
+    for body in bodies {
+        let writer = writer.clone();
+        appends.spawn(async move { append(&writer, &body).await });
+    }
+    while let Some(appended) = appends.join_next().await {
+        appended.map_err(|error| HandError::NotTaken(error.to_string()))??;
+    }
+    Ok(())
+}
+
+async fn append(writer: &Writer, body: &str) -> Result<(), HandError> {
+    let not_taken = |why: &dyn std::fmt::Display| HandError::NotTaken(why.to_string());
+    let mut refused = Refusal::Unknown;
+    for _ in 0..TIMES {
+        let envelope = Envelope::parse(body.as_bytes()).map_err(|problem| not_taken(&problem))?;
+        if !envelope.trigger.starts_with(OWN) {
+            return Err(not_taken(&"it is no event of chatfold's own"));
+        }
+        match writer.append(envelope, clock::now()).await {
+            Ok(_) => return Ok(()),
+            Err(refusal) => refused = refusal,
+        }
+        if let Some(why) = writer.not_ready().filter(|why| why.contains("stopping")) {
+            return Err(not_taken(&why));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    Err(not_taken(&refused))
+}

@@ -1,0 +1,207 @@
+//! The stages of a run, each from where the last run left it.
+
+use super::hand::Hand;
+use super::{BackfillError, Plan, Progress, Recorder, Report, Stage, Tally};
+use crate::ids::id_number;
+use crate::rest::{Client, RestError};
+use crate::store::sqlite::backfill::{self as store, Place};
+use crate::store::sqlite::{App, Connection};
+
+/// Groups and people read between two notes of how far the run is.
+const NOTED: usize = 50;
+
+/// Reads what the plan says. `conn` reads the file that `hand` writes to.
+pub fn run(
+    client: &Client,
+    conn: &Connection,
+    hand: &mut Hand,
+    plan: &Plan,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, BackfillError> {
+    let recorder = Recorder::new(client, conn, hand, &plan.app_id, &plan.region);
+    let mut run = Run { recorder, plan, progress };
+    let stages = Stage::ALL.into_iter().filter(|stage| plan.stages.contains(stage));
+    let stages = stages.map(|stage| Ok((stage, run.stage(stage)?))).collect::<Result<_, BackfillError>>()?;
+    if !plan.dry_run {
+        run.recorder.hand.clear(&plan.app_id)?;
+    }
+    let (requests, retries) = client.requests();
+    Ok(Report { stages, requests, retries })
+}
+
+struct Run<'a> {
+    recorder: Recorder<'a>,
+    plan: &'a Plan,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
+/// Where a stage is.
+struct At {
+    stage: Stage,
+    place: String,
+    tally: Tally,
+}
+
+impl Run<'_> {
+    fn stage(&mut self, stage: Stage) -> Result<Tally, BackfillError> {
+        let kept = if self.plan.dry_run {
+            Place::default()
+        } else {
+            store::place(self.recorder.conn, &self.plan.app_id, stage.name())?
+        };
+        let mut at = At { stage, place: kept.place, tally: serde_json::from_str(&kept.counts).unwrap_or_default() };
+        if kept.done {
+            return Ok(at.tally);
+        }
+        self.tell(&at, 0, 0);
+        let read = match stage {
+            Stage::Users => self.pages(&mut at, "user", Client::users),
+            Stage::Groups => self.pages(&mut at, "group", Client::groups),
+            Stage::Members => self.members(&mut at),
+            Stage::Blocks => self.blocks(&mut at),
+            Stage::Messages => self.messages(&mut at),
+        };
+        match read {
+            Ok(()) => {}
+            // What the plan of the app, or the key, leaves out is left out.
+            Err(BackfillError::Rest(error @ (RestError::Plan { .. } | RestError::Access { .. }))) => {
+                at.tally.miss(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        if at.tally.read == 0 && at.tally.note.is_none() {
+            at.tally.note = Some(self.why_nothing(stage));
+        }
+        self.note(&at, true)?;
+        Ok(at.tally)
+    }
+
+    fn why_nothing(&self, stage: Stage) -> String {
+        match stage {
+            Stage::Users => "CometChat lists nobody in this app".into(),
+            Stage::Groups => "CometChat lists no group in this app".into(),
+            Stage::Members => "the file knows no group of this app. The stage groups reads them".into(),
+            Stage::Blocks => "nobody blocks anybody, or the file knows nobody. The stage users reads people".into(),
+            Stage::Messages if self.plan.since.is_some() => "CometChat lists no message since then".into(),
+            Stage::Messages => "CometChat lists no message in this app".into(),
+        }
+    }
+
+    /// Pages of people or groups.
+    fn pages(
+        &mut self,
+        at: &mut At,
+        kind: &'static str,
+        read: fn(&Client, u64) -> Result<crate::rest::Answer, RestError>,
+    ) -> Result<(), BackfillError> {
+        for page in at.place.parse().unwrap_or(0) + 1.. {
+            let answer = read(self.recorder.client, page)?;
+            let is_last = answer.is_last(page);
+            let rows = answer.rows().count();
+            self.recorder.rows(kind, &answer, &mut at.tally)?;
+            if rows == 0 && !is_last {
+                at.tally.incomplete(&format!("page {page}"), "it is empty, though more pages follow");
+            }
+            self.tell(at, at.tally.read, answer.total().unwrap_or(0));
+            at.place = page.to_string();
+            self.note(at, false)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn members(&mut self, at: &mut At) -> Result<(), BackfillError> {
+        let app = App::clone(&self.recorder.app);
+        let total = store::count_after(self.recorder.conn, &app, Some(""), "")?.unsigned_abs();
+        let mut left = store::count_after(self.recorder.conn, &app, Some(&at.place), "")?.unsigned_abs();
+        loop {
+            let groups = store::groups(self.recorder.conn, &app, &at.place, NOTED as i64)?;
+            let Some(last) = groups.last() else { return Ok(()) };
+            for group in &groups {
+                let read = self.recorder.people(group, &mut at.tally);
+                missed(at, &group.guid, read)?;
+                left = left.saturating_sub(1);
+                self.tell(at, total.saturating_sub(left), total);
+            }
+            at.place.clone_from(&last.guid);
+            self.note(at, false)?;
+        }
+    }
+
+    fn blocks(&mut self, at: &mut At) -> Result<(), BackfillError> {
+        let app = App::clone(&self.recorder.app);
+        let total = store::count_after(self.recorder.conn, &app, None, "")?.unsigned_abs();
+        let mut left = store::count_after(self.recorder.conn, &app, None, &at.place)?.unsigned_abs();
+        loop {
+            let uids = store::users(self.recorder.conn, &app, &at.place, NOTED as i64)?;
+            let Some(last) = uids.last() else { return Ok(()) };
+            for uid in &uids {
+                match self.recorder.blocked(uid, &mut at.tally) {
+                    // Who is deleted or deactivated blocks nobody that matters.
+                    Err(BackfillError::Rest(error)) if error.is_not_found() => {}
+                    read => missed(at, uid, read)?,
+                }
+                left = left.saturating_sub(1);
+                self.tell(at, total.saturating_sub(left), total);
+            }
+            at.place.clone_from(last);
+            self.note(at, false)?;
+        }
+    }
+
+    fn messages(&mut self, at: &mut At) -> Result<(), BackfillError> {
+        let newest = self.recorder.client.newest_message()?.and_then(|id| id_number(&id)).unwrap_or(0);
+        let mut empty = false;
+        loop {
+            let after = if at.place.is_empty() { "0" } else { &at.place };
+            let page = self.recorder.client.messages(after, self.plan.since)?;
+            let Some(last) = page.last.filter(|last| id_number(last) > id_number(after)) else {
+                // An empty page though more follow is read once more.
+                if page.answer.has_next() && !std::mem::replace(&mut empty, true) {
+                    continue;
+                }
+                if page.answer.has_next() {
+                    at.tally.incomplete("the list of messages", "a page is empty, though more messages follow");
+                }
+                return Ok(());
+            };
+            empty = false;
+            for row in page.answer.rows() {
+                let id = crate::rest::id(row, "id").unwrap_or_default();
+                let read = self.recorder.message(row, page.answer.at, &mut at.tally);
+                missed(at, &format!("message {id}"), read)?;
+            }
+            let (done, total) = (id_number(&last).unwrap_or(0), newest);
+            self.tell(at, done.unsigned_abs(), total.max(done).unsigned_abs());
+            at.place = last;
+            self.note(at, false)?;
+        }
+    }
+
+    fn tell(&mut self, at: &At, done: u64, total: u64) {
+        (self.progress)(Progress { stage: at.stage, done, total });
+    }
+
+    /// Hands over what waits, and then keeps how far the stage is.
+    fn note(&mut self, at: &At, done: bool) -> Result<(), BackfillError> {
+        self.recorder.flush()?;
+        let counts = serde_json::to_string(&at.tally).unwrap_or_default();
+        let place = Place { place: at.place.clone(), done, counts };
+        Ok(self.recorder.hand.keep(&self.plan.app_id, at.stage.name(), &place)?)
+    }
+}
+
+/// What could not be read of one entity is counted; what would fail for every entity ends the stage.
+fn missed(at: &mut At, what: &str, read: Result<(), BackfillError>) -> Result<(), BackfillError> {
+    match read {
+        Err(BackfillError::Rest(error))
+            if !error.is_of_all() && !matches!(error, RestError::Plan { .. } | RestError::Access { .. }) =>
+        {
+            at.tally.miss(format!("{what}: {error}"));
+            Ok(())
+        }
+        read => read,
+    }
+}

@@ -1,0 +1,132 @@
+//! Where the API is, and the key that opens it.
+
+use std::fmt;
+use std::path::Path;
+
+/// An API key. It is shown nowhere.
+#[derive(Clone)]
+pub struct Key(String);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl Key {
+    /// The key in `CHATFOLD_API_KEY`, or in the file that `CHATFOLD_API_KEY_FILE` names.
+    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let key = match (env("CHATFOLD_API_KEY"), env("CHATFOLD_API_KEY_FILE")) {
+            (Some(_), Some(_)) => {
+                return Err("CHATFOLD_API_KEY and CHATFOLD_API_KEY_FILE are both set. Set one of them".into());
+            }
+            (Some(key), None) => key,
+            (None, Some(path)) => std::fs::read_to_string(Path::new(&path))
+                .map_err(|error| format!("CHATFOLD_API_KEY_FILE: cannot read {path}: {error}"))?,
+            (None, None) => {
+                return Err("there is no API key. Set CHATFOLD_API_KEY, or name a file that holds it with \
+                            CHATFOLD_API_KEY_FILE. It has to be a REST API key (scope fullAccess) of the app"
+                    .into());
+            }
+        };
+        let key = key.trim();
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("the API key is empty, or holds what no key holds. Copy it from CometChat's dashboard".into());
+        }
+        Ok(Self(key.to_owned()))
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The API of one app.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub app_id: String,
+    base: String,
+    pub(super) key: Key,
+}
+
+impl Access {
+    /// At CometChat's own address for the app and region, or at another one.
+    pub fn new(app_id: &str, region: &str, url: Option<&str>, key: Key) -> Result<Self, String> {
+        let is_word = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-');
+        if url.is_none() && !(is_word(app_id) && is_word(region)) {
+            return Err(format!("the app {app_id:?} and region {region:?} give no address. A region is us, eu or in"));
+        }
+        let base = match url {
+            None => format!("https://{app_id}.api-{region}.cometchat.io/v3"),
+            Some(url) => url.trim_end_matches('/').to_owned(),
+        };
+        let host = base.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+        match host {
+            Some("127.0.0.1" | "localhost") => {}
+            None if base.starts_with("https://") => {}
+            _ => {
+                return Err(format!(
+                    "{base}: expected an address that begins with https://, or the key is sent in the clear"
+                ));
+            }
+        }
+        Ok(Self { app_id: app_id.to_owned(), base, key })
+    }
+
+    /// The address of the API, for messages.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> String {
+        let mut url = self.base.clone();
+        for part in path {
+            url.push('/');
+            // Encoded as in a form, where a space is a plus: in a path it is %20.
+            url.extend(form_urlencoded::byte_serialize(part.as_bytes()).map(|it| if it == "+" { "%20" } else { it }));
+        }
+        if !query.is_empty() {
+            url.push('?');
+            url = form_urlencoded::Serializer::for_suffix(url.clone(), url.len()).extend_pairs(query).finish();
+        }
+        url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::from_env(&|name| (name == "CHATFOLD_API_KEY").then(|| " secret\n".to_owned())).unwrap()
+    }
+
+    #[test]
+    fn the_address_follows_from_app_and_region_and_ids_are_encoded() {
+        let access = Access::new("2489f0", "eu", None, key()).unwrap();
+        assert_eq!(
+            access.url(&["groups", "a b/c?"], &[("page", "2"), ("q", "x&y")]),
+            "https://2489f0.api-eu.cometchat.io/v3/groups/a%20b%2Fc%3F?page=2&q=x%26y"
+        );
+        assert_eq!(
+            Access::new("a", "eu", Some("http://127.0.0.1:9/v3/"), key()).unwrap().base(),
+            "http://127.0.0.1:9/v3"
+        );
+    }
+
+    #[test]
+    fn no_key_is_sent_in_the_clear_or_to_a_made_up_host() {
+        for (region, url) in
+            [("eu", Some("http://example.com")), ("eu.evil.example/", None), ("", None), ("eu", Some("ftp://x"))]
+        {
+            assert!(Access::new("a", region, url, key()).is_err(), "{region} {url:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_shown_nowhere_and_comes_from_one_place() {
+        assert_eq!((format!("{:?}", key()), key().reveal()), ("Key(…)".to_owned(), "secret"));
+        assert!(Key::from_env(&|_| Some("x".into())).unwrap_err().contains("both set"));
+        assert!(Key::from_env(&|_| None).unwrap_err().contains("CHATFOLD_API_KEY_FILE"));
+    }
+}

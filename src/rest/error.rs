@@ -1,0 +1,38 @@
+//! What the API answers when it does not give what was asked for.
+
+/// Why the API gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestError {
+    #[error(
+        "CometChat does not accept the API key for the app {app_id} at {base}: {said}. Check CHATFOLD_API_KEY, --app and --region"
+    )]
+    Key { app_id: String, base: String, said: String },
+    #[error("the API key may not read this: {said}. Use a REST API key with the scope fullAccess")]
+    Access { said: String },
+    #[error("there is no app {app_id} at {base}: {said}. Check --app and --region")]
+    App { app_id: String, base: String, said: String },
+    #[error("the plan of the app does not allow this: {said}")]
+    Plan { said: String },
+    #[error("CometChat does not know it: {said}")]
+    NotFound { said: String },
+    #[error("CometChat asks to wait, and asked once more after waiting: {said}")]
+    Busy { said: String },
+    #[error("CometChat answered {status}: {said}")]
+    Refused { status: u16, said: String },
+    #[error("cannot reach {base}: {said}. Check --app, --region and the network")]
+    Unreachable { base: String, said: String },
+    #[error("the answer of CometChat is not what its documentation says: {0}")]
+    Strange(String),
+}
+
+impl RestError {
+    /// Whether every other request would end the same.
+    pub fn is_of_all(&self) -> bool {
+        matches!(self, Self::Key { .. } | Self::App { .. } | Self::Unreachable { .. } | Self::Busy { .. })
+    }
+
+    /// Whether there is no such entity.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}

@@ -1,0 +1,387 @@
+//! `chatfold backfill` against a stand-in of CometChat's API: afterwards the tables are what is true, whatever goes wrong
+//! on the way.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+mod support;
+mod vendor;
+
+use harness::Harness;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use support::{TestServer, verified};
+use vendor::app::{App, TOLD};
+use vendor::{Fate, KEY, Vendor};
+
+fn backfill(vendor: &Vendor, db: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatfold"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATFOLD_")) {
+        command.env_remove(name);
+    }
+    command.env("CHATFOLD_API_KEY", KEY).env("CHATFOLD_LOG_FILTER", "debug");
+    command.args(["backfill", "--app", "app", "--region", "eu", "--json", "--api-url", &vendor.url(), "--db"]).arg(db);
+    command.args(more);
+    command
+}
+
+/// Exit code, what it reported, what it said.
+fn run(vendor: &Vendor, db: &Path, more: &[&str]) -> (i32, Value, String) {
+    let output = backfill(vendor, db, more).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert!(!out.contains(KEY) && !err.contains(KEY), "the key is shown: {out}{err}");
+    (output.status.code().unwrap(), serde_json::from_str(&out).unwrap_or(Value::Null), err)
+}
+
+/// Exit code 0, and the report.
+fn done(vendor: &Vendor, db: &Path) -> Value {
+    let (code, report, err) = run(vendor, db, &[]);
+    assert_eq!(code, 0, "{report:#}\n{err}");
+    report
+}
+
+fn ask(db: &Path, sql: &str) -> Vec<String> {
+    let conn = rusqlite::Connection::open_with_flags(db, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut statement = conn.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut rows: Vec<String> = rows.map(Result::unwrap).collect();
+    rows.sort();
+    rows
+}
+
+#[track_caller]
+fn assert_true(app: &App, db: &Path) {
+    let (truth, told) = (app.truth(), ask(db, TOLD));
+    let missing: Vec<_> = truth.iter().filter(|line| told.binary_search(line).is_err()).take(10).collect();
+    let extra: Vec<_> = told.iter().filter(|line| truth.binary_search(line).is_err()).take(10).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "missing {missing:#?}\ntoo many {extra:#?}");
+}
+
+fn small() -> App {
+    app(6, 30, 300)
+}
+
+fn app(groups: usize, members: usize, messages: i64) -> App {
+    let mut app = App::made(groups, members, messages);
+    let message = app.messages.get_mut(&20).unwrap();
+    message["data"]["text"] = json!("edited");
+    (message["editedAt"], message["editedBy"]) = (json!(1_700_009_000), json!("u3"));
+    let message = app.messages.get_mut(&30).unwrap();
+    (message["deletedAt"], message["deletedBy"]) = (json!(1_700_009_000), json!("u0"));
+    app.reactions.remove(&30);
+    app
+}
+
+struct File(tempfile::TempDir);
+
+impl File {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn db(&self) -> std::path::PathBuf {
+        self.0.path().join("chatfold.db")
+    }
+}
+
+#[test]
+fn after_a_backfill_the_tables_are_what_was_true_before_chatfold() {
+    // As large as the long form says.
+    let number = |variable, otherwise| support::number(variable, otherwise) as usize;
+    let (groups, members) = (number("CHATFOLD_BACKFILL_GROUPS", 6), number("CHATFOLD_BACKFILL_MEMBERS", 30));
+    let messages = number("CHATFOLD_BACKFILL_MESSAGES", 300);
+    let (app, file) = (app(groups, members, messages as i64), File::new());
+    let vendor = Vendor::of(app.clone(), members / 4);
+    let report = done(&vendor, &file.db());
+    assert_true(&app, &file.db());
+    let read = |stage: &str| report["stages"][stage]["new"].as_u64().unwrap() as usize;
+    let members: usize = app.members.values().map(BTreeMap::len).sum();
+    assert_eq!((read("members"), read("messages")), (members, app.messages.len()), "{report:#}");
+    verified(&file.db());
+    let owners = "SELECT DISTINCT owner_uid FROM groups";
+    assert_eq!(ask(&file.db(), owners), ["u0"]);
+}
+
+#[test]
+fn what_was_read_explains_what_the_tables_say() {
+    let (app, file) = (app(2, 6, 30), File::new());
+    let vendor = Vendor::of(app, 100);
+    done(&vendor, &file.db());
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    vendor.change(|app| {
+        app.leave("g0", "u2");
+        app.users.get_mut("u3").unwrap()["name"] = json!("Renamed");
+    });
+    done(&vendor, &file.db());
+    assert!(Harness::copy_of(&file.db()).explain_all("a backfill") > 50);
+}
+
+#[test]
+fn a_second_backfill_finds_nothing_new_and_adds_one_row_a_group() {
+    let (app, file) = (small(), File::new());
+    let vendor = Vendor::of(app.clone(), 100);
+    done(&vendor, &file.db());
+    let count = "SELECT trigger || ' ' || count(*) FROM events GROUP BY trigger";
+    let rows = |table: &str| ask(&file.db(), &format!("SELECT count(*) || '' FROM {table}"));
+    let (events, changes) = (ask(&file.db(), count), rows("membership_changes"));
+    for _ in 0..3 {
+        // Lists of one second are one.
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        let report = done(&vendor, &file.db());
+        for (stage, tally) in report["stages"].as_object().unwrap() {
+            assert_eq!((&tally["new"], &tally["changed"]), (&json!(0), &json!(0)), "{stage}: {report:#}");
+        }
+    }
+    let with_lists: Vec<String> = events.iter().map(|it| it.replace("group_roster 6", "group_roster 12")).collect();
+    assert_eq!(ask(&file.db(), count), with_lists, "the newest list that confirmed stands for those before it");
+    assert_eq!(rows("membership_changes"), changes, "no row a member");
+    assert_true(&app, &file.db());
+    verified(&file.db());
+}
+
+#[test]
+fn who_left_while_nobody_listened_is_out_and_what_changed_is_changed() {
+    let (app, file) = (small(), File::new());
+    let vendor = Vendor::of(app, 100);
+    done(&vendor, &file.db());
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let mut changed = App::default();
+    vendor.change(|app| {
+        app.leave("g1", "u8");
+        app.join("g2", "u3", "admin", 1_700_100_000);
+        app.banned.get_mut("g3").unwrap().clear();
+        app.banned.entry("g3".into()).or_default().insert("u40".into());
+        app.leave("g3", "u40");
+        app.groups.remove("g4");
+        app.users.get_mut("u5").unwrap()["name"] = json!("Renamed");
+        app.blocks.get_mut("u1").unwrap().clear();
+        app.messages.get_mut(&40).unwrap()["data"]["text"] = json!("other words");
+        (app.messages.get_mut(&40).unwrap()["editedAt"], app.messages.get_mut(&40).unwrap()["editedBy"]) =
+            (json!(1_700_009_500), json!("u1"));
+        app.reactions.remove(&50);
+        changed = app.clone();
+    });
+    let report = done(&vendor, &file.db());
+    assert_true(&changed, &file.db());
+    assert_eq!(report["stages"]["messages"]["changed"], json!(2), "{report:#}");
+    let (code, out, _) = support::chatfold(&["explain", "membership:g1/u8", "--db", file.db().to_str().unwrap()]);
+    assert!(code == 0 && out.contains("complete member list"), "{out}");
+    verified(&file.db());
+}
+
+#[test]
+fn a_list_that_changes_between_its_pages_evicts_nobody_who_is_there() {
+    let (mut app, file) = (App::default(), File::new());
+    app.groups.insert("g".into(), json!({ "guid": "g", "name": "g", "owner": "u00" }));
+    for n in 0..30 {
+        app.join("g", &format!("u{n:02}"), "participant", 1_700_000_000);
+    }
+    let vendor = Vendor::of(app, 10);
+    done(&vendor, &file.db());
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    // While the second page is asked for, somebody of the first leaves: somebody of the second moves into the first.
+    let mut gone = 0;
+    vendor.fate(move |_, target, app| {
+        if target.starts_with("/v3/groups/g/members") && target.ends_with("page=2") && gone < 2 {
+            app.leave("g", &format!("u{gone:02}"));
+            gone += 1;
+        }
+        Fate::Answered
+    });
+    done(&vendor, &file.db());
+    let members = ask(&file.db(), "SELECT uid FROM memberships WHERE current");
+    let there: Vec<String> = (2..30).map(|n| format!("u{n:02}")).collect();
+    assert_eq!(members, there);
+    // It changes with every reading: nobody is evicted, not even who left.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let mut gone = 2;
+    vendor.fate(move |_, target, app| {
+        if target.starts_with("/v3/groups/g/members") && target.ends_with("page=2") {
+            app.leave("g", &format!("u{gone:02}"));
+            gone += 1;
+        }
+        Fate::Answered
+    });
+    let (code, report, _) = run(&vendor, &file.db(), &["--only", "members"]);
+    let tally = &report["stages"]["members"];
+    assert_eq!((code, &tally["unreachable"]), (1, &json!(1)), "{report:#}");
+    assert!(tally["note"].as_str().unwrap().contains("incomplete"), "{report:#}");
+    assert_eq!(ask(&file.db(), "SELECT uid FROM memberships WHERE current"), there);
+}
+
+#[test]
+fn an_empty_page_in_the_middle_of_a_list_evicts_nobody_and_is_told() {
+    let (app, file) = (small(), File::new());
+    let vendor = Vendor::of(app.clone(), 10);
+    done(&vendor, &file.db());
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    vendor.fate(
+        |_, target, _| {
+            if target.contains("/members") && target.ends_with("page=2") { Fate::Empty } else { Fate::Answered }
+        },
+    );
+    let (code, report, _) = run(&vendor, &file.db(), &["--only", "members"]);
+    assert_eq!((code, &report["stages"]["members"]["unreachable"]), (1, &json!(6)), "{report:#}");
+    assert_true(&app, &file.db());
+    // The one page of a list is empty, though the group has members.
+    vendor.fate(|_, target, _| if target.contains("/members") { Fate::Empty } else { Fate::Answered });
+    let (code, report, _) = run(&vendor, &file.db(), &["--only", "members"]);
+    assert_eq!((code, &report["stages"]["members"]["unreachable"]), (1, &json!(6)), "{report:#}");
+    assert_true(&app, &file.db());
+}
+
+#[test]
+fn faults_on_the_way_change_nothing_at_the_end_and_only_what_failed_is_asked_again() {
+    let (app, file) = (small(), File::new());
+    let faults =
+        [Fate::Refused(500, "ERR_INTERNAL"), Fate::Dropped, Fate::Broken, Fate::Slow(50), Fate::Refused(503, "")];
+    let vendor = Vendor::start(app.clone(), 50, move |number, _, _| match number {
+        number if number % 20 == 0 => faults[number / 20 % faults.len()],
+        7 => Fate::Limited,
+        _ => Fate::Answered,
+    });
+    let report = done(&vendor, &file.db());
+    assert_true(&app, &file.db());
+    let mut times: BTreeMap<String, u64> = BTreeMap::new();
+    for target in vendor.asked() {
+        *times.entry(target).or_default() += 1;
+    }
+    let again: u64 = times.values().map(|times| times - 1).sum();
+    assert_eq!(report["retries"].as_u64().unwrap(), again, "{times:#?}");
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_where_it_was() {
+    let (app, file) = (App::made(120, 4, 3_000), File::new());
+    let vendor = Vendor::of(app.clone(), 100);
+    let kill = |child: &mut Child, at: usize| {
+        while vendor.count() < at && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    let mut asked = Vec::new();
+    for at in [130, 120] {
+        let mut child = backfill(&vendor, &file.db(), &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        kill(&mut child, at);
+        asked.extend(vendor.asked());
+    }
+    done(&vendor, &file.db());
+    asked.extend(vendor.asked());
+    assert_true(&app, &file.db());
+    verified(&file.db());
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for target in asked {
+        *times.entry(target).or_default() += 1;
+    }
+    // At most 50 groups of two requests, and one page, are read again after each kill.
+    let again: usize = times.values().map(|times| times - 1).sum();
+    assert!(again <= 2 * 110, "{again} requests were sent again");
+    assert_eq!(ask(&file.db(), "SELECT stage FROM backfill"), Vec::<String>::new(), "the run has ended");
+}
+
+#[test]
+fn beside_a_server_events_go_through_it_while_webhooks_come_requests_fail_and_the_command_is_killed() {
+    let app = App::made(10, 40, 500);
+    let server = TestServer::start();
+    let vendor = Vendor::start(app.clone(), 50, |number, _, _| match number % 20 {
+        0 => Fate::Refused(503, ""),
+        _ => Fate::Answered,
+    });
+    let spawn = || backfill(&vendor, &server.db(), &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut child, mut kills) = (spawn(), [40, 100].into_iter().peekable());
+    let mut truth = app;
+    let mut number = 0;
+    loop {
+        if kills.next_if(|at| vendor.count() >= *at).is_some() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            child = spawn();
+        } else if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success() && kills.next().is_none() && number > 3);
+            break;
+        }
+        number += 1;
+        let (guid, uid, now) = ("g0".to_owned(), format!("late{number}"), chatfold::clock::now().0 / 1_000);
+        let group = json!({ "guid": guid, "updatedAt": now });
+        let body = json!({ "trigger": "group_member_joined", "appId": "app", "region": "eu",
+            "data": { "group": group, "members": { &uid: { "uid": uid, "name": uid, "scope": "participant" } } } });
+        let body = body.to_string();
+        while server.deliver(&body).status != 200 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        truth.join(&guid, &uid, "participant", now);
+        truth.users.insert(uid.clone(), json!({ "uid": uid, "name": uid }));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // The webhooks told of people whom the API did not: they joined after the list was read.
+    vendor.change(|app| *app = truth.clone());
+    std::thread::sleep(std::time::Duration::from_millis(3_100));
+    let (code, report, err) = run(&vendor, &server.db(), &[]);
+    assert_eq!(code, 0, "{report:#}{err}");
+    let late = "SELECT count(*) || '' FROM memberships WHERE uid GLOB 'late*' AND current";
+    assert_eq!(ask(&server.db(), late), [number.to_string()]);
+    assert_true(&truth, &server.db());
+    assert_eq!(server.deliver(r#"{"trigger":"chatfold.user_snapshot","appId":"app","data":{}}"#).status, 400);
+    drop(server);
+}
+
+#[test]
+fn a_dry_run_compares_and_writes_nothing() {
+    let (app, file) = (small(), File::new());
+    let vendor = Vendor::of(app, 100);
+    let (code, _, err) = run(&vendor, &file.db(), &["--dry-run"]);
+    assert!(code == 1 && err.contains("there is no file"), "{err}");
+    let (code, report, _) = run(&vendor, &file.db(), &["--only", "users"]);
+    assert_eq!((code, &report["stages"]["users"]["new"]), (0, &json!(45)));
+    let before = ask(&file.db(), "SELECT count(*) || '' FROM events");
+    let (code, report, _) = run(&vendor, &file.db(), &["--dry-run", "--only", "users,groups"]);
+    let (users, groups) = (&report["stages"]["users"], &report["stages"]["groups"]);
+    assert_eq!((code, &users["unchanged"], &groups["new"]), (0, &json!(45), &json!(6)), "{report:#}");
+    assert_eq!(ask(&file.db(), "SELECT count(*) || '' FROM events"), before);
+}
+
+#[test]
+fn what_is_wrong_is_told_in_words_and_a_zero_has_a_reason() {
+    let (file, vendor) = (File::new(), Vendor::of(App::default(), 100));
+    let (code, report, _) = run(&vendor, &file.db(), &[]);
+    assert_eq!(code, 0);
+    for (stage, why) in [
+        ("users", "lists nobody"),
+        ("groups", "lists no group"),
+        ("members", "knows no group"),
+        ("messages", "lists no message"),
+    ] {
+        assert!(report["stages"][stage]["note"].as_str().unwrap().contains(why), "{report:#}");
+    }
+    let said = |status: u16, code: &'static str| {
+        vendor.fate(move |_, _, _| Fate::Refused(status, code));
+        let (exit, report, err) = run(&vendor, &file.db(), &["--only", "users"]);
+        (exit, format!("{err}{report}"))
+    };
+    for (status, code, words) in [
+        (401, "AUTH_ERR_APIKEY_NOT_FOUND", "does not accept the API key"),
+        (400, "AUTH_ERR_INVALID_APPID", "there is no app app at"),
+        (403, "AUTH_ERR_NO_ACCESS", "scope fullAccess"),
+        (402, "ERR_PLAN_RESTRICTION", "the plan of the app does not allow this"),
+    ] {
+        let (exit, told) = said(status, code);
+        assert!(exit == 1 && told.contains(words), "{code}: {told}");
+    }
+    let mut command = backfill(&vendor, &file.db(), &[]);
+    let output = command.env_remove("CHATFOLD_API_KEY").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("CHATFOLD_API_KEY_FILE"));
+}
+
+#[test]
+fn messages_before_a_time_are_left_out_if_one_is_given() {
+    let (app, file) = (small(), File::new());
+    let vendor = Vendor::of(app, 100);
+    let since = "2023-11-14T22:51:40Z"; // 1700002300: ids from 300 on
+    let (code, report, _) = run(&vendor, &file.db(), &["--only", "messages", "--since", since]);
+    assert_eq!((code, &report["stages"]["messages"]["read"]), (0, &json!(1)), "{report:#}");
+}
