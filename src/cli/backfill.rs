@@ -3,9 +3,9 @@
 use super::table;
 use crate::backfill::hand::Hand;
 use crate::backfill::{self, Plan, Progress, Report, Stage};
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::ids::Time;
-use crate::rest::{Access, Client, Key};
+use crate::rest::{Access, Client};
 use crate::store::sqlite;
 use anyhow::Context;
 use clap::Args;
@@ -49,7 +49,7 @@ fn time(text: &str) -> Result<Time, String> {
 
 /// Reads, and prints what came of it. Exit code 1 if something could not be read.
 pub fn run(config: &Config, args: &BackfillArgs) -> anyhow::Result<ExitCode> {
-    let key = Key::from_env(&|name| std::env::var(name).ok()).map_err(ConfigError)?;
+    let key = config::api_key(&|name| std::env::var(name).ok())?;
     let access = Access::new(&args.app, &args.region, args.api_url.as_deref(), key).map_err(ConfigError)?;
     let opening = || format!("opening {}", config.db.display());
     anyhow::ensure!(

@@ -45,7 +45,8 @@ impl BackupFlags {
         let folder = choices.maybe("backup.folder", self.backup_folder.clone(), file.backup_folder.clone());
         let (flag, key) = (self.backup_every.clone(), file.backup_every.clone());
         let every = choices.choose("backup.every", flag, key, EVERY.to_owned());
-        let every = span::parse(&every).map_err(|problem| ConfigError(format!("backup_every is {every:?}: {problem}")))?;
+        let every =
+            span::parse(&every).map_err(|problem| ConfigError(format!("backup_every is {every:?}: {problem}")))?;
         let keep = choices.number("backup.keep", self.backup_keep, file.backup_keep, 14, KEEP)?;
         Ok(folder.map(|folder| BackupSettings { folder, every, keep }))
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod backup;
+mod api;
 mod command;
 mod credentials;
 mod environment;
@@ -15,6 +16,7 @@ mod settings;
 pub mod span;
 mod unread;
 
+pub use api::api_key;
 pub use backup::{BackupFlags, BackupSettings};
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use environment::unknown_variables;

@@ -47,12 +47,7 @@ struct Follower<'a> {
 impl Rebuilds {
     /// Removes what an interrupted rebuild left, rebuilds tables of another edition, and listens for requests. All this
     /// runs on threads of its own, so deliveries are taken meanwhile.
-    pub(super) fn start(
-        path: &Path,
-        writer: Writer,
-        backups: Backups,
-        rebuilding: Rebuilding,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn start(path: &Path, writer: Writer, backups: Backups, rebuilding: Rebuilding) -> anyhow::Result<Self> {
         let rebuilds = Self {
             path: path.to_owned(),
             writer,

@@ -1,7 +1,6 @@
 //! Where the API is, and the key that opens it.
 
 use std::fmt;
-use std::path::Path;
 
 /// An API key. It is shown nowhere.
 #[derive(Clone)]
@@ -14,26 +13,11 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// The key in `CHATFOLD_API_KEY`, or in the file that `CHATFOLD_API_KEY_FILE` names.
-    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let key = match (env("CHATFOLD_API_KEY"), env("CHATFOLD_API_KEY_FILE")) {
-            (Some(_), Some(_)) => {
-                return Err("CHATFOLD_API_KEY and CHATFOLD_API_KEY_FILE are both set. Set one of them".into());
-            }
-            (Some(key), None) => key,
-            (None, Some(path)) => std::fs::read_to_string(Path::new(&path))
-                .map_err(|error| format!("CHATFOLD_API_KEY_FILE: cannot read {path}: {error}"))?,
-            (None, None) => {
-                return Err("there is no API key. Set CHATFOLD_API_KEY, or name a file that holds it with \
-                            CHATFOLD_API_KEY_FILE. It has to be a REST API key (scope fullAccess) of the app"
-                    .into());
-            }
-        };
-        let key = key.trim();
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("the API key is empty, or holds what no key holds. Copy it from CometChat's dashboard".into());
-        }
-        Ok(Self(key.to_owned()))
+    /// What is no key is refused before it is sent.
+    pub fn new(text: &str) -> Option<Self> {
+        let key = text.trim();
+        let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+        is_key.then(|| Self(key.to_owned()))
     }
 
     pub(super) fn reveal(&self) -> &str {
@@ -98,7 +82,7 @@ mod tests {
     use super::*;
 
     fn key() -> Key {
-        Key::from_env(&|name| (name == "CHATFOLD_API_KEY").then(|| " secret\n".to_owned())).unwrap()
+        Key::new(" secret\n").unwrap()
     }
 
     #[test]
@@ -124,9 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_shown_nowhere_and_comes_from_one_place() {
+    fn a_key_is_shown_nowhere() {
         assert_eq!((format!("{:?}", key()), key().reveal()), ("Key(…)".to_owned(), "secret"));
-        assert!(Key::from_env(&|_| Some("x".into())).unwrap_err().contains("both set"));
-        assert!(Key::from_env(&|_| None).unwrap_err().contains("CHATFOLD_API_KEY_FILE"));
+        assert!(Key::new(" \n").is_none() && Key::new("two words").is_none());
     }
 }

@@ -129,7 +129,7 @@ fn only_whom_a_list_touches_has_to_be_decided_anew() {
                         kept = Some(Standing::ended_by_creation(*at));
                     }
                     Touched::Present { .. } | Touched::Since(_) | Touched::Everybody => {
-                        kept = standing(&rows, &rosters.lists())
+                        kept = standing(&rows, &rosters.lists());
                     }
                 },
             }
