@@ -43,7 +43,7 @@ const LIMITS: &[(Limit, i32)] = &[
 ];
 
 /// Editions before the first migration of today. chatfold reads no more of such a file than its log.
-const EARLIER: i64 = 8;
+const EARLIER: i64 = 10;
 
 #[derive(RustEmbed)]
 #[folder = "migrations/sqlite"]
