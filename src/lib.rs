@@ -64,6 +64,7 @@ pub mod token;
 pub mod graphql;
 pub mod console;
 pub mod ingest;
+pub mod send;
 pub mod config;
 pub mod cli;
 

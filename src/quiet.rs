@@ -9,7 +9,7 @@ const MISSED: f64 = 8.0;
 const SILENT_HOURS: usize = 6;
 const GAPS: f64 = 10.0;
 /// Names that older apps send in place of today's.
-const OLDER: [&str; 4] =
+pub const OLDER: [&str; 4] =
     ["after_message", "after_connection_status_changed", "user_connection_status_change", "group_member_removed"];
 
 /// How many deliveries of a trigger would have come since its last one: its share of all deliveries, of those that came

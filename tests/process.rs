@@ -86,16 +86,16 @@ fn the_schema_goes_to_stdout() {
 
 #[test]
 fn the_help_of_a_command_shows_what_the_command_uses() {
-    for command in
-        ["open", "ingest", "events", "explain", "drift", "gaps", "inspect", "rebuild", "verify", "token", "schema"]
-    {
+    for command in [
+        "open", "ingest", "events", "explain", "drift", "gaps", "inspect", "rebuild", "verify", "token", "send", "doctor", "config", "schema",
+    ] {
         let (code, help, _) = chatfold(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(help.contains(&format!("Example:\n  chatfold {command}")), "{help}");
         assert!(help.contains("--db") && !help.contains("--graphql-depth") && !help.contains("--workers"), "{help}");
         assert!(help.lines().count() < 80, "{command}: {} lines", help.lines().count());
         assert_eq!(help.contains("--row-cache"), command == "ingest", "{command}");
-        assert_eq!(help.contains("--listen"), command == "open", "{command}");
+        assert_eq!(help.contains("--listen"), ["open", "send"].contains(&command), "{command}");
         assert_eq!(help.contains("--default-app"), command == "explain", "{command}");
     }
     let (_, help, _) = chatfold(&["serve", "--help"]);

@@ -6,10 +6,10 @@ use clap::{Arg, Command, CommandFactory};
 /// Settings that every command uses.
 const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
 /// Settings that single commands use as well. `serve` uses all.
-const USED: [(&str, &[&str]); 4] =
-    [("open", &["listen"]), ("ingest", &["row_cache"]), ("backfill", &["row_cache"]), ("explain", &["default_app"])];
+const USED: [(&str, &[&str]); 5] =
+    [("open", &["listen"]), ("send", &["listen"]), ("ingest", &["row_cache"]), ("backfill", &["row_cache"]), ("explain", &["default_app"])];
 
-const EXAMPLES: [(&str, &str); 14] = [
+const EXAMPLES: [(&str, &str); 17] = [
     ("open", "chatfold open copy-of-chatfold.db"),
     ("backfill", "CHATFOLD_API_KEY_FILE=api-key chatfold backfill --app 2489f0demo01 --region eu --db chatfold.db"),
     ("ingest", "chatfold ingest deliveries.ndjson --db chatfold.db"),
@@ -23,6 +23,9 @@ const EXAMPLES: [(&str, &str); 14] = [
     ("backup", "chatfold backup backups --every 6h --keep 14 --db chatfold.db"),
     ("restore", "chatfold restore backups/chatfold-20260105T120000Z.db --db chatfold.db"),
     ("token", "chatfold token create --name support --scope content --expires 90d"),
+    ("send", "chatfold send --to http://127.0.0.1:8080 --rate 20"),
+    ("doctor", "chatfold doctor --config chatfold.toml --url https://chat.example.com"),
+    ("config", "chatfold config --config chatfold.toml"),
     ("schema", "chatfold schema > schema.graphql"),
 ];
 

@@ -3,6 +3,8 @@
 mod app;
 pub mod backup;
 pub mod backfill;
+pub mod config;
+pub mod doctor;
 pub mod drift;
 pub mod events;
 pub mod explain;
@@ -16,13 +18,14 @@ mod progress;
 pub mod rebuild;
 pub mod restore;
 pub mod schema;
+pub mod send;
 pub mod serve;
 mod stopping;
 mod table;
 pub mod token;
 pub mod verify;
 
-use crate::config::{self, Config, ConfigError, Flags, Given, LogFormat};
+use crate::config::{Config, ConfigError, Flags, Given, LogFormat, unknown_variables};
 use clap::{FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -71,6 +74,12 @@ pub enum Command {
     Restore(restore::RestoreArgs),
     /// Make, list and revoke the tokens that readers need. A server may be running
     Token(token::TokenArgs),
+    /// Play a demo, a story or an export to an address, as CometChat sends deliveries
+    Send(send::SendArgs),
+    /// Check settings, file, machine and apps, and say what to do. Exit code 1 if something is bad
+    Doctor(doctor::DoctorArgs),
+    /// Print every setting in force, and where it comes from. Passwords are hidden
+    Config(config::ConfigArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
 }
@@ -97,7 +106,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(cli.flags)?;
     start_log(&config)?;
-    for unknown in config::unknown_variables(&help::variables()) {
+    for unknown in unknown_variables(&help::variables()) {
         tracing::warn!("{unknown}");
     }
     match cli.command {
@@ -115,6 +124,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(&config, &args),
         Command::Restore(args) => restore::run(&config, &args),
         Command::Token(args) => token::run(&config, &args),
+        Command::Send(args) => send::run(&config, &args),
+        Command::Doctor(args) => doctor::run(&config, &args),
+        Command::Config(args) => config::run(&config, &args),
         Command::Schema => schema::run(),
     }
 }

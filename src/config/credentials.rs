@@ -19,7 +19,7 @@ const MAX_PASSWORD: usize = 200;
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself; for hashing only.
+    /// The text itself, for hashing and for `chatfold send`.
     pub fn expose(&self) -> &str {
         &self.0
     }

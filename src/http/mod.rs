@@ -35,6 +35,7 @@ mod websocket;
 pub use backups::tell as tell_backup;
 pub use rebuilds::ask as ask_rebuild;
 pub use server::{open, serve};
+pub use tls::certificate_end;
 
 use crate::config::{Config, ConfigError};
 use crate::graphql::{Api, Decoder, Documents};

@@ -70,6 +70,12 @@ fn bytes(files: &TlsFiles) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     Ok((read("tls_certificate", &files.certificate)?, read("tls_key", &files.key)?))
 }
 
+/// When the certificate of these files ends; `None` if that cannot be read. Fails if the pair cannot be served.
+pub fn certificate_end(files: &TlsFiles) -> anyhow::Result<Option<Time>> {
+    let (certificate, key) = bytes(files)?;
+    Ok(Pair::parse(files, &certificate, &key)?.ends)
+}
+
 /// The end of its validity.
 fn end_of(certificate: &CertificateDer<'_>) -> Option<Time> {
     let parsed = x509_cert::Certificate::from_der(certificate).ok()?;
