@@ -200,12 +200,12 @@ fn named(text: &str) -> BTreeSet<String> {
     names.collect()
 }
 
-/// Every metric that a server exports, those of a running rebuild too.
+/// Every metric that a server exports, those of a running rebuild and of TLS too.
 fn exported() -> BTreeSet<String> {
     let server = TestServer::with_story("first_steps");
     let page = server.get("/metrics").body;
     let heads = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| line.split(' ').next());
-    heads.chain(["chatfold_rebuild_progress"]).map(str::to_owned).collect()
+    heads.chain(["chatfold_rebuild_progress", "chatfold_certificate_expires_seconds"]).map(str::to_owned).collect()
 }
 
 fn monitoring(name: &str) -> String {

@@ -9,7 +9,7 @@ const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
 const USED: [(&str, &[&str]); 5] =
     [("open", &["listen"]), ("send", &["listen"]), ("ingest", &["row_cache"]), ("backfill", &["row_cache"]), ("explain", &["default_app"])];
 
-const EXAMPLES: [(&str, &str); 17] = [
+const EXAMPLES: &[(&str, &str)] = &[
     ("open", "chatfold open copy-of-chatfold.db"),
     ("backfill", "CHATFOLD_API_KEY_FILE=api-key chatfold backfill --app 2489f0demo01 --region eu --db chatfold.db"),
     ("ingest", "chatfold ingest deliveries.ndjson --db chatfold.db"),
@@ -27,6 +27,8 @@ const EXAMPLES: [(&str, &str); 17] = [
     ("doctor", "chatfold doctor --config chatfold.toml --url https://chat.example.com"),
     ("config", "chatfold config --config chatfold.toml"),
     ("schema", "chatfold schema > schema.graphql"),
+    ("completions", "chatfold completions bash > ~/.local/share/bash-completion/completions/chatfold"),
+    ("man", "chatfold man ~/.local/share/man/man1"),
 ];
 
 const CREDENTIALS: &str = "\
@@ -63,7 +65,7 @@ pub fn command() -> Command {
         let names = USED.iter().find(|(command, _)| *command == name).map_or(&[][..], |(_, names)| names);
         settings.iter().filter(move |it| names.contains(&it.get_id().as_str())).cloned().collect::<Vec<_>>()
     };
-    for (name, example) in EXAMPLES {
+    for &(name, example) in EXAMPLES {
         let help = format!("Example:\n  {example}");
         command = command.mut_subcommand(name, |it| it.args(used(name)).after_help(help));
     }

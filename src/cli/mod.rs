@@ -13,6 +13,7 @@ mod help;
 pub mod ingest;
 pub mod inspect;
 pub mod open;
+pub mod package;
 mod past;
 mod progress;
 pub mod rebuild;
@@ -82,6 +83,10 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
+    /// Print a script that completes commands and flags in a shell
+    Completions(package::CompletionsArgs),
+    /// Write manual pages, one for each command
+    Man(package::ManArgs),
 }
 
 /// Does what the command line of the process says; the exit code is the answer.
@@ -101,8 +106,8 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    if matches!(cli.command, Command::Schema) {
-        return schema::run();
+    if let Some(done) = without_settings(&cli.command) {
+        return done;
     }
     let config = Config::load(cli.flags)?;
     start_log(&config)?;
@@ -127,7 +132,18 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => send::run(&config, &args),
         Command::Doctor(args) => doctor::run(&config, &args),
         Command::Config(args) => config::run(&config, &args),
-        Command::Schema => schema::run(),
+        // They ran above.
+        Command::Schema | Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Runs a command that is about chatfold itself; wrong settings must not keep it from its work. `None`: another command.
+fn without_settings(command: &Command) -> Option<anyhow::Result<ExitCode>> {
+    match command {
+        Command::Schema => Some(schema::run()),
+        Command::Completions(args) => Some(package::completions(args)),
+        Command::Man(args) => Some(package::man(args)),
+        _ => None,
     }
 }
 

@@ -3,17 +3,14 @@
 use super::Finding;
 use crate::clock;
 use crate::config::Config;
-use crate::console::quiet;
 use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
+use crate::quiet;
 use crate::store::sqlite::inspect::{self, Filter, Inspector};
-use crate::store::sqlite::read::{Conn, app, traffic};
+use crate::store::sqlite::read::{Conn, app, gaps, traffic};
 use crate::store::sqlite::{Connection, fold_version};
 use std::collections::BTreeMap;
 
-const HOUR_MS: i64 = 3_600_000;
-/// What came in so many hours is the rhythm of an app.
-const HOURS: i64 = 48;
 /// Among so many deliveries a retry is to be expected.
 const SOME_RETRY: i64 = 1_000;
 /// Among so many deliveries the usual triggers are to be expected.
@@ -85,7 +82,7 @@ fn of_app(conn: &Conn, log: &Inspector, id: &str, offset: Option<i64>) -> anyhow
     let ever = traffic::triggers(conn, id, Time(0))?;
     let heard = |name: &str| ever.iter().any(|it| it.trigger == name);
     let deliveries: i64 = ever.iter().map(|it| it.outcomes.all()).sum();
-    let mut all = vec![clock(offset), silence(conn, id)?];
+    let mut all = vec![clock_of(offset), silence(conn, id)?];
     all.push(triggers(deliveries, &heard));
     let older: Vec<&str> = quiet::OLDER.into_iter().chain(["before_message"]).filter(|name| heard(name)).collect();
     if !older.is_empty() {
@@ -107,7 +104,7 @@ fn of_app(conn: &Conn, log: &Inspector, id: &str, offset: Option<i64>) -> anyhow
     Ok(all)
 }
 
-fn clock(offset: Option<i64>) -> Finding {
+fn clock_of(offset: Option<i64>) -> Finding {
     let Some(ms) = offset else { return Finding::ok("clock", "it agrees with CometChat's") };
     let seconds = ms as f64 / 1000.0;
     let words = match ms > 0 {
@@ -117,32 +114,22 @@ fn clock(offset: Option<i64>) -> Finding {
     Finding::warn("clock", words, "Set the clock, and keep it with NTP. Or a proxy in front holds deliveries back.")
 }
 
-/// As the metrics judge it: nothing at all, or a trigger that stopped against its own rhythm.
+/// Nothing at all, or a trigger that stopped against its own rhythm.
 fn silence(conn: &Conn, id: &str) -> anyhow::Result<Finding> {
-    let now = clock::now();
-    let from = Time((now.0.div_euclid(HOUR_MS) - HOURS + 1) * HOUR_MS);
-    let hours = traffic::over_time(conn, id, from, now, 60)?;
-    let counts: Vec<u64> = hours.iter().map(|(_, it)| it.all().unsigned_abs()).collect();
-    let all = counts.iter().sum();
-    if let Some(hours) = quiet::silent_hours(&counts) {
+    const SUBJECT: &str = "silence";
+    let silences = gaps::silences(conn, id, clock::now())?;
+    if let Some(all) = silences.iter().find(|it| it.trigger.is_none()) {
         return Ok(Finding::warn(
-            "silence",
-            format!("nothing has come for {hours} hours, which is unusual for this app"),
+            SUBJECT,
+            format!("nothing has come since {}, which is unusual for this app", all.since),
             "Is the webhook still enabled in CometChat's dashboard? Does its URL reach this server? --url checks that.",
         ));
     }
-    let silent: Vec<String> = traffic::triggers(conn, id, from)?
-        .into_iter()
-        .filter(|it| {
-            let later = hours.iter().filter(|(at, _)| *at >= it.last_at).map(|(_, it)| it.all().unsigned_abs()).sum();
-            quiet::missed(it.outcomes.all().unsigned_abs(), all, later).is_some()
-        })
-        .map(|it| it.trigger)
-        .collect();
+    let silent: Vec<String> = silences.into_iter().filter_map(|it| it.trigger).collect();
     Ok(match silent.is_empty() {
-        true => Finding::ok("silence", "nothing stopped against its own rhythm of two days"),
+        true => Finding::ok(SUBJECT, "nothing stopped against its own rhythm of two days"),
         false => Finding::warn(
-            "silence",
+            SUBJECT,
             format!("{} stopped, while other triggers went on", silent.join(", ")),
             "Are they still ticked in CometChat's dashboard?",
         ),

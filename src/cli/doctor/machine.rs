@@ -4,15 +4,15 @@ use super::Finding;
 use crate::cli::help;
 use crate::clock;
 use crate::config::{self, Config, MIN_PUBLIC_PASSWORD};
+use crate::disk::Disk;
 use crate::http;
-use crate::store::sqlite::{beside, free_bytes, inspect, resolve, tokens};
+use crate::store::sqlite::{beside, inspect, resolve, tokens};
 use indicatif::BinaryBytes;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// With less, a few large deliveries fill the disk.
 const LITTLE: u64 = 64 << 20;
-const ENOUGH: u64 = 1 << 30;
 /// The server moves the WAL into the file long before.
 const LARGE_WAL: u64 = 64 << 20;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -109,13 +109,13 @@ fn file(config: &Config) -> Vec<Finding> {
 }
 
 fn disk(path: &Path) -> Finding {
-    let Some(free) = free_bytes(path) else {
+    let Some(disk) = Disk::of(path) else {
         return Finding::warn("disk", "its free space cannot be read", "Look at it with `df`.");
     };
-    let words = format!("{} are free", BinaryBytes(free));
-    match free {
-        0..LITTLE => Finding::bad("disk", words, "Make room: on a full disk deliveries are answered 503."),
-        LITTLE..ENOUGH => Finding::warn("disk", words, "Make room: on a full disk deliveries are answered 503."),
+    let words = format!("{} are free", BinaryBytes(disk.free_bytes));
+    match (disk.free_bytes < LITTLE, disk.is_nearly_full()) {
+        (true, _) => Finding::bad("disk", words, "Make room: on a full disk deliveries are answered 503."),
+        (_, true) => Finding::warn("disk", words, "Make room: on a full disk deliveries are answered 503."),
         _ => Finding::ok("disk", words),
     }
 }
