@@ -79,12 +79,17 @@ CREATE TABLE groups (
     deleted_at             INTEGER,                    -- CometChat tells no time of this
     deleted_at_from        TEXT CHECK (deleted_at_from = 'told' OR deleted_at_from = 'arrival' OR deleted_at_from = 'feed'),
     lifecycle              TEXT NOT NULL DEFAULT '{}',            -- JSON: creations and deletions heard of
+    tally                  TEXT NOT NULL DEFAULT '{}',            -- JSON: what drift is found with
+    drift_expected         INTEGER,                    -- members, as CometChat says, where that differs from our count
+    drift_counted          INTEGER,                    -- our count at that time
+    drift_since            INTEGER,                    -- when the counts began to differ; null: no drift
     registers              BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX groups_key ON groups (app_id, guid);
 CREATE INDEX groups_by_name ON groups (app_id, name, guid);
 CREATE INDEX groups_by_created ON groups (app_id, created_at, guid);
 CREATE INDEX groups_by_owner ON groups (app_id, owner_uid, guid);
+CREATE INDEX groups_drifted ON groups (app_id, guid) WHERE drift_since IS NOT NULL;
 CREATE TABLE memberships (
     -- Who is, or was, in a group: the outcome of that person's rows in `membership_changes`.
     app_id          TEXT NOT NULL,
@@ -505,6 +510,12 @@ CREATE TABLE settings (
     name  TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE runs (
+    -- When a server ran, the newest 200 times. Between two runs no delivery could be taken.
+    id         INTEGER PRIMARY KEY,
+    started_at INTEGER NOT NULL,
+    seen_at    INTEGER NOT NULL                        -- when it was last known to run: to the minute while deliveries come, else to the hour
+) STRICT;
 CREATE TABLE backfill (
     -- How far a backfill came that has not ended: the next run goes on there.
     app_id TEXT NOT NULL,
@@ -568,6 +579,9 @@ CREATE VIEW v_groups AS
         owner_uid AS owner,
         members_count,
         reported_members_count,
+        drift_expected,
+        drift_counted,
+        strftime('%Y-%m-%dT%H:%M:%fZ', drift_since / 1000.0, 'unixepoch') AS drift_since,
         strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
         strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
         updated_by,

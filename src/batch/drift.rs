@@ -178,3 +178,71 @@ impl Batch {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::Envelope;
+    use crate::log::{self, Source};
+    use crate::store::sqlite::open_writer;
+
+    const NOON: i64 = 1_767_614_400;
+
+    /// Posts a join that happened so many seconds after noon. Rows in memory are forgotten.
+    fn join(conn: &Connection, uid: &str, at: i64) {
+        let at = NOON + at;
+        let body = format!(
+            r#"{{"trigger":"group_member_joined","appId":"a","data":{{"group":{{"guid":"g","updatedAt":{at}}},"members":{{"{uid}":{{"uid":"{uid}"}}}}}}}}"#
+        );
+        let (mut batch, envelope) = (Batch::default(), Envelope::parse(body.as_bytes()).unwrap());
+        sqlite::begin(conn).unwrap();
+        log::append(&mut batch, conn, &envelope, Time((NOON + 9_000) * 1000), Source::Http).unwrap();
+        batch.save(conn).unwrap();
+        sqlite::commit(conn).unwrap();
+    }
+
+    /// A list that was read from CometChat and names nobody.
+    fn list(conn: &Connection, at: i64) {
+        let at = (NOON + at) * 1000;
+        conn.execute("INSERT INTO rosters (app_id, guid, at, seq, created) VALUES ('a', 'g', ?1, 0, 0)", [at]).unwrap();
+    }
+
+    fn drift(conn: &Connection) -> Option<(i64, i64, i64)> {
+        let sql = "SELECT drift_expected, drift_counted, drift_since / 1000 FROM groups WHERE drift_since IS NOT NULL";
+        let found = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? - NOON)));
+        match found {
+            Err(rusqlite::Error::QueryReturnedNoRows) => None,
+            found => Some(found.unwrap()),
+        }
+    }
+
+    fn file() -> (tempfile::TempDir, Connection) {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&dir.path().join("t.db")).unwrap();
+        (dir, conn)
+    }
+
+    #[test]
+    fn a_join_older_than_the_newest_list_that_arrives_after_it_is_drift_until_the_next_list() {
+        let (_dir, conn) = file();
+        list(&conn, 600);
+        join(&conn, "ann", 900);
+        assert_eq!(drift(&conn), None, "newer than the list");
+        join(&conn, "bob", 300);
+        join(&conn, "cem", 200);
+        assert_eq!(drift(&conn), Some((3, 1, 200)));
+        list(&conn, 1_200);
+        join(&conn, "dan", 1_500);
+        assert_eq!(drift(&conn), None);
+    }
+
+    #[test]
+    fn newer_news_of_the_person_end_the_contradiction() {
+        let (_dir, conn) = file();
+        list(&conn, 600);
+        join(&conn, "bob", 300);
+        assert_eq!(drift(&conn), Some((1, 0, 300)));
+        join(&conn, "bob", 900);
+        assert_eq!(drift(&conn), None);
+    }
+}

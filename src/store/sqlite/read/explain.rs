@@ -104,7 +104,7 @@ const CALL_TABLES: &[(&str, &str)] = &[
 ];
 /// Bookkeeping, and what the question says already.
 const HIDDEN: &[&str] =
-    &["app_id", "registers", "facts", "lifecycle", "digest", "first_text", "message_no", "session_key"];
+    &["app_id", "registers", "facts", "lifecycle", "tally", "digest", "first_text", "message_no", "session_key"];
 
 /// The apps of the file.
 pub fn apps(conn: &Connection) -> Result<Vec<String>, StoreError> {
