@@ -39,6 +39,19 @@ pub enum LockError {
 }
 
 impl LockError {
+    /// The same error, with advice for a command that nothing but an end of the other process helps.
+    pub fn for_exclusive(self, command: &str) -> anyhow::Error {
+        match self {
+            Self::Held { db, lock, pid } => anyhow::anyhow!(
+                "{} is written by another chatfold ({pid}), which holds {}. Stop that process, and run `chatfold \
+                 {command}` again",
+                db.display(),
+                lock.display()
+            ),
+            other => other.into(),
+        }
+    }
+
     /// The same error, with advice for a command that needs the file while no server runs.
     pub fn for_command(self, command: &str) -> anyhow::Error {
         match self {

@@ -5,10 +5,12 @@
 //! sent the first.
 
 use crate::batch::Batch;
+use crate::clock;
 use crate::envelope::{Envelope, OWN};
 use crate::feed::{Clues, Feed};
 use crate::fold::{self, Verdict};
 use crate::ids::{Outcome, Time};
+use crate::late;
 use crate::merge::Fact;
 use crate::panics;
 use crate::store::StoreError;
@@ -159,6 +161,9 @@ pub fn enter<T: From<Appended>>(
     mut source: Source<'_>,
     fold: impl FnOnce(&mut Batch, &Envelope, &Fact) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    let replay = matches!(source, Source::Ingest { bare: true, .. });
+    let late = late::redacted(batch, conn, envelope, received_at, replay)?;
+    let envelope = late.as_ref().unwrap_or(envelope);
     let app = App::from(envelope.app_id.as_str());
     let dead;
     let (envelope, delivery) = match panics::caught(|| Delivery::read(&app, envelope, received_at)) {
@@ -267,7 +272,7 @@ impl<'a> Delivery<'a> {
         }
         let mut feed = before.clone();
         feed.show(clues);
-        say_of_the_clock(self.app, before, &feed);
+        clock::tell_offset(self.app, before.offset(), feed.offset());
         match source {
             Source::Http => Some(feed),
             Source::Ingest { run, .. } => {
@@ -382,18 +387,4 @@ pub fn repeated<'a>(
         }
     }
     Ok(None)
-}
-
-/// Writes one log line when arrivals begin to be read on the vendor's clock, and one when that ends.
-fn say_of_the_clock(app_id: &str, before: &Feed, after: &Feed) {
-    let (was, is) = (before.offset(), after.offset());
-    if was == 0 && is != 0 {
-        tracing::warn!(
-            app = app_id,
-            offset_ms = is,
-            "our clock and the vendor's differ: arrivals are read on the vendor's clock from now on"
-        );
-    } else if was != 0 && is == 0 {
-        tracing::info!(app = app_id, "our clock and the vendor's agree: arrivals are read on our clock again");
-    }
 }

@@ -1,5 +1,5 @@
-//! The pages `docs/query.md` and `docs/file.md` as a reader follows them: every fenced command, query and program runs in
-//! the order of the page, and prints what the page says. Languages of fences:
+//! The pages `docs/query.md`, `docs/file.md` and `docs/privacy.md` as a reader follows them: every fenced command, query
+//! and program runs in the order of the page, and prints what the page says. Languages of fences:
 //!
 //! - `sh`, `js`, `python`: runs. A fence of `json` or of no language that follows is its output.
 //! - `console`: commands behind `$ `, each with its output. A line `…` stands for any lines.
@@ -219,6 +219,11 @@ fn the_page_about_queries_runs_as_printed() {
 #[test]
 fn the_page_about_the_file_runs_as_printed() {
     Follower::new("docs/file.md").follow();
+}
+
+#[test]
+fn the_page_about_privacy_runs_as_printed() {
+    Follower::new("docs/privacy.md").follow();
 }
 
 /// Cells of the rows of a table, by what the row begins with.

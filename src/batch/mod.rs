@@ -19,6 +19,7 @@ use crate::feed::{Feed, Kept};
 use crate::ids::Time;
 use crate::merge::Fact;
 use crate::store::StoreError;
+use crate::store::sqlite::erasures::Erasures;
 use crate::store::sqlite::events::CountKey;
 use crate::store::sqlite::reaction::ReactionKey;
 use crate::store::sqlite::receipt::MarkerKey;
@@ -38,6 +39,7 @@ use crate::trigger::{Ref, Role};
 use foldhash::HashMap;
 use rows::Rows;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Changes of messages of this app panic.
 #[cfg(test)]
@@ -132,6 +134,8 @@ pub struct Batch {
     carried: Option<Vec<message::Carried>>,
     /// The newest log position given. `None`: the file has to be asked.
     newest_position: Option<i64>,
+    /// Who was erased from the file. `None`: the file has to be asked.
+    erasures: Option<Arc<Erasures>>,
     /// Deliveries by minute: how many, and when the last one came.
     counts: BTreeMap<CountKey, (i64, i64)>,
     /// The batch holds one large event, and some of its rows may be saved already.
@@ -157,6 +161,7 @@ impl Batch {
             kept_dropped: 0,
             carried: None,
             newest_position: None,
+            erasures: None,
             counts: BTreeMap::new(),
             is_large: false,
         }
@@ -171,6 +176,15 @@ impl Batch {
     pub fn feed(&mut self, conn: &Connection, app: &App) -> Result<Feed, StoreError> {
         let kept = self.tables.feeds.get(app, || sqlite::load(conn, app))?;
         Ok(kept.map(|kept| kept.feed.clone()).unwrap_or_default())
+    }
+
+    /// Who was erased from the file. Nobody erases while this process writes it.
+    pub fn erasures(&mut self, conn: &Connection) -> Result<Arc<Erasures>, StoreError> {
+        let known = match &self.erasures {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Erasures::load(conn)?),
+        };
+        Ok(Arc::clone(self.erasures.insert(known)))
     }
 
     /// Gives the next log position to a further delivery of an event.

@@ -6,8 +6,15 @@ use clap::{Arg, Command, CommandFactory};
 /// Settings that every command uses.
 const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
 /// Settings that single commands use as well. `serve` uses all.
-const USED: [(&str, &[&str]); 5] =
-    [("open", &["listen"]), ("send", &["listen"]), ("ingest", &["row_cache"]), ("backfill", &["row_cache"]), ("explain", &["default_app"])];
+const USED: [(&str, &[&str]); 7] = [
+    ("open", &["listen"]),
+    ("send", &["listen"]),
+    ("ingest", &["row_cache"]),
+    ("backfill", &["row_cache"]),
+    ("explain", &["default_app"]),
+    ("export-user", &["default_app"]),
+    ("erase-user", &["default_app"]),
+];
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("open", "chatfold open copy-of-chatfold.db"),
@@ -22,6 +29,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("verify", "chatfold verify --db chatfold.db"),
     ("backup", "chatfold backup backups --every 6h --keep 14 --db chatfold.db"),
     ("restore", "chatfold restore backups/chatfold-20260105T120000Z.db --db chatfold.db"),
+    ("export", "chatfold export --view v_messages --format csv > messages.csv"),
+    ("export-user", "chatfold export-user --uid kofi > kofi.json"),
+    ("erase-user", "chatfold erase-user --uid kofi --db chatfold.db"),
     ("token", "chatfold token create --name support --scope content --expires 90d"),
     ("send", "chatfold send --to http://127.0.0.1:8080 --rate 20"),
     ("doctor", "chatfold doctor --config chatfold.toml --url https://chat.example.com"),

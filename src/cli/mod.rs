@@ -6,8 +6,11 @@ pub mod backfill;
 pub mod config;
 pub mod doctor;
 pub mod drift;
+pub mod erase_user;
 pub mod events;
 pub mod explain;
+pub mod export;
+pub mod export_user;
 pub mod gaps;
 mod help;
 pub mod ingest;
@@ -73,6 +76,12 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Put a copy in the place of the file, while no server runs
     Restore(restore::RestoreArgs),
+    /// Write views as files for analysts: one JSON object a line, or CSV
+    Export(export::ExportArgs),
+    /// Print all that the file holds about one person, as JSON
+    ExportUser(export_user::ExportUserArgs),
+    /// Take a person out of the log, the tables and the bytes of the file, for good. No server may be running
+    EraseUser(erase_user::EraseUserArgs),
     /// Make, list and revoke the tokens that readers need. A server may be running
     Token(token::TokenArgs),
     /// Play a demo, a story or an export to an address, as CometChat sends deliveries
@@ -128,6 +137,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(&config, &args),
         Command::Backup(args) => backup::run(&config, &args),
         Command::Restore(args) => restore::run(&config, &args),
+        Command::Export(args) => export::run(&config, &args),
+        Command::ExportUser(args) => export_user::run(&config, &args),
+        Command::EraseUser(args) => erase_user::run(&config, &args),
         Command::Token(args) => token::run(&config, &args),
         Command::Send(args) => send::run(&config, &args),
         Command::Doctor(args) => doctor::run(&config, &args),

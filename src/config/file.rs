@@ -1,7 +1,7 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
 use super::address;
-use super::{BackupFlags, ConfigError, GraphqlFlags, LogFormat, Secret, UnreadFlags};
+use super::{BackupFlags, ConfigError, GraphqlFlags, LogFormat, PrivacyFlags, Secret, UnreadFlags};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,8 @@ pub(super) struct File {
     pub unread: UnreadFlags,
     #[serde(default)]
     pub backup: BackupFlags,
+    #[serde(default)]
+    pub privacy: PrivacyFlags,
 }
 
 /// One `[[webhook_credentials]]`.

@@ -12,6 +12,7 @@ mod environment;
 mod file;
 mod graphql;
 mod network;
+mod privacy;
 mod settings;
 pub mod span;
 mod unread;
@@ -22,6 +23,7 @@ pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use environment::unknown_variables;
 pub use graphql::GraphqlFlags;
 pub use network::TlsFiles;
+pub use privacy::PrivacyFlags;
 pub use settings::{Given, Origin, Setting};
 pub use unread::UnreadFlags;
 
@@ -123,6 +125,8 @@ pub struct Flags {
     pub graphql: GraphqlFlags,
     #[command(flatten)]
     pub unread: UnreadFlags,
+    #[command(flatten)]
+    pub privacy: PrivacyFlags,
     #[command(flatten)]
     pub backup: BackupFlags,
     /// Which of them the command line gives.
@@ -229,6 +233,7 @@ impl Config {
         let (flag, key) = (flags.graphql.graphql_allow_list.clone(), file.graphql.graphql_allow_list.clone());
         let allow_list = choices.maybe("graphql.allow_list", flag, key);
         let unread = flags.unread.over(&file.unread, &mut choices);
+        let show_private = flags.privacy.over(&file.privacy, &mut choices)?;
         let backup = flags.backup.over(&file.backup, &mut choices)?;
         let credentials = credentials::collect(&file, env, &mut choices)?;
         let config = Self {
@@ -244,7 +249,7 @@ impl Config {
             workers,
             connections,
             connections_per_address,
-            graphql: Limits { unread, timeout, ..limits },
+            graphql: Limits { unread, show_private, timeout, ..limits },
             allow_list,
             graphiql_dir,
             cors_origins: graphql::origins(origins)?,

@@ -159,6 +159,20 @@ fn a_folder_makes_the_server_make_backups() {
 }
 
 #[test]
+fn private_keys_are_shown_only_where_a_setting_names_them() {
+    let shown = |toml: &str| resolve(toml, &[], Flags::default()).map(|config| config.graphql.show_private.to_vec());
+    assert!(shown("").unwrap().is_empty());
+    assert_eq!(shown("[privacy]\nshow_private = [\"email\", \"\"]").unwrap(), ["email"]);
+    let flags = PrivacyFlags { privacy_show_private: Some(vec!["phone".into()]) };
+    let flags = Flags { privacy: flags, ..Flags::default() };
+    let over = resolve("[privacy]\nshow_private = [\"email\"]", &[], flags).unwrap();
+    assert_eq!(over.graphql.show_private.to_vec(), ["phone"], "flags win");
+    let many: Vec<String> = (0..21).map(|n| format!("\"k{n}\"")).collect();
+    assert!(shown(&format!("[privacy]\nshow_private = [{}]", many.join(","))).unwrap_err().0.contains("at most 20"));
+    assert!(shown("[privacy]\nshow = []").unwrap_err().0.contains("show"));
+}
+
+#[test]
 fn origins_are_exact() {
     let origins = |list: &str| resolve(&format!("cors_origins = [{list}]"), &[], Flags::default());
     let two = origins("\"https://app.example.com\", \"http://[::1]:3000\"").unwrap();

@@ -60,6 +60,8 @@ pub struct Asking {
     pub(super) turns: Turns,
     /// What counts as unread.
     pub(super) unread: Unread,
+    /// Keys of private data that are shown.
+    pub(super) show_private: Arc<[String]>,
     /// The app meant where no field names one; looked up once.
     unnamed: OnceLock<Option<Arc<str>>>,
 }
@@ -81,6 +83,7 @@ impl Asking {
             host: None,
             turns,
             unread: Unread::default(),
+            show_private: Arc::from([]),
             unnamed: OnceLock::new(),
         }
     }

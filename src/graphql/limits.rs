@@ -6,9 +6,10 @@ use crate::chat::Unread;
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, ServerError};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The limits of a request, and what it counts as unread. All are settings.
+/// The limits of a request, what it counts as unread, and what it shows of private data. All are settings.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Bytes of the document.
@@ -53,6 +54,8 @@ pub struct Limits {
     pub operations: usize,
     /// What `unreadCount` and `unreadBy` count.
     pub unread: Unread,
+    /// Keys of private data that `User.private` shows.
+    pub show_private: Arc<[String]>,
 }
 
 impl Default for Limits {
@@ -79,6 +82,7 @@ impl Default for Limits {
             subscribers_per_token: 100,
             operations: 20,
             unread: Unread::default(),
+            show_private: Arc::from([]),
         }
     }
 }

@@ -288,6 +288,7 @@ impl Inner {
         asking.page = self.limits.page;
         asking.answer_bytes = self.limits.answer_bytes;
         asking.unread = self.limits.unread;
+        asking.show_private = Arc::clone(&self.limits.show_private);
         asking.keys_are_distinct = document.is_some_and(|document| document.keys_are_distinct);
         Ok((Arc::new(asking), shown))
     }

@@ -15,10 +15,12 @@ use super::objects as async_graphql;
 use super::page::{Page, Paging, connection, text};
 use super::presence::Presence;
 use super::scalars::{DateTime, Json};
+use crate::ids::TokenScope;
 use crate::store::sqlite::read::block::Blocks;
 use crate::store::sqlite::read::conversation::Conversations;
 use crate::store::sqlite::read::membership::Memberships;
 use crate::store::sqlite::read::presence::Presence as PresenceRow;
+use crate::store::sqlite::read::private::UserPrivate;
 use crate::store::sqlite::read::texts;
 use crate::store::sqlite::read::user::{self as row, UserKey, UserMetadata, Users};
 use async_graphql::{Context, ID, Object};
@@ -86,6 +88,20 @@ impl User {
     async fn metadata(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
         let metadata = ctx.load_said(&self.app, UserMetadata(self.row.uid.clone())).await;
         metadata.map(|metadata| stored(metadata.as_deref())).transpose()
+    }
+
+    /// The private part of the person's metadata (`@private`): the keys that the setting `privacy.show_private` names.
+    /// Null if it names none of them. Needs a token of the scope admin.
+    async fn private(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
+        let keys = Arc::clone(&ctx.asking().show_private);
+        if let Err(error) = ctx.needs(TokenScope::Admin) {
+            return Some(Err(error));
+        }
+        if keys.is_empty() {
+            return None;
+        }
+        let private = ctx.load(&self.app, UserPrivate { uid: Arc::clone(&self.row.uid), keys }).await;
+        private.map(|private| stored(private.as_deref())).transpose()
     }
 
     /// When the person was last active, as CometChat says.

@@ -11,6 +11,7 @@ mod secret;
 pub use output::{canonical, quote};
 pub use secret::{has_secret, holds_secret, is_secret, redact, redact_member, redact_text, shown, without_secrets};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A parsed text.
 #[derive(Debug)]
@@ -171,6 +172,26 @@ impl<'a> Json<'a> {
             at = value.node().next as usize;
             Some((key, value))
         })
+    }
+
+    /// The same with the keys as they stand in the text.
+    pub fn pairs(self) -> impl Iterator<Item = (Self, Self)> {
+        let node = self.node();
+        let end = if node.kind == Kind::Object { node.next as usize } else { 0 };
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            let key = (at < end).then_some(Json { document: self.document, at })?;
+            let value = Json { document: self.document, at: at + 1 };
+            at = value.node().next as usize;
+            Some((key, value))
+        })
+    }
+
+    /// The bytes of the value in the text; of a text with its quotes.
+    pub fn span(self) -> Range<usize> {
+        let node = self.node();
+        let quotes = usize::from(matches!(node.kind, Kind::Text { .. }));
+        node.start as usize - quotes..node.end as usize + quotes
     }
 
     /// Elements in order; none for anything but an array.

@@ -234,6 +234,7 @@ mod tests {
         "tokens",
         "settings",
         "runs",
+        "erasures",
         "migrations",
     ];
 

@@ -28,6 +28,7 @@ pub mod message_parts;
 pub mod message_search;
 mod named;
 pub mod presence;
+pub mod private;
 pub mod responses;
 pub mod search;
 pub mod server;

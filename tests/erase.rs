@@ -1,0 +1,385 @@
+//! A person who is erased is nowhere in the bytes of the file, whatever the deliveries said of this person, and late
+//! copies bring nothing back. What others did and wrote stays.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+mod support;
+
+use chatfold::erase::{self, Order};
+use chatfold::ids::Time;
+use chatfold::store::sqlite::{self, projection::PROJECTION};
+use harness::fixtures;
+use rusqlite::types::Value as Cell;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use support::{JSON, TestServer, chatfold, verified};
+
+const APP: &str = "2489f0demo01";
+/// What no byte may hold.
+const CANARY: &str = "kanarie";
+const UID: &str = "kanarie-uid";
+const NAME: &str = "Kanarie Vogel";
+
+/// Members of an object about a person that are facts, and hold words of CometChat's.
+const FACTS: [&str; 7] = ["uid", "status", "role", "scope", "oldScope", "entityType", "audio_call"];
+
+fn canary(what: &str) -> Value {
+    json!(format!("https://x/{CANARY}/{what}"))
+}
+
+/// The uids of the people whom a delivery names.
+fn people(value: &Value, found: &mut BTreeSet<String>) {
+    if let Some(uid) = value.get("uid").and_then(Value::as_str) {
+        found.insert(uid.to_owned());
+    }
+    if value.get("receiverType").is_some_and(|it| it == "user") {
+        found.extend(["sender", "receiver"].iter().filter_map(|key| value[*key].as_str()).map(str::to_owned));
+    }
+    value.as_object().into_iter().flatten().for_each(|(_, member)| people(member, found));
+    value.as_array().into_iter().flatten().for_each(|element| people(element, found));
+}
+
+/// Marks every text in a value.
+fn marked(value: &Value, key: &str) -> Value {
+    match value {
+        // Times may be texts.
+        Value::String(text) if text.parse::<i64>().is_err() => json!(format!("{CANARY} {text}")),
+        Value::Array(all) => all.iter().map(|it| marked(it, key)).collect(),
+        Value::Object(all) => all.iter().map(|(key, it)| (key.clone(), marked(it, key))).collect::<Map<_, _>>().into(),
+        other => other.clone(),
+    }
+}
+
+/// The delivery with this person in all places, and a canary in every field that describes the person or that the
+/// person wrote.
+fn about(value: &Value, uid: &str, name: &str) -> Value {
+    let swap = |text: &str| match text {
+        _ if text == uid => UID.to_owned(),
+        _ if text == name => NAME.to_owned(),
+        _ => {
+            let mentioned = text.replace(&format!("<@uid:{uid}>"), &format!("<@uid:{UID}>"));
+            let begins = mentioned.replace(&format!("{uid}_user_"), &format!("{UID}_user_"));
+            begins.replace(&format!("_user_{uid}"), &format!("_user_{UID}"))
+        }
+    };
+    match value {
+        Value::String(text) => json!(swap(text)),
+        Value::Array(all) => all.iter().map(|it| about(it, uid, name)).collect(),
+        Value::Object(all) => {
+            let is_person = all.get("uid").is_some_and(|it| it == uid) && !all.contains_key("messageId");
+            let is_message = all.get("sender").is_some_and(|it| it == uid) && all.contains_key("category");
+            let is_failure = all.get("resource").is_some_and(|it| it["sender"] == uid);
+            let mut object: Map<String, Value> = all
+                .iter()
+                .map(|(key, member)| {
+                    let member = match (key.as_str(), member) {
+                        ("data", Value::Object(data)) if is_message => data
+                            .iter()
+                            .map(|(key, member)| match key.as_str() {
+                                "entities" | "mentions" | "action" | "moderation" | "quotedMessage" => {
+                                    (key.clone(), about(member, uid, name))
+                                }
+                                _ => (key.clone(), marked(member, key)),
+                            })
+                            .collect::<Map<_, _>>()
+                            .into(),
+                        (key, member) if is_person && !FACTS.contains(&key) && key != "name" => marked(member, key),
+                        ("failures", member) if is_failure => {
+                            let mut failures = about(member, uid, name);
+                            for key in ["responseBody", "errorMessage", "context"] {
+                                failures[0][key] = canary(key);
+                            }
+                            failures
+                        }
+                        ("recording_url" | "transcript_url", _) => canary("file"),
+                        (_, member) => about(member, uid, name),
+                    };
+                    (swap(key), member)
+                })
+                .collect();
+            if is_person {
+                object.insert("name".to_owned(), json!(NAME));
+                for key in ["avatar", "link", "statusMessage"] {
+                    object.insert(key.to_owned(), canary(key));
+                }
+                object.insert("tags".to_owned(), json!([CANARY]));
+                object.insert("metadata".to_owned(), json!({ "@private": { "email": CANARY }, "note": [CANARY] }));
+            }
+            if is_message {
+                object.insert("muid".to_owned(), json!(CANARY));
+                object.insert("tags".to_owned(), json!([CANARY]));
+            }
+            object.into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// The name by which a delivery, or another, knows a person.
+fn names(bodies: &[Value]) -> BTreeMap<String, String> {
+    fn walk(value: &Value, found: &mut BTreeMap<String, String>) {
+        if let (Some(uid), Some(name)) = (value["uid"].as_str(), value["name"].as_str()) {
+            found.insert(uid.to_owned(), name.to_owned());
+        }
+        value.as_object().into_iter().flatten().for_each(|(_, member)| walk(member, found));
+        value.as_array().into_iter().flatten().for_each(|element| walk(element, found));
+    }
+    let mut found = BTreeMap::new();
+    bodies.iter().for_each(|body| walk(body, &mut found));
+    found
+}
+
+/// Every fixture, once for each person in it, who is the one to be erased; and all of them as they are.
+fn deliveries() -> Vec<String> {
+    let bodies: Vec<Value> = fixtures().iter().filter_map(|(_, body)| serde_json::from_str(body).ok()).collect();
+    let names = names(&bodies);
+    let mut all = Vec::new();
+    for body in &bodies {
+        let mut uids = BTreeSet::new();
+        people(body, &mut uids);
+        let nobody = String::new();
+        let mut told: Vec<Value> = uids.iter().map(|uid| about(body, uid, names.get(uid).unwrap_or(&nobody))).collect();
+        // Where people are told by their names alone.
+        told.extend(names.values().filter(|_| uids.is_empty()).map(|name| about(body, "nobody at all", name)));
+        all.extend(told.into_iter().filter(|it| it != body));
+        all.push(body.clone());
+    }
+    // Polls, old reactions, texts that are JSON, mentions, quotes of what the person wrote.
+    let mine = json!({ "id": "900001", "sender": UID, "receiverType": "group", "receiver": "night-shift", "category": "message",
+        "type": "text", "sentAt": 1_769_000_900, "data": { "text": format!("{CANARY} secret plan") } });
+    let quote = json!({ "id": "900001", "data": { "text": format!("{CANARY} secret plan") } });
+    let theirs = json!({ "id": "900002", "sender": "tomas", "receiverType": "group", "receiver": "night-shift",
+        "category": "message", "type": "text", "sentAt": 1_769_000_901, "data": {
+            "text": format!("<@uid:{UID}> and @{{{NAME}|{UID}}}: what others say stays"), "quotedMessage": quote,
+            "mentions": { UID: { "uid": UID, "name": NAME } },
+            "metadata": { "@injected": { "extensions": {
+                "polls": { "results": { "options": { "1": { "text": "Friday", "voters": { UID: { "name": NAME, "avatar": canary("a") } } } } } },
+                "reactions": { "👍": { UID: { "name": NAME } } } } } },
+            "customData": json!({ "assignee": UID, "who": NAME, "picture": canary("avatar"), "order": 88 }).to_string(),
+        } });
+    for message in [mine, theirs] {
+        all.push(json!({ "trigger": "message_sent", "appId": APP, "data": { "message": message } }));
+    }
+    let body = |mut body: Value| {
+        body["appId"] = json!(APP);
+        body.to_string()
+    };
+    all.into_iter().map(body).collect()
+}
+
+struct File {
+    dir: Arc<tempfile::TempDir>,
+    db: PathBuf,
+}
+
+impl File {
+    fn with(bodies: &[String]) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let (db, lines) = (dir.path().join("chatfold.db"), dir.path().join("lines.ndjson"));
+        std::fs::write(&lines, bodies.join("\n")).unwrap();
+        let (code, _, err) = chatfold(&["ingest", "--db", db.to_str().unwrap(), lines.to_str().unwrap()]);
+        assert_eq!(code, 0, "{err}");
+        std::fs::remove_file(lines).unwrap();
+        Self { dir, db }
+    }
+
+    fn run(&self, command: &str, args: &[&str]) -> (i32, String, String) {
+        chatfold(&[&[command, "--db", self.db.to_str().unwrap()], args].concat())
+    }
+
+    fn erase(&self, uid: &str) -> Value {
+        let (code, out, err) = self.run("erase-user", &["--app", APP, "--uid", uid, "--json"]);
+        assert_eq!(code, 0, "{out}{err}");
+        assert!(err.contains("backups"), "{err}");
+        serde_json::from_str(&out).unwrap()
+    }
+
+    /// Lines of each table without what tells one log from another.
+    fn tables(&self) -> BTreeMap<&'static str, Vec<String>> {
+        const LEFT_OUT: [&str; 8] =
+            ["registers", "facts", "fact", "digest", "lifecycle", "first_text", "seq", "last_event_at"];
+        let conn = sqlite::open_reader(&self.db).unwrap();
+        let of = |table: &&'static str| {
+            let mut statement = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+            let line = |row: &rusqlite::Row<'_>| {
+                let cells = columns.iter().enumerate().filter(|(_, name)| !LEFT_OUT.contains(&name.as_str()));
+                Ok(cells.map(|(at, name)| format!("{name}={:?} ", row.get::<_, Cell>(at).unwrap())).collect::<String>())
+            };
+            let lines = statement.query_map([], line).unwrap().map(Result::unwrap).collect();
+            (*table, lines)
+        };
+        PROJECTION.iter().map(of).collect()
+    }
+}
+
+/// A scanner that knows nothing of chatfold.
+#[track_caller]
+fn assert_clean(bytes: &[u8], what: &str) {
+    let lower = bytes.to_ascii_lowercase();
+    let found = lower.windows(CANARY.len()).position(|window| window == CANARY.as_bytes());
+    let around = found
+        .map(|at| String::from_utf8_lossy(&bytes[at.saturating_sub(200)..(at + 80).min(bytes.len())]).into_owned());
+    assert_eq!(around, None, "{what}");
+}
+
+#[track_caller]
+fn assert_folder_clean(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_clean(&std::fs::read(&path).unwrap(), &path.display().to_string());
+    }
+}
+
+#[test]
+fn an_erased_person_is_nowhere_in_the_bytes_and_others_stay_as_they_were() {
+    let file = File::with(&deliveries());
+    let before = file.tables();
+    let (_, out, _) = file.run("events", &["--json", "--limit", "100000"]);
+    assert!(out.contains(CANARY) && std::fs::read(&file.db).unwrap().len() > 100_000);
+    let erased = file.erase(UID);
+    let pseudonym = erased["pseudonym"].as_str().unwrap();
+    assert_folder_clean(file.dir.path());
+    verified(&file.db);
+    let after = file.tables();
+    for (table, lines) in &before {
+        let now = &after[table];
+        let named = |line: &&String| line.to_lowercase().contains(CANARY);
+        for line in lines.iter().filter(|line| !named(line)) {
+            let is_counted = matches!(*table, "apps");
+            assert!(is_counted || now.contains(line), "{table}: {line}");
+        }
+        if !matches!(*table, "message_edits" | "message_tags") {
+            assert_eq!(now.len(), lines.len(), "{table}");
+        }
+    }
+    let rows = erased["rows"].as_object().unwrap();
+    for table in [
+        "users",
+        "memberships",
+        "messages",
+        "reactions",
+        "receipts",
+        "mentions",
+        "call_participants",
+        "blocks",
+        "presence",
+    ] {
+        assert!(rows[table].as_i64().unwrap() > 0, "{table}: {rows:?}");
+        assert!(after[table].iter().any(|line| line.contains(pseudonym)), "{table}");
+    }
+    let theirs = after["messages"].iter().find(|line| line.contains("900002")).unwrap();
+    assert!(theirs.contains("what others say stays") && theirs.contains("\\\"order\\\\\\\":88"), "{theirs}");
+    let (_, out, _) = file.run("events", &["--json", "--trigger", erase::TRIGGER]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&told["seq"], &told["body"]["data"]["pseudonym"]), (&erased["seq"], &erased["pseudonym"]));
+}
+
+#[test]
+fn no_answer_page_or_log_line_names_an_erased_person() {
+    let file = File::with(&deliveries());
+    let pseudonym = file.erase(UID)["pseudonym"].as_str().unwrap().to_owned();
+    let server = TestServer::within(Arc::clone(&file.dir), "");
+    let queries = [
+        "{ events(first: 200) { nodes { trigger reason body entities { name } } } }",
+        "{ messages(first: 100, filter: { includeDeleted: true, includeBlocked: true }) { nodes { messageId text originalText data metadata muid tags
+            attachments { name url } edits { text } sender { uid name avatar } quoted { text } moderation { failure } mentions { uid name } } } }",
+        "{ users(first: 200) { nodes { uid name avatar link statusMessage tags metadata } } callSessions { nodes { recordings { url } transcripts { url }
+            participants { uid name } } } conversations { nodes { conversationId } } }",
+    ];
+    let mut said = String::new();
+    for query in queries {
+        let answer = server.post("/graphql", &[JSON], json!({ "query": query }).to_string());
+        assert!(!answer.body.contains("\"errors\""), "{}", answer.body);
+        said += &answer.body;
+    }
+    for page in
+        ["/", "/users", "/events", "/calls", "/conversations", "/search?q=kanar*", &format!("/user?uid={pseudonym}")]
+    {
+        said += &server.get(page).body;
+    }
+    assert!(said.contains(&pseudonym));
+    let (_, out, err) = server.run(&["explain", &format!("user:{pseudonym}"), "--all"]);
+    // The search page repeats what was looked for, cut short here so that it is no canary.
+    assert_clean((said + &out + &err + &server.log()).as_bytes(), "what the server says");
+}
+
+#[test]
+fn late_copies_bring_nobody_back_and_a_new_person_with_the_uid_is_taken_as_they_are() {
+    let bodies = deliveries();
+    let file = File::with(&bodies);
+    let pseudonym = file.erase(UID)["pseudonym"].as_str().unwrap().to_owned();
+    let count = |server: &TestServer, uid: &str| {
+        let query = json!({ "query": format!("{{ messages(filter: {{ senderUid: \"{uid}\" }}) {{ totalCount }} }}") });
+        server.post("/graphql", &[JSON], query.to_string()).json()["data"]["messages"]["totalCount"].clone()
+    };
+    let mut server = TestServer::within(Arc::clone(&file.dir), "");
+    let before = count(&server, &pseudonym);
+    let mut outcomes = BTreeMap::new();
+    for body in &bodies {
+        let outcome = server.deliver(body).header("chatfold-outcome").unwrap().to_owned();
+        *outcomes.entry(outcome).or_insert(0) += 1;
+    }
+    assert_eq!(count(&server, &pseudonym), before);
+    assert!(server.sigterm().success());
+    assert!(outcomes["duplicate"] > bodies.len() / 2, "{outcomes:?}");
+    // Read as lines once more, as from an old export.
+    let lines = file.dir.path().join("lines.ndjson");
+    std::fs::write(&lines, bodies.join("\n")).unwrap();
+    assert_eq!(file.run("ingest", &[lines.to_str().unwrap()]).0, 0);
+    std::fs::remove_file(lines).unwrap();
+    verified(&file.db);
+    assert_folder_clean(file.dir.path());
+
+    // Later somebody gets the uid. What the erased person wrote stays without its text, also where it is quoted.
+    let later = chatfold::clock::now().0 / 1000 + 3600;
+    let quoted = json!({ "id": "900001", "sender": UID, "sentAt": 1_769_000_900, "data": { "text": format!("{CANARY} secret plan") } });
+    let message = json!({ "id": "900003", "sender": UID, "receiverType": "group", "receiver": "night-shift", "category": "message",
+        "type": "text", "sentAt": later, "data": { "text": "I am new here", "quotedMessage": quoted } });
+    let server = TestServer::within(Arc::clone(&file.dir), "");
+    let answer =
+        server.deliver(json!({ "trigger": "message_sent", "appId": APP, "data": { "message": message } }).to_string());
+    assert_eq!(answer.header("chatfold-outcome"), Some("applied"));
+    let query = json!({ "query": "{ message(messageId: \"900003\") { text sender { uid } quoted { text sender { uid } } } events(first: 1) { nodes { body } } }" });
+    let shown = server.post("/graphql", &[JSON], query.to_string()).json()["data"].clone();
+    let expected = json!({ "text": "I am new here", "sender": { "uid": UID }, "quoted": { "text": null, "sender": { "uid": pseudonym } } });
+    assert_eq!(shown["message"], expected);
+    assert!(!shown.to_string().contains("secret plan"), "{shown}");
+}
+
+#[test]
+fn an_erasure_survives_a_rebuild_and_one_that_was_interrupted_is_finished() {
+    let file = File::with(&deliveries());
+    {
+        let conn = sqlite::open_writer(&file.db).unwrap();
+        let order = Order { app_id: APP, uid: UID, in_texts: false, at: Time(chatfold::clock::now().0) };
+        assert!(matches!(erase::erase(&file.db, &conn, &order), Ok(erase::Outcome::Erased(_))));
+    }
+    let (code, _, _) = file.run("verify", &[]);
+    assert_eq!(code, 1, "the tables are those of before");
+    let (code, out, err) = file.run("erase-user", &["--app", APP, "--uid", UID]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("no more"), "{err}");
+    verified(&file.db);
+    assert_folder_clean(file.dir.path());
+    let tables = file.tables();
+    assert_eq!(file.run("rebuild", &[]).0, 0);
+    assert_eq!(file.tables(), tables);
+    let (_, out, _) = file.run("events", &["--json", "--trigger", erase::TRIGGER]);
+    assert_eq!(out.lines().count(), 1);
+}
+
+#[test]
+fn nobody_is_erased_while_a_server_writes_the_file_and_who_is_unknown_is_told_so() {
+    let file = File::with(&deliveries()[..20]);
+    let (code, out, err) = file.run("erase-user", &["--app", APP, "--uid", "nobody-of-that-name"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("nobody-of-that-name"), "{err}");
+    let server = TestServer::within(Arc::clone(&file.dir), "");
+    let (code, _, err) = file.run("erase-user", &["--app", APP, "--uid", "mira"]);
+    assert_eq!(code, 1);
+    assert!(err.contains(&format!("process {}", server.pid())) && err.contains("Stop that process"), "{err}");
+    assert!(!err.contains("Post to"), "{err}");
+}
