@@ -8,6 +8,8 @@
 //! graphql ─▶ one snapshot ─▶ store: read
 //! ```
 //!
+//! With a shared log a delivery goes from `http` to `cluster`, into PostgreSQL, and from there to the `writer` of every node.
+//!
 //! Invariants, each with a test:
 //!
 //! - An answer 200 leaves after the commit that made the delivery durable (`tests/crash.rs`, `tests/faulty.rs`).
@@ -19,6 +21,7 @@
 //! - Reducers read nothing: no database, no clock, no randomness, no ordering of a hash map (`tests/tidy.rs`).
 //! - Only `store` names the engine; only `clock` asks the time (`tests/tidy.rs`).
 //! - A module names only modules below it; the order stands in `tests/tidy.rs`.
+//! - Nodes of one log fold the same deliveries in the same order, whatever fails (`tests/nodes.rs`, `tests/cluster.rs`).
 //! - Nothing crosses from one app to another: the app leads every key (`tests/file.rs`, `tests/laws.rs`).
 //! - A token sees its apps and what its scope shows (`tests/apart.rs`, `tests/graphql/scopes.rs`).
 
@@ -33,6 +36,7 @@ pub mod json;
 pub mod csv;
 pub mod http;
 pub mod envelope;
+pub mod cluster;
 pub mod lock;
 pub mod writer;
 pub mod rest;

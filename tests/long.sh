@@ -8,6 +8,7 @@ export CHATFOLD_KILLS="${CHATFOLD_KILLS:-200}"
 export CHATFOLD_REBUILD_KILLS="${CHATFOLD_REBUILD_KILLS:-50}"
 export CHATFOLD_LARGE_KILLS="${CHATFOLD_LARGE_KILLS:-100}"
 export CHATFOLD_FAULTS="${CHATFOLD_FAULTS:-100000}"
+export CHATFOLD_CLUSTER_FAULTS="${CHATFOLD_CLUSTER_FAULTS:-100}"
 export CHATFOLD_ANSWERS="${CHATFOLD_ANSWERS:-10000}"
 export CHATFOLD_FUZZ_SECONDS="${CHATFOLD_FUZZ_SECONDS:-300}"
 export CHATFOLD_CASES="${CHATFOLD_CASES:-10000}"
@@ -50,7 +51,7 @@ step() {
     summary+=("$result   $name in $((SECONDS - begun)) s")
     while IFS= read -r line; do
         summary+=("         $line")
-    done < <(grep -E '^SKIPPED|none lost|none before its sync|: [0-9]+ inputs, seed' "$log" | sort -u || true)
+    done < <(grep -E '^SKIPPED|none lost|faults: |none before its sync|: [0-9]+ inputs, seed' "$log" | sort -u || true)
 }
 
 command -v cc >/dev/null || skip "failing writes and syncs" "no C compiler, cc"
@@ -62,6 +63,8 @@ cargo build --release --locked
 step kills crash large_events
 step faults faulty
 step disk disk beside trouble
+step cluster nodes cluster
+CHATFOLD_CLUSTER_OUTBOX=0 step cluster cluster
 step hostile hostile wire http intake clock
 step fuzz fuzz lib
 step truth truth order

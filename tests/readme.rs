@@ -15,7 +15,8 @@ use support::reader::{Reader, SHOWN, page};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const FIRST_PAGES: [&str; 3] = ["README.md", "docs/operate.md", "docs/security.md"];
 /// What the table at the end of the README lists.
-const PAGES: [&str; 7] = ["query", "file", "operate", "security", "performance", "how-it-works", "contributing"];
+const PAGES: [&str; 8] =
+    ["query", "file", "operate", "cluster", "security", "performance", "how-it-works", "contributing"];
 /// Builds nothing, for the binary is there, and runs no tests within this test.
 const CARGO: &str = "#!/bin/sh
 case \"$*\" in

@@ -35,6 +35,7 @@ fn nowhere_but(may: impl Fn(&str) -> bool, what: &[&str], why: &str) {
 #[test]
 fn only_the_store_names_the_engine() {
     nowhere_but(|path| path.starts_with("src/store/"), &["rusqlite"], "a second engine must be one more folder");
+    nowhere_but(|path| path.starts_with("src/store/postgres/"), &["tokio_postgres", "rustls"], "one folder an engine");
 }
 
 #[test]
@@ -72,6 +73,7 @@ const LAYERS: &[&str] = &[
     "http",
     "backup",
     "backfill",
+    "cluster",
     "lock",
     "console",
     "config",
@@ -185,6 +187,7 @@ const FILES: &[(&str, &str)] = &[
     ("src/http/graphiql/", "the files of GraphiQL, read at the start"),
     ("src/config/", "the configuration, and files with secrets"),
     ("src/rebuild/aside.rs", "the file for folding aside: made before SQLite opens it, removed when it is done with"),
+    ("src/cluster/outbox.rs", "the outbox: made before SQLite opens it"),
     ("src/http/rebuilds.rs", "the socket beside the file"),
     ("src/http/backups.rs", "the socket beside the file, and a finished copy"),
     ("src/backup/", "copies; a file that is moved aside while this process holds its lock and has it not open"),

@@ -584,3 +584,10 @@ CREATE TABLE erasures (
     erased_at INTEGER NOT NULL,
     PRIMARY KEY (app_id, hash)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE shared_log (
+    -- One row in the file of a node, whose log is PostgreSQL's: which log it is, and how far the tables are.
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    log_id      TEXT NOT NULL,
+    position    INTEGER NOT NULL,                      -- the newest position that is folded
+    delivery_id BLOB                                   -- the id of the delivery there; null: none is folded
+) STRICT;

@@ -196,6 +196,21 @@ impl Batch {
         Ok(*self.newest_position.insert(newest + 1))
     }
 
+    /// The next delivery gets this log position, which a shared log gave it. Positions only rise.
+    pub fn place(&mut self, conn: &Connection, position: i64) -> Result<(), StoreError> {
+        let newest = match self.newest_position {
+            Some(newest) => newest,
+            None => events::newest_position(conn)?,
+        };
+        if position <= newest {
+            return Err(StoreError::Unusable(format!(
+                "the shared log gives a delivery the position {position}, but the file is at {newest}"
+            )));
+        }
+        self.newest_position = Some(position - 1);
+        Ok(())
+    }
+
     /// Gives the next log position to an event of an app. The app keeps the position, so that no later event gets it
     /// again after the event is deleted. `feed` is the app's feed, if the event changed it.
     pub fn next_seq(&mut self, conn: &Connection, app: &App, feed: Option<Feed>) -> Result<i64, StoreError> {

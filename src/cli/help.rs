@@ -6,7 +6,7 @@ use clap::{Arg, Command, CommandFactory};
 /// Settings that every command uses.
 const COMMON: [&str; 4] = ["config", "db", "log_format", "log_filter"];
 /// Settings that single commands use as well. `serve` uses all.
-const USED: [(&str, &[&str]); 7] = [
+const USED: &[(&str, &[&str])] = &[
     ("open", &["listen"]),
     ("send", &["listen"]),
     ("ingest", &["row_cache"]),
@@ -14,6 +14,8 @@ const USED: [(&str, &[&str]); 7] = [
     ("explain", &["default_app"]),
     ("export-user", &["default_app"]),
     ("erase-user", &["default_app"]),
+    #[cfg(feature = "postgres")]
+    ("log", &["log"]),
 ];
 
 const EXAMPLES: &[(&str, &str)] = &[
@@ -36,6 +38,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("send", "chatfold send --to http://127.0.0.1:8080 --rate 20"),
     ("doctor", "chatfold doctor --config chatfold.toml --url https://chat.example.com"),
     ("config", "chatfold config --config chatfold.toml"),
+    #[cfg(feature = "postgres")]
+    ("log", "chatfold log init --log postgres://chatfold@db1,db2,db3/chatfold"),
     ("schema", "chatfold schema > schema.graphql"),
     ("completions", "chatfold completions bash > ~/.local/share/bash-completion/completions/chatfold"),
     ("man", "chatfold man ~/.local/share/man/man1"),

@@ -15,6 +15,8 @@ pub mod gaps;
 mod help;
 pub mod ingest;
 pub mod inspect;
+#[cfg(feature = "postgres")]
+pub mod log;
 pub mod open;
 pub mod package;
 mod past;
@@ -90,6 +92,9 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print every setting in force, and where it comes from. Passwords are hidden
     Config(config::ConfigArgs),
+    /// Make the log that several nodes share, in PostgreSQL
+    #[cfg(feature = "postgres")]
+    Log(log::LogArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
     /// Print a script that completes commands and flags in a shell
@@ -144,6 +149,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => send::run(&config, &args),
         Command::Doctor(args) => doctor::run(&config, &args),
         Command::Config(args) => config::run(&config, &args),
+        #[cfg(feature = "postgres")]
+        Command::Log(args) => log::run(&config, &args),
         // They ran above.
         Command::Schema | Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
     }

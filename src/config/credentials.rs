@@ -121,7 +121,7 @@ fn single_password(file: &File, env: &dyn Fn(&str) -> Option<String>) -> Result<
     }
 }
 
-fn one_of(what: &str, direct: Option<Secret>, path: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+pub(super) fn one_of(what: &str, direct: Option<Secret>, path: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
     match (direct, path) {
         (Some(_), Some(_)) => {
             Err(ConfigError(format!("{what} has both a password and a password file. Keep only one")))

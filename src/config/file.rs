@@ -1,7 +1,7 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
 use super::address;
-use super::{BackupFlags, ConfigError, GraphqlFlags, LogFormat, PrivacyFlags, Secret, UnreadFlags};
+use super::{BackupFlags, ConfigError, GraphqlFlags, LogDurability, LogFormat, PrivacyFlags, Secret, UnreadFlags};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,11 @@ pub(super) struct File {
     pub backup: BackupFlags,
     #[serde(default)]
     pub privacy: PrivacyFlags,
+    pub log: Option<Secret>,
+    pub log_password: Option<Secret>,
+    pub log_password_file: Option<PathBuf>,
+    pub log_durability: Option<LogDurability>,
+    pub outbox: Option<u64>,
 }
 
 /// One `[[webhook_credentials]]`.
@@ -60,6 +65,10 @@ pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
     parse(&text).map_err(|error| ConfigError(format!("configuration file {}: {error}", path.display())))
 }
 
+fn may_hold_secret(line: &str) -> bool {
+    line.contains("password") || line.contains("postgres")
+}
+
 /// An error message quotes the line, but not if the line may hold a password.
 pub(super) fn parse(text: &str) -> Result<File, String> {
     toml::from_str(text).map_err(|error| {
@@ -67,7 +76,7 @@ pub(super) fn parse(text: &str) -> Result<File, String> {
         let before = text.get(..at).unwrap_or_default();
         let line_number = before.matches('\n').count() + 1;
         // A broken string may hide the key in an earlier line, so the line before counts too.
-        let secret = text.lines().skip(line_number.saturating_sub(2)).take(2).any(|line| line.contains("password"));
+        let secret = text.lines().skip(line_number.saturating_sub(2)).take(2).any(may_hold_secret);
         if secret {
             format!(
                 "line {line_number} is wrong. It is not shown, because it may hold a password. Write a password as text in quotes"

@@ -14,6 +14,7 @@ mod graphql;
 mod network;
 mod privacy;
 mod settings;
+mod shared_log;
 pub mod span;
 mod unread;
 
@@ -25,6 +26,7 @@ pub use graphql::GraphqlFlags;
 pub use network::TlsFiles;
 pub use privacy::PrivacyFlags;
 pub use settings::{Given, Origin, Setting};
+pub use shared_log::{LogDurability, LogFlags, SharedLog};
 pub use unread::UnreadFlags;
 
 use crate::batch;
@@ -129,6 +131,8 @@ pub struct Flags {
     pub privacy: PrivacyFlags,
     #[command(flatten)]
     pub backup: BackupFlags,
+    #[command(flatten)]
+    pub shared_log: LogFlags,
     /// Which of them the command line gives.
     #[arg(skip)]
     pub given: Given,
@@ -161,6 +165,8 @@ pub struct Config {
     pub connections: usize,
     /// Most connections of one address.
     pub connections_per_address: usize,
+    /// The log that several nodes share. `None`: the file has a log of its own.
+    pub shared_log: Option<SharedLog>,
     /// What a GraphQL request may cost, and what it counts as unread.
     pub graphql: Limits,
     /// The file with the list of documents that the server runs.
@@ -235,6 +241,7 @@ impl Config {
         let unread = flags.unread.over(&file.unread, &mut choices);
         let show_private = flags.privacy.over(&file.privacy, &mut choices)?;
         let backup = flags.backup.over(&file.backup, &mut choices)?;
+        let shared_log = flags.shared_log.over(&file, env, &mut choices)?;
         let credentials = credentials::collect(&file, env, &mut choices)?;
         let config = Self {
             db,
@@ -249,6 +256,7 @@ impl Config {
             workers,
             connections,
             connections_per_address,
+            shared_log,
             graphql: Limits { unread, show_private, timeout, ..limits },
             allow_list,
             graphiql_dir,

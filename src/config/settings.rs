@@ -123,7 +123,8 @@ impl Choices {
         self.made.push(Setting { key, value, origin, is_secret: true });
     }
 
-    fn layer<T>(&self, key: &str, flag: Option<T>, file: Option<T>) -> (Origin, Option<T>) {
+    /// The value, and the layer it comes from.
+    pub fn layer<T>(&self, key: &str, flag: Option<T>, file: Option<T>) -> (Origin, Option<T>) {
         match (flag, file) {
             (Some(value), _) if self.given.0.contains(&flat(key)) => (Origin::Flag, Some(value)),
             (Some(value), _) => (Origin::Environment, Some(value)),

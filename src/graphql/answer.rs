@@ -4,7 +4,7 @@ use super::error::{Code, complete, is_request_error, once_a_field};
 use super::written::{length, write};
 use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
-use async_graphql::{Response, Value, value};
+use async_graphql::{Name, Response, Value, value};
 
 /// The answer to a request that is not executed.
 pub(super) fn refusal(code: Code, message: &str) -> String {
@@ -44,6 +44,8 @@ pub(super) struct Shown {
     pub seq: i64,
     /// Arrival of the newest event, of those apps that the caller may read.
     pub received_at: Option<Time>,
+    /// When this node last had folded all of the log that it shares; `None`: it shares none.
+    pub log_read_at: Option<Option<Time>>,
     /// Edition of the fold that made the tables; where it is another than ours they are being made anew.
     pub fold_version: i64,
     /// What the request cost, and the most it may.
@@ -63,7 +65,7 @@ pub(super) fn finish(mut response: Response, shown: Option<Shown>) -> String {
     response.errors.truncate(ERRORS);
     response.errors.iter_mut().for_each(complete);
     if let Some(shown) = shown {
-        let told = value!({
+        let mut told = value!({
             "seq": shown.seq.to_string(),
             "receivedAt": shown.received_at.map(Time::rfc3339),
             "foldVersion": shown.fold_version,
@@ -71,6 +73,9 @@ pub(super) fn finish(mut response: Response, shown: Option<Shown>) -> String {
             "cost": shown.cost,
             "maxCost": shown.most,
         });
+        if let (Some(read_at), Value::Object(told)) = (shown.log_read_at, &mut told) {
+            told.insert(Name::new("logReadAt"), value!(read_at.map(Time::rfc3339)));
+        }
         response.extensions.insert("chatfold".to_owned(), told);
         if left_out > 0 {
             response.extensions.insert("errorsLeftOut".to_owned(), value!(left_out));

@@ -3,12 +3,12 @@
 use super::READ_ONLY;
 use super::rebuilds::Rebuilding;
 use crate::clock;
+use crate::cluster::Intake;
 use crate::config::{Config, Origin, Setting};
 use crate::disk;
 use crate::fold::FOLD_VERSION;
 use crate::graphql::{self, BigInt, DateTime, SettingOrigin};
 use crate::ids::Time;
-use crate::writer::Writer;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
@@ -16,16 +16,16 @@ use std::sync::{PoisonError, RwLock};
 pub(super) struct Host {
     file: PathBuf,
     /// `None` if the file is only read.
-    writer: Option<Writer>,
+    intake: Option<Intake>,
     rebuilding: Rebuilding,
     started: Time,
     settings: RwLock<Vec<Setting>>,
 }
 
 impl Host {
-    pub fn new(config: &Config, writer: Option<Writer>, rebuilding: Rebuilding) -> Self {
+    pub fn new(config: &Config, intake: Option<Intake>, rebuilding: Rebuilding) -> Self {
         let settings = RwLock::new(config.settings().to_vec());
-        Self { file: config.db.clone(), writer, rebuilding, started: clock::now(), settings }
+        Self { file: config.db.clone(), intake, rebuilding, started: clock::now(), settings }
     }
 
     /// The credentials were read again. All other settings stay as they were at the start.
@@ -38,8 +38,8 @@ impl Host {
 
     /// Why a delivery would be refused now.
     pub fn not_ready(&self) -> Option<String> {
-        match &self.writer {
-            Some(writer) => writer.not_ready(),
+        match &self.intake {
+            Some(intake) => intake.not_ready(),
             None => Some(READ_ONLY.into()),
         }
     }
@@ -57,7 +57,7 @@ impl Host {
 
 impl graphql::Host for Host {
     fn server(&self) -> graphql::Server {
-        let wal_bytes = self.writer.as_ref().map(|writer| i64::try_from(writer.wal_bytes()).unwrap_or(i64::MAX));
+        let wal_bytes = self.intake.as_ref().map(|it| i64::try_from(it.writer().wal_bytes()).unwrap_or(i64::MAX));
         graphql::Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: DateTime(self.started),

@@ -37,6 +37,7 @@ pub use rebuilds::ask as ask_rebuild;
 pub use server::{open, serve};
 pub use tls::certificate_end;
 
+use crate::cluster::Intake;
 use crate::config::{Config, ConfigError};
 use crate::graphql::{Api, Decoder, Documents};
 use crate::writer::Writer;
@@ -93,6 +94,8 @@ struct Shared {
     /// `None` if the server speaks no TLS.
     tls: Option<Arc<Tls>>,
     host: Arc<Host>,
+    /// Takes deliveries. `None` if the file is only read.
+    intake: Option<Intake>,
     /// `None` if the file is only read.
     writer: Option<Writer>,
     /// The newest log position that is committed.
@@ -129,7 +132,7 @@ impl Shared {
     fn open(
         config: Config,
         before: Before,
-        writer: Option<Writer>,
+        intake: Option<Intake>,
         seq: watch::Receiver<i64>,
         failed: Arc<AtomicBool>,
         feeds: Feeds,
@@ -140,7 +143,11 @@ impl Shared {
         let decoder = Decoder::open(&api, &config.db).with_context(|| to("decode changes"))?;
         feeds.decode(decoder, seq.clone()).context("cannot start the thread that decodes changes")?;
         let console = api.with_limits(crate::console::limits(&config.graphql));
-        let host = Arc::new(Host::new(&config, writer.clone(), Arc::clone(&rebuilding)));
+        if let Some(read_at) = intake.as_ref().and_then(Intake::read_at) {
+            api.tell_read_at(read_at);
+        }
+        let writer = intake.as_ref().map(|intake| intake.writer().clone());
+        let host = Arc::new(Host::new(&config, intake.clone(), Arc::clone(&rebuilding)));
         api.serve_for(host.clone());
         console.serve_for(host.clone());
         let tokens = match &writer {
@@ -162,6 +169,7 @@ impl Shared {
             config,
             tls,
             host,
+            intake,
             writer,
             seq,
             api,

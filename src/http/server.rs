@@ -5,10 +5,10 @@ use super::feeds::{self, Feeds};
 use super::rebuilds::{Rebuilding, Rebuilds};
 use super::{Before, Shared, app};
 use crate::backup::Schedule;
+use crate::cluster::Intake;
 use crate::config::{BackupSettings, Config};
 use crate::graphql::Caller;
 use crate::lock::Lock;
-use crate::writer::Writer;
 use actix_http::HttpService;
 use actix_service::map_config;
 use actix_web::dev::{AppConfig, Server};
@@ -205,18 +205,18 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     let failure = Arc::new(Notify::new());
     let on_failure = {
         let (failed, failure) = (Arc::clone(&failed), Arc::clone(&failure));
-        Box::new(move || {
+        Arc::new(move || {
             failed.store(true, Ordering::Release);
             failure.notify_one();
         })
     };
-    let writer = Writer::start(&config.db, config.row_cache, on_failure)
-        .with_context(|| format!("opening {}", config.db.display()))?;
+    let intake = Intake::start(&config, on_failure)?;
+    let writer = intake.writer().clone();
     let address = listener.local_addr()?;
     let file = config.db.clone();
     let rebuilding = Rebuilding::default();
     let told = Arc::clone(&rebuilding);
-    let shared = Shared::open(config, before, Some(writer.clone()), writer.seq(), failed, feeds, rebuilding)?;
+    let shared = Shared::open(config, before, Some(intake.clone()), writer.seq(), failed, feeds, rebuilding)?;
     let shared = web::Data::new(shared);
     let rebuilds = Rebuilds::start(&file, writer.clone(), shared.backups.clone(), told)?;
     let server = start(&shared, listener)?;
@@ -255,7 +255,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     // actix itself may wait a little longer than it was told to.
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
     server.abort();
-    tokio::task::spawn_blocking(move || writer.stop()).await.context("stopping the writer")?;
+    tokio::task::spawn_blocking(move || intake.stop()).await.context("stopping the writer")?;
     tracing::info!("stopped");
     // The last checkpoint may have failed, too.
     Ok(if shared.failed.load(Ordering::Acquire) { ExitCode::FAILURE } else { code })

@@ -3,8 +3,9 @@
 use super::metrics::trigger_label;
 use super::{Shared, access, auth, body, either, problem, proxies};
 use crate::clock;
+use crate::cluster::Taken;
 use crate::envelope::Envelope;
-use crate::writer::{Appended, Refusal};
+use crate::writer::Refusal;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -34,7 +35,7 @@ async fn take(
     let credentials = shared.credentials();
     let credential = admit(request, shared, &credentials)?;
     body::expect_json(request.headers())?;
-    let Some(writer) = &shared.writer else { return Err(problem::unavailable(super::READ_ONLY)) };
+    let Some(intake) = &shared.intake else { return Err(problem::unavailable(super::READ_ONLY)) };
     if shared.failed.load(Ordering::Acquire) {
         return Err(problem::unavailable("nothing can be written any more: the server is stopping"));
     }
@@ -58,7 +59,7 @@ async fn take(
                 "refused a body that is not a delivery; `chatfold events --refused` lists it"
             );
             shared.metrics.refused.fetch_add(1, Ordering::Relaxed);
-            writer.refuse(received_at, detail.clone(), body).await;
+            intake.writer().refuse(received_at, detail.clone(), body).await;
             return Err(problem::of(StatusCode::BAD_REQUEST, &detail));
         }
     };
@@ -75,10 +76,10 @@ async fn take(
     }
     let (app, trigger) = (envelope.app_id.clone(), trigger_label(&envelope.trigger));
     Span::current().record("app", short(&app)).record("trigger", trigger);
-    let appended = writer.append(envelope, received_at).await;
+    let taken = intake.take(envelope, received_at).await;
     shared.metrics.deliveries.observe(begun.elapsed().as_secs_f64());
-    match appended {
-        Ok(appended) => Ok(taken(shared, &app, trigger, appended)),
+    match taken {
+        Ok(taken) => Ok(answer(shared, &app, trigger, taken)),
         Err(Refusal::NotWritten(why)) => {
             shared.metrics.not_written.fetch_add(1, Ordering::Relaxed);
             Err(problem::unavailable(why))
@@ -124,15 +125,21 @@ fn unauthorized() -> HttpResponse {
 }
 
 /// The legacy `before_message` hook reads our answer: it is always `{}`.
-fn taken(shared: &Shared, app: &str, trigger: &'static str, appended: Appended) -> HttpResponse {
-    let outcome = if appended.duplicate { "duplicate" } else { appended.outcome.as_str() };
+fn answer(shared: &Shared, app: &str, trigger: &'static str, taken: Taken) -> HttpResponse {
+    let (seq, outcome) = match taken {
+        Taken::Folded(appended) if appended.duplicate => (Some(appended.seq), "duplicate"),
+        Taken::Folded(appended) => (Some(appended.seq), appended.outcome.as_str()),
+        Taken::Accepted(position) => (Some(position), "accepted"),
+        Taken::Queued => (None, "queued"),
+    };
     shared.metrics.delivered(app, trigger, outcome);
-    Span::current().record("seq", appended.seq).record("outcome", outcome);
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header(("Chatfold-Seq", appended.seq.to_string()))
-        .insert_header(("Chatfold-Outcome", outcome))
-        .body("{}")
+    Span::current().record("seq", seq).record("outcome", outcome);
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONTENT_TYPE, "application/json")).insert_header(("Chatfold-Outcome", outcome));
+    if let Some(seq) = seq {
+        response.insert_header(("Chatfold-Seq", seq.to_string()));
+    }
+    response.body("{}")
 }
 
 /// Ids are hostile text: log lines show at most 128 characters.

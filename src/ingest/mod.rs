@@ -10,7 +10,7 @@ use crate::large;
 use crate::log::{self, Run, Source};
 use crate::store::StoreError;
 use crate::store::sqlite::log_file::LogFile;
-use crate::store::sqlite::{self, Connection, events as table};
+use crate::store::sqlite::{self, Connection, events as table, shared_log};
 use lines::{Holds, Line, Part, Problem, Reader};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -56,6 +56,7 @@ impl Ingest {
     /// not tell it.
     pub fn open(path: &Path, row_cache: usize, now: fn() -> Time) -> Result<Self, StoreError> {
         let mut conn = sqlite::open_writer(path)?;
+        shared_log::refuse(&conn, path)?;
         large::finish_all(&conn)?;
         let run = Run::new(&conn)?;
         let checkpoints = Checkpoints::start(path, &mut conn)?;

@@ -1,6 +1,25 @@
-//! Where facts and tables are kept. Only `sqlite` below names the engine.
+//! Where facts and tables are kept. Only `sqlite` and `postgres` below name the engines.
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod sqlite;
+
+use crate::ids::Time;
+
+/// Tells one delivery from all others: random bytes, made when the delivery is taken.
+pub type DeliveryId = [u8; 16];
+
+/// A delivery on its way into a log that several nodes share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    /// When the node that took it received it.
+    pub received_at: Time,
+    /// For people who look into the table. What counts is the body.
+    pub app_id: String,
+    pub webhook: Option<String>,
+    pub body: Vec<u8>,
+}
 
 /// What can go wrong with the file.
 #[derive(Debug, thiserror::Error)]

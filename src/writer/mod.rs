@@ -3,6 +3,7 @@
 //! Whatever waits goes into one transaction with one fsync; while that fsync runs, the next batch gathers. Throughput
 //! grows with load and latency stays near one fsync.
 
+mod follow;
 mod pieces;
 mod queue;
 mod run;
@@ -16,7 +17,9 @@ use crate::ids::Time;
 pub use crate::log::Appended;
 use crate::meter::{Histogram, SECONDS};
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, Place, events as table};
+use crate::store::sqlite::{self, Connection, Place, events as table, shared_log};
+use follow::Follow;
+pub use follow::Followed;
 use pieces::{Pieces, Unfinished};
 use queue::{Queue, Queued, Ticket};
 use run::Run;
@@ -68,10 +71,10 @@ pub enum NotRun {
     Failed(StoreError),
 }
 
-/// A unit of work, and who waits for its end.
-struct Unit {
-    work: Work,
-    reply: oneshot::Sender<Result<(), StoreError>>,
+/// What runs between two batches, and who waits for its end.
+enum Unit {
+    Work { work: Work, reply: oneshot::Sender<Result<(), StoreError>> },
+    Follow(Follow),
 }
 
 enum Job {
@@ -143,6 +146,8 @@ struct Shared {
     unfinished: Mutex<BTreeSet<i64>>,
     failed: AtomicBool,
     meters: Meters,
+    /// The file is a node's: its deliveries come from the shared log alone.
+    follows: bool,
     place: Place,
     run: Run,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -168,7 +173,18 @@ impl Writer {
     /// `on_failure` runs once when nothing may be written any more: after an I/O
     /// error, for pages of a failed fsync count as clean and it is never tried again, or after a panic of the thread.
     pub fn start(path: &Path, row_cache: usize, on_failure: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
-        let mut conn = sqlite::open_writer(path)?;
+        let conn = sqlite::open_writer(path)?;
+        shared_log::refuse(&conn, path)?;
+        Self::over(conn, path, row_cache, false, on_failure)
+    }
+
+    fn over(
+        mut conn: Connection,
+        path: &Path,
+        row_cache: usize,
+        follows: bool,
+        on_failure: Box<dyn Fn() + Send>,
+    ) -> Result<Self, StoreError> {
         let checkpoints = Checkpoints::start(path, &mut conn)?;
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
         let shared = Arc::new(Shared {
@@ -177,6 +193,7 @@ impl Writer {
             unfinished: Mutex::default(),
             failed: AtomicBool::new(false),
             meters: Meters::default(),
+            follows,
             place: Place::of(path)?,
             run: Run::begin(&conn, clock::now())?,
             thread: Mutex::new(None),
@@ -199,8 +216,11 @@ impl Writer {
         Ok(Self { shared, seq: seen })
     }
 
-    /// Durable when it returns `Ok`.
+    /// Durable when it returns `Ok`. Refused where a shared log gives the positions.
     pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Appended, Refusal> {
+        if self.shared.follows {
+            return Err(Refusal::NotWritten("deliveries of this node come from the shared log"));
+        }
         let (reply, mut answer) = oneshot::channel();
         let app = envelope.app_id.clone();
         let ticket = self.send(Some(&app), Job::Append(Box::new(Waiting { envelope, received_at, reply })))?;
@@ -242,7 +262,7 @@ impl Writer {
         // The receiver waits below for as long as the unit runs.
         let work: Work = Box::new(move |conn| unit(conn).map(|value| drop(done.send(value))));
         let (reply, ended) = oneshot::channel();
-        if self.shared.failed.load(Ordering::Acquire) || !self.shared.queue.push_unit(Unit { work, reply }) {
+        if self.shared.failed.load(Ordering::Acquire) || !self.shared.queue.push_unit(Unit::Work { work, reply }) {
             return Err(NotRun::Stopping);
         }
         ended.blocking_recv().map_err(|_| NotRun::Stopping)?.map_err(NotRun::Failed)?;

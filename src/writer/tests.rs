@@ -30,7 +30,7 @@ impl Payload for Faulty {
     }
 }
 
-fn message(app_id: &str, id: u32) -> Envelope {
+pub(super) fn message(app_id: &str, id: u32) -> Envelope {
     let body = format!(
         r#"{{"trigger":"message_sent","appId":"{app_id}","data":{{"message":{{"id":"{id}","sender":"u","receiverType":"group","receiver":"g","category":"message","type":"text","sentAt":1767614400,"data":{{"text":"x"}}}}}}}}"#
     );
@@ -42,7 +42,7 @@ fn faulty(id: u32, before_the_fold: bool) -> Envelope {
 }
 
 /// Its message names 6,000 people.
-fn large(app_id: &str) -> Envelope {
+pub(super) fn large(app_id: &str) -> Envelope {
     let named: Vec<String> = (0..6_000).map(|n| format!(r#""u{n}":{{"uid":"u{n}"}}"#)).collect();
     let body = message(app_id, 1).body.replace(
         r#""data":{"text":"x"}"#,
@@ -51,7 +51,7 @@ fn large(app_id: &str) -> Envelope {
     Envelope::parse(body.as_bytes()).unwrap()
 }
 
-const AT: Time = Time(1_767_614_400_000);
+pub(super) const AT: Time = Time(1_767_614_400_000);
 
 fn finished(writer: &Writer) {
     while writer.is_unfinished(1) {
@@ -71,7 +71,7 @@ fn with_a_large_event(path: &std::path::Path, app: &'static str) -> (Writer, tok
     (writer, runtime)
 }
 
-fn ask(path: &std::path::Path, sql: &str) -> i64 {
+pub(super) fn ask(path: &std::path::Path, sql: &str) -> i64 {
     open_reader(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
@@ -142,7 +142,7 @@ fn the_next_writer_finishes_what_was_left_before_it_takes_deliveries_of_that_app
     writer.stop();
 }
 
-fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+pub(super) fn file() -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("chatfold.db");
     (dir, path)

@@ -2,7 +2,7 @@
 
 use super::pieces::{Pieces, Unfinished};
 use super::queue::{Next, Queued};
-use super::{Answer, Job, Refusal, Reply, Shared, Unit, Waiting, lock};
+use super::{Answer, Job, Refusal, Reply, Shared, Unit, Waiting, Work, lock};
 use crate::batch::Batch;
 use crate::checkpoints::Checkpoints;
 use crate::clock;
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, events as table};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::field::Empty;
 
 /// Events in one transaction.
@@ -68,7 +68,10 @@ impl Worker {
                 Next::Job(job) => self.commit(job)?,
                 Next::Piece => self.save_piece()?,
                 Next::Unit(unit) => {
-                    self.work(unit)?;
+                    match unit {
+                        Unit::Work { work, reply } => self.work(work, reply)?,
+                        Unit::Follow(follow) => self.follow(follow)?,
+                    }
                     self.pieces.go_on(&shared)?;
                 }
             }
@@ -100,8 +103,8 @@ impl Worker {
     }
 
     /// A unit of somebody else's. An error is returned only if going on is forbidden.
-    fn work(&mut self, unit: Unit) -> Result<(), StoreError> {
-        let done = (unit.work)(&self.conn);
+    fn work(&mut self, work: Work, reply: oneshot::Sender<Result<(), StoreError>>) -> Result<(), StoreError> {
+        let done = work(&self.conn);
         sqlite::rollback(&self.conn);
         // It may have written into the tables.
         self.batch.forget();
@@ -110,7 +113,7 @@ impl Worker {
             return done;
         }
         // Who asked may be gone; what was done is done.
-        let _ = unit.reply.send(done);
+        let _ = reply.send(done);
         Ok(())
     }
 
@@ -144,10 +147,8 @@ impl Worker {
         match written {
             Ok(seq) => {
                 span.record("seq", seq).record("deliveries", answers.len());
-                if let Some(trouble) = lock(&self.shared.trouble).take() {
-                    tracing::info!("deliveries are taken again; it was: {trouble}");
-                }
-                shared.run.noted(now);
+                self.recovered();
+                self.shared.run.noted(now);
                 self.tell(seq, false);
                 for answer in answers {
                     // A sender that has given up takes the retry's `duplicate`.
@@ -174,6 +175,13 @@ impl Worker {
             }
             // Senders hear of it as their replies are dropped: unknown.
             Err(error) => Err(error),
+        }
+    }
+
+    /// Something was written: whatever was in the way is gone.
+    pub(super) fn recovered(&self) {
+        if let Some(trouble) = lock(&self.shared.trouble).take() {
+            tracing::info!("deliveries are taken again; it was: {trouble}");
         }
     }
 

@@ -6,6 +6,7 @@ pub mod feed;
 pub mod fences;
 pub mod load;
 pub mod pages;
+pub mod postgres;
 pub mod reader;
 pub mod tls;
 

@@ -12,6 +12,7 @@ use super::tokens::Access;
 use super::{Shared, access, body, problem};
 use crate::clock;
 use crate::disk::Disk;
+use crate::cluster::{Intake, LogStatus};
 use crate::ids::Time;
 use crate::meter::{Histogram, SECONDS};
 use crate::store::StoreError;
@@ -26,7 +27,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use text::Page;
 
-const OUTCOMES: [&str; 5] = ["applied", "duplicate", "ignored", "anomaly", "rejected"];
+const OUTCOMES: [&str; 7] = ["applied", "duplicate", "ignored", "anomaly", "rejected", "accepted", "queued"];
+/// Outcomes that only a node of a shared log tells: the last ones.
+const OF_NODES: usize = 2;
 const STATUSES: [u16; 9] = [200, 400, 401, 403, 405, 408, 413, 415, 503];
 
 /// The counters since the start.
@@ -141,8 +144,12 @@ fn page(shared: &Shared, access: &Access) -> String {
     let only = access.apps();
     let mut page = Page::default();
     if only.is_none() {
-        shared.metrics.write_intake(&mut page);
+        let log = shared.intake.as_ref().and_then(Intake::log);
+        shared.metrics.write_intake(&mut page, log.is_some());
         write_state(shared, &mut page);
+        if let Some(log) = log {
+            write_log(&log, &mut page);
+        }
     }
     // First: what the file says names the apps.
     let mut of_file = Page::default();
@@ -153,9 +160,10 @@ fn page(shared: &Shared, access: &Access) -> String {
 
 impl Metrics {
     /// What was posted.
-    fn write_intake(&self, page: &mut Page) {
+    fn write_intake(&self, page: &mut Page, is_node: bool) {
         page.head("chatfold_deliveries_total", "counter", "Deliveries answered 200, by outcome.");
-        for (outcome, n) in OUTCOMES.iter().zip(&self.outcomes) {
+        let told = OUTCOMES.len() - if is_node { 0 } else { OF_NODES };
+        for (outcome, n) in OUTCOMES.iter().zip(&self.outcomes).take(told) {
             page.row("chatfold_deliveries_total", &[("outcome", outcome)], n.load(Ordering::Relaxed));
         }
         page.histogram(
@@ -274,6 +282,23 @@ fn write_state(shared: &Shared, page: &mut Page) {
         "Subscribers: websockets, their further subscriptions, event streams.",
         shared.seats.count(),
     );
+}
+
+/// What a node knows of the shared log.
+fn write_log(log: &LogStatus, page: &mut Page) {
+    let is_up = u8::from(log.trouble.is_none());
+    page.gauge("chatfold_shared_log_up", "1 when deliveries go into the shared log.", is_up);
+    page.gauge(
+        "chatfold_shared_log_read_seconds",
+        "Unix time when this node last had folded all of the shared log; 0 if not since the start.",
+        log.read_at.unwrap_or_default().0 / 1000,
+    );
+    let help = "Standbys of the shared log: in sync, and how many a commit waits for.";
+    page.head("chatfold_shared_log_standbys", "gauge", help);
+    page.row("chatfold_shared_log_standbys", &[("state", "in_sync")], log.standbys.0);
+    page.row("chatfold_shared_log_standbys", &[("state", "wanted")], log.standbys.1);
+    page.gauge("chatfold_outbox_deliveries", "Deliveries in the outbox.", log.queued.0);
+    page.gauge("chatfold_outbox_bytes", "Bytes of bodies in the outbox.", log.queued.1);
 }
 
 fn write_rebuild(shared: &Shared, page: &mut Page) {

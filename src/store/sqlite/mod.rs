@@ -30,6 +30,8 @@ pub mod export;
 pub mod log_file;
 pub mod membership;
 pub mod message;
+#[cfg(feature = "postgres")]
+pub mod outbox;
 pub mod projection;
 pub mod reaction;
 pub mod read;
@@ -38,6 +40,7 @@ pub mod registers;
 pub mod runs;
 pub mod search;
 pub mod shadow;
+pub mod shared_log;
 pub mod state;
 pub mod tokens;
 pub mod unfinished;

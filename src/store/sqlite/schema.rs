@@ -236,6 +236,7 @@ mod tests {
         "runs",
         "erasures",
         "migrations",
+        "shared_log",
     ];
 
     fn file() -> (tempfile::TempDir, Connection) {

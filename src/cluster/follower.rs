@@ -1,0 +1,187 @@
+//! Folds what stands in the shared log, in its order, into the file of this node.
+
+use super::node::Shared;
+use crate::clock;
+use crate::envelope::Envelope;
+use crate::ids::Time;
+use crate::store::DeliveryId;
+use crate::store::postgres::{Link, LogError, Row};
+use crate::store::sqlite::shared_log::Joined;
+use crate::writer::{Followed, NotRun};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// Deliveries in one transaction, and bytes of their bodies.
+const ROWS: i64 = 1_000;
+const BYTES: i64 = 4 << 20;
+/// Looks so often where nothing wakes it.
+const POLL: Duration = Duration::from_millis(50);
+/// A read that takes longer has lost its connection.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+/// Before it connects again.
+const PAUSE: Duration = Duration::from_millis(300);
+/// The same where somebody has to help, or another server has to take over.
+const LONG_PAUSE: Duration = Duration::from_secs(2);
+
+/// The task.
+pub struct Follower {
+    shared: Arc<Shared>,
+    joined: Joined,
+}
+
+/// What was read of the log.
+struct Next {
+    deliveries: Vec<Followed>,
+    /// No more stood in the log.
+    is_all: bool,
+    /// When the read began.
+    at: (Time, Instant),
+}
+
+/// Why following ended.
+enum End {
+    /// The connection broke, or the disk is full: it begins again.
+    Broken(String),
+    /// The log does not go on where this node is.
+    Lost(String),
+    /// The server is stopping.
+    Stopping,
+}
+
+impl From<LogError> for End {
+    fn from(error: LogError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl Follower {
+    pub fn new(shared: Arc<Shared>, joined: Joined) -> Self {
+        Self { shared, joined }
+    }
+
+    pub async fn run(mut self) {
+        let mut told = String::new();
+        loop {
+            let Err(end) = self.follow().await;
+            self.shared.status.follows(false);
+            match end {
+                End::Stopping => return,
+                End::Lost(why) => {
+                    self.shared.status.lost(Some(why));
+                    sleep(LONG_PAUSE).await;
+                }
+                End::Broken(why) => {
+                    if why != told {
+                        tracing::warn!("the shared log is not read: {why}");
+                        told = why;
+                    }
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn follow(&mut self) -> Result<Infallible, End> {
+        let link = Link::open(&self.shared.address).await?;
+        timeout(READ_WITHIN, self.check(&link)).await.unwrap_or_else(|_| Err(slow()))?;
+        link.listen().await;
+        self.shared.status.lost(None);
+        self.shared.status.follows(true);
+        let mut next = self.read(&link, self.joined.position).await?;
+        loop {
+            let Some(last) = next.deliveries.last().map(|it| (it.position, it.id)) else {
+                self.shared.status.complete(next.at);
+                tokio::select! {
+                    () = link.news() => {}
+                    () = self.shared.appended.notified() => {}
+                    () = sleep(POLL) => {}
+                    () = link.closed() => return Err(End::Broken("the connection is closed".to_owned())),
+                }
+                next = self.read(&link, self.joined.position).await?;
+                continue;
+            };
+            let (at, is_all) = (next.at, next.is_all);
+            // While the writer folds, the next are read.
+            let (folded, after) = tokio::join!(self.fold(next.deliveries), self.read(&link, last.0));
+            folded?;
+            (self.joined.position, self.joined.delivery_id) = (last.0, Some(last.1.to_vec()));
+            self.shared.position.store(last.0, Ordering::Release);
+            if is_all {
+                self.shared.status.complete(at);
+            }
+            next = after?;
+        }
+    }
+
+    /// Whether the log goes on where this node is.
+    async fn check(&self, link: &Link) -> Result<(), End> {
+        let (head, joined) = (link.head().await?, &self.joined);
+        if head.log_id != joined.log_id {
+            return Err(End::Lost(
+                "the setting `log` leads to another log than this file has followed so far".to_owned(),
+            ));
+        }
+        let there = link.id_at(joined.position).await?;
+        let is_other = there.is_some_and(|there| joined.delivery_id.as_deref() != Some(&there[..]));
+        if head.position < joined.position || is_other {
+            return Err(End::Lost(format!(
+                "the shared log has lost deliveries that this node has folded, the newest at position {}. It was changed, \
+                 or its primary was replaced by a server that did not have them",
+                joined.position
+            )));
+        }
+        match link.oldest().await? {
+            Some(oldest) if oldest > joined.position + 1 => Err(trimmed(joined.position)),
+            None if head.position > joined.position => Err(trimmed(joined.position)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The deliveries behind a position.
+    async fn read(&self, link: &Link, position: i64) -> Result<Next, End> {
+        let at = (clock::now(), Instant::now());
+        let rows = timeout(READ_WITHIN, link.after(position, ROWS, BYTES)).await.map_err(|_| slow())??;
+        if (position + 1..).zip(&rows).any(|(expected, row)| row.position != expected) {
+            return Err(trimmed(position));
+        }
+        let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
+        let is_all = rows.len() < ROWS as usize && bytes < BYTES as usize;
+        let deliveries = tokio::task::block_in_place(|| rows.into_iter().map(|row| self.decode(row)).collect());
+        Ok(Next { deliveries, is_all, at })
+    }
+
+    fn decode(&self, Row { position, id, received_at, body }: Row) -> Followed {
+        let read = match self.shared.folds.envelope(&id) {
+            Some(envelope) => Ok(envelope),
+            None => Envelope::parse(&body).map_err(|problem| problem.to_string()),
+        };
+        Followed { position, id, received_at, read }
+    }
+
+    async fn fold(&self, deliveries: Vec<Followed>) -> Result<(), End> {
+        let ids: Vec<DeliveryId> = deliveries.iter().map(|it| it.id).collect();
+        let folded = self.shared.writer.follow(deliveries).await.map_err(|error| match error {
+            NotRun::Stopping => End::Stopping,
+            NotRun::Failed(error) => End::Broken(error.to_string()),
+        })?;
+        for (id, appended) in ids.iter().zip(folded) {
+            if let Some(appended) = appended {
+                self.shared.folds.folded(id, appended);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn slow() -> End {
+    End::Broken("it does not answer in time".to_owned())
+}
+
+fn trimmed(position: i64) -> End {
+    End::Lost(format!(
+        "the shared log does not go on at position {position}: this node was away for too long. Begin it with a new file"
+    ))
+}

@@ -1,0 +1,131 @@
+//! Where deliveries go: to the writer of the file, or into the log that several nodes share.
+//!
+//! A node appends what it takes to the log in PostgreSQL (`appender`), and folds what stands there, of all nodes and in the
+//! order of the log (`follower`). While the log cannot be reached deliveries wait in the `outbox`, on the node's own disk.
+//! Nothing of this runs without the setting `log`.
+
+#[cfg(feature = "postgres")]
+mod appender;
+#[cfg(feature = "postgres")]
+mod follower;
+#[cfg(feature = "postgres")]
+mod node;
+#[cfg(feature = "postgres")]
+mod outbox;
+#[cfg(feature = "postgres")]
+mod recovery;
+#[cfg(feature = "postgres")]
+mod status;
+
+use crate::config::Config;
+use crate::envelope::Envelope;
+use crate::ids::Time;
+use crate::writer::{Appended, Refusal, Writer};
+use anyhow::Context;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+/// Runs once when nothing may be written any more: the process has to end.
+pub type OnFailure = Arc<dyn Fn() + Send + Sync>;
+
+/// What became of a delivery that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is folded.
+    Folded(Appended),
+    /// It is in the shared log at this position, and not folded here yet.
+    Accepted(i64),
+    /// It is in the outbox.
+    Queued,
+}
+
+/// What a node knows of the shared log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogStatus {
+    /// When the node last had folded all that stood in the log; `None`: not since its start.
+    pub read_at: Option<Time>,
+    /// Why deliveries do not go into the log now.
+    pub trouble: Option<&'static str>,
+    /// Deliveries in the outbox, and bytes of their bodies.
+    pub queued: (u64, u64),
+    /// Standbys in sync, and how many a commit waits for.
+    pub standbys: (i64, i64),
+}
+
+/// Takes deliveries. Cheap to clone.
+#[derive(Clone)]
+pub enum Intake {
+    /// The file has a log of its own.
+    Alone(Writer),
+    /// The file follows a shared log.
+    #[cfg(feature = "postgres")]
+    Node(Arc<node::Node>),
+}
+
+impl Intake {
+    /// Opens the file, and with the setting `log` the way to the shared log. A file that is not a node's yet needs the log
+    /// for its first start.
+    pub fn start(config: &Config, on_failure: OnFailure) -> anyhow::Result<Self> {
+        let opening = || format!("opening {}", config.db.display());
+        #[cfg(feature = "postgres")]
+        if let Some(log) = &config.shared_log {
+            return node::Node::start(config, log, on_failure).map(Self::Node).with_context(opening);
+        }
+        let writer = Writer::start(&config.db, config.row_cache, Box::new(move || on_failure()));
+        writer.map(Self::Alone).with_context(opening)
+    }
+
+    /// What writes the file.
+    pub fn writer(&self) -> &Writer {
+        match self {
+            Self::Alone(writer) => writer,
+            #[cfg(feature = "postgres")]
+            Self::Node(node) => node.writer(),
+        }
+    }
+
+    /// The delivery is durable when this returns `Ok`.
+    pub async fn take(&self, envelope: Envelope, received_at: Time) -> Result<Taken, Refusal> {
+        match self {
+            Self::Alone(writer) => writer.append(envelope, received_at).await.map(Taken::Folded),
+            #[cfg(feature = "postgres")]
+            Self::Node(node) => node.take(envelope, received_at).await,
+        }
+    }
+
+    /// Why the node should get no traffic now; `None` when it should.
+    pub fn not_ready(&self) -> Option<String> {
+        match self {
+            Self::Alone(writer) => writer.not_ready(),
+            #[cfg(feature = "postgres")]
+            Self::Node(node) => node.not_ready(),
+        }
+    }
+
+    /// What the node knows of the shared log; `None` without one.
+    pub fn log(&self) -> Option<LogStatus> {
+        match self {
+            Self::Alone(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Node(node) => Some(node.log()),
+        }
+    }
+
+    /// When the node last had folded all of the shared log, as it changes: in ms, 0 for never.
+    pub fn read_at(&self) -> Option<Arc<AtomicI64>> {
+        match self {
+            Self::Alone(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Node(node) => Some(node.read_at()),
+        }
+    }
+
+    /// Finishes what waits, and closes the file. Blocking.
+    pub fn stop(&self) {
+        #[cfg(feature = "postgres")]
+        if let Self::Node(node) = self {
+            node.stop();
+        }
+        self.writer().stop();
+    }
+}

@@ -1,0 +1,247 @@
+//! A node: its tasks, and the way of a delivery through them.
+
+use super::appender::{Appender, Kept, Waiting};
+use super::follower::Follower;
+use super::outbox::Outbox;
+use super::recovery::Recovery;
+use super::status::Status;
+use super::{LogStatus, OnFailure, Taken};
+use crate::config::{Config, SharedLog};
+use crate::envelope::Envelope;
+use crate::ids::Time;
+use crate::store::postgres::{Address, Link, LogError};
+use crate::store::sqlite::{self, shared_log};
+use crate::store::{Delivery, DeliveryId, StoreError};
+use crate::writer::{Appended, Refusal, Writer};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Deliveries that may wait for the appender.
+const QUEUE: usize = 8_192;
+/// The vendor waits 2 s for an answer.
+const KEPT_WITHIN: Duration = Duration::from_millis(1_800);
+/// A delivery that is in the log is answered after so long, folded or not.
+const FOLDED_WITHIN: Duration = Duration::from_millis(300);
+/// What a stop leaves to the appender.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What the tasks share.
+pub struct Shared {
+    pub address: Address,
+    pub writer: Writer,
+    pub status: Status,
+    pub folds: Folds,
+    /// Something was appended by this node.
+    pub appended: Notify,
+    /// The newest position that this node has folded.
+    pub position: AtomicI64,
+    pub on_failure: OnFailure,
+}
+
+/// A node of a shared log.
+pub struct Node {
+    shared: Arc<Shared>,
+    /// `None` once stopping.
+    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+struct Tasks {
+    runtime: Background,
+    appender: JoinHandle<()>,
+    follower: JoinHandle<()>,
+}
+
+/// A runtime that may be dropped on a thread of another one: nobody waits for its tasks.
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn start() -> anyhow::Result<(Self, Handle)> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("cluster").enable_all().build()?;
+        let handle = runtime.handle().clone();
+        Ok((Self(Some(runtime)), handle))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Node {
+    /// Opens the file, which joins the log if it is new, and starts the tasks.
+    pub fn start(config: &Config, log: &SharedLog, on_failure: OnFailure) -> anyhow::Result<Arc<Self>> {
+        let (runtime, handle) = Background::start()?;
+        let mut joined = None;
+        let (address, failed) = (log.address.clone(), Arc::clone(&on_failure));
+        let join = |conn: &sqlite::Connection| {
+            if shared_log::read(conn)?.is_none() {
+                let log_id = log_id(&handle, &address).map_err(|error| {
+                    let shown = address.shown();
+                    StoreError::Unusable(format!("a new node needs the shared log, {shown}: {error}"))
+                })?;
+                shared_log::join(conn, &log_id)?;
+            }
+            joined = shared_log::read(conn)?;
+            Ok(())
+        };
+        let writer = Writer::start_node(&config.db, config.row_cache, join, Box::new(move || failed()))?;
+        let joined = joined.ok_or_else(|| anyhow::anyhow!("the file does not say which log it follows"))?;
+        let status = Status::new();
+        let outbox = Outbox::open(&config.db, log.outbox, &status)?;
+        tracing::info!(
+            position = joined.position,
+            "a node of the shared log {}, outbox {}",
+            log.address.shown(),
+            if log.outbox > 0 { "on" } else { "off" }
+        );
+        let shared = Arc::new(Shared {
+            address: log.address.clone(),
+            writer,
+            status,
+            folds: Folds::default(),
+            appended: Notify::new(),
+            position: AtomicI64::new(joined.position),
+            on_failure,
+        });
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let recovery = Recovery::new(Arc::clone(&shared), joined.log_id.clone(), outbox, log.durability);
+        let appender = handle.spawn(Appender::new(Arc::clone(&shared), recovery, waiting).run());
+        let follower = handle.spawn(Follower::new(Arc::clone(&shared), joined).run());
+        let tasks = Mutex::new(Some(Tasks { runtime, appender, follower }));
+        Ok(Arc::new(Self { shared, queue: Mutex::new(Some(queue)), tasks }))
+    }
+
+    pub fn writer(&self) -> &Writer {
+        &self.shared.writer
+    }
+
+    /// The delivery is in the log or in the outbox when this returns `Ok`.
+    pub async fn take(&self, envelope: Envelope, received_at: Time) -> Result<Taken, Refusal> {
+        let stopping = Refusal::NotWritten("the server is stopping");
+        let queue = lock(&self.queue).clone().ok_or_else(|| stopping.clone())?;
+        let mut id: DeliveryId = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| Refusal::NotWritten("the system gives no random bytes"))?;
+        let delivery = Delivery {
+            id,
+            received_at,
+            app_id: envelope.app_id.clone(),
+            webhook: envelope.webhook_id.clone(),
+            body: envelope.body.clone().into_bytes(),
+        };
+        // Before it is sent: another connection may see it in the log first.
+        let mut fold = self.shared.folds.expect(id, envelope);
+        let (reply, kept) = oneshot::channel();
+        queue.try_send(Waiting { delivery, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::NotWritten("the queue is full"),
+            mpsc::error::TrySendError::Closed(_) => stopping,
+        })?;
+        drop(queue);
+        match timeout(KEPT_WITHIN, kept).await {
+            Ok(Ok(Ok(Kept::InLog(position)))) => match timeout(FOLDED_WITHIN, &mut fold.folded).await {
+                Ok(Ok(appended)) => Ok(Taken::Folded(appended)),
+                _ => Ok(Taken::Accepted(position)),
+            },
+            Ok(Ok(Ok(Kept::InOutbox))) => Ok(Taken::Queued),
+            Ok(Ok(Err(refusal))) => Err(refusal),
+            Ok(Err(_)) | Err(_) => Err(Refusal::Unknown),
+        }
+    }
+
+    pub fn not_ready(&self) -> Option<String> {
+        self.shared.writer.not_ready().or_else(|| self.shared.status.not_ready())
+    }
+
+    pub fn log(&self) -> LogStatus {
+        self.shared.status.log()
+    }
+
+    pub fn read_at(&self) -> Arc<AtomicI64> {
+        self.shared.status.read_at()
+    }
+
+    /// What waits goes into the log or the outbox. Blocking.
+    pub fn stop(&self) {
+        *lock(&self.queue) = None;
+        let Some(Tasks { runtime, appender, follower }) = lock(&self.tasks).take() else { return };
+        follower.abort();
+        let ended =
+            runtime.0.as_ref().map(|runtime| runtime.block_on(async { timeout(DRAIN, appender).await.is_ok() }));
+        if ended != Some(true) {
+            tracing::warn!("the appender was not finished in time: what was not answered may not be kept");
+        }
+    }
+}
+
+/// Asks for the log on a thread of the runtime: the caller may stand on a thread of another one.
+fn log_id(runtime: &Handle, address: &Address) -> Result<String, LogError> {
+    let (send, answer) = std::sync::mpsc::channel();
+    let address = address.clone();
+    runtime.spawn(async move {
+        let head = async { Link::open(&address).await?.head().await };
+        let asked = timeout(Duration::from_secs(10), head).await;
+        // The receiver waits for it.
+        let _ = send.send(asked.unwrap_or_else(|_| Err(LogError::Away("it does not answer in time".to_owned()))));
+    });
+    let gone = || Err(LogError::Away("nobody asked".to_owned()));
+    answer.recv().unwrap_or_else(|_| gone()).map(|head| head.log_id)
+}
+
+/// Deliveries of this node that are on their way, and who waits for their fold.
+#[derive(Default)]
+pub struct Folds {
+    waiting: Arc<Mutex<HashMap<DeliveryId, Fold>>>,
+}
+
+struct Fold {
+    /// Read already when it was taken. `None`: the follower has it.
+    envelope: Option<Envelope>,
+    reply: oneshot::Sender<Appended>,
+}
+
+/// A delivery whose fold is waited for. Dropping it ends the wait.
+struct Expected {
+    id: DeliveryId,
+    folded: oneshot::Receiver<Appended>,
+    waiting: Arc<Mutex<HashMap<DeliveryId, Fold>>>,
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        lock(&self.waiting).remove(&self.id);
+    }
+}
+
+impl Folds {
+    fn expect(&self, id: DeliveryId, envelope: Envelope) -> Expected {
+        let (reply, folded) = oneshot::channel();
+        lock(&self.waiting).insert(id, Fold { envelope: Some(envelope), reply });
+        Expected { id, folded, waiting: Arc::clone(&self.waiting) }
+    }
+
+    /// What was read of a delivery, if this node took it just now.
+    pub fn envelope(&self, id: &DeliveryId) -> Option<Envelope> {
+        lock(&self.waiting).get_mut(id)?.envelope.take()
+    }
+
+    /// A delivery is folded.
+    pub fn folded(&self, id: &DeliveryId, appended: Appended) {
+        if let Some(fold) = lock(&self.waiting).remove(id) {
+            // Who waited may have gone just now.
+            let _ = fold.reply.send(appended);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What a node knows of the shared log, for those who ask whether it should get traffic.
+
+use super::LogStatus;
+use crate::ids::Time;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A node that is further behind should get no traffic.
+const BEHIND: Duration = Duration::from_secs(10);
+
+/// Why deliveries do not go into the log.
+pub const UNREACHABLE: &str = "the shared log cannot be reached";
+pub const NOT_DURABLE: &str = "the shared log cannot keep deliveries on several disks now";
+const STARTING: &str = "the shared log has not been reached yet";
+
+/// Shared by the tasks of a node.
+pub struct Status {
+    state: Mutex<State>,
+    read_at: Arc<AtomicI64>,
+}
+
+struct State {
+    /// Why deliveries do not go into the log now.
+    trouble: Option<&'static str>,
+    /// What the log line about it said.
+    told: String,
+    /// Deliveries in the outbox, and bytes of their bodies.
+    queued: (u64, u64),
+    /// Whether the outbox takes a delivery.
+    has_room: bool,
+    /// Standbys in sync, and how many a commit waits for.
+    standbys: (i64, i64),
+    /// Since when the follower is connected.
+    follows_since: Option<Instant>,
+    /// All that stood in the log then is folded.
+    complete_at: Option<Instant>,
+    /// Why the log does not go on where this node is.
+    lost: Option<String>,
+}
+
+impl Status {
+    pub fn new() -> Self {
+        let state = State {
+            trouble: Some(STARTING),
+            told: String::new(),
+            queued: (0, 0),
+            has_room: false,
+            standbys: (0, 0),
+            follows_since: None,
+            complete_at: None,
+            lost: None,
+        };
+        Self { state: Mutex::new(state), read_at: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Deliveries go into the log.
+    pub fn appends(&self) {
+        let mut state = self.lock();
+        if state.trouble.take().is_some() {
+            state.told.clear();
+            tracing::info!("deliveries go into the shared log");
+        }
+    }
+
+    /// Deliveries do not go into the log. A log line tells each cause once.
+    pub fn cannot_append(&self, trouble: &'static str, cause: &str) {
+        let mut state = self.lock();
+        state.trouble = Some(trouble);
+        if state.told != cause {
+            cause.clone_into(&mut state.told);
+            let outbox = if state.has_room { "deliveries go to the outbox" } else { "deliveries are answered 503" };
+            tracing::warn!(cause, "{trouble}: {outbox}");
+        }
+    }
+
+    /// How much is in the outbox, and whether it takes more.
+    pub fn holds(&self, queued: (u64, u64), has_room: bool) {
+        let mut state = self.lock();
+        (state.queued, state.has_room) = (queued, has_room);
+    }
+
+    /// Standbys in sync, and how many a commit waits for.
+    pub fn has_standbys(&self, in_sync: i64, wanted: i64) {
+        self.lock().standbys = (in_sync, wanted);
+    }
+
+    /// The follower is connected, or is not any more.
+    pub fn follows(&self, is_connected: bool) {
+        self.lock().follows_since = is_connected.then(Instant::now);
+    }
+
+    /// All that stood in the log at this time is folded. The same instant by the clock that shows it, and by the one that
+    /// measures.
+    pub fn complete(&self, at: (Time, Instant)) {
+        self.read_at.store(at.0.0, Ordering::Relaxed);
+        if self.lock().complete_at.replace(at.1).is_none() {
+            tracing::info!("this node has folded all of the shared log");
+        }
+    }
+
+    /// The log does not go on where this node is, or does again (`None`). Without it the node should get no traffic.
+    pub fn lost(&self, why: Option<String>) {
+        let mut state = self.lock();
+        if state.lost != why {
+            match &why {
+                Some(why) => tracing::error!("{why}: this node should get no traffic"),
+                None => tracing::info!("the shared log goes on where this node is"),
+            }
+            state.lost = why;
+        }
+    }
+
+    /// When the node last had folded all of the log.
+    pub fn read_at(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.read_at)
+    }
+
+    pub fn log(&self) -> LogStatus {
+        let state = self.lock();
+        let read_at = Some(self.read_at.load(Ordering::Relaxed)).filter(|ms| *ms > 0).map(Time);
+        LogStatus { read_at, trouble: state.trouble, queued: state.queued, standbys: state.standbys }
+    }
+
+    /// Why the node should get no traffic.
+    pub fn not_ready(&self) -> Option<String> {
+        let state = self.lock();
+        if let Some(why) = &state.lost {
+            return Some(why.clone());
+        }
+        if let Some(trouble) = state.trouble.filter(|_| !state.has_room) {
+            return Some(trouble.to_owned());
+        }
+        // Without a connection nothing tells how far behind it is.
+        let since = state.follows_since?;
+        let Some(complete) = state.complete_at else {
+            return Some("this node has not folded all of the shared log yet".to_owned());
+        };
+        let behind = complete.max(since).elapsed();
+        (behind > BEHIND).then(|| format!("this node is {} s behind the shared log", behind.as_secs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_ready_while_it_takes_deliveries_and_has_folded_what_stands_in_the_log() {
+        let status = Status::new();
+        assert_eq!(status.not_ready().unwrap(), STARTING);
+        status.holds((0, 0), true);
+        assert_eq!(status.not_ready(), None, "the outbox takes deliveries");
+        status.follows(true);
+        assert!(status.not_ready().unwrap().contains("not folded all"));
+        let now = (Time(5), Instant::now());
+        status.complete(now);
+        assert_eq!((status.not_ready(), status.log().read_at), (None, Some(Time(5))));
+        let long_ago = now.1.checked_sub(BEHIND + Duration::from_secs(2)).unwrap();
+        status.complete((Time(4), long_ago));
+        assert_eq!(status.not_ready(), None, "it is connected only now");
+        status.lock().follows_since = Some(long_ago);
+        assert!(status.not_ready().unwrap().contains("behind the shared log"));
+        status.follows(false);
+        assert_eq!(status.not_ready(), None, "how far behind it is cannot be told");
+        status.holds((9, 9), false);
+        assert_eq!(status.not_ready().unwrap(), STARTING);
+        status.appends();
+        assert_eq!((status.not_ready(), status.log().queued), (None, (9, 9)));
+        status.cannot_append(NOT_DURABLE, "x");
+        assert_eq!(status.not_ready().unwrap(), NOT_DURABLE);
+        status.appends();
+        status.lost(Some("y".into()));
+        assert_eq!(status.not_ready().unwrap(), "y");
+        status.lost(None);
+        assert_eq!(status.not_ready(), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! A connection to the log.
+
+use super::LogError;
+use super::address::Address;
+use super::durability::Durability;
+use super::statements as sql;
+use crate::ids::Time;
+use crate::store::{Delivery, DeliveryId};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_postgres::{AsyncMessage, Client, Config, Row as Columns, Statement};
+
+/// A host has so long for the whole way from a connection to an open session.
+const OPEN_WITHIN: Duration = Duration::from_millis(1_500);
+/// The tables that this edition of chatfold makes and reads.
+const LAYOUT: i32 = 1;
+
+/// A connection to the server that can be written. Dropping it closes the connection at once, whatever is under way.
+pub struct Link {
+    client: Client,
+    connection: JoinHandle<()>,
+    signals: Arc<Signals>,
+    append: Statement,
+    after: Statement,
+}
+
+/// What the task of the connection tells.
+#[derive(Default)]
+struct Signals {
+    /// Something was appended.
+    news: Notify,
+    /// The connection is closed.
+    end: Notify,
+}
+
+/// The row that gives the positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub log_id: String,
+    /// The newest position given.
+    pub position: i64,
+}
+
+/// What `chatfold log init` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub head: Head,
+    /// False: the tables were there.
+    pub is_new: bool,
+}
+
+/// A row of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub position: i64,
+    pub id: DeliveryId,
+    pub received_at: Time,
+    pub body: Vec<u8>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Link {
+    /// Tries all hosts at once; the first that can be written wins. Fails where the tables are missing.
+    pub async fn open(address: &Address) -> Result<Self, LogError> {
+        let (client, connection, signals) = connect(address).await?;
+        // From here on dropping it closes the connection.
+        let closing = Closing(Some(connection));
+        let prepared = timeout(OPEN_WITHIN, async {
+            client.batch_execute(sql::SESSION).await?;
+            Ok((client.prepare(sql::APPEND).await?, client.prepare(sql::AFTER).await?))
+        });
+        let prepared: Result<_, tokio_postgres::Error> = prepared.await.map_err(|_| slow())?;
+        let (append, after) =
+            prepared.map_err(|error| match error.code().map(tokio_postgres::error::SqlState::code) {
+                // Undefined table.
+                Some("42P01") => {
+                    LogError::Unusable("the database holds no log: `chatfold log init` makes its tables".to_owned())
+                }
+                _ => error.into(),
+            })?;
+        Ok(Self { client, connection: closing.keep(), signals, append, after })
+    }
+
+    /// Makes the tables, where they are missing.
+    pub async fn init(address: &Address, log_id: &str) -> Result<Made, LogError> {
+        let (mut client, connection, _) = connect(address).await?;
+        let _closing = Closing(Some(connection));
+        let encoding: String = client.query_one(sql::ENCODING, &[]).await?.get(0);
+        if encoding != "UTF8" {
+            return Err(LogError::Unusable(format!(
+                "the database has the encoding {encoding}, and ids may be any text: make one with ENCODING 'UTF8'"
+            )));
+        }
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(sql::TABLES).await?;
+        let made = transaction.execute(sql::BEGIN_LOG, &[&log_id, &LAYOUT]).await?;
+        let head = head_of(&transaction.query_one(sql::HEAD, &[]).await?)?;
+        transaction.commit().await?;
+        Ok(Made { head, is_new: made > 0 })
+    }
+
+    /// Ends when the connection is closed.
+    pub async fn closed(&self) {
+        self.signals.end.notified().await;
+    }
+
+    /// Which log this is, and how far it goes.
+    pub async fn head(&self) -> Result<Head, LogError> {
+        let row = self.client.query_opt(sql::HEAD, &[]).await?;
+        let row =
+            row.ok_or_else(|| LogError::Unusable("the log has no head: `chatfold log init` makes it".to_owned()))?;
+        head_of(&row)
+    }
+
+    /// Appends deliveries in one transaction: the position of the first, the others follow it. After an error they may be
+    /// in the log or not.
+    pub async fn append(&self, deliveries: &[&Delivery]) -> Result<i64, LogError> {
+        let number = i64::try_from(deliveries.len()).unwrap_or(i64::MAX);
+        let ids: Vec<&[u8]> = deliveries.iter().map(|it| &it.id[..]).collect();
+        let received: Vec<i64> = deliveries.iter().map(|it| it.received_at.0).collect();
+        let apps: Vec<String> = deliveries.iter().map(|it| told(&it.app_id)).collect();
+        let webhooks: Vec<Option<String>> = deliveries.iter().map(|it| it.webhook.as_deref().map(told)).collect();
+        let bodies: Vec<&[u8]> = deliveries.iter().map(|it| &it.body[..]).collect();
+        let row = self.client.query_one(&self.append, &[&number, &ids, &received, &apps, &webhooks, &bodies]).await?;
+        row.try_get::<_, Option<i64>>(0)?
+            .ok_or_else(|| LogError::Unusable("the log has no head: `chatfold log init` makes it".to_owned()))
+    }
+
+    /// Appends what is not in the log yet, of deliveries that may be there: an answer to an append was lost.
+    pub async fn settle(&self, deliveries: &[Delivery]) -> Result<(), LogError> {
+        self.barrier().await?;
+        let ids: Vec<&[u8]> = deliveries.iter().map(|it| &it.id[..]).collect();
+        let found = self.client.query(sql::FIND, &[&ids]).await?;
+        let found: HashMap<Vec<u8>, i64> = found.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let missing: Vec<&Delivery> = deliveries.iter().filter(|it| !found.contains_key(&it.id[..])).collect();
+        if !missing.is_empty() {
+            self.append(&missing).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits something, behind all that is under way. What can be read after it is as durable as this commit.
+    pub async fn barrier(&self) -> Result<(), LogError> {
+        self.client.execute(sql::BARRIER, &[]).await?;
+        Ok(())
+    }
+
+    /// The rows behind a position, in their order: at most so many, and so many bytes but for a single row.
+    pub async fn after(&self, position: i64, rows: i64, bytes: i64) -> Result<Vec<Row>, LogError> {
+        let rows = self.client.query(&self.after, &[&position, &rows, &bytes]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Row {
+                    position: row.try_get(0)?,
+                    id: id_of(row.try_get(1)?)?,
+                    received_at: Time(row.try_get(2)?),
+                    body: row.try_get(3)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The delivery at a position; `None`: there is no such row.
+    pub async fn id_at(&self, position: i64) -> Result<Option<DeliveryId>, LogError> {
+        let row = self.client.query_opt(sql::ID_AT, &[&position]).await?;
+        row.map(|row| id_of(row.try_get(0)?)).transpose()
+    }
+
+    /// The oldest position that the log still has.
+    pub async fn oldest(&self) -> Result<Option<i64>, LogError> {
+        Ok(self.client.query_one(sql::OLDEST, &[]).await?.try_get(0)?)
+    }
+
+    /// What the server promises of a commit now.
+    pub async fn durability(&self) -> Result<Durability, LogError> {
+        let row = self.client.query_one(sql::DURABILITY, &[]).await?;
+        Ok(Durability::of(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+    }
+
+    /// From now on appends of all nodes wake [`Link::news`]. Without it the caller looks from time to time.
+    pub async fn listen(&self) {
+        if let Err(error) = self.client.batch_execute(sql::LISTEN).await {
+            tracing::info!(%error, "the log does not wake this node, which looks every 50 ms");
+        }
+    }
+
+    /// Ends when something was appended since it was last asked.
+    pub async fn news(&self) {
+        self.signals.news.notified().await;
+    }
+}
+
+/// Closes a connection when dropped.
+struct Closing(Option<JoinHandle<()>>);
+
+impl Closing {
+    fn keep(mut self) -> JoinHandle<()> {
+        self.0.take().unwrap_or_else(|| tokio::spawn(async {}))
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.abort();
+        }
+    }
+}
+
+async fn connect(address: &Address) -> Result<(Client, JoinHandle<()>, Arc<Signals>), LogError> {
+    let mut tries = JoinSet::new();
+    for config in &address.hosts {
+        let (config, tls) = (config.clone(), address.tls.clone());
+        tries.spawn(
+            async move { timeout(OPEN_WITHIN, connect_to(&config, tls.0)).await.unwrap_or_else(|_| Err(slow())) },
+        );
+    }
+    let mut words = Vec::new();
+    while let Some(tried) = tries.join_next().await {
+        match tried {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error)) => words.push(error.to_string()),
+            Err(error) => words.push(error.to_string()),
+        }
+    }
+    words.sort_unstable();
+    words.dedup();
+    Err(LogError::Away(words.join("; ")))
+}
+
+async fn connect_to(
+    config: &Config,
+    tls: tokio_postgres_rustls::MakeRustlsConnect,
+) -> Result<(Client, JoinHandle<()>, Arc<Signals>), LogError> {
+    let (client, mut connection) = config.connect(tls).await?;
+    let signals = Arc::new(Signals::default());
+    let told = Arc::clone(&signals);
+    let connection = tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(_) = message {
+                told.news.notify_one();
+            }
+        }
+        told.end.notify_one();
+    });
+    Ok((client, connection, signals))
+}
+
+fn slow() -> LogError {
+    LogError::Away("it does not answer in time".to_owned())
+}
+
+fn head_of(row: &Columns) -> Result<Head, LogError> {
+    let layout: i32 = row.try_get(1)?;
+    if layout != LAYOUT {
+        return Err(LogError::Unusable(format!(
+            "the log has the layout {layout}, but this chatfold reads layout {LAYOUT}: use the chatfold that made it"
+        )));
+    }
+    Ok(Head { log_id: row.try_get(0)?, position: row.try_get(2)? })
+}
+
+fn id_of(bytes: &[u8]) -> Result<DeliveryId, LogError> {
+    bytes.try_into().map_err(|_| LogError::Unusable("the log holds an id that is not chatfold's".to_owned()))
+}
+
+/// A text for people: PostgreSQL stores no NUL.
+fn told(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

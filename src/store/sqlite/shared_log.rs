@@ -1,0 +1,57 @@
+//! `shared_log`: of which log outside the file this node has folded how much.
+
+use super::events;
+use crate::store::StoreError;
+use rusqlite::{Connection, OptionalExtension};
+use std::path::Path;
+
+const READ: &str = "SELECT log_id, position, delivery_id FROM shared_log";
+const JOIN: &str = "INSERT INTO shared_log (one, log_id, position) VALUES (1, ?1, 0)";
+const ADVANCE: &str = "UPDATE shared_log SET position = ?1, delivery_id = ?2";
+
+/// How far a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    pub log_id: String,
+    /// The newest position that is folded; 0: none.
+    pub position: i64,
+    /// The id of the delivery at that position.
+    pub delivery_id: Option<Vec<u8>>,
+}
+
+/// How far this node is; `None`: the file has a log of its own.
+pub fn read(conn: &Connection) -> Result<Option<Joined>, StoreError> {
+    let row = conn
+        .prepare_cached(READ)?
+        .query_row([], |row| Ok(Joined { log_id: row.get(0)?, position: row.get(1)?, delivery_id: row.get(2)? }));
+    Ok(row.optional()?)
+}
+
+/// Makes an empty file one of a node. A file with deliveries of its own is refused.
+pub fn join(conn: &Connection, log_id: &str) -> Result<(), StoreError> {
+    if events::newest_position(conn)? > 0 {
+        return Err(StoreError::Unusable(
+            "the file holds deliveries that the shared log does not have. Begin a node with a new file (--db)".into(),
+        ));
+    }
+    conn.execute(JOIN, [log_id])?;
+    Ok(())
+}
+
+/// The tables are at this position, once the caller commits.
+pub fn advance(conn: &Connection, position: i64, delivery_id: &[u8]) -> Result<(), StoreError> {
+    conn.prepare_cached(ADVANCE)?.execute((position, delivery_id))?;
+    Ok(())
+}
+
+/// Refuses the file of a node, for whoever would put deliveries past the shared log.
+pub fn refuse(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    match read(conn)? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Unusable(format!(
+            "{} is the file of a node: its deliveries come from the shared log. Run `chatfold serve` with --log, and post \
+             deliveries to a node",
+            path.display()
+        ))),
+    }
+}

@@ -1,0 +1,338 @@
+//! Several nodes of one log, over a real PostgreSQL: what is answered, in which order it is folded, and what happens while
+//! the log is away.
+#![cfg(feature = "postgres")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::postgres::{Postgres, Proxy, told};
+use support::{Answer, TestServer, chatfold, verified};
+
+/// A log with its tables; `None`: there is no PostgreSQL.
+fn log() -> Option<Postgres> {
+    let postgres = Postgres::start("")?;
+    let (code, out, err) = chatfold(&["log", "init", "--json", "--log", &postgres.address()]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains(r#""isNew":true"#), "{out}");
+    Some(postgres)
+}
+
+fn node(address: &str) -> TestServer {
+    ready(TestServer::with(&format!("log = \"{address}\"")))
+}
+
+/// The same node once more.
+fn again(node: TestServer, address: &str) -> TestServer {
+    let dir = node.dir();
+    drop(node);
+    ready(TestServer::within(dir, &format!("log = \"{address}\"")))
+}
+
+fn ready(node: TestServer) -> TestServer {
+    until("a node that is ready", || node.get("/readyz").status == 200);
+    node
+}
+
+#[track_caller]
+fn until(what: &str, so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(Instant::now() < deadline, "no {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn message(id: usize) -> String {
+    format!(
+        r#"{{"trigger":"message_sent","appId":"a","webhook":"w","data":{{"message":{{"id":"{id}","sender":"u{}","receiverType":"group","receiver":"g","category":"message","type":"text","sentAt":{},"data":{{"text":"x"}}}}}}}}"#,
+        id % 7,
+        1_767_614_400 + id
+    )
+}
+
+/// Blocked and unblocked in turn: facts without a time, whose order decides.
+fn block(n: usize) -> String {
+    let trigger = if n % 2 == 0 { "user_blocked" } else { "user_unblocked" };
+    format!(
+        r#"{{"trigger":"{trigger}","appId":"a","webhook":"w","data":{{"users":{{"bob":{{"uid":"bob"}}}},"by":{{"uid":"ann"}}}}}}"#
+    )
+}
+
+fn ask(db: &Path, sql: &str) -> String {
+    let conn = Connection::open(db).unwrap();
+    conn.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).unwrap().unwrap_or_default()
+}
+
+/// The log of a file as text, and where the node is.
+fn logged(db: &Path) -> String {
+    ask(
+        db,
+        "SELECT group_concat(line, char(10)) FROM (
+            SELECT seq || ' ' || received_at || ' ' || occurred_at || ' ' || deliveries || ' ' || outcome || ' ' || body AS line
+            FROM events ORDER BY seq)",
+    )
+}
+
+fn hash(db: &Path) -> String {
+    let (code, out, err) = chatfold(&["inspect", "--json", "--db", db.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str::<serde_json::Value>(&out).unwrap()["state"]["hash"].as_str().unwrap().to_owned()
+}
+
+/// The position up to which a node has folded.
+fn position(db: &Path) -> i64 {
+    ask(db, "SELECT CAST(position AS TEXT) FROM shared_log").parse().unwrap()
+}
+
+/// All nodes have folded the whole log, say the same, and are sound. Gives the log.
+fn agree(postgres: &Postgres, nodes: &[&TestServer]) -> String {
+    let newest: i64 = postgres.ask("SELECT position FROM chatfold_head").parse().unwrap();
+    for node in nodes {
+        until("node at the end of the log", || position(&node.db()) == newest);
+    }
+    let first = (logged(&nodes[0].db()), hash(&nodes[0].db()));
+    for node in nodes {
+        assert_eq!((logged(&node.db()), hash(&node.db())), first);
+        verified(&node.db());
+    }
+    first.0
+}
+
+/// Like the vendor: a 503 is tried again.
+fn deliver(node: &TestServer, body: &str) -> Answer {
+    for _ in 0..20 {
+        let answer = node.deliver(body);
+        if answer.status == 200 {
+            return answer;
+        }
+        assert_eq!(answer.status, 503, "{answer:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    panic!("no answer 200");
+}
+
+#[test]
+fn every_node_folds_what_any_node_takes_as_one_machine_would() {
+    let Some(postgres) = log() else { return };
+    let nodes = [node(&postgres.address()), node(&postgres.address()), node(&postgres.address())];
+    let alone = TestServer::start();
+    let bodies: Vec<String> = (0..60).map(|n| if n % 3 == 0 { block(n / 3) } else { message(n) }).collect();
+    for (n, body) in bodies.iter().enumerate() {
+        let (answer, expected) = (deliver(&nodes[n % 3], body), deliver(&alone, body));
+        assert_eq!((answer.body.as_str(), answer.status), ("{}", 200));
+        let ((seq, outcome), expected) = (told(&answer), told(&expected));
+        assert_eq!(seq, expected.0);
+        assert!(outcome == expected.1 || outcome == "accepted", "{outcome}");
+    }
+    // The same fact once more, at another node.
+    let answer = deliver(&nodes[1], &bodies[1]);
+    assert_eq!(told(&deliver(&alone, &bodies[1])), (Some(2), "duplicate"));
+    assert!(matches!(told(&answer), (Some(2), "duplicate") | (Some(61), "accepted")), "{answer:?}");
+    agree(&postgres, &[&nodes[0], &nodes[1], &nodes[2]]);
+    assert_eq!(hash(&nodes[0].db()), hash(&alone.db()));
+    // Large and small together, and what is no delivery.
+    let answer = nodes[2].deliver("{}");
+    assert_eq!(answer.status, 400);
+    assert_eq!(ask(&nodes[2].db(), "SELECT CAST(count(*) AS TEXT) FROM refused"), "1");
+    assert_eq!(ask(&nodes[0].db(), "SELECT CAST(count(*) AS TEXT) FROM refused"), "0", "it stays where it came");
+    assert_eq!(postgres.ask("SELECT count(*), max(position) FROM chatfold_deliveries"), "61|61");
+}
+
+#[test]
+fn a_node_answers_queries_with_the_time_at_which_it_had_read_all_of_the_log() {
+    let Some(postgres) = log() else { return };
+    let node = node(&postgres.address());
+    let answer = node.post("/graphql", &[support::JSON], r#"{"query":"{ __typename }"}"#).json();
+    let read_at = answer["extensions"]["chatfold"]["logReadAt"].as_str().unwrap().to_owned();
+    assert!(read_at.starts_with("20"), "{answer}");
+    let ready = node.get("/readyz").json();
+    assert_eq!((ready["status"].as_str(), ready["outbox"].as_u64()), (Some("ready"), Some(0)), "{ready}");
+    assert!(ready["logReadAt"].is_string() && ready["logTrouble"].is_null(), "{ready}");
+    let metrics = node.get("/metrics").body;
+    for row in ["chatfold_shared_log_up 1", "chatfold_outbox_deliveries 0", "outcome=\"queued\"} 0"] {
+        assert!(metrics.contains(row), "{row}: {metrics}");
+    }
+    // One machine says nothing of a log that it does not have.
+    let alone = TestServer::start();
+    let answer = alone.post("/graphql", &[support::JSON], r#"{"query":"{ __typename }"}"#).json();
+    assert!(answer["extensions"]["chatfold"].get("logReadAt").is_none(), "{answer}");
+    assert_eq!(alone.get("/readyz").body, r#"{"status":"ready"}"#);
+    assert!(!alone.get("/metrics").body.contains("shared_log"));
+    assert!(!threads(&alone).contains("cluster"), "code of the shared log runs without the setting");
+    assert!(threads(&node).contains("cluster"));
+}
+
+fn threads(server: &TestServer) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default()).collect()
+}
+
+#[test]
+fn while_the_log_is_away_deliveries_wait_in_the_outbox_and_reads_go_on() {
+    let Some(mut postgres) = log() else { return };
+    let (one, two) = (node(&postgres.address()), node(&postgres.address()));
+    deliver(&one, &message(1));
+    postgres.stop();
+    until("trouble", || !one.get("/readyz").json()["logTrouble"].is_null());
+    let mut taken = Vec::new();
+    for n in 2..12 {
+        let answer = one.deliver(block(n));
+        assert_eq!((answer.status, answer.body.as_str()), (200, "{}"), "{answer:?}");
+        assert_eq!(told(&answer), (None, "queued"));
+        taken.push(answer);
+    }
+    let ready = one.get("/readyz");
+    assert_eq!((ready.status, ready.json()["outbox"].as_u64()), (200, Some(10)), "{}", ready.body);
+    let answer =
+        one.post("/graphql", &[support::JSON], r#"{"query":"{ message(messageId: \"1\") { messageId } }"}"#).json();
+    assert_eq!(answer["data"]["message"]["messageId"], "1", "{answer}");
+    std::thread::sleep(Duration::from_millis(30));
+    let arrived: Vec<i64> = waiting(&one.db());
+    // A kill loses nothing of it.
+    let one = {
+        let dir = one.dir();
+        drop(one);
+        TestServer::within(dir, &format!("log = \"{}\"", postgres.address()))
+    };
+    assert_eq!(told(&one.deliver(block(12))), (None, "queued"));
+    postgres.serve();
+    until("empty outbox", || one.get("/readyz").json()["outbox"] == 0);
+    deliver(&two, &message(13));
+    let log = agree(&postgres, &[&one, &two]);
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 13, "{log}");
+    for (n, line) in (2..13).zip(&lines[1..]) {
+        assert!(line.ends_with(&block(n)), "{n}: {log}");
+    }
+    let kept: Vec<i64> = lines[1..11].iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+    assert_eq!(kept, arrived, "arrival times are kept");
+}
+
+/// Arrivals of what waits in an outbox.
+fn waiting(db: &Path) -> Vec<i64> {
+    let conn = Connection::open(format!("{}.outbox", db.display())).unwrap();
+    let mut statement = conn.prepare("SELECT received_at FROM outbox ORDER BY n").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn without_an_outbox_and_with_a_full_one_deliveries_are_answered_503() {
+    let Some(mut postgres) = log() else { return };
+    let with = |outbox: usize| format!("log = \"{}\"\noutbox = {outbox}", postgres.address());
+    let (off, small) = (ready(TestServer::with(&with(0))), ready(TestServer::with(&with(message(1).len() * 2))));
+    postgres.stop();
+    until("trouble", || off.get("/readyz").status == 503 && !small.get("/readyz").json()["logTrouble"].is_null());
+    let refused = off.deliver(message(1));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(refused.problem(503).contains("the shared log cannot be reached"));
+    assert!(!off.dir().path().join("chatfold.db.outbox").exists());
+    for n in 1..3 {
+        assert_eq!(told(&small.deliver(message(n))), (None, "queued"));
+    }
+    small.deliver(message(3)).problem(503);
+    assert!(small.get("/readyz").problem(503).contains("the shared log cannot be reached"));
+    postgres.serve();
+    let (off, small) = (ready(off), ready(small));
+    deliver(&off, &message(4));
+    assert_eq!(agree(&postgres, &[&off, &small]).lines().count(), 3);
+}
+
+#[test]
+fn a_commit_whose_answer_was_lost_is_not_appended_again() {
+    let Some(postgres) = log() else { return };
+    let proxy = Proxy::before(postgres.port);
+    let (one, two) = (node(&proxy.address()), node(&postgres.address()));
+    let mut expected = 0;
+    for round in 0..5 {
+        proxy.lose_answers(true);
+        let answer = one.deliver(message(round));
+        assert_eq!((answer.status, told(&answer)), (200, (None, "queued")));
+        expected += 1;
+        until("commit", || postgres.ask("SELECT count(*) FROM chatfold_deliveries") == expected.to_string());
+        proxy.lose_answers(false);
+        proxy.cut();
+        until("empty outbox", || one.get("/readyz").json()["outbox"] == 0);
+        until("log", || one.get("/readyz").json()["logTrouble"].is_null());
+        let answer = deliver(&one, &message(100 + round));
+        assert!(matches!(told(&answer).1, "applied" | "accepted" | "queued"), "{answer:?}");
+        until("empty outbox", || one.get("/readyz").json()["outbox"] == 0);
+        expected += 1;
+    }
+    assert_eq!(postgres.ask("SELECT count(*), count(DISTINCT id) FROM chatfold_deliveries"), "10|10");
+    let log = agree(&postgres, &[&one, &two]);
+    assert_eq!(log.lines().count(), 10);
+    assert!(log.lines().all(|line| line.split(' ').nth(3) == Some("1")), "delivered once each: {log}");
+}
+
+#[test]
+fn a_killed_node_goes_on_at_its_position_and_folds_nothing_twice() {
+    let Some(postgres) = log() else { return };
+    let (one, mut two) = (node(&postgres.address()), node(&postgres.address()));
+    let one = Arc::new(one);
+    let posting = {
+        let one = Arc::clone(&one);
+        std::thread::spawn(move || {
+            (0..400).for_each(|n| drop(deliver(&one, &if n % 2 == 0 { block(n) } else { message(n) })))
+        })
+    };
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(300));
+        two = again(two, &postgres.address());
+    }
+    posting.join().unwrap();
+    agree(&postgres, &[&one, &two]);
+    let alone = TestServer::start();
+    for n in 0..400 {
+        deliver(&alone, &if n % 2 == 0 { block(n) } else { message(n) });
+    }
+    assert_eq!(hash(&alone.db()), hash(&two.db()));
+}
+
+#[test]
+fn a_file_belongs_to_one_log() {
+    let Some(postgres) = log() else { return };
+    let (one, alone) = (node(&postgres.address()), TestServer::start());
+    deliver(&one, &message(1));
+    deliver(&alone, &message(1));
+    // A node's file takes deliveries from its log alone.
+    let (dir, own) = (one.dir(), alone.dir());
+    drop((one, alone));
+    std::fs::write(dir.path().join("chatfold.toml"), "").unwrap();
+    let (_, told) = TestServer::launch(Arc::clone(&dir), |_| {}).err().unwrap();
+    assert!(told.contains("is the file of a node"), "{told}");
+    std::fs::write(dir.path().join("a.json"), message(2)).unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (code, _, told) = chatfold(&["ingest", &path("a.json"), "--db", &path("chatfold.db")]);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("post deliveries to a node"), "{told}");
+    // A file with a log of its own does not become a node.
+    std::fs::write(own.path().join("chatfold.toml"), format!("log = \"{}\"", postgres.address())).unwrap();
+    let (_, told) = TestServer::launch(own, |_| {}).err().unwrap();
+    assert!(told.contains("holds deliveries that the shared log does not have"), "{told}");
+    // A new node needs the log once.
+    let nobody = format!("log = \"postgres://chatfold@127.0.0.1:{}/postgres\"", support::postgres::free_port());
+    let new = Arc::new(tempfile::tempdir().unwrap());
+    std::fs::write(new.path().join("chatfold.toml"), nobody).unwrap();
+    let (_, told) = TestServer::launch(new, |_| {}).err().unwrap();
+    assert!(told.contains("a new node needs the shared log, postgres://127.0.0.1:"), "{told}");
+    // Another log, and one that lost what the node has folded.
+    postgres.ask("UPDATE chatfold_head SET log_id = 'another'");
+    let lost = TestServer::within(Arc::clone(&dir), &format!("log = \"{}\"", postgres.address()));
+    lost.wait_for_log("another log than this file has followed");
+    assert!(lost.get("/readyz").problem(503).contains("another log"));
+    assert_eq!(told_of(&lost, &message(2)), "queued", "it must not go into another log");
+    let id = ask(&lost.db(), "SELECT log_id FROM shared_log");
+    postgres.ask(&format!(
+        "UPDATE chatfold_head SET log_id = '{id}'; UPDATE chatfold_deliveries SET id = decode(repeat('00', 16), 'hex')"
+    ));
+    until("lost delivery", || lost.get("/readyz").body.contains("has lost deliveries"));
+    assert_eq!(position(&lost.db()), 1);
+}
+
+fn told_of(node: &TestServer, body: &str) -> String {
+    told(&node.deliver(body)).1.to_owned()
+}
