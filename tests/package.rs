@@ -73,7 +73,9 @@ fn each_command_has_a_manual_page_without_a_warning() {
     for command in commands() {
         let page = folder.join(format!("chatfold-{command}.1"));
         assert!(page.exists(), "{command}");
-        let Some(output) = run("groff", &["-man", "-Tutf8", "-ww", "-z", page.to_str().unwrap()]) else { return };
+        let Some(output) = run("groff", &["-Kutf8", "-man", "-Tutf8", "-ww", "-z", page.to_str().unwrap()]) else {
+            return;
+        };
         assert_eq!(text(&output), "", "{command}");
     }
     let (code, _, err) = chatfold(&["man", "/dev/null/man1"]);

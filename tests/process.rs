@@ -87,7 +87,8 @@ fn the_schema_goes_to_stdout() {
 #[test]
 fn the_help_of_a_command_shows_what_the_command_uses() {
     for command in [
-        "open", "ingest", "events", "explain", "drift", "gaps", "inspect", "rebuild", "verify", "token", "send", "doctor", "config", "schema",
+        "open", "ingest", "events", "explain", "drift", "gaps", "inspect", "rebuild", "verify", "token", "send",
+        "doctor", "config", "schema",
     ] {
         let (code, help, _) = chatfold(&[command, "--help"]);
         assert_eq!(code, 0);
