@@ -204,7 +204,11 @@ mod tests {
     /// A list that was read from CometChat and names nobody.
     fn list(conn: &Connection, at: i64) {
         let at = (NOON + at) * 1000;
-        conn.execute("INSERT INTO rosters (app_id, guid, at, seq, created) VALUES ('a', 'g', ?1, 0, 0)", [at]).unwrap();
+        conn.execute(
+            "INSERT INTO rosters (app_id, guid, at, seq, created, entries) VALUES ('a', 'g', ?1, 0, 0, 0)",
+            [at],
+        )
+        .unwrap();
     }
 
     fn drift(conn: &Connection) -> Option<(i64, i64, i64)> {
