@@ -138,8 +138,8 @@ impl Worker {
             self.shared.place.check()?;
             let committing = Instant::now();
             sqlite::commit(&self.conn)?;
-            shared.meters.commits.observe(committing.elapsed().as_secs_f64());
             if !answers.is_empty() {
+                shared.meters.commits.observe(committing.elapsed().as_secs_f64());
                 shared.meters.deliveries.observe(answers.len() as f64);
             }
             Ok(seq)
