@@ -525,6 +525,13 @@ CREATE TABLE backfill (
     counts TEXT NOT NULL,                              -- JSON: what was read so far, and what came of it
     PRIMARY KEY (app_id, stage)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE shared_log (
+    -- One row in the file of a node, whose log is PostgreSQL's: which log it is, and how far the tables are.
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    log_id      TEXT NOT NULL,
+    position    INTEGER NOT NULL,                      -- the newest position that is folded
+    delivery_id BLOB                                   -- the id of the delivery there; null: none is folded
+) STRICT;
 CREATE VIEW v_events AS
     -- The log. A body with secrets in it is left out: see events.body.
     SELECT
