@@ -77,6 +77,9 @@ impl Hand {
 
     /// Through the server that writes the file, or with a writer of our own where none does.
     pub fn to(db: &Path, row_cache: usize) -> Result<Self, HandError> {
+        if db.exists() {
+            sqlite::shared_log::refuse(&sqlite::open_reader(db)?, db)?;
+        }
         match Lock::acquire(db) {
             Ok(lock) => {
                 // Whoever waits for an event hears of the failure.

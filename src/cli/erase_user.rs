@@ -38,6 +38,7 @@ pub fn run(config: &Config, args: &EraseUserArgs) -> anyhow::Result<ExitCode> {
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_exclusive("erase-user"))?;
     let opening = || format!("opening {}", config.db.display());
     let conn = sqlite::open_writer(&config.db).with_context(opening)?;
+    sqlite::shared_log::refuse(&conn, &config.db)?;
     large::finish_all(&conn).with_context(opening)?;
     let app_id = app::only(config, args.app.as_deref(), &apps(&conn)?)?;
     let order = Order { app_id: &app_id, uid: &args.uid, in_texts: args.names_in_texts, at: clock::now() };
