@@ -33,7 +33,7 @@ pub struct SendArgs {
     pub rate: Option<f64>,
     /// Requests at once, 1 to 256. More than one does not keep the order
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub connections: u16,
+    pub at_once: u16,
     /// Share of deliveries that are sent twice, 0 to 1
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = between(0.0, 1.0))]
     pub duplicates: f64,
@@ -70,7 +70,7 @@ pub fn run(config: &Config, args: &SendArgs) -> anyhow::Result<ExitCode> {
     let target = Target {
         url: url(&args.to.clone().unwrap_or_else(|| config.address()))?,
         authorization: authorization(config, args.credential.as_deref())?,
-        connections: args.connections.into(),
+        connections: args.at_once.into(),
         speed: args.speed,
         faults: args.faults,
         seed: args.seed,
