@@ -215,7 +215,7 @@ mod tests {
             flags.given = Given::of(&matches);
             let config = Config::load(flags).unwrap();
             let db = config.settings().iter().find(|it| it.key == "db").unwrap();
-            assert_eq!((db.text().as_deref(), db.origin), (Some("a.db"), config::Origin::Flag), "{words:?}");
+            assert_eq!((db.text().as_deref(), db.origin), (Some("a.db"), crate::config::Origin::Flag), "{words:?}");
         }
     }
 

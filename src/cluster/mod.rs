@@ -23,7 +23,6 @@ use crate::ids::Time;
 use crate::writer::{Appended, Refusal, Writer};
 use anyhow::Context;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 /// Runs once when nothing may be written any more: the process has to end.
 pub type OnFailure = Arc<dyn Fn() + Send + Sync>;
@@ -108,15 +107,6 @@ impl Intake {
             Self::Alone(_) => None,
             #[cfg(feature = "postgres")]
             Self::Node(node) => Some(node.log()),
-        }
-    }
-
-    /// When the node last had folded all of the shared log, as it changes: in ms, 0 for never.
-    pub fn read_at(&self) -> Option<Arc<AtomicI64>> {
-        match self {
-            Self::Alone(_) => None,
-            #[cfg(feature = "postgres")]
-            Self::Node(node) => Some(node.read_at()),
         }
     }
 

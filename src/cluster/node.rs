@@ -169,10 +169,6 @@ impl Node {
         self.shared.status.log()
     }
 
-    pub fn read_at(&self) -> Arc<AtomicI64> {
-        self.shared.status.read_at()
-    }
-
     /// What waits goes into the log or the outbox. Blocking.
     pub fn stop(&self) {
         *lock(&self.queue) = None;

@@ -2,8 +2,7 @@
 
 use super::LogStatus;
 use crate::ids::Time;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A node that is further behind should get no traffic.
@@ -17,7 +16,6 @@ const STARTING: &str = "the shared log has not been reached yet";
 /// Shared by the tasks of a node.
 pub struct Status {
     state: Mutex<State>,
-    read_at: Arc<AtomicI64>,
 }
 
 struct State {
@@ -34,7 +32,7 @@ struct State {
     /// Since when the follower is connected.
     follows_since: Option<Instant>,
     /// All that stood in the log then is folded.
-    complete_at: Option<Instant>,
+    complete_at: Option<(Time, Instant)>,
     /// Why the log does not go on where this node is.
     lost: Option<String>,
 }
@@ -51,7 +49,7 @@ impl Status {
             complete_at: None,
             lost: None,
         };
-        Self { state: Mutex::new(state), read_at: Arc::default() }
+        Self { state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,8 +95,7 @@ impl Status {
     /// All that stood in the log at this time is folded. The same instant by the clock that shows it, and by the one that
     /// measures.
     pub fn complete(&self, at: (Time, Instant)) {
-        self.read_at.store(at.0.0, Ordering::Relaxed);
-        if self.lock().complete_at.replace(at.1).is_none() {
+        if self.lock().complete_at.replace(at).is_none() {
             tracing::info!("this node has folded all of the shared log");
         }
     }
@@ -115,15 +112,14 @@ impl Status {
         }
     }
 
-    /// When the node last had folded all of the log.
-    pub fn read_at(&self) -> Arc<AtomicI64> {
-        Arc::clone(&self.read_at)
-    }
-
     pub fn log(&self) -> LogStatus {
         let state = self.lock();
-        let read_at = Some(self.read_at.load(Ordering::Relaxed)).filter(|ms| *ms > 0).map(Time);
-        LogStatus { read_at, trouble: state.trouble, queued: state.queued, standbys: state.standbys }
+        LogStatus {
+            read_at: state.complete_at.map(|at| at.0),
+            trouble: state.trouble,
+            queued: state.queued,
+            standbys: state.standbys,
+        }
     }
 
     /// Why the node should get no traffic.
@@ -140,7 +136,7 @@ impl Status {
         let Some(complete) = state.complete_at else {
             return Some("this node has not folded all of the shared log yet".to_owned());
         };
-        let behind = complete.max(since).elapsed();
+        let behind = complete.1.max(since).elapsed();
         (behind > BEHIND).then(|| format!("this node is {} s behind the shared log", behind.as_secs()))
     }
 }

@@ -11,7 +11,6 @@ use super::meters::Meters;
 use super::prepared::Document;
 use super::server::Host;
 use super::turns::{Asker, Turns};
-use crate::ids::Time;
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read};
 use crate::store::sqlite::read::event::newest;
@@ -20,7 +19,7 @@ use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, ValidationMode};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tracing::field::Empty;
@@ -45,8 +44,6 @@ pub(super) struct Inner {
     meters: Arc<Meters>,
     /// The server around it.
     host: OnceLock<Arc<dyn Host>>,
-    /// When this node last had folded all of the log that it shares, in ms; unset: it shares none.
-    log_read_at: OnceLock<Arc<AtomicI64>>,
     /// Those who follow the changes.
     pub(super) hub: Arc<Hub>,
     /// Looks of the decoder, and changes it decoded.
@@ -63,14 +60,13 @@ impl Api {
     /// Opens the file for reading. Fails where it is not ours or of another edition.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
         let (pool, turns) = (open_pool(path, limits.pool, limits.page_cache)?, Turns::new(limits.pool, limits.timeout));
-        Ok(Self::over(pool, turns, limits, Computed::default(), Arc::default(), OnceLock::new()))
+        Ok(Self::over(pool, turns, limits, Computed::default(), Arc::default()))
     }
 
     /// The same readers with other limits.
     pub fn with_limits(&self, limits: Limits) -> Self {
-        let Inner { pool, turns, computed, meters, log_read_at, .. } = &*self.inner;
-        let log_read_at = log_read_at.clone();
-        Self::over(pool.clone(), turns.clone(), limits, Arc::clone(computed), Arc::clone(meters), log_read_at)
+        let Inner { pool, turns, computed, meters, .. } = &*self.inner;
+        Self::over(pool.clone(), turns.clone(), limits, Arc::clone(computed), Arc::clone(meters))
     }
 
     /// From now on its answers tell of the server around it, too.
@@ -79,21 +75,7 @@ impl Api {
         let _ = self.inner.host.set(host);
     }
 
-    /// From now on answers tell when this node last had folded all of the log that it shares (in ms, 0: never). For APIs
-    /// with other limits that are made later, too.
-    pub fn tell_read_at(&self, read_at: Arc<AtomicI64>) {
-        // Told once, at the start.
-        let _ = self.inner.log_read_at.set(read_at);
-    }
-
-    fn over(
-        pool: Pool,
-        turns: Turns,
-        limits: Limits,
-        computed: Computed,
-        meters: Arc<Meters>,
-        log_read_at: OnceLock<Arc<AtomicI64>>,
-    ) -> Self {
+    fn over(pool: Pool, turns: Turns, limits: Limits, computed: Computed, meters: Arc<Meters>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 checks: Checks::new(&limits),
@@ -106,7 +88,6 @@ impl Api {
                 computed,
                 meters,
                 host: OnceLock::new(),
-                log_read_at,
                 hub: Arc::default(),
                 looks: AtomicU64::new(0),
                 decoded: AtomicU64::new(0),
@@ -300,11 +281,10 @@ impl Inner {
     ) -> Result<(Arc<Asking>, Shown), ReadError> {
         let snapshot = self.snapshot(gone)?;
         let (seq, received_at) = snapshot.read(|conn| newest(conn, caller.apps.as_deref()))?;
-        let read_at = |ms: &Arc<AtomicI64>| Some(ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0).map(Time);
         let shown = Shown {
             seq,
             received_at,
-            log_read_at: self.log_read_at.get().map(read_at),
+            log_read_at: self.host.get().and_then(|host| host.log_read_at()),
             fold_version: snapshot.fold_version(),
             cost: 0,
             most: self.limits.complexity,

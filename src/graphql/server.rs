@@ -5,6 +5,7 @@ use super::enums::{SettingOrigin, TokenScope, TokenState};
 use super::objects as async_graphql;
 use super::scalars::{BigInt, DateTime, int};
 use crate::clock;
+use crate::ids::Time;
 use crate::store::sqlite::read::server as row;
 use async_graphql::{ComplexObject, Context, SimpleObject};
 
@@ -15,6 +16,11 @@ pub trait Host: Send + Sync {
 
     /// The settings in force.
     fn settings(&self) -> Vec<Setting>;
+
+    /// When the node last had folded all of the log that several nodes share; `None`: it shares none.
+    fn log_read_at(&self) -> Option<Option<Time>> {
+        None
+    }
 }
 
 /// The server that answers, as it is at this moment.

@@ -57,7 +57,8 @@ impl Host {
 
 impl graphql::Host for Host {
     fn server(&self) -> graphql::Server {
-        let wal_bytes = self.intake.as_ref().map(|it| i64::try_from(it.writer().wal_bytes()).unwrap_or(i64::MAX));
+        let wal_bytes = self.intake.as_ref().map(|intake| intake.writer().wal_bytes());
+        let wal_bytes = wal_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         graphql::Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: DateTime(self.started),
@@ -67,6 +68,10 @@ impl graphql::Host for Host {
             wal_bytes: wal_bytes.map(BigInt),
             disk: self.disk(),
         }
+    }
+
+    fn log_read_at(&self) -> Option<Option<Time>> {
+        self.intake.as_ref()?.log().map(|log| log.read_at)
     }
 
     fn settings(&self) -> Vec<graphql::Setting> {

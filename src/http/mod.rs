@@ -143,9 +143,6 @@ impl Shared {
         let decoder = Decoder::open(&api, &config.db).with_context(|| to("decode changes"))?;
         feeds.decode(decoder, seq.clone()).context("cannot start the thread that decodes changes")?;
         let console = api.with_limits(crate::console::limits(&config.graphql));
-        if let Some(read_at) = intake.as_ref().and_then(Intake::read_at) {
-            api.tell_read_at(read_at);
-        }
         let writer = intake.as_ref().map(|intake| intake.writer().clone());
         let host = Arc::new(Host::new(&config, intake.clone(), Arc::clone(&rebuilding)));
         api.serve_for(host.clone());
