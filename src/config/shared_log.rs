@@ -10,7 +10,7 @@ use super::{ConfigError, Secret};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const OUTBOX: RangeInclusive<u64> = 0..=1 << 40;
 const DEFAULT_OUTBOX: u64 = 1 << 30;
@@ -146,6 +146,7 @@ fn open(
 /// The password file of PostgreSQL's own programs.
 #[cfg(feature = "postgres")]
 fn password_file(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigError> {
+    use std::path::Path;
     if let Some(path) = env("PGPASSFILE") {
         let text = std::fs::read_to_string(&path);
         return text.map(Some).map_err(|error| ConfigError(format!("reading PGPASSFILE {path}: {error}")));
