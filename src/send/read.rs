@@ -44,11 +44,11 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Delivery>, ReadError> {
         if path == Path::new("-") {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).map_err(failed)?;
-            parse("standard input", bytes, &mut all)?;
+            parse("standard input", &bytes, &mut all)?;
         } else {
             for file in inputs(path).map_err(failed)? {
                 let bytes = std::fs::read(&file).map_err(failed)?;
-                parse(&file.display().to_string(), bytes, &mut all)?;
+                parse(&file.display().to_string(), &bytes, &mut all)?;
             }
         }
         if all.len() == before {
@@ -62,8 +62,8 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Delivery>, ReadError> {
 }
 
 /// One document, or one a line.
-fn parse(name: &str, bytes: Vec<u8>, all: &mut Vec<Delivery>) -> Result<(), ReadError> {
-    if let Ok(document) = Document::parse(bytes.clone()) {
+fn parse(name: &str, bytes: &[u8], all: &mut Vec<Delivery>) -> Result<(), ReadError> {
+    if let Ok(document) = Document::parse(bytes.to_vec()) {
         return take(name, document.root(), all);
     }
     let lines = (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.trim_ascii().is_empty());
@@ -103,7 +103,7 @@ mod tests {
 
     fn parsed(text: &str) -> Result<Vec<Delivery>, String> {
         let mut all = Vec::new();
-        parse("x", text.as_bytes().to_vec(), &mut all).map(|()| all).map_err(|error| error.to_string())
+        parse("x", text.as_bytes(), &mut all).map(|()| all).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn settings(config: &Config) -> Vec<Finding> {
     match config.check_serve() {
         Ok(()) => all.push(Finding::ok("settings", "`chatfold config` prints them, and where each comes from")),
         Err(error) => {
-            all.push(Finding::bad("settings", error.0, "`chatfold serve` does not start with these settings."))
+            all.push(Finding::bad("settings", error.0, "`chatfold serve` does not start with these settings."));
         }
     }
     for unknown in config::unknown_variables(&help::variables()) {

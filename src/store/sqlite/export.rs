@@ -51,7 +51,7 @@ pub fn view(conn: &Connection, view: &str, app_id: Option<&str>, each: Each<'_>)
 pub fn columns(conn: &Connection, view: &str) -> Result<Vec<String>, StoreError> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, true)?;
     let statement = conn.prepare(&format!("SELECT * FROM {view}"))?;
-    Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+    Ok(statement.column_names().map(str::to_owned).collect())
 }
 
 /// The tables that may hold rows about a person.
@@ -95,7 +95,7 @@ pub fn newest(conn: &Connection) -> Result<i64, StoreError> {
 
 fn rows(conn: &Connection, sql: &str, params: &[(&str, &dyn ToSql)], each: Each<'_>) -> anyhow::Result<u64> {
     let mut statement = conn.prepare(sql)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let (mut rows, mut count) = (statement.query(params)?, 0);
     while let Some(row) = rows.next()? {
         let cell = |(at, name): (usize, &String)| Ok::<_, rusqlite::Error>(value(name, row.get_ref(at)?));
