@@ -165,7 +165,7 @@ fn who_left_while_nobody_listened_is_out_and_what_changed_is_changed() {
     });
     let report = done(&vendor, &file.db());
     assert_true(&changed, &file.db());
-    assert_eq!(report["stages"]["messages"]["changed"], json!(2), "{report:#}");
+    assert_eq!(report["stages"]["messages"]["changed"], json!(1), "{report:#}");
     let (code, out, _) = support::chatfold(&["explain", "membership:g1/u8", "--db", file.db().to_str().unwrap()]);
     assert!(code == 0 && out.contains("complete member list"), "{out}");
     verified(&file.db());
