@@ -525,6 +525,14 @@ CREATE TABLE backfill (
     counts TEXT NOT NULL,                              -- JSON: what was read so far, and what came of it
     PRIMARY KEY (app_id, stage)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE erasures (
+    -- Whom `erase-user` took out of the log: late copies must not bring these people back. The salt is in `settings`.
+    app_id    TEXT NOT NULL,
+    hash      BLOB NOT NULL,                           -- SHA-256 of salt, kind and uid, name or address
+    pseudonym TEXT NOT NULL,
+    erased_at INTEGER NOT NULL,
+    PRIMARY KEY (app_id, hash)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE shared_log (
     -- One row in the file of a node, whose log is PostgreSQL's: which log it is, and how far the tables are.
     one         INTEGER PRIMARY KEY CHECK (one = 1),

@@ -27,7 +27,10 @@ impl File {
                 "text": "=HYPERLINK(\"https://x\")", "metadata": private.to_string(),
                 "entities": { "sender": { "entity": { "uid": "mira", "name": "@Mira", "metadata": private } } } } });
         let body = json!({ "trigger": "message_sent", "appId": APP, "data": { "message": message } }).to_string();
-        let fixtures = fixtures().into_iter().map(|(_, body)| serde_json::from_str::<Value>(&body).ok());
+        let fixtures = fixtures()
+            .into_iter()
+            .filter(|(name, _)| !name.starts_with("chatfold."))
+            .map(|(_, body)| serde_json::from_str::<Value>(&body).ok());
         let lines: Vec<String> = fixtures.flatten().map(|body| body.to_string()).chain([body]).collect();
         Self::with(&lines)
     }
@@ -143,7 +146,7 @@ fn all_about_a_person_is_exported_without_secrets() {
     let formula = messages.iter().find(|it| it["message_id"] == "900001").unwrap();
     assert_eq!(
         (&formula["text"], &formula["sent_at"]),
-        (&json!("=HYPERLINK(\"https://x\")"), &json!("2026-01-21T13:08:20.000Z"))
+        (&json!("=HYPERLINK(\"https://x\")"), &json!("2026-01-21T13:08:20Z"))
     );
     let events = told["events"].as_array().unwrap();
     let names = |event: &Value| event["body"].to_string().contains("mira");

@@ -59,7 +59,7 @@ pub(super) const WORDS: &[&str] = &[
 ];
 
 /// Maps by uid.
-pub(super) const BY_UID: &[&str] = &["members", "users", "mentions", "voters"];
+pub(super) const BY_UID: &[&str] = &["members", "users", "mentions", "voters", "banned", "blocked", "gone"];
 
 /// Field names of CometChat's: such a key is a uid only in a map by uid.
 pub(super) const FIELDS: &[&str] = &[
@@ -120,8 +120,12 @@ pub(super) const FIELDS: &[&str] = &[
     "for",
 ];
 
+/// An object with a uid and one of these tells what the person did, and does not describe the person.
+pub(super) const OF_FACTS: &[&str] = &["messageId", "reaction", "blocked"];
+
 /// What stays of an object that describes a person: facts of a membership, a stay or a status, no description.
 pub(super) const OF_PERSON: &[&str] = &[
+    "blockedAt",
     "scope",
     "oldScope",
     "joinedAt",

@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
     }
 
     fn object(&mut self, json: Json<'_>, place: Place<'_>) {
-        let uid = json.get("uid").and_then(id).filter(|_| !has(json, &["messageId"]));
+        let uid = json.get("uid").and_then(id).filter(|_| !has(json, keys::OF_FACTS));
         if let Some(pseudonym) = uid.as_ref().and_then(|uid| self.erased.uid(uid)) {
             return self.person(json, pseudonym);
         }

@@ -131,6 +131,15 @@ fn what_others_wrote_keeps_all_but_the_mention() {
 }
 
 #[test]
+fn lists_read_from_the_api_keep_their_facts() {
+    becomes(
+        r#"{"uid":"ann","blocked":{"bob":{"blockedAt":5}},"reactions":[{"id":"1","reaction":"x","uid":"ann","reactedAt":5}]}"#,
+        r#"{"uid":"P","blocked":{"bob":{"blockedAt":5}},"reactions":[{"id":"1","reaction":"x","uid":"P","reactedAt":5}]}"#,
+    );
+    becomes(r#"{"blocked":{"ann":{"blockedAt":5}}}"#, r#"{"blocked":{"P":{"blockedAt":5}}}"#);
+}
+
+#[test]
 fn a_group_that_is_called_as_the_person_stays() {
     for data in [
         r#"{"receiver":"ann","receiverType":"group","sender":"bob","data":{}}"#,
