@@ -56,7 +56,7 @@ fn message(id: usize) -> String {
 
 /// Blocked and unblocked in turn: facts without a time, whose order decides.
 fn block(n: usize) -> String {
-    let trigger = if n % 2 == 0 { "user_blocked" } else { "user_unblocked" };
+    let trigger = if n.is_multiple_of(2) { "user_blocked" } else { "user_unblocked" };
     format!(
         r#"{{"trigger":"{trigger}","appId":"a","webhook":"w","data":{{"users":{{"bob":{{"uid":"bob"}}}},"by":{{"uid":"ann"}}}}}}"#
     )
@@ -286,7 +286,7 @@ fn a_killed_node_goes_on_at_its_position_and_folds_nothing_twice() {
     let posting = {
         let one = Arc::clone(&one);
         std::thread::spawn(move || {
-            (0..400).for_each(|n| drop(deliver(&one, &if n % 2 == 0 { block(n) } else { message(n) })))
+            (0..400).for_each(|n| drop(deliver(&one, &if n.is_multiple_of(2) { block(n) } else { message(n) })));
         })
     };
     for _ in 0..4 {
