@@ -286,7 +286,7 @@ fn a_killed_node_goes_on_at_its_position_and_folds_nothing_twice() {
     let posting = {
         let one = Arc::clone(&one);
         std::thread::spawn(move || {
-            (0..400).for_each(|n| drop(deliver(&one, &if n.is_multiple_of(2) { block(n) } else { message(n) })));
+            (0..400_usize).for_each(|n| drop(deliver(&one, &if n.is_multiple_of(2) { block(n) } else { message(n) })));
         })
     };
     for _ in 0..4 {
