@@ -144,9 +144,9 @@ fn a_stranger_with_our_application_id_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("chatfold.db");
     std::fs::write(dir.path().join("line.json"), LINE).unwrap();
-    plant(&db, "PRAGMA application_id = 1128680516; PRAGMA user_version = 10; CREATE TABLE events (x)");
+    plant(&db, "PRAGMA application_id = 1128680516; PRAGMA user_version = 12; CREATE TABLE events (x)");
     refused_by_all(&db, &["the table \"events\" is not as chatfold makes it"]);
-    for version in [0, 9] {
+    for version in [0, 11] {
         plant(&db, &format!("PRAGMA user_version = {version}"));
         let (code, _, err) = run(&db, &["ingest", dir.path().join("line.json").to_str().unwrap()]);
         assert!(code == 1 && err.contains("the table \"events\""), "{err}");

@@ -205,7 +205,7 @@ fn every_setting_is_listed_once_under_the_name_of_its_key_and_its_flag() {
         names
     };
     assert_eq!(sorted(&named), sorted(&flags));
-    let tables = ["graphql", "unread", "backup"];
+    let tables = ["graphql", "unread", "backup", "privacy"];
     let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
     let inner = tables
         .iter()
