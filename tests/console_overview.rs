@@ -105,6 +105,6 @@ fn groups_with_drift_and_a_time_without_a_server_need_a_person() {
     }
     let html = show(&harness);
     let told = needs(&html);
-    assert!(told.contains("1 groups with drift") && told.contains("drifted=true"), "{told}");
+    assert!(told.contains("Groups with drift: 1") && told.contains("drifted=true"), "{told}");
     assert_eq!(told.matches("No server").count(), 1, "a restart of 9 s is none: {told}");
 }

@@ -174,8 +174,8 @@ impl Overview {
                 needs.push(app.need("is-bad", ("/events", "triggers", &it.trigger), &it.trigger, text));
             }
             if !app.drifted.nodes.is_empty() {
-                let text = "have another number of members than CometChat says: events are missing.".to_owned();
-                let title = format!("{} groups with drift", app.drifted.total());
+                let text = "CometChat says another number of members: events are missing.".to_owned();
+                let title = format!("Groups with drift: {}", app.drifted.total());
                 needs.push(app.need("is-bad", ("/groups", "drifted", "true"), &title, text));
             }
             for (list, outcome, what, text) in [
