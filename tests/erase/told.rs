@@ -30,12 +30,12 @@ fn people(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 /// Marks every text in a value.
-fn marked(value: &Value, key: &str) -> Value {
+fn marked(value: &Value) -> Value {
     match value {
         // Times may be texts.
         Value::String(text) if text.parse::<i64>().is_err() => json!(format!("{CANARY} {text}")),
-        Value::Array(all) => all.iter().map(|it| marked(it, key)).collect(),
-        Value::Object(all) => all.iter().map(|(key, it)| (key.clone(), marked(it, key))).collect::<Map<_, _>>().into(),
+        Value::Array(all) => all.iter().map(marked).collect(),
+        Value::Object(all) => all.iter().map(|(key, it)| (key.clone(), marked(it))).collect::<Map<_, _>>().into(),
         other => other.clone(),
     }
 }
@@ -70,11 +70,11 @@ fn about(value: &Value, uid: &str, name: &str) -> Value {
                                 "entities" | "mentions" | "action" | "moderation" | "quotedMessage" => {
                                     (key.clone(), about(member, uid, name))
                                 }
-                                _ => (key.clone(), marked(member, key)),
+                                _ => (key.clone(), marked(member)),
                             })
                             .collect::<Map<_, _>>()
                             .into(),
-                        (key, member) if is_person && !FACTS.contains(&key) && key != "name" => marked(member, key),
+                        (key, member) if is_person && !FACTS.contains(&key) && key != "name" => marked(member),
                         ("failures", member) if is_failure => {
                             let mut failures = about(member, uid, name);
                             for key in ["responseBody", "errorMessage", "context"] {
