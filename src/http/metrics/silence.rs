@@ -5,9 +5,9 @@ use super::apps::{Apps, MOST};
 use super::text::Page;
 use crate::clock;
 use crate::ids::Time;
-use crate::quiet;
 use crate::store::StoreError;
-use crate::store::sqlite::read::traffic::{dead_letters, over_time, triggers};
+use crate::store::sqlite::read::gaps::Rhythm;
+use crate::store::sqlite::read::traffic::{dead_letters, triggers};
 use crate::store::sqlite::read::{Sql, app, drift};
 use crate::store::sqlite::{Connection, open_reader};
 use crate::trigger::family;
@@ -16,9 +16,6 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-const HOUR_MS: i64 = 3_600_000;
-/// What came in so many hours is the rhythm of an app.
-const HOURS: i64 = 48;
 /// Dead letters are counted up to here.
 const DEAD_LETTERS: i64 = 10_000;
 /// What was read counts for so many times as long as reading it took: so reading takes a hundredth of one core at most.
@@ -79,22 +76,17 @@ fn read(conn: &Connection, apps: &Apps) -> Sql<Vec<App>> {
 
 impl App {
     fn read(conn: &Connection, id: String, now: Time) -> Sql<Self> {
-        let from = Time((now.0.div_euclid(HOUR_MS) - HOURS + 1) * HOUR_MS);
-        let hours = over_time(conn, &id, from, now, 60)?;
+        let rhythm = Rhythm::read(conn, &id, now)?;
         let mut families: BTreeMap<&'static str, Family> = BTreeMap::new();
-        for it in triggers(conn, &id, from)? {
+        for it in triggers(conn, &id, rhythm.from)? {
             let family = families.entry(family::of(&it.trigger)).or_default();
             family.deliveries += it.outcomes.all();
             family.last_at = family.last_at.max(it.last_at);
         }
-        let counts: Vec<u64> = hours.iter().map(|(_, it)| it.all().unsigned_abs()).collect();
-        let all = counts.iter().sum();
         for family in families.values_mut() {
-            let since =
-                hours.iter().filter(|(at, _)| *at >= family.last_at).map(|(_, it)| it.all().unsigned_abs()).sum();
-            family.is_silent = quiet::missed(family.deliveries.unsigned_abs(), all, since).is_some();
+            family.is_silent = rhythm.missed(family.deliveries, family.last_at).is_some();
         }
-        let is_silent = quiet::silent_hours(&counts).is_some();
+        let is_silent = rhythm.is_silent();
         let dead_letters = dead_letters(conn, &id, DEAD_LETTERS)?;
         let groups_drifted = drift::count(conn, &id)?;
         Ok(Self { id, is_silent, families, dead_letters, groups_drifted })

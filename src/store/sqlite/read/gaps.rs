@@ -59,18 +59,42 @@ pub struct Silence {
     pub missed: Option<u64>,
 }
 
+/// How many deliveries of an app came in each hour of the last two days. A silence is unusual against that.
+pub struct Rhythm {
+    /// When the first hour begins.
+    pub from: Time,
+    hours: Vec<(Time, u64)>,
+}
+
+impl Rhythm {
+    pub fn read(conn: &Conn, app: &str, now: Time) -> Sql<Self> {
+        let from = Time((now.0.div_euclid(HOUR_MS) - HOURS + 1) * HOUR_MS);
+        let hours = traffic::over_time(conn, app, from, now, HOUR_MS / 60_000)?;
+        Ok(Self { from, hours: hours.into_iter().map(|(at, it)| (at, it.all().unsigned_abs())).collect() })
+    }
+
+    /// Whether nothing at all came for unusually long.
+    pub fn is_silent(&self) -> bool {
+        let counts: Vec<u64> = self.hours.iter().map(|(_, count)| *count).collect();
+        quiet::silent_hours(&counts).is_some()
+    }
+
+    /// How many of these deliveries would have come since the last one, if that is unusual. They are those since `from`.
+    pub fn missed(&self, deliveries: i64, last_at: Time) -> Option<u64> {
+        let since = self.hours.iter().filter(|(at, _)| *at >= last_at).map(|(_, count)| count).sum();
+        quiet::missed(deliveries.unsigned_abs(), self.hours.iter().map(|(_, count)| count).sum(), since)
+    }
+}
+
 /// Unusual silences of an app, compared with its own rhythm of the last two days.
 pub fn silences(conn: &Conn, app: &str, now: Time) -> Sql<Vec<Silence>> {
-    let from = Time((now.0.div_euclid(HOUR_MS) - HOURS + 1) * HOUR_MS);
-    let hours = traffic::over_time(conn, app, from, now, HOUR_MS / 60_000)?;
-    let counts: Vec<u64> = hours.iter().map(|(_, outcomes)| outcomes.all().cast_unsigned()).collect();
-    let triggers = traffic::triggers(conn, app, Time(now.0 - HOURS * HOUR_MS))?;
+    let rhythm = Rhythm::read(conn, app, now)?;
+    let triggers = traffic::triggers(conn, app, rhythm.from)?;
     let newest = triggers.iter().map(|it| it.last_at).max();
-    let whole = newest.filter(|_| quiet::silent_hours(&counts).is_some());
+    let whole = newest.filter(|_| rhythm.is_silent());
     let whole = whole.map(|since| Silence { trigger: None, since, missed: None });
     let silent = triggers.into_iter().filter_map(|Trigger { trigger, outcomes, last_at }| {
-        let since = hours.iter().zip(&counts).filter(|((at, _), _)| *at >= last_at).map(|(_, count)| count).sum();
-        let missed = quiet::missed(outcomes.all().cast_unsigned(), counts.iter().sum(), since)?;
+        let missed = rhythm.missed(outcomes.all(), last_at)?;
         Some(Silence { trigger: Some(trigger), since: last_at, missed: Some(missed) })
     });
     Ok(whole.into_iter().chain(silent).collect())
