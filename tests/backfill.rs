@@ -172,6 +172,30 @@ fn who_left_while_nobody_listened_is_out_and_what_changed_is_changed() {
 }
 
 #[test]
+fn a_group_is_deleted_by_the_word_of_cometchat_alone_and_at_its_time() {
+    let (app, file) = (small(), File::new());
+    let vendor = Vendor::of(app, 100);
+    done(&vendor, &file.db());
+    let deleted = "SELECT guid || '' FROM groups WHERE deleted_at IS NOT NULL";
+    let fated = |code: &'static str| {
+        vendor.fate(move |_, target, _| match target.contains("/bannedusers") {
+            true => Fate::Refused(404, code),
+            false => Fate::Answered,
+        });
+        run(&vendor, &file.db(), &["--only", "members"])
+    };
+    // Such as a proxy answers, or an API without this list.
+    let (code, report, _) = fated("");
+    assert_eq!((code, &report["stages"]["members"]["unreachable"]), (1, &json!(6)), "{report:#}");
+    assert!(ask(&file.db(), deleted).is_empty());
+    let (code, _, err) = fated("ERR_GUID_NOT_FOUND");
+    assert_eq!((code, ask(&file.db(), deleted).len()), (0, 6), "{err}");
+    let (at, now) = ("SELECT max(occurred_at) || '' FROM events", jiff::Timestamp::now().as_millisecond());
+    let at: i64 = ask(&file.db(), at)[0].parse().unwrap();
+    assert!(at % 1_000 == 0 && at <= now - 1_000, "the Date of the answer, less the margin: {at}, now {now}");
+}
+
+#[test]
 fn a_list_that_changes_between_its_pages_evicts_nobody_who_is_there() {
     let (mut app, file) = (App::default(), File::new());
     app.groups.insert("g".into(), json!({ "guid": "g", "name": "g", "owner": "u00" }));

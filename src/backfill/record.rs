@@ -4,7 +4,6 @@ use super::hand::Hand;
 use super::known::{self, Found};
 use super::lists::{self, Member, Members};
 use super::{BackfillError, Tally};
-use crate::clock;
 use crate::envelope::Envelope;
 use crate::ids::{Scope, Time};
 use crate::json::{self, Document, Json};
@@ -59,10 +58,11 @@ impl<'a> Recorder<'a> {
     /// Who is banned from a group, and then its members: what a ban leaves open the member list decides.
     pub fn people(&mut self, group: &store::Living, tally: &mut Tally) -> Result<(), BackfillError> {
         let read = self.banned(group, tally).and_then(|()| self.members(group, tally));
-        match read {
-            Err(BackfillError::Rest(error)) if error.is_not_found() => self.gone(group, clock::now().second(), tally),
-            read => read,
-        }
+        let gone_at = match &read {
+            Err(BackfillError::Rest(error)) => error.no_group_at(),
+            _ => None,
+        };
+        gone_at.map_or(read, |at| self.gone(group, at, tally))
     }
 
     /// The members of a group.

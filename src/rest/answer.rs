@@ -143,8 +143,9 @@ fn refused(access: &Access, status: StatusCode, headers: &HeaderMap, body: &[u8]
         }
         (402, _) | (_, "ERR_PLAN_RESTRICTION") => stays(RestError::Plan { said }),
         (403, _) => stays(RestError::Access { said }),
-        (404, _) => stays(RestError::NotFound { said }),
-        (_, code) if code.ends_with("_NOT_FOUND") => stays(RestError::NotFound { said }),
+        (_, code) if code.ends_with("_NOT_FOUND") => {
+            stays(RestError::NotFound { code: code.to_owned(), said, at: read_at(headers) })
+        }
         (429, _) => Failed { after: Some(wished(headers)), ..passes(RestError::Busy { said }) },
         (408 | 500.., _) => passes(RestError::Refused { status: status.as_u16(), said }),
         (status, _) => stays(RestError::Refused { status, said }),

@@ -1,5 +1,7 @@
 //! What the API answers when it does not give what was asked for.
 
+use crate::ids::Time;
+
 /// Why the API gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestError {
@@ -14,7 +16,12 @@ pub enum RestError {
     #[error("the plan of the app does not allow this: {said}")]
     Plan { said: String },
     #[error("CometChat does not know it: {said}")]
-    NotFound { said: String },
+    NotFound {
+        code: String,
+        said: String,
+        /// When the API said so, less the margin of every reading.
+        at: Time,
+    },
     #[error("CometChat asks to wait, and asked once more after waiting: {said}")]
     Busy { said: String },
     #[error("CometChat answered {status}: {said}")]
@@ -34,5 +41,14 @@ impl RestError {
     /// Whether there is no such entity.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+
+    /// When there was no such group. Only CometChat's own code says that: a proxy, or an address that the API does not
+    /// have, answers 404 as well.
+    pub fn no_group_at(&self) -> Option<Time> {
+        match self {
+            Self::NotFound { code, at, .. } if code == "ERR_GUID_NOT_FOUND" => Some(*at),
+            _ => None,
+        }
     }
 }
