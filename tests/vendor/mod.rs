@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod app;
+pub mod command;
 
 use app::App;
 use jiff::Timestamp;
