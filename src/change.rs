@@ -298,6 +298,11 @@ pub enum Change {
         session_key: String,
         fact: CallFact,
     },
+    /// Older events of the family were cut from the log.
+    Horizon {
+        family: String,
+        before: Time,
+    },
 }
 
 /// All that one event says, in the order in which it is put.

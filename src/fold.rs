@@ -8,7 +8,7 @@ use crate::merge::Fact;
 use crate::panics;
 use crate::store::StoreError;
 use crate::store::sqlite::{App, Connection};
-use crate::trigger::{Ref, Role};
+use crate::trigger::{Ref, Role, family};
 
 pub use crate::ids::Verdict;
 pub use crate::tables::FOLD_VERSION;
@@ -21,6 +21,9 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
     let told = Verdict { outcome: envelope.outcome, reason: envelope.reason.clone() };
     let Some(payload) = &envelope.payload else { return Ok(told) };
     let applied = envelope.outcome == Outcome::Applied;
+    if applied && let Some(reason) = cut(batch, conn, &app, envelope)? {
+        return Ok(Verdict { outcome: Outcome::Ignored, reason: Some(reason) });
+    }
     let folded = panics::caught(|| {
         let stored = |it: &&Ref| it.role == Role::About || (applied && it.role == Role::Sets);
         for reference in payload.refs().iter().filter(stored) {
@@ -48,4 +51,13 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
     batch.take_back();
     tracing::error!(seq = fact.seq, trigger = fact.trigger, problem, "fold failed: kept as a dead letter");
     Ok(Verdict { outcome: Outcome::Rejected, reason: Some(format!("fold failed: {problem}")) })
+}
+
+/// The reason, if the event is older than the horizon of its family. What it would change may have been cut already, so
+/// its tables would say something that no order of the log gives.
+fn cut(batch: &mut Batch, conn: &Connection, app: &App, envelope: &Envelope) -> Result<Option<String>, StoreError> {
+    let family = family::of(&envelope.trigger);
+    let Some(told_at) = envelope.told_at.filter(|_| family == family::PRESENCE) else { return Ok(None) };
+    let before = batch.horizon(conn, app, family)?.filter(|before| told_at < *before);
+    Ok(before.map(|before| format!("older than {}, up to which events about {family} were cut", before.rfc3339())))
 }

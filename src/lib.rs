@@ -64,6 +64,7 @@ pub mod store;
 pub mod rebuild;
 pub mod backup;
 pub mod erase;
+pub mod retention;
 pub mod entity;
 pub mod person;
 pub mod quiet;

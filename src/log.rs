@@ -16,6 +16,7 @@ use crate::panics;
 use crate::store::StoreError;
 use crate::store::sqlite::delivery::{self, Further};
 use crate::store::sqlite::events::{self, Equal};
+use crate::store::sqlite::retention;
 use crate::store::sqlite::{App, Connection, RefKey};
 use crate::trigger::{Ref, Role};
 use foldhash::{HashMap, HashSet};
@@ -175,6 +176,10 @@ pub fn enter<T: From<Appended>>(
             (&dead, Delivery::read(&app, &dead, received_at))
         }
     };
+    if let Some(seq) = retention::cut_before(conn, envelope)? {
+        batch.count(&app, received_at, &envelope.trigger, "duplicate");
+        return Ok(Appended { seq, outcome: Outcome::Ignored, duplicate: true }.into());
+    }
     let (equal, counts) = match delivery.known(batch, conn, &mut source)? {
         Known::New => (None, true),
         Known::Again(equal) => (Some(equal), true),

@@ -79,6 +79,7 @@ const LAYERS: &[&str] = &[
     "config",
     "graphql",
     "explain",
+    "retention",
     "rebuild",
     "erase",
     "writer",

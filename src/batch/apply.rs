@@ -73,6 +73,11 @@ impl Batch {
                 Ok(())
             }
             Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), &told),
+            Change::Horizon { family, before } => {
+                let key = key(family);
+                self.tables.horizons.edit(&key, || sqlite::load(conn, &key))?.move_to(before);
+                Ok(())
+            }
         }
     }
 

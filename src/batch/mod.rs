@@ -30,6 +30,7 @@ use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
 use crate::tables::edits::Edits;
 use crate::tables::group::{Group, Rosters};
+use crate::tables::horizon::Horizon;
 use crate::tables::membership::{Facts, Membership};
 use crate::tables::message::Message;
 use crate::tables::reaction::Reaction;
@@ -112,6 +113,7 @@ tables! {
     connections: ConnectionKey => Registers<Socket>,
     blocks: PairKey => Block,
     sessions: Key => Session,
+    horizons: Key => Horizon,
 }
 
 /// Rows in memory, and what is to be added to the file when the batch is saved.
@@ -273,6 +275,13 @@ impl Batch {
         self.tables.apps.edit(app, || sqlite::load(conn, app))?.apply(region, fact);
         self.tables.apps.keep();
         self.number(conn, app)
+    }
+
+    /// Up to when events of a family were cut from the log of an app.
+    pub fn horizon(&mut self, conn: &Connection, app: &App, family: &str) -> Result<Option<Time>, StoreError> {
+        let key = (App::clone(app), family.to_owned());
+        let known = self.tables.horizons.get(&key, || sqlite::load(conn, &key))?;
+        Ok(known.map(|horizon| horizon.before))
     }
 
     /// Keeps the changes of the current event, which is folded.

@@ -52,6 +52,7 @@ impl Batch {
         tables.connections.save(|key, _, now| sqlite::save(conn, key, now))?;
         tables.blocks.save(|key, _, now| sqlite::save(conn, key, now))?;
         tables.sessions.save(|key, stored, now| call::save(conn, key, stored, now))?;
+        tables.horizons.save(|key, _, now| sqlite::save(conn, key, now))?;
         self.follow(conn, &moved)?;
         self.tables.conversations.save(|key, _, now| conversation::save(conn, key, now))?;
         search::save(conn, texts)?;

@@ -11,6 +11,7 @@ use crate::tables::call::Session;
 use crate::tables::conversation::{Conversation, Parties};
 use crate::tables::edits::Edits;
 use crate::tables::group::{Group, Rosters};
+use crate::tables::horizon::Horizon;
 use crate::tables::membership::{Facts, Membership};
 use crate::tables::message::Message;
 use crate::tables::reaction::{Reaction, Spelling};
@@ -137,6 +138,12 @@ macro_rules! small {
 }
 
 small!(tables::app::App, Receipt, i64);
+
+impl Bytes for Horizon {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
 
 impl Bytes for ReadMarker {
     fn bytes(&self) -> usize {

@@ -44,6 +44,10 @@ fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
             "eventsCount": app.events_count,
         })
     });
+    let horizons = summary
+        .horizons
+        .iter()
+        .map(|it| json!({ "appId": it.app_id, "family": it.family, "before": it.before.to_string() }));
     json!({
         "file": config.db.display().to_string(),
         "bytes": summary.bytes,
@@ -57,6 +61,7 @@ fn to_json(config: &Config, summary: &Summary) -> serde_json::Value {
         "outcomes": counts(&summary.outcomes),
         "triggers": counts(&summary.triggers),
         "refused": summary.refused,
+        "horizons": horizons.collect::<Vec<_>>(),
         "foldVersion": summary.fold_version,
         "state": summary.state.to_json(),
     })
@@ -97,6 +102,12 @@ fn print(config: &Config, summary: &Summary, out: &mut impl Write) -> std::io::R
     });
     writeln!(out)?;
     table::print(out, &["app", "region", "first seen", "last event", "events"], apps)?;
+    if !summary.horizons.is_empty() {
+        let cells = summary.horizons.iter();
+        let cells = cells.map(|it| vec![it.app_id.clone(), it.family.clone(), it.before.to_string()]);
+        writeln!(out)?;
+        table::print(out, &["app", "events cut", "before"], cells)?;
+    }
     for (what, all) in [("outcome", &summary.outcomes), ("trigger", &summary.triggers)] {
         writeln!(out)?;
         table::print(out, &[what, "events"], all.iter().map(|(name, n)| vec![name.clone(), n.to_string()]))?;

@@ -23,6 +23,7 @@ mod past;
 mod progress;
 pub mod rebuild;
 pub mod restore;
+pub mod retention;
 pub mod schema;
 pub mod send;
 pub mod serve;
@@ -84,6 +85,8 @@ pub enum Command {
     ExportUser(export_user::ExportUserArgs),
     /// Take a person out of the log, the tables and the bytes of the file, for good. No server may be running
     EraseUser(erase_user::EraseUserArgs),
+    /// Report which old events the settings cut from the log, or cut them. A server may be running
+    Retention(retention::RetentionArgs),
     /// Make, list and revoke the tokens that readers need. A server may be running
     Token(token::TokenArgs),
     /// Play a demo, a story or an export to an address, as CometChat sends deliveries
@@ -145,6 +148,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(&config, &args),
         Command::ExportUser(args) => export_user::run(&config, &args),
         Command::EraseUser(args) => erase_user::run(&config, &args),
+        Command::Retention(args) => retention::run(&config, &args),
         Command::Token(args) => token::run(&config, &args),
         Command::Send(args) => send::run(&config, &args),
         Command::Doctor(args) => doctor::run(&config, &args),

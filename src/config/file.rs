@@ -1,7 +1,9 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
 use super::address;
-use super::{BackupFlags, ConfigError, GraphqlFlags, LogDurability, LogFormat, PrivacyFlags, Secret, UnreadFlags};
+use super::{
+    BackupFlags, ConfigError, GraphqlFlags, LogDurability, LogFormat, PrivacyFlags, RetentionFlags, Secret, UnreadFlags,
+};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub(super) struct File {
     pub unread: UnreadFlags,
     #[serde(default)]
     pub backup: BackupFlags,
+    #[serde(default)]
+    pub retention: RetentionFlags,
     #[serde(default)]
     pub privacy: PrivacyFlags,
     pub log: Option<Secret>,

@@ -13,6 +13,7 @@ mod file;
 mod graphql;
 mod network;
 mod privacy;
+mod retention;
 mod settings;
 mod shared_log;
 pub mod span;
@@ -25,6 +26,7 @@ pub use environment::unknown_variables;
 pub use graphql::GraphqlFlags;
 pub use network::TlsFiles;
 pub use privacy::PrivacyFlags;
+pub use retention::{RetentionFlags, RetentionSettings};
 pub use settings::{Given, Origin, Setting};
 pub use shared_log::{LogDurability, LogFlags, SharedLog};
 pub use unread::UnreadFlags;
@@ -132,6 +134,8 @@ pub struct Flags {
     #[command(flatten)]
     pub backup: BackupFlags,
     #[command(flatten)]
+    pub retention: RetentionFlags,
+    #[command(flatten)]
     pub shared_log: LogFlags,
     /// Which of them the command line gives.
     #[arg(skip)]
@@ -177,6 +181,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// Backups that the server makes.
     pub backup: Option<BackupSettings>,
+    /// When old events are cut from the log.
+    pub retention: RetentionSettings,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which log lines are written.
@@ -241,6 +247,7 @@ impl Config {
         let unread = flags.unread.over(&file.unread, &mut choices);
         let show_private = flags.privacy.over(&file.privacy, &mut choices)?;
         let backup = flags.backup.over(&file.backup, &mut choices)?;
+        let retention = flags.retention.over(&file.retention, &mut choices)?;
         let shared_log = flags.shared_log.over(&file, env, &mut choices)?;
         let credentials = credentials::collect(&file, env, &mut choices)?;
         let config = Self {
@@ -262,11 +269,19 @@ impl Config {
             graphiql_dir,
             cors_origins: graphql::origins(origins)?,
             backup,
+            retention,
             log_format,
             log_filter,
             settings: choices.made,
             flags,
         };
+        if config.shared_log.is_some() && !config.retention.is_off() {
+            return Err(ConfigError(
+                "retention cuts the log of a file, but the log of this node is PostgreSQL's. Leave retention_ignored and \
+                 retention_presence out"
+                    .into(),
+            ));
+        }
         if config.bytes_in_flight < config.body_limit {
             return Err(ConfigError(format!(
                 "bytes_in_flight is {}, but must be at least body_limit, which is {}: else no large delivery is ever taken",

@@ -30,10 +30,20 @@ pub struct Status {
     fold_version: i64,
     file_edition: i64,
     file_bytes: Option<String>,
+    horizons: Vec<Horizon>,
     server: Option<Server>,
     tokens: Option<Vec<Token>>,
     refused: Option<Vec<Refused>>,
     settings: Option<Vec<Setting>>,
+}
+
+/// Up to when events of a family were cut from the log.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Horizon {
+    app_id: String,
+    family: String,
+    before: String,
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,8 @@ use crate::store::StoreError;
 use crate::store::sqlite::read::explain as store;
 use crate::store::sqlite::{self, App, Connection, events::newest_seq};
 use crate::tables::group::Group;
+use crate::tables::horizon::Horizon;
+use crate::trigger::family;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -216,6 +218,15 @@ fn about_answer(
             notes.push(format!("The session id was used for {} instances.", call.instances.len()));
         }
         _ => {}
+    }
+    if let Entity::User(_) = entity {
+        let horizon: Option<Horizon> = sqlite::load(conn, &(App::from(app_id), family::PRESENCE.to_owned()))?;
+        notes.extend(horizon.map(|it| {
+            format!(
+                "Events about presence before {} were cut from the log, but for those that still decide a value.",
+                it.before.rfc3339()
+            )
+        }));
     }
     if let Entity::Membership { guid, .. } | Entity::Group(guid) = entity {
         let group: Option<Group> = sqlite::load(conn, &(App::from(app_id), guid.clone()))?;

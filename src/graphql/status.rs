@@ -8,7 +8,7 @@ use super::server::{Refused, Server, Setting, Token};
 use crate::fold::FOLD_VERSION;
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::PLAIN_LIST;
-use crate::store::sqlite::read::app::{clock_offsets, file_bytes};
+use crate::store::sqlite::read::app::{clock_offsets, file_bytes, horizons};
 use crate::store::sqlite::read::gaps::outages;
 use crate::store::sqlite::read::server as row;
 use crate::store::sqlite::state;
@@ -46,6 +46,18 @@ pub struct ClockOffset {
     offset_ms: BigInt,
 }
 
+/// Up to when events of one family of one app were cut from the log. Older events of the family stay only where a table
+/// still needs them, and one that arrives now is `ignored`.
+#[derive(SimpleObject)]
+pub struct Horizon {
+    /// CometChat's id of the app.
+    app_id: String,
+    /// `presence`: who is online, through which connections. `ignored`: events that fill no tables.
+    family: String,
+    /// The horizon.
+    before: DateTime,
+}
+
 /// A time in which no server took deliveries. CometChat tries a delivery again for at most 40 seconds, so deliveries of
 /// this time may be lost.
 #[derive(SimpleObject)]
@@ -71,6 +83,14 @@ impl Status {
         let offsets = ctx.read(|conn| clock_offsets(conn, only))?;
         let offset = |(app_id, ms)| ClockOffset { app_id, offset_ms: BigInt(ms) };
         Ok(offsets.into_iter().map(offset).collect())
+    }
+
+    /// Up to when old events were cut from the log, by app and family. At most 200.
+    async fn horizons(&self, ctx: &Context<'_>) -> Result<Vec<Horizon>> {
+        let only = ctx.asking().caller.apps.as_deref();
+        let reached = ctx.read(|conn| horizons(conn, only))?;
+        let horizon = |(app_id, family, before)| Horizon { app_id, family, before: DateTime(before) };
+        Ok(reached.into_iter().map(horizon).collect())
     }
 
     /// The size of the database file in bytes, without the files beside it.

@@ -21,6 +21,7 @@ mod metrics;
 mod problem;
 mod proxies;
 mod rebuilds;
+mod retention;
 mod seats;
 mod server;
 mod sessions;
@@ -34,6 +35,7 @@ mod websocket;
 
 pub use backups::tell as tell_backup;
 pub use rebuilds::ask as ask_rebuild;
+pub use retention::{ask as ask_retention, rules};
 pub use server::{open, serve};
 pub use tls::certificate_end;
 

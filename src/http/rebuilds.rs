@@ -2,10 +2,13 @@
 //! rebuild` asks for one through a socket beside the file; `chatfold backup` tells there of a backup.
 
 use super::backups::Backups;
+use super::retention;
 use crate::backfill::hand;
+use crate::backup::Stop;
 use crate::fold::FOLD_VERSION;
 use crate::lock;
 use crate::rebuild::{self, Host, Progress, RebuildError, Rebuilt};
+use crate::retention::Rules;
 use crate::store::StoreError;
 use crate::store::sqlite;
 use crate::writer::Writer;
@@ -15,7 +18,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 /// Longest request on the socket.
 const REQUEST: u64 = 64;
@@ -36,6 +40,10 @@ pub(super) struct Rebuilds {
     /// True if the socket belongs to this server.
     listening: Arc<AtomicBool>,
     rebuilding: Rebuilding,
+    /// What is cut from the log.
+    rules: Rules,
+    /// Ends the wait for the next cut.
+    stop: Stop,
 }
 
 /// A client that waits for the end of a rebuild. The client stops the rebuild by going away.
@@ -47,7 +55,13 @@ struct Follower<'a> {
 impl Rebuilds {
     /// Removes what an interrupted rebuild left, rebuilds tables of another edition, and listens for requests. All this
     /// runs on threads of its own, so deliveries are taken meanwhile.
-    pub(super) fn start(path: &Path, writer: Writer, backups: Backups, rebuilding: Rebuilding) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        path: &Path,
+        writer: Writer,
+        backups: Backups,
+        rebuilding: Rebuilding,
+        (rules, every): (Rules, Duration),
+    ) -> anyhow::Result<Self> {
         let rebuilds = Self {
             path: path.to_owned(),
             writer,
@@ -57,10 +71,15 @@ impl Rebuilds {
             sweeping: Arc::new(AtomicBool::new(false)),
             listening: Arc::new(AtomicBool::new(false)),
             rebuilding,
+            rules,
+            stop: Stop::default(),
         };
         let made_by = sqlite::fold_version(&sqlite::open_reader(path)?)?;
         let own = rebuilds.clone();
         std::thread::Builder::new().name("rebuild".into()).spawn(move || own.on_start(made_by))?;
+        if !rules.is_empty() {
+            retention::schedule(&rebuilds, rules, every, rebuilds.stop.clone())?;
+        }
         match rebuilds.listen() {
             Ok(listener) => {
                 rebuilds.listening.store(true, Ordering::Relaxed);
@@ -86,9 +105,28 @@ impl Rebuilds {
         rebuilt
     }
 
+    /// Waits for the work that runs. While the guard lives, no rebuild folds the log.
+    pub(super) fn wait(&self) -> MutexGuard<'_, ()> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// True once the server stops.
+    pub(super) fn stopping(&self) -> &AtomicBool {
+        &self.stopping
+    }
+
     /// Soon ends the work that runs.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.stop.ask();
         if self.listening.load(Ordering::Relaxed) {
             let _ = std::fs::remove_file(lock::socket(&self.path));
         }
@@ -148,6 +186,9 @@ impl Rebuilds {
             reader.get_mut().set_limit(u64::MAX);
             return hand::serve(&self.writer, reader, stream);
         }
+        if read.is_ok() && request.trim() == retention::ASKS {
+            return retention::answer(self, self.rules, stream);
+        }
         if read.is_err() || request.trim() != "rebuild" {
             say(
                 stream,
@@ -190,7 +231,7 @@ impl Rebuilds {
 }
 
 /// Writes one line to the socket. False if nobody reads it any more.
-fn say(mut stream: &UnixStream, line: &Value) -> bool {
+pub(super) fn say(mut stream: &UnixStream, line: &Value) -> bool {
     writeln!(stream, "{line}").is_ok()
 }
 

@@ -3,7 +3,7 @@
 use super::connections::{self, Connections};
 use super::feeds::{self, Feeds};
 use super::rebuilds::{Rebuilding, Rebuilds};
-use super::{Before, Shared, app};
+use super::{Before, Shared, app, rules};
 use crate::backup::Schedule;
 use crate::cluster::Intake;
 use crate::config::{BackupSettings, Config};
@@ -218,7 +218,8 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     let told = Arc::clone(&rebuilding);
     let shared = Shared::open(config, before, Some(intake.clone()), writer.seq(), failed, feeds, rebuilding)?;
     let shared = web::Data::new(shared);
-    let rebuilds = Rebuilds::start(&file, writer.clone(), shared.backups.clone(), told)?;
+    let retention = (rules(&shared.config), shared.config.retention.every);
+    let rebuilds = Rebuilds::start(&file, writer.clone(), shared.backups.clone(), told, retention)?;
     let server = start(&shared, listener)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);

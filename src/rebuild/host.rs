@@ -41,12 +41,12 @@ impl Host {
         if self.is_alone() { 5_000 } else { 250 }
     }
 
-    pub(super) fn is_alone(&self) -> bool {
+    pub fn is_alone(&self) -> bool {
         matches!(self, Self::Alone { .. })
     }
 
     /// Runs a unit in a transaction of its own.
-    pub(super) fn write<T: Send + 'static>(
+    pub fn write<T: Send + 'static>(
         &self,
         unit: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RebuildError> {
@@ -54,7 +54,7 @@ impl Host {
     }
 
     /// Runs a unit that begins and commits by itself.
-    pub(super) fn run<T: Send + 'static>(
+    pub fn run<T: Send + 'static>(
         &self,
         unit: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RebuildError> {

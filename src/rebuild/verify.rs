@@ -55,6 +55,7 @@ pub fn verify(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verified, StoreError> {
     let mut aside = Aside::create(aside)?;
+    let cut = sqlite::events_cut(file)?;
     let newest = events::newest_position(file)?;
     let mut tell = |aside: &Aside, phase| {
         progress(Progress { phase, done: aside.position.max(0).cast_unsigned(), total: newest.max(0).cast_unsigned() });
@@ -72,6 +73,11 @@ pub fn verify(
     differences.extend(other_verdicts(file, &aside)?);
     differences.extend(other_times(&aside)?);
     differences.extend(other_events(&aside)?);
+    if !differences.is_empty() && sqlite::events_cut(file)? != cut {
+        return Err(StoreError::Unusable(
+            "old events were cut from the log while it was folded. Wait until retention ends, and verify again".into(),
+        ));
+    }
     let verified = Verified {
         live: state::of_file(file)?,
         folded: State { seq: aside.seq, ..state::of_file(&aside.conn)? },

@@ -6,6 +6,7 @@ pub mod call;
 pub mod conversation;
 pub mod edits;
 pub mod group;
+pub mod horizon;
 pub mod membership;
 pub mod message;
 pub mod reaction;

@@ -9,13 +9,15 @@ pub fn of(trigger: &str) -> &'static str {
         "user_mentioned" | "after_message" => "message",
         "user_blocked" | "user_unblocked" => "block",
         "user_connection_status_changed" | "user_connection_status_change" | "after_connection_status_changed" => {
-            "presence"
+            PRESENCE
         }
         "recording_generated" | "transcription_generated" => "call",
         _ => BY_START.iter().find(|(start, _)| trigger.starts_with(start)).map_or(OTHER, |(_, family)| family),
     }
 }
 
+/// Who is online, through which connections.
+pub const PRESENCE: &str = "presence";
 const OTHER: &str = "other";
 
 /// The first that fits counts.

@@ -19,6 +19,7 @@ mod parts;
 mod presence;
 mod reaction;
 mod receipt;
+mod retention;
 mod user;
 
 pub use notes::{Notes, without_keys};
@@ -189,6 +190,8 @@ pub const TRIGGERS: &[(&str, Meaning)] = &[
     ("chatfold.blocked_roster", Projected(own::blocked)),
     ("chatfold.message_snapshot", Projected(own::message_snapshot)),
     ("chatfold.reactions_snapshot", Projected(own::reactions)),
+    // Told of the log itself.
+    ("chatfold.retention", Projected(retention::cut)),
     // The older system. `before_message` asks whether a message may be sent: it is no message yet.
     ("after_message", Projected(message::sent)),
     ("after_connection_status_changed", Projected(presence::changed_legacy)),

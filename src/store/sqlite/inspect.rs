@@ -1,5 +1,6 @@
 //! Reads for `chatfold events` and `chatfold inspect`.
 
+use super::horizon::{self, Reached};
 use super::open_reader;
 use super::state::{self, State};
 use crate::ids::Time;
@@ -86,6 +87,8 @@ pub struct Summary {
     pub fold_version: i64,
     /// Deliveries answered 400 that are kept.
     pub refused: i64,
+    /// Up to when events were cut from the log.
+    pub horizons: Vec<Reached>,
 }
 
 const EVENTS: &str = "
@@ -218,6 +221,7 @@ impl Inspector {
             state: state::of_file(&conn)?,
             fold_version: super::fold_version(&conn)?,
             refused: conn.query_row("SELECT count(*) FROM refused", [], |row| row.get(0))?,
+            horizons: horizon::all(&conn)?,
         })
     }
 }

@@ -23,6 +23,7 @@ pub mod copy;
 pub mod delivery;
 pub mod edit;
 pub mod group;
+pub mod horizon;
 pub mod inspect;
 pub mod erasures;
 pub mod events;
@@ -37,6 +38,7 @@ pub mod reaction;
 pub mod read;
 pub mod receipt;
 pub mod registers;
+pub mod retention;
 pub mod runs;
 pub mod search;
 pub mod shadow;
@@ -50,8 +52,8 @@ pub use open::{open_again, open_beside, open_copy, open_reader, open_writer};
 pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
 pub use rusqlite::{Connection, Transaction};
-pub use settings::{Backup, fold_version, last_backup, stamp_backup, stamp_fold_version};
-pub use table::{load, save};
+pub use settings::{Backup, events_cut, fold_version, last_backup, stamp_backup, stamp_fold_version};
+pub use table::{load, remove, save};
 pub use write::{
     WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, interrupted_by, rollback, snapshot,
 };

@@ -9,6 +9,7 @@ use crate::standing::Standing;
 use crate::tables::app::App;
 use crate::tables::conversation::Conversation;
 use crate::tables::group::{Group, Roster};
+use crate::tables::horizon::Horizon;
 use crate::tables::membership::Told;
 use crate::tables::reaction::Spelling;
 use crate::tables::receipt::{ReadMarker, Receipt};
@@ -19,7 +20,7 @@ use std::sync::LazyLock;
 pub static PROJECTION: LazyLock<Vec<&'static str>> = LazyLock::new(|| tables().map(|table| table.name).to_vec());
 
 /// In the order of the state hash.
-pub(super) fn tables() -> [&'static Table; 27] {
+pub(super) fn tables() -> [&'static Table; 28] {
     [
         &events::EVENT_REFS,
         App::table(),
@@ -48,5 +49,6 @@ pub(super) fn tables() -> [&'static Table; 27] {
         RecordingRow::table(),
         TranscriptRow::table(),
         Registers::<Moderation>::table(),
+        Horizon::table(),
     ]
 }

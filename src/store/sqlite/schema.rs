@@ -227,6 +227,7 @@ mod tests {
         "events",
         "feeds",
         "deliveries",
+        "cut_facts",
         "unfinished",
         "backfill",
         "event_counts",

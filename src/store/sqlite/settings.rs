@@ -14,6 +14,9 @@ const FOLD_VERSION: &str = "fold_version";
 /// Name of the setting that tells of the newest backup.
 const BACKUP: &str = "backup";
 
+/// Name of the setting that counts the events that were cut from the log.
+const CUT: &str = "events_cut";
+
 /// A backup that was made of the file: when, and up to which log position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backup {
@@ -45,5 +48,17 @@ pub fn fold_version(conn: &Connection) -> Result<i64, StoreError> {
 /// Notes which edition of the fold made the tables.
 pub fn stamp_fold_version(conn: &Connection, version: i64) -> Result<(), StoreError> {
     conn.prepare_cached(WRITE)?.execute((FOLD_VERSION, version.to_string()))?;
+    Ok(())
+}
+
+/// How many events were ever cut from the log.
+pub fn events_cut(conn: &Connection) -> Result<i64, StoreError> {
+    let told: Option<String> = conn.prepare_cached(READ)?.query_row([CUT], |row| row.get(0)).optional()?;
+    Ok(told.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Counts events that are cut.
+pub(super) fn count_cut(conn: &Connection, events: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(WRITE)?.execute((CUT, (events_cut(conn)? + events).to_string()))?;
     Ok(())
 }

@@ -51,8 +51,8 @@ const SEQ: &str = "SELECT coalesce(max(seq), 0) FROM events";
 const LOG: [&str; 2] = ["SELECT * FROM events ORDER BY seq", "SELECT * FROM deliveries ORDER BY position"];
 const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
 
-/// What the facts of calls come to is hashed instead. Each file numbers its apps.
-const UNHASHED: [&str; 3] = ["app_numbers", "call_facts", "call_histories"];
+/// What the facts of calls come to is hashed instead. Each file numbers its apps, and each cuts its own log.
+const UNHASHED: [&str; 4] = ["app_numbers", "call_facts", "call_histories", "horizons"];
 
 /// The tables that are hashed, and what selects of each what is hashed, in that order.
 fn hashed() -> impl Iterator<Item = (&'static str, String)> {

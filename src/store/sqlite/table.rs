@@ -161,6 +161,11 @@ pub fn save<R: Stored>(conn: &Connection, key: &impl ToColumns, row: &R) -> Resu
     R::table().save(conn, key, row)
 }
 
+/// Removes the row of a key.
+pub fn remove<R: Stored>(conn: &Connection, key: &impl ToColumns) -> Result<(), StoreError> {
+    R::table().delete(conn, key)
+}
+
 /// What fills one column or several.
 pub trait ToColumns {
     fn put(&self, to: &mut Binder<'_>) -> Result<(), StoreError>;

@@ -63,6 +63,18 @@ pub fn clock_offsets(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<(String, i
     rows(conn, CLOCK_OFFSETS, &[(":only", &only)], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
+const HORIZONS: &str = "
+    SELECT app_id, family, before FROM horizons
+    WHERE :only IS NULL OR app_id IN (SELECT value FROM json_each(:only))
+    ORDER BY app_id, family
+    LIMIT 200";
+
+/// By app and family, up to when events were cut from the log.
+pub fn horizons(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<(String, String, Time)>> {
+    let only = only.map(json);
+    rows(conn, HORIZONS, &[(":only", &only)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
 /// Bytes of the file.
 pub fn file_bytes(conn: &Conn) -> Sql<i64> {
     let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";

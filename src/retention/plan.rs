@@ -1,0 +1,164 @@
+//! What is to be cut, in pieces that each leave a log that folds to the tables.
+
+use super::{Family, RetentionError, presence};
+use crate::change;
+use crate::store::StoreError;
+use crate::store::sqlite::registers::ConnectionKey;
+use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
+use crate::store::sqlite::{self, Connection, RefKey};
+use crate::tables::registers::Registers;
+
+/// Events of one piece: deliveries wait while it is cut.
+const PIECE: usize = 100;
+/// Rows that are read at once.
+const PAGE: i64 = 1_000;
+
+/// An event to be cut.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub seq: i64,
+    /// Bytes of its body.
+    pub bytes: u64,
+    pub refs: Vec<RefKey>,
+}
+
+/// A connection that ended long ago, and the events on which its row depends.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub key: ConnectionKey,
+    pub row: Registers<change::Connection>,
+    pub events: Vec<Event>,
+}
+
+/// What is cut in one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    pub events: Vec<Event>,
+    pub connections: Vec<Ended>,
+}
+
+/// What became of a piece, or of many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub events: u64,
+    pub bytes: u64,
+    pub connections: u64,
+}
+
+impl Count {
+    pub fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+        self.connections += other.connections;
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.events += 1;
+        self.bytes += event.bytes;
+    }
+}
+
+impl Piece {
+    pub fn count(&self) -> Count {
+        let mut count = Count { connections: self.connections.len() as u64, ..Count::default() };
+        let ended = self.connections.iter().flat_map(|it| &it.events);
+        self.events.iter().chain(ended).for_each(|event| count.event(event));
+        count
+    }
+
+    /// Cuts it, inside the caller's transaction. A connection that changed since it was looked at stays.
+    pub fn cut(&self, conn: &Connection, bounds: &Bounds) -> Result<Count, StoreError> {
+        let mut count = Count::default();
+        let mut cut = |event: &Event| {
+            count.event(event);
+            store::cut(conn, event.seq, &event.refs, bounds.until)
+        };
+        self.events.iter().try_for_each(&mut cut)?;
+        let mut connections = 0;
+        for ended in &self.connections {
+            let now: Option<Registers<change::Connection>> = sqlite::load(conn, &ended.key)?;
+            if now.as_ref() == Some(&ended.row) {
+                sqlite::remove::<Registers<change::Connection>>(conn, &ended.key)?;
+                ended.events.iter().try_for_each(&mut cut)?;
+                connections += 1;
+            }
+        }
+        count.connections = connections;
+        store::count(conn, &bounds.app, count.events.cast_signed())?;
+        Ok(count)
+    }
+}
+
+/// Where pieces go.
+pub(super) struct Sink<'a> {
+    piece: Piece,
+    size: usize,
+    take: &'a mut dyn FnMut(Piece) -> Result<(), RetentionError>,
+}
+
+impl Sink<'_> {
+    pub fn event(&mut self, event: Event) -> Result<(), RetentionError> {
+        self.piece.events.push(event);
+        self.grow(1)
+    }
+
+    pub fn connection(&mut self, ended: Ended) -> Result<(), RetentionError> {
+        let events = ended.events.len();
+        self.piece.connections.push(ended);
+        self.grow(events)
+    }
+
+    fn grow(&mut self, events: usize) -> Result<(), RetentionError> {
+        self.size += events;
+        if self.size >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), RetentionError> {
+        self.size = 0;
+        let piece = std::mem::take(&mut self.piece);
+        if piece.events.is_empty() && piece.connections.is_empty() { Ok(()) } else { (self.take)(piece) }
+    }
+}
+
+/// Hands over all that may be cut of a family. Gives how many events within the bounds stay.
+pub(super) fn plan(
+    log: &Connection,
+    family: Family,
+    bounds: &Bounds,
+    take: &mut dyn FnMut(Piece) -> Result<(), RetentionError>,
+) -> Result<u64, RetentionError> {
+    let pillars = Pillars::of(log, &bounds.app)?;
+    let mut sink = Sink { piece: Piece::default(), size: 0, take };
+    let kept = match family {
+        Family::Ignored => ignored(log, bounds, &pillars, &mut sink)?,
+        Family::Presence => {
+            let (mut kept, mut after) = (0, String::new());
+            loop {
+                let people = store::people(log, &bounds.app, &after, PAGE)?;
+                for uid in &people {
+                    kept += presence::person(log, bounds, &pillars, uid, &mut sink)?;
+                }
+                let Some(last) = people.into_iter().next_back() else { break kept };
+                after = last;
+            }
+        }
+    };
+    sink.flush()?;
+    Ok(kept)
+}
+
+fn ignored(log: &Connection, bounds: &Bounds, pillars: &Pillars, sink: &mut Sink<'_>) -> Result<u64, RetentionError> {
+    let (mut kept, mut after) = (0, 0);
+    loop {
+        let events = store::ignored(log, bounds, after, PAGE)?;
+        let Some(last) = events.last() else { return Ok(kept) };
+        after = last.seq;
+        for it in events {
+            if pillars.has(it.seq, it.received_at) {
+                kept += 1;
+            } else {
+                sink.event(Event { seq: it.seq, bytes: it.bytes.cast_unsigned(), refs: Vec::new() })?;
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A run: what would be cut, or cutting it piece by piece.
+
+use super::plan::{Count, plan};
+use super::{Family, Line, Report, RetentionError, Rules, TRIGGER};
+use crate::batch::Batch;
+use crate::envelope::Envelope;
+use crate::ids::Time;
+use crate::log::{self, Source};
+use crate::rebuild::Host;
+use crate::store::StoreError;
+use crate::store::sqlite::retention::{self as store, Bounds};
+use crate::store::sqlite::{self, App, Connection, horizon};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Further deliveries that are looked at in one transaction.
+const SWEEP: i64 = 2_000;
+/// Pages given back in one transaction.
+const PAGES: u32 = 256;
+/// How often the WAL is tried to be emptied, and the wait before the next try.
+const TRIES: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// What the rules would cut now. Nothing is changed.
+pub fn survey(log: &Connection, rules: Rules, now: Time) -> Result<Vec<Line>, RetentionError> {
+    let mut lines = Vec::new();
+    for (family, bounds) in ahead(log, rules, now)? {
+        let mut count = Count::default();
+        let kept = plan(log, family, &bounds, &mut |piece| {
+            count.add(piece.count());
+            Ok(())
+        })?;
+        lines.push(line(family, &bounds, count, kept));
+    }
+    Ok(lines)
+}
+
+/// Cuts what the rules name from the file at `path`, which `host` writes, and gives the space back to the disk.
+///
+/// After each piece the log folds to the tables. A run that ends early leaves the rest to the next one.
+pub fn cut(
+    path: &Path,
+    host: &Host,
+    rules: Rules,
+    now: Time,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Report, RetentionError> {
+    let log = sqlite::open_again(path)?;
+    let (bytes_before, _) = store::size(&log)?;
+    let (mut lines, mut done) = (Vec::new(), 0);
+    for (family, bounds) in ahead(&log, rules, now)? {
+        if !is_any(&log, family, &bounds)? {
+            continue;
+        }
+        check(stop)?;
+        let announced = bounds.clone();
+        let until = host.write(move |conn| announce(conn, family, &announced, now))?;
+        let bounds = Bounds { until, ..bounds };
+        let mut count = Count::default();
+        let kept = plan(&log, family, &bounds, &mut |piece| {
+            check(stop)?;
+            let bounds = bounds.clone();
+            count.add(host.write(move |conn| store::wiping(conn, |conn| piece.cut(conn, &bounds)))?);
+            progress(done + count.events);
+            Ok(())
+        })?;
+        done += count.events;
+        lines.push(line(family, &bounds, count, kept));
+    }
+    if let Some(until) = lines.iter().map(|_| newest(&log)).next_back().transpose()? {
+        sweep(host, until, stop)?;
+    }
+    let bytes_after = shrink(host, stop)?;
+    let wal_is_empty = lines.is_empty() || empty_wal(path, host)?;
+    Ok(Report { lines, bytes_before, bytes_after, wal_is_empty })
+}
+
+fn check(stop: &AtomicBool) -> Result<(), RetentionError> {
+    if stop.load(Ordering::Relaxed) { Err(RetentionError::Stopped) } else { Ok(()) }
+}
+
+fn line(family: Family, bounds: &Bounds, Count { events, bytes, connections }: Count, kept: u64) -> Line {
+    Line { app_id: bounds.app.to_string(), family, before: bounds.before, events, bytes, connections, kept }
+}
+
+/// Each family of each app, with its horizon.
+///
+/// An age counts from the newest time that CometChat told of the app, at most from now: a clock of ours that runs ahead
+/// must not cut what is young. A horizon never moves back.
+fn ahead(log: &Connection, rules: Rules, now: Time) -> Result<Vec<(Family, Bounds)>, StoreError> {
+    let reached = horizon::all(log)?;
+    let mut all = Vec::new();
+    for app in store::apps(log)? {
+        let clock = store::clock(log, &app)?.min(now);
+        for (family, age) in rules.all() {
+            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            let before = Time(clock.0.saturating_sub(age)).second();
+            let known = reached.iter().find(|it| *it.app_id == *app && it.family == family.as_str());
+            let before = known.map_or(before, |known| known.before.max(before));
+            let bounds = Bounds { app: App::clone(&app), before, until: i64::MAX };
+            all.extend((before.0 > 0).then_some((family, bounds)));
+        }
+    }
+    Ok(all)
+}
+
+/// Whether there is anything to cut.
+fn is_any(log: &Connection, family: Family, bounds: &Bounds) -> Result<bool, RetentionError> {
+    match plan(log, family, bounds, &mut |_| Err(RetentionError::Stopped)) {
+        Ok(_) => Ok(false),
+        Err(RetentionError::Stopped) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Appends the event that tells the horizon. Gives its log position.
+fn announce(conn: &Connection, family: Family, bounds: &Bounds, now: Time) -> Result<i64, StoreError> {
+    let body = serde_json::json!({
+        "trigger": TRIGGER,
+        "appId": *bounds.app,
+        "data": { "family": family.as_str(), "before": bounds.before.0, "cutAt": now.0 },
+    });
+    let envelope = Envelope::parse(body.to_string().as_bytes())
+        .map_err(|error| StoreError::Unusable(format!("cannot tell of the horizon: {error}")))?;
+    let mut batch = Batch::default();
+    let appended = log::append(&mut batch, conn, &envelope, now, Source::Http)?;
+    batch.save(conn)?;
+    Ok(appended.seq)
+}
+
+fn newest(log: &Connection) -> Result<i64, StoreError> {
+    sqlite::events::newest_seq(log)
+}
+
+/// Removes further deliveries of events that were cut.
+fn sweep(host: &Host, until: i64, stop: &AtomicBool) -> Result<(), RetentionError> {
+    let mut after = 0;
+    loop {
+        check(stop)?;
+        match host.write(move |conn| store::sweep(conn, after, until, SWEEP))? {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Gives free pages back to the disk. Gives the bytes of the file after that.
+fn shrink(host: &Host, stop: &AtomicBool) -> Result<i64, RetentionError> {
+    let mut before = i64::MAX;
+    loop {
+        check(stop)?;
+        let (bytes, free) = host.write(|conn| {
+            store::vacuum(conn, PAGES)?;
+            store::size(conn)
+        })?;
+        if free == 0 || free >= before {
+            return Ok(bytes);
+        }
+        before = free;
+    }
+}
+
+/// Moves the WAL into the file beside the writer, and then empties it, which takes the writer a moment.
+fn empty_wal(path: &Path, host: &Host) -> Result<bool, RetentionError> {
+    let beside = sqlite::open_beside(path)?;
+    for _ in 0..TRIES {
+        match sqlite::checkpoint(&beside, false) {
+            Err(error) if !error.is_busy() => return Err(error.into()),
+            _ => {}
+        }
+        if host.run(store::empty_wal)? {
+            return Ok(true);
+        }
+        std::thread::sleep(AGAIN);
+    }
+    Ok(false)
+}

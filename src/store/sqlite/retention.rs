@@ -1,0 +1,215 @@
+//! Statements that cut events from the log.
+
+use super::events::EVENT_REFS;
+use super::{App, RefKey, settings};
+use crate::envelope::Envelope;
+use crate::ids::{Outcome, Time};
+use crate::store::StoreError;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
+const CLOCK: &str = "
+    SELECT coalesce(
+        (SELECT clock_at FROM feeds WHERE feeds.app_id = apps.app_id),
+        (SELECT max(iif(occurred_from = 'told', occurred_at, 0)) FROM events WHERE events.app_id = apps.app_id),
+        0)
+    FROM apps WHERE app_id = ?1";
+const IGNORED: &str = "
+    SELECT seq, octet_length(body), received_at FROM events
+    WHERE app_id = :app AND outcome = 'ignored' AND seq > :after AND seq < :until AND occurred_at < :before
+        AND trigger NOT LIKE 'chatfold.%'
+    ORDER BY seq LIMIT :limit";
+const PEOPLE: &str = "SELECT uid FROM presence WHERE app_id = ?1 AND uid > ?2 ORDER BY uid LIMIT ?3";
+const PRESENCE: &str = "
+    SELECT e.seq, e.app_id, e.region, e.webhook_id, e.trigger, e.received_at, e.occurred_at, e.occurred_from, e.arrived_at,
+        e.floor_at, e.fingerprint, e.outcome, e.reason, e.has_secret, e.body
+    FROM event_refs AS r JOIN events AS e ON e.seq = r.seq
+    WHERE r.app_id = :app AND r.kind = 'presence' AND r.key = :uid AND r.seq < :until
+        AND (e.occurred_at < :before OR e.occurred_from <> 'told')
+    ORDER BY r.seq";
+const DATED_BY_FEED: &str = "SELECT occurred_from = 'feed' FROM events WHERE seq = ?1";
+const FIRST: &str = "SELECT min(seq) FROM events WHERE app_id = ?1";
+const REGION: &str = "
+    SELECT e.seq FROM apps AS a JOIN events AS e
+        ON e.app_id = a.app_id AND iif(e.occurred_from = 'told', e.occurred_at, 0) = a.region_at
+    WHERE a.app_id = ?1 AND e.region = a.region LIMIT 1";
+const SEEN: &str = "SELECT first_seen_at, last_event_at FROM apps WHERE app_id = ?1";
+const NOTE: &str = "
+    INSERT INTO cut_facts (app_id, digest, seq)
+    SELECT app_id, substr(fingerprint, 1, 16), seq FROM events WHERE seq = ?1 AND outcome = 'ignored'
+    ON CONFLICT DO NOTHING";
+const NOTED: &str = "SELECT seq FROM cut_facts WHERE app_id = ?1 AND digest = substr(?2, 1, 16)";
+const FORGET_UNTOLD: &str = "DELETE FROM deliveries WHERE seq = ?1 AND occurred_from IS NOT NULL AND position < ?2";
+const REMOVE: &str = "DELETE FROM events WHERE seq = ?1";
+const COUNT_LESS: &str = "UPDATE apps SET events_count = events_count - ?2 WHERE app_id = ?1";
+const ORPHANS: &str = "
+    DELETE FROM deliveries
+    WHERE position > ?1 AND position <= ?2 AND NOT EXISTS (SELECT 1 FROM events WHERE events.seq = deliveries.seq)";
+const FURTHER: &str = "
+    SELECT max(position)
+    FROM (SELECT position FROM deliveries WHERE position > ?1 AND position < ?2 ORDER BY position LIMIT ?3)";
+
+/// Apps that the file has heard of.
+pub fn apps(conn: &Connection) -> Result<Vec<App>, StoreError> {
+    let mut statement = conn.prepare_cached(APPS)?;
+    let rows = statement.query_map([], |row| Ok(App::from(row.get::<_, String>(0)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The newest time that CometChat has told of an app; 0: none.
+pub fn clock(conn: &Connection, app: &App) -> Result<Time, StoreError> {
+    let at: Option<i64> = conn.prepare_cached(CLOCK)?.query_row([app], |row| row.get(0)).optional()?;
+    Ok(Time(at.unwrap_or_default()))
+}
+
+/// An event that fills no tables.
+#[derive(Debug)]
+pub struct Ignored {
+    pub seq: i64,
+    pub bytes: i64,
+    pub received_at: i64,
+}
+
+/// What of an app may be cut: events before a time, and before a log position.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    pub app: App,
+    pub before: Time,
+    pub until: i64,
+}
+
+/// Events behind a log position that fill no tables, oldest first.
+pub fn ignored(conn: &Connection, bounds: &Bounds, after: i64, limit: i64) -> Result<Vec<Ignored>, StoreError> {
+    let mut statement = conn.prepare_cached(IGNORED)?;
+    let params = named_params! {
+        ":app": bounds.app, ":after": after, ":until": bounds.until, ":before": bounds.before.0, ":limit": limit,
+    };
+    let rows = statement
+        .query_map(params, |row| Ok(Ignored { seq: row.get(0)?, bytes: row.get(1)?, received_at: row.get(2)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// People whose presence is known, behind a uid.
+pub fn people(conn: &Connection, app: &App, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare_cached(PEOPLE)?;
+    let rows = statement.query_map((app, after, limit), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Hands over the events about a person's presence that may be cut, and those that CometChat does not date.
+pub fn presence(
+    conn: &Connection,
+    bounds: &Bounds,
+    uid: &str,
+    each: &mut dyn FnMut(super::events::Logged) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(PRESENCE)?;
+    let params = named_params! {
+        ":app": bounds.app, ":uid": uid, ":until": bounds.until, ":before": bounds.before.0,
+    };
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        each(super::events::logged(row)?)?;
+    }
+    Ok(())
+}
+
+/// Whether the event at a log position was dated by a feed. `None`: there is none.
+pub fn is_dated_by_feed(conn: &Connection, seq: i64) -> Result<Option<bool>, StoreError> {
+    Ok(conn.prepare_cached(DATED_BY_FEED)?.query_row([seq], |row| row.get(0)).optional()?)
+}
+
+/// The events on which the row of an app depends.
+#[derive(Debug)]
+pub struct Pillars {
+    seqs: [Option<i64>; 2],
+    seen: Option<(i64, i64)>,
+}
+
+impl Pillars {
+    pub fn of(conn: &Connection, app: &App) -> Result<Self, StoreError> {
+        let seq = |sql: &str| {
+            Ok::<_, StoreError>(conn.prepare_cached(sql)?.query_row([app], |row| row.get(0)).optional()?.flatten())
+        };
+        let seen = conn.prepare_cached(SEEN)?.query_row([app], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        Ok(Self { seqs: [seq(FIRST)?, seq(REGION)?], seen })
+    }
+
+    /// Whether the row would say something else without this event.
+    pub fn has(&self, seq: i64, received_at: i64) -> bool {
+        let is_seen = self.seen.is_some_and(|(first, last)| received_at == first || received_at == last);
+        is_seen || self.seqs.contains(&Some(seq))
+    }
+}
+
+/// The log position of the event that a delivery repeats, if that event was cut from the log. It had an unknown trigger:
+/// what a newer chatfold understands is new.
+pub fn cut_before(conn: &Connection, envelope: &Envelope) -> Result<Option<i64>, StoreError> {
+    if envelope.outcome != Outcome::Ignored {
+        return Ok(None);
+    }
+    let fact = (&envelope.app_id, &envelope.fingerprint);
+    Ok(conn.prepare_cached(NOTED)?.query_row(fact, |row| row.get(0)).optional()?)
+}
+
+/// Cuts an event: its row in the log, and what it refers to. Its further deliveries go too, but none from the log position
+/// `until` on: that of the newest must stay known, so that no other delivery is given it again.
+pub fn cut(conn: &Connection, seq: i64, refs: &[RefKey], until: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(NOTE)?.execute([seq])?;
+    conn.prepare_cached(FORGET_UNTOLD)?.execute((seq, until))?;
+    refs.iter().try_for_each(|key| EVENT_REFS.delete(conn, &(key, seq)))?;
+    conn.prepare_cached(REMOVE)?.execute([seq])?;
+    Ok(())
+}
+
+/// Counts events of an app that were cut.
+pub fn count(conn: &Connection, app: &App, events: i64) -> Result<(), StoreError> {
+    conn.prepare_cached(COUNT_LESS)?.execute((app, events))?;
+    settings::count_cut(conn, events)
+}
+
+/// Removes further deliveries of events that were cut, among the next so many between two log positions. Gives the last
+/// of these; `None`: there are no more.
+pub fn sweep(conn: &Connection, after: i64, until: i64, limit: i64) -> Result<Option<i64>, StoreError> {
+    let last: Option<i64> = conn.prepare_cached(FURTHER)?.query_row((after, until, limit), |row| row.get(0))?;
+    if let Some(last) = last {
+        conn.prepare_cached(ORPHANS)?.execute((after, last))?;
+    }
+    Ok(last)
+}
+
+/// Runs a unit that leaves no byte of what it removes in the pages of the file.
+pub fn wiping<T>(conn: &Connection, unit: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let set = |on: bool| conn.pragma_update_and_check(None, "secure_delete", on, |row| row.get::<_, i64>(0));
+    set(true)?;
+    let done = unit(conn);
+    set(false)?;
+    done
+}
+
+/// Bytes of the file, and how many of them are free.
+pub fn size(conn: &Connection) -> Result<(i64, i64), StoreError> {
+    let get = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let page = get("page_size")?;
+    Ok((get("page_count")? * page, get("freelist_count")? * page))
+}
+
+/// Gives so many free pages back to the disk. The file gets shorter at the next checkpoint.
+pub fn vacuum(conn: &Connection, pages: u32) -> Result<(), StoreError> {
+    let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// Empties the WAL, if nobody reads it just now. It waits for nobody.
+pub fn empty_wal(conn: &Connection) -> Result<bool, StoreError> {
+    let wait: i64 = conn.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
+    conn.busy_timeout(std::time::Duration::ZERO)?;
+    let emptied = super::checkpoint(conn, true);
+    conn.busy_timeout(std::time::Duration::from_millis(wait.max(0).cast_unsigned()))?;
+    match emptied {
+        Err(error) if error.is_busy() => Ok(false),
+        emptied => emptied,
+    }
+}
