@@ -1,10 +1,14 @@
 //! Copies of a file, each checked before it counts, and a copy put in place again.
 
+#[cfg(feature = "postgres")]
+mod join;
 mod part;
 mod restore;
 mod schedule;
 mod stop;
 
+#[cfg(feature = "postgres")]
+pub use join::{Fetched, fetch};
 pub use restore::{Restored, restore};
 pub use schedule::{Schedule, compact};
 pub use stop::Stop;
@@ -23,6 +27,12 @@ use std::path::{Path, PathBuf};
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
+    /// Another machine makes a copy.
+    #[cfg(feature = "postgres")]
+    Wait,
+    /// So many bytes of how many have come; 0: it is not known how many there are.
+    #[cfg(feature = "postgres")]
+    Fetch { done: u64, total: u64 },
     /// So many pages of how many are copied.
     Copy { done: u64, total: u64 },
     /// What the tables of the file say is hashed.

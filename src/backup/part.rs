@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// Removed when dropped, unless it got its name. What a process left that was killed is written over by the next.
 #[derive(Debug)]
 pub(super) struct Part {
-    path: PathBuf,
-    file: File,
+    pub(super) path: PathBuf,
+    pub(super) file: File,
 }
 
 impl Part {

@@ -77,7 +77,7 @@ fn copy_and_check(
 }
 
 /// Whether it is what the copy says it is, and what its tables say.
-fn check(file: &Connection, note: Option<&Note>, is_new: bool) -> Result<Option<State>, BackupError> {
+pub(super) fn check(file: &Connection, note: Option<&Note>, is_new: bool) -> Result<Option<State>, BackupError> {
     sound(file)?;
     let log = state::of_log(file).map_err(StoreError::from)?.to_string();
     if note.is_some_and(|note| note.log != log) {
@@ -96,7 +96,7 @@ fn check(file: &Connection, note: Option<&Note>, is_new: bool) -> Result<Option<
 
 /// Puts it in place. A process that ends meanwhile leaves the old files, or the new file beside a WAL that every start
 /// refuses.
-fn put(part: Part, real: &Path) -> Result<Vec<PathBuf>, BackupError> {
+pub(super) fn put(part: Part, real: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let kept = beside(real, &format!(".{}.old", compact(clock::now())));
     let mut moved = Vec::new();
     if has_bytes(real) {
@@ -120,6 +120,6 @@ fn put(part: Part, real: &Path) -> Result<Vec<PathBuf>, BackupError> {
     Ok(moved)
 }
 
-fn has_bytes(path: &Path) -> bool {
+pub(super) fn has_bytes(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.len() > 0)
 }

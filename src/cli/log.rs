@@ -1,10 +1,12 @@
 //! `chatfold log`: the log that several nodes share.
 
-use crate::config::{Config, ConfigError};
+use crate::cluster;
+use crate::config::{Config, ConfigError, SharedLog};
 use crate::store::postgres::{Link, Made};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What to do with the log.
@@ -18,6 +20,9 @@ pub struct LogArgs {
 pub enum LogCommand {
     /// Make its tables in an empty database. Where they are there already, nothing changes
     Init {
+        /// Go on with this file, which becomes the first node. No server may be running on the file
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
         /// Print one JSON object: logId, position, isNew
         #[arg(long)]
         json: bool,
@@ -26,20 +31,41 @@ pub enum LogCommand {
 
 /// Does it.
 pub fn run(config: &Config, args: &LogArgs) -> anyhow::Result<ExitCode> {
-    let LogCommand::Init { json } = args.command;
-    let missing = || ConfigError("`chatfold log init` needs the address of the log: --log postgres://…".to_owned());
-    let address = &config.shared_log.as_ref().ok_or_else(missing)?.address;
+    let LogCommand::Init { from, json } = &args.command;
+    init(shared(config, "log init")?, from.as_deref(), *json)
+}
+
+/// The log of the settings, for a command that needs it.
+pub(super) fn shared<'a>(config: &'a Config, command: &str) -> Result<&'a SharedLog, ConfigError> {
+    let missing = || ConfigError(format!("`chatfold {command}` needs the address of the log: --log postgres://…"));
+    config.shared_log.as_ref().ok_or_else(missing)
+}
+
+fn init(log: &SharedLog, from: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let address = &log.address;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let log_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let made = runtime.block_on(Link::init(address, &log_id));
-    let Made { head, is_new } = made.map_err(|error| anyhow::anyhow!("{}: {error}", address.shown()))?;
-    match is_new {
-        true => eprintln!("made the log in {}", address.shown()),
-        false => eprintln!("the log is in {} already, up to position {}", address.shown(), head.position),
+    let Made { head, is_new } = match from {
+        Some(file) => cluster::found(file, address, &log_id, &runtime)?,
+        None => {
+            let made = runtime.block_on(Link::init(address, &log_id));
+            made.map_err(|error| anyhow::anyhow!("{}: {error}", address.shown()))?
+        }
+    };
+    match (from, is_new) {
+        (None, true) => eprintln!("made the log in {}", address.shown()),
+        (None, false) => eprintln!("the log is in {} already, up to position {}", address.shown(), head.position),
+        (Some(file), _) => eprintln!(
+            "{} is a node of the log in {}, which is at position {}. Other nodes begin with `chatfold join`: the log holds \
+             no deliveries of the time before it",
+            file.display(),
+            address.shown(),
+            head.position
+        ),
     }
-    if json {
+    if as_json {
         let told = json!({ "logId": head.log_id, "position": head.position.to_string(), "isNew": is_new });
         writeln!(std::io::stdout(), "{told}")?;
     }

@@ -16,6 +16,8 @@ mod help;
 pub mod ingest;
 pub mod inspect;
 #[cfg(feature = "postgres")]
+pub mod join;
+#[cfg(feature = "postgres")]
 pub mod log;
 pub mod open;
 pub mod package;
@@ -98,6 +100,9 @@ pub enum Command {
     /// Make the log that several nodes share, in PostgreSQL
     #[cfg(feature = "postgres")]
     Log(log::LogArgs),
+    /// Make this machine a node of the shared log: fetch a copy from a node that runs, check it and put it in place
+    #[cfg(feature = "postgres")]
+    Join(join::JoinArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
     /// Print a script that completes commands and flags in a shell
@@ -155,6 +160,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(&config, &args),
         #[cfg(feature = "postgres")]
         Command::Log(args) => log::run(&config, &args),
+        #[cfg(feature = "postgres")]
+        Command::Join(args) => join::run(&config, &args),
         // They ran above.
         Command::Schema | Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
     }

@@ -27,6 +27,10 @@ impl Bar {
 
     pub fn show_backup(&mut self, progress: backup::Progress) {
         match progress {
+            #[cfg(feature = "postgres")]
+            backup::Progress::Wait => self.show_words("waiting for the copy", "", 0, 0),
+            #[cfg(feature = "postgres")]
+            backup::Progress::Fetch { done, total } => self.show_words("fetching", "bytes", done, total),
             backup::Progress::Copy { done, total } => self.show_words("copying", "pages", done, total),
             backup::Progress::Hash => self.show_words("hashing", "", 0, 0),
             backup::Progress::Check => self.show_words("checking", "", 0, 0),

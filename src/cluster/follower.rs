@@ -1,6 +1,7 @@
 //! Folds what stands in the shared log, in its order, into the file of this node.
 
 use super::node::Shared;
+use super::place::{Place, place, trimmed};
 use crate::clock;
 use crate::envelope::Envelope;
 use crate::ids::Time;
@@ -30,6 +31,8 @@ const LONG_PAUSE: Duration = Duration::from_secs(2);
 pub struct Follower {
     shared: Arc<Shared>,
     joined: Joined,
+    /// The log went on where this node was, once since the start.
+    has_followed: bool,
 }
 
 /// What was read of the log.
@@ -47,6 +50,8 @@ enum End {
     Broken(String),
     /// The log does not go on where this node is.
     Lost(String),
+    /// The log has no rows any more that this node needs.
+    Trimmed(String),
     /// The server is stopping.
     Stopping,
 }
@@ -59,7 +64,7 @@ impl From<LogError> for End {
 
 impl Follower {
     pub fn new(shared: Arc<Shared>, joined: Joined) -> Self {
-        Self { shared, joined }
+        Self { shared, joined, has_followed: false }
     }
 
     pub async fn run(mut self) {
@@ -69,7 +74,14 @@ impl Follower {
             self.shared.status.follows(false);
             match end {
                 End::Stopping => return,
-                End::Lost(why) => {
+                // At the start the operator is there to read it. Later reads go on, and `/readyz` says it.
+                End::Trimmed(why) if !self.has_followed => {
+                    tracing::error!("{why}");
+                    self.shared.status.lost(Some(why));
+                    (self.shared.on_failure)();
+                    return;
+                }
+                End::Lost(why) | End::Trimmed(why) => {
                     self.shared.status.lost(Some(why));
                     sleep(LONG_PAUSE).await;
                 }
@@ -87,6 +99,7 @@ impl Follower {
     async fn follow(&mut self) -> Result<Infallible, End> {
         let link = Link::open(&self.shared.address).await?;
         timeout(READ_WITHIN, self.check(&link)).await.unwrap_or_else(|_| Err(slow()))?;
+        self.has_followed = true;
         link.listen().await;
         self.shared.status.lost(None);
         self.shared.status.follows(true);
@@ -118,25 +131,10 @@ impl Follower {
 
     /// Whether the log goes on where this node is.
     async fn check(&self, link: &Link) -> Result<(), End> {
-        let (head, joined) = (link.head().await?, &self.joined);
-        if head.log_id != joined.log_id {
-            return Err(End::Lost(
-                "the setting `log` leads to another log than this file has followed so far".to_owned(),
-            ));
-        }
-        let there = link.id_at(joined.position).await?;
-        let is_other = there.is_some_and(|there| joined.delivery_id.as_deref() != Some(&there[..]));
-        if head.position < joined.position || is_other {
-            return Err(End::Lost(format!(
-                "the shared log has lost deliveries that this node has folded, the newest at position {}. It was changed, \
-                 or its primary was replaced by a server that did not have them",
-                joined.position
-            )));
-        }
-        match link.oldest().await? {
-            Some(oldest) if oldest > joined.position + 1 => Err(trimmed(joined.position)),
-            None if head.position > joined.position => Err(trimmed(joined.position)),
-            _ => Ok(()),
+        match place(link, &self.joined).await? {
+            Place::Fits => Ok(()),
+            Place::Lost(why) => Err(End::Lost(why)),
+            Place::Trimmed(why) => Err(End::Trimmed(why)),
         }
     }
 
@@ -145,7 +143,7 @@ impl Follower {
         let at = (clock::now(), Instant::now());
         let rows = timeout(READ_WITHIN, link.after(position, ROWS, BYTES)).await.map_err(|_| slow())??;
         if (position + 1..).zip(&rows).any(|(expected, row)| row.position != expected) {
-            return Err(trimmed(position));
+            return Err(End::Trimmed(trimmed(position)));
         }
         let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
         let is_all = rows.len() < ROWS as usize && bytes < BYTES as usize;
@@ -178,10 +176,4 @@ impl Follower {
 
 fn slow() -> End {
     End::Broken("it does not answer in time".to_owned())
-}
-
-fn trimmed(position: i64) -> End {
-    End::Lost(format!(
-        "the shared log does not go on at position {position}: this node was away for too long. Begin it with a new file"
-    ))
 }

@@ -9,13 +9,22 @@ mod appender;
 #[cfg(feature = "postgres")]
 mod follower;
 #[cfg(feature = "postgres")]
+mod found;
+#[cfg(feature = "postgres")]
 mod node;
 #[cfg(feature = "postgres")]
 mod outbox;
 #[cfg(feature = "postgres")]
+mod place;
+#[cfg(feature = "postgres")]
 mod recovery;
 #[cfg(feature = "postgres")]
 mod status;
+
+#[cfg(feature = "postgres")]
+pub use found::found;
+#[cfg(feature = "postgres")]
+pub use place::fits;
 
 use crate::config::Config;
 use crate::envelope::Envelope;

@@ -3,6 +3,7 @@
 use super::appender::{Appender, Kept, Waiting};
 use super::follower::Follower;
 use super::outbox::Outbox;
+use super::place::trimmed;
 use super::recovery::Recovery;
 use super::status::Status;
 use super::{LogStatus, OnFailure, Taken};
@@ -89,10 +90,13 @@ impl Node {
         let (address, failed) = (log.address.clone(), Arc::clone(&on_failure));
         let join = |conn: &sqlite::Connection| {
             if shared_log::read(conn)?.is_none() {
-                let log_id = log_id(&handle, &address).map_err(|error| {
-                    let shown = address.shown();
-                    StoreError::Unusable(format!("a new node needs the shared log, {shown}: {error}"))
-                })?;
+                let unusable = |error: &dyn std::fmt::Display| {
+                    StoreError::Unusable(format!("a new node needs the shared log, {}: {error}", address.shown()))
+                };
+                let (log_id, is_whole) = begin(&handle, &address).map_err(|error| unusable(&error))?;
+                if !is_whole {
+                    return Err(unusable(&trimmed(0)));
+                }
                 shared_log::join(conn, &log_id)?;
             }
             joined = shared_log::read(conn)?;
@@ -182,18 +186,24 @@ impl Node {
     }
 }
 
-/// Asks for the log on a thread of the runtime: the caller may stand on a thread of another one.
-fn log_id(runtime: &Handle, address: &Address) -> Result<String, LogError> {
+/// Which log it is, and whether it has its first delivery still. Asks on a thread of the runtime: the caller may stand on
+/// a thread of another one.
+fn begin(runtime: &Handle, address: &Address) -> Result<(String, bool), LogError> {
     let (send, answer) = std::sync::mpsc::channel();
     let address = address.clone();
     runtime.spawn(async move {
-        let head = async { Link::open(&address).await?.head().await };
+        let head = async {
+            let link = Link::open(&address).await?;
+            let head = link.head().await?;
+            let is_whole = head.position == 0 || link.oldest().await? == Some(1);
+            Ok((head.log_id, is_whole))
+        };
         let asked = timeout(Duration::from_secs(10), head).await;
         // The receiver waits for it.
         let _ = send.send(asked.unwrap_or_else(|_| Err(LogError::Away("it does not answer in time".to_owned()))));
     });
     let gone = || Err(LogError::Away("nobody asked".to_owned()));
-    answer.recv().unwrap_or_else(|_| gone()).map(|head| head.log_id)
+    answer.recv().unwrap_or_else(|_| gone())
 }
 
 /// Deliveries of this node that are on their way, and who waits for their fold.

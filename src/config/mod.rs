@@ -15,6 +15,8 @@ mod network;
 mod privacy;
 mod retention;
 mod settings;
+#[cfg(feature = "postgres")]
+mod join;
 mod shared_log;
 pub mod span;
 mod unread;
@@ -24,6 +26,8 @@ pub use backup::{BackupFlags, BackupSettings};
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use environment::unknown_variables;
 pub use graphql::GraphqlFlags;
+#[cfg(feature = "postgres")]
+pub use join::{Source, SourceArgs};
 pub use network::TlsFiles;
 pub use privacy::PrivacyFlags;
 pub use retention::{RetentionFlags, RetentionSettings};

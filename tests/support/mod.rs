@@ -5,6 +5,7 @@ pub mod faulty;
 pub mod feed;
 pub mod fences;
 pub mod load;
+pub mod nodes;
 pub mod pages;
 pub mod postgres;
 pub mod reader;

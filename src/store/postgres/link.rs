@@ -18,11 +18,11 @@ use tokio_postgres::{AsyncMessage, Client, Config, Row as Columns, Statement};
 /// A host has so long for the whole way from a connection to an open session.
 const OPEN_WITHIN: Duration = Duration::from_millis(1_500);
 /// The tables that this edition of chatfold makes and reads.
-const LAYOUT: i32 = 1;
+pub(super) const LAYOUT: i32 = 1;
 
 /// A connection to the server that can be written. Dropping it closes the connection at once, whatever is under way.
 pub struct Link {
-    client: Client,
+    pub(super) client: Client,
     connection: JoinHandle<()>,
     signals: Arc<Signals>,
     append: Statement,
@@ -31,7 +31,7 @@ pub struct Link {
 
 /// What the task of the connection tells.
 #[derive(Default)]
-struct Signals {
+pub(super) struct Signals {
     /// Something was appended.
     news: Notify,
     /// The connection is closed.
@@ -44,14 +44,6 @@ pub struct Head {
     pub log_id: String,
     /// The newest position given.
     pub position: i64,
-}
-
-/// What `chatfold log init` did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    pub head: Head,
-    /// False: the tables were there.
-    pub is_new: bool,
 }
 
 /// A row of the log.
@@ -89,24 +81,6 @@ impl Link {
                 _ => error.into(),
             })?;
         Ok(Self { client, connection: closing.keep(), signals, append, after })
-    }
-
-    /// Makes the tables, where they are missing.
-    pub async fn init(address: &Address, log_id: &str) -> Result<Made, LogError> {
-        let (mut client, connection, _) = connect(address).await?;
-        let _closing = Closing(Some(connection));
-        let encoding: String = client.query_one(sql::ENCODING, &[]).await?.get(0);
-        if encoding != "UTF8" {
-            return Err(LogError::Unusable(format!(
-                "the database has the encoding {encoding}, and ids may be any text: make one with ENCODING 'UTF8'"
-            )));
-        }
-        let transaction = client.transaction().await?;
-        transaction.batch_execute(sql::TABLES).await?;
-        let made = transaction.execute(sql::BEGIN_LOG, &[&log_id, &LAYOUT]).await?;
-        let head = head_of(&transaction.query_one(sql::HEAD, &[]).await?)?;
-        transaction.commit().await?;
-        Ok(Made { head, is_new: made > 0 })
     }
 
     /// Ends when the connection is closed.
@@ -201,7 +175,7 @@ impl Link {
 }
 
 /// Closes a connection when dropped.
-struct Closing(Option<JoinHandle<()>>);
+pub(super) struct Closing(pub(super) Option<JoinHandle<()>>);
 
 impl Closing {
     fn keep(mut self) -> JoinHandle<()> {
@@ -217,7 +191,7 @@ impl Drop for Closing {
     }
 }
 
-async fn connect(address: &Address) -> Result<(Client, JoinHandle<()>, Arc<Signals>), LogError> {
+pub(super) async fn connect(address: &Address) -> Result<(Client, JoinHandle<()>, Arc<Signals>), LogError> {
     let mut tries = JoinSet::new();
     for config in &address.hosts {
         let (config, tls) = (config.clone(), address.tls.clone());
@@ -260,7 +234,7 @@ fn slow() -> LogError {
     LogError::Away("it does not answer in time".to_owned())
 }
 
-fn head_of(row: &Columns) -> Result<Head, LogError> {
+pub(super) fn head_of(row: &Columns) -> Result<Head, LogError> {
     let layout: i32 = row.try_get(1)?;
     if layout != LAYOUT {
         return Err(LogError::Unusable(format!(

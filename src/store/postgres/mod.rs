@@ -6,13 +6,15 @@
 
 mod address;
 mod durability;
+mod found;
 mod link;
 mod statements;
 mod tls;
 
 pub use address::Address;
 pub use durability::Durability;
-pub use link::{Head, Link, Made, Row};
+pub use found::{Founder, Made};
+pub use link::{Head, Link, Row};
 
 /// Why PostgreSQL did not do what it was told.
 #[derive(Debug, thiserror::Error)]

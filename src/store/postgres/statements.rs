@@ -20,6 +20,9 @@ pub const TABLES: &str = "
     )";
 pub const BEGIN_LOG: &str = "
     INSERT INTO chatfold_head (one, log_id, layout, position) VALUES (1, $1, $2, 0) ON CONFLICT (one) DO NOTHING";
+pub const LOCK_HEAD: &str = "SELECT log_id, layout, position FROM chatfold_head FOR UPDATE";
+/// The log begins behind what a file holds.
+pub const FOUND: &str = "UPDATE chatfold_head SET log_id = $1, position = $2";
 pub const HEAD: &str = "SELECT log_id, layout, position FROM chatfold_head";
 pub const ENCODING: &str = "SELECT current_setting('server_encoding')";
 

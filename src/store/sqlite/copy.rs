@@ -2,6 +2,7 @@
 
 use super::marks;
 use super::open::{FLAGS, READ_WRITE, harden};
+use super::settings::forget_own as own;
 use super::state::{self, State};
 use crate::ids::Time;
 use crate::store::{StoreError, read_json, write_json};
@@ -75,6 +76,15 @@ pub fn finish_noted(copy: &Path, at: Time, state: &State) -> Result<(), StoreErr
     let note = Note { at: at.0, seq: state.seq, state: state.total.to_string(), log };
     conn.execute(KEEP, [write_json(&note)?])?;
     Ok(())
+}
+
+/// Makes a copy of a node the file of another node: what belongs to the first one alone is left out.
+pub fn finish_as_node(copy: &Path) -> Result<(), StoreError> {
+    finish(copy)?;
+    let conn = open(copy)?;
+    conn.execute_batch("BEGIN; DELETE FROM refused")?;
+    own(&conn)?;
+    Ok(conn.execute_batch("COMMIT")?)
 }
 
 /// What a copy says of itself; `None` where somebody wrote it since, or made it with another program.

@@ -8,6 +8,8 @@ const READ: &str = "SELECT value FROM settings WHERE name = ?1";
 const WRITE: &str = "
     INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
+const REMOVE: &str = "DELETE FROM settings WHERE name = ?1";
+
 /// Name of the setting that tells which edition of the fold made the tables.
 const FOLD_VERSION: &str = "fold_version";
 
@@ -16,6 +18,9 @@ const BACKUP: &str = "backup";
 
 /// Name of the setting that counts the events that were cut from the log.
 const CUT: &str = "events_cut";
+
+/// Name of the setting that tells which node the file is.
+pub(super) const NODE: &str = "node";
 
 /// A backup that was made of the file: when, and up to which log position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,5 +65,27 @@ pub fn events_cut(conn: &Connection) -> Result<i64, StoreError> {
 /// Counts events that are cut.
 pub(super) fn count_cut(conn: &Connection, events: i64) -> Result<(), StoreError> {
     conn.prepare_cached(WRITE)?.execute((CUT, (events_cut(conn)? + events).to_string()))?;
+    Ok(())
+}
+
+/// Forgets what is true of one machine alone.
+pub(super) fn forget_own(conn: &Connection) -> Result<(), StoreError> {
+    [BACKUP, NODE].into_iter().try_for_each(|name| unset(conn, name))
+}
+
+/// A setting of the file.
+pub(super) fn setting(conn: &Connection, name: &str) -> Result<Option<String>, StoreError> {
+    Ok(conn.prepare_cached(READ)?.query_row([name], |row| row.get(0)).optional()?)
+}
+
+/// Keeps a setting of the file.
+pub(super) fn set(conn: &Connection, name: &str, value: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(WRITE)?.execute((name, value))?;
+    Ok(())
+}
+
+/// Removes a setting of the file.
+pub(super) fn unset(conn: &Connection, name: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(REMOVE)?.execute([name])?;
     Ok(())
 }

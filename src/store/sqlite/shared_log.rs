@@ -1,6 +1,7 @@
 //! `shared_log`: of which log outside the file this node has folded how much.
 
 use super::events;
+use super::settings::{set, setting, unset};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
@@ -8,6 +9,10 @@ use std::path::Path;
 const READ: &str = "SELECT log_id, position, delivery_id FROM shared_log";
 const JOIN: &str = "INSERT INTO shared_log (one, log_id, position) VALUES (1, ?1, 0)";
 const ADVANCE: &str = "UPDATE shared_log SET position = ?1, delivery_id = ?2";
+
+/// Name of the setting that tells for which log a file is on its way to become the first node.
+const FOUNDING: &str = "founding";
+const FOUND: &str = "INSERT INTO shared_log (one, log_id, position) VALUES (1, ?1, ?2)";
 
 /// How far a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,22 @@ pub fn join(conn: &Connection, log_id: &str) -> Result<(), StoreError> {
     }
     conn.execute(JOIN, [log_id])?;
     Ok(())
+}
+
+/// The log that a file is to go on as. Kept before PostgreSQL hears of the log, so that an attempt that broke off
+/// can be repeated: `new` is taken by the first attempt alone.
+pub fn begin_founding(conn: &Connection, new: &str) -> Result<String, StoreError> {
+    if let Some(log_id) = setting(conn, FOUNDING)? {
+        return Ok(log_id);
+    }
+    set(conn, FOUNDING, new)?;
+    Ok(new.to_owned())
+}
+
+/// Makes a file with deliveries of its own the first node of a log that goes on behind them. Inside a transaction.
+pub fn found(conn: &Connection, log_id: &str, position: i64) -> Result<(), StoreError> {
+    conn.execute(FOUND, (log_id, position))?;
+    unset(conn, FOUNDING)
 }
 
 /// The tables are at this position, once the caller commits.
