@@ -1,13 +1,13 @@
 //! A copy of a running node, which becomes the file of a new node.
 
 use super::part::Part;
-use super::restore::{check, has_bytes, put};
+use super::restore::{check, may_replace, put};
 use super::{BackupError, Progress};
 use crate::config::Source;
 use crate::lock::Lock;
 use crate::store::StoreError;
 use crate::store::sqlite::shared_log::{self, Joined};
-use crate::store::sqlite::{self, beside, copy};
+use crate::store::sqlite::{self, copy};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -59,10 +59,7 @@ pub fn fetch(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Fetched, FetchError> {
     let (_lock, real) = Lock::hold(db).map_err(BackupError::from)?;
-    let wal = beside(&real, "-wal");
-    if let Some(there) = [&real, &wal].into_iter().find(|path| has_bytes(path)).filter(|_| !replace) {
-        return Err(BackupError::InPlace(there.clone()).into());
-    }
+    may_replace(&real, replace)?;
     let part = Part::create(&real)?;
     receive(source, &part, progress)?;
     progress(Progress::Check);

@@ -42,10 +42,7 @@ pub fn restore(
     if from.canonicalize().is_ok_and(|from| from == real) {
         return Err(BackupError::Itself(from.to_owned()));
     }
-    let wal = beside(&real, "-wal");
-    if let Some(there) = [&real, &wal].into_iter().find(|path| has_bytes(path)).filter(|_| !replace) {
-        return Err(BackupError::InPlace(there.clone()));
-    }
+    may_replace(&real, replace)?;
     let part = Part::create(&real)?;
     let filled = copy_and_check(from, &part, stop, progress);
     if stop.is_asked() {
@@ -120,6 +117,12 @@ pub(super) fn put(part: Part, real: &Path) -> Result<Vec<PathBuf>, BackupError> 
     Ok(moved)
 }
 
-pub(super) fn has_bytes(path: &Path) -> bool {
+/// Refuses to replace a file that holds anything, unless told to.
+pub(super) fn may_replace(real: &Path, replace: bool) -> Result<(), BackupError> {
+    let there = [real.to_owned(), beside(real, "-wal")].into_iter().find(|path| has_bytes(path));
+    there.filter(|_| !replace).map_or(Ok(()), |there| Err(BackupError::InPlace(there)))
+}
+
+fn has_bytes(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.len() > 0)
 }
