@@ -1,13 +1,14 @@
 //! `chatfold log`: the log that several nodes share.
 
 use crate::cluster;
-use crate::config::{Config, ConfigError, SharedLog};
-use crate::store::postgres::{Link, Made};
+use crate::config::{Config, ConfigError, KEEP, SharedLog};
+use crate::store::postgres::{Link, Made, Trimmed};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// What to do with the log.
 #[derive(Debug, Args)]
@@ -27,12 +28,41 @@ pub enum LogCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Remove old deliveries that every live node has. Nodes do the same by themselves, once an hour
+    Trim {
+        /// Keep deliveries of so many days, 1 to 3650 [default: the setting log_keep_days]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(KEEP))]
+        days: Option<u64>,
+        /// Print one JSON object: deliveries, oldest
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Does it.
 pub fn run(config: &Config, args: &LogArgs) -> anyhow::Result<ExitCode> {
-    let LogCommand::Init { from, json } = &args.command;
-    init(shared(config, "log init")?, from.as_deref(), *json)
+    match &args.command {
+        LogCommand::Init { from, json } => init(shared(config, "log init")?, from.as_deref(), *json),
+        LogCommand::Trim { days, json } => trim(shared(config, "log trim")?, *days, *json),
+    }
+}
+
+fn trim(log: &SharedLog, days: Option<u64>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let address = &log.address;
+    let keep = days.map_or(log.keep, |days| Duration::from_secs(days * 86_400));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let trimmed = runtime
+        .block_on(async { Link::open(address).await?.trim(cluster::ms(keep), cluster::ms(cluster::LIVE)).await });
+    let Trimmed { deliveries, oldest } = trimmed.map_err(|error| anyhow::anyhow!("{}: {error}", address.shown()))?;
+    match oldest {
+        Some(oldest) => eprintln!("removed {deliveries} deliveries: the log begins at position {oldest}"),
+        None => eprintln!("the log has no deliveries"),
+    }
+    if as_json {
+        let oldest = oldest.map(|oldest| oldest.to_string());
+        writeln!(std::io::stdout(), "{}", json!({ "deliveries": deliveries, "oldest": oldest }))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The log of the settings, for a command that needs it.

@@ -19,6 +19,8 @@ pub mod inspect;
 pub mod join;
 #[cfg(feature = "postgres")]
 pub mod log;
+#[cfg(feature = "postgres")]
+pub mod nodes;
 pub mod open;
 pub mod package;
 mod past;
@@ -97,12 +99,15 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print every setting in force, and where it comes from. Passwords are hidden
     Config(config::ConfigArgs),
-    /// Make the log that several nodes share, in PostgreSQL
+    /// Make the log that several nodes share, in PostgreSQL, and remove what is old
     #[cfg(feature = "postgres")]
     Log(log::LogArgs),
     /// Make this machine a node of the shared log: fetch a copy from a node that runs, check it and put it in place
     #[cfg(feature = "postgres")]
     Join(join::JoinArgs),
+    /// List the nodes of the shared log: when each was seen, its position, its state hash. Exit code 1 if they differ
+    #[cfg(feature = "postgres")]
+    Nodes(nodes::NodesArgs),
     /// Print the GraphQL schema (SDL)
     Schema,
     /// Print a script that completes commands and flags in a shell
@@ -162,6 +167,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Log(args) => log::run(&config, &args),
         #[cfg(feature = "postgres")]
         Command::Join(args) => join::run(&config, &args),
+        #[cfg(feature = "postgres")]
+        Command::Nodes(args) => nodes::run(&config, &args),
         // They ran above.
         Command::Schema | Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
     }

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::envelope::Envelope;
 use crate::ids::Time;
 use crate::store::DeliveryId;
-use crate::store::postgres::{Link, LogError, Row};
+use crate::store::postgres::{Check, Link, LogError, Row};
 use crate::store::sqlite::shared_log::Joined;
 use crate::writer::{Followed, NotRun};
 use std::convert::Infallible;
@@ -38,10 +38,22 @@ pub struct Follower {
 /// What was read of the log.
 struct Next {
     deliveries: Vec<Followed>,
+    /// The newest check.
+    check: Check,
     /// No more stood in the log.
     is_all: bool,
     /// When the read began.
     at: (Time, Instant),
+}
+
+impl Next {
+    /// Takes what is to be folded next, behind a position: all, or what stands before a check.
+    fn up_to_check(&mut self, position: i64) -> Vec<Followed> {
+        let all = self.deliveries.len();
+        let before = usize::try_from(self.check.position - position).unwrap_or(0);
+        let rest = if (1..all).contains(&before) { self.deliveries.split_off(before) } else { Vec::new() };
+        std::mem::replace(&mut self.deliveries, rest)
+    }
 }
 
 /// Why following ended.
@@ -105,8 +117,11 @@ impl Follower {
         self.shared.status.follows(true);
         let mut next = self.read(&link, self.joined.position).await?;
         loop {
-            let Some(last) = next.deliveries.last().map(|it| (it.position, it.id)) else {
-                self.shared.status.complete(next.at);
+            self.shared.checks.reached(next.check, self.joined.position);
+            let (at, is_all) = (next.at, next.is_all);
+            let deliveries = next.up_to_check(self.joined.position);
+            let Some(last) = deliveries.last().map(|it| (it.position, it.id)) else {
+                self.shared.status.complete(at);
                 tokio::select! {
                     () = link.news() => {}
                     () = self.shared.appended.notified() => {}
@@ -116,17 +131,26 @@ impl Follower {
                 next = self.read(&link, self.joined.position).await?;
                 continue;
             };
-            let (at, is_all) = (next.at, next.is_all);
+            if !next.deliveries.is_empty() {
+                self.fold(deliveries).await?;
+                self.moved(last);
+                continue;
+            }
             // While the writer folds, the next are read.
-            let (folded, after) = tokio::join!(self.fold(next.deliveries), self.read(&link, last.0));
+            let (folded, after) = tokio::join!(self.fold(deliveries), self.read(&link, last.0));
             folded?;
-            (self.joined.position, self.joined.delivery_id) = (last.0, Some(last.1.to_vec()));
-            self.shared.position.store(last.0, Ordering::Release);
+            self.moved(last);
             if is_all {
                 self.shared.status.complete(at);
             }
             next = after?;
         }
+    }
+
+    /// The tables are at this delivery.
+    fn moved(&mut self, last: (i64, DeliveryId)) {
+        (self.joined.position, self.joined.delivery_id) = (last.0, Some(last.1.to_vec()));
+        self.shared.position.store(last.0, Ordering::Release);
     }
 
     /// Whether the log goes on where this node is.
@@ -141,14 +165,14 @@ impl Follower {
     /// The deliveries behind a position.
     async fn read(&self, link: &Link, position: i64) -> Result<Next, End> {
         let at = (clock::now(), Instant::now());
-        let rows = timeout(READ_WITHIN, link.after(position, ROWS, BYTES)).await.map_err(|_| slow())??;
+        let (check, rows) = timeout(READ_WITHIN, link.after(position, ROWS, BYTES)).await.map_err(|_| slow())??;
         if (position + 1..).zip(&rows).any(|(expected, row)| row.position != expected) {
             return Err(End::Trimmed(trimmed(position)));
         }
         let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
         let is_all = rows.len() < ROWS as usize && bytes < BYTES as usize;
         let deliveries = tokio::task::block_in_place(|| rows.into_iter().map(|row| self.decode(row)).collect());
-        Ok(Next { deliveries, is_all, at })
+        Ok(Next { deliveries, check, is_all, at })
     }
 
     fn decode(&self, Row { position, id, received_at, body }: Row) -> Followed {

@@ -9,6 +9,8 @@ mod appender;
 #[cfg(feature = "postgres")]
 mod follower;
 #[cfg(feature = "postgres")]
+mod checks;
+#[cfg(feature = "postgres")]
 mod found;
 #[cfg(feature = "postgres")]
 mod node;
@@ -17,14 +19,22 @@ mod outbox;
 #[cfg(feature = "postgres")]
 mod place;
 #[cfg(feature = "postgres")]
+mod presence;
+#[cfg(feature = "postgres")]
 mod recovery;
 #[cfg(feature = "postgres")]
 mod status;
+#[cfg(feature = "postgres")]
+mod verdict;
 
 #[cfg(feature = "postgres")]
 pub use found::found;
 #[cfg(feature = "postgres")]
 pub use place::fits;
+#[cfg(feature = "postgres")]
+pub use presence::{LIVE, edition, ms};
+#[cfg(feature = "postgres")]
+pub use verdict::{Verdict, verdict};
 
 use crate::config::Config;
 use crate::envelope::Envelope;
@@ -58,6 +68,12 @@ pub struct LogStatus {
     pub queued: (u64, u64),
     /// Standbys in sync, and how many a commit waits for.
     pub standbys: (i64, i64),
+    /// Nodes of this edition whose state hashes were compared, and how many of them differ from most.
+    pub compared: (u64, u64),
+    /// The log position of that comparison; 0: there was none.
+    pub compared_at: i64,
+    /// What the operator has to know of it.
+    pub alarm: Option<String>,
 }
 
 /// Takes deliveries. Cheap to clone.

@@ -1,9 +1,11 @@
 //! A node: its tasks, and the way of a delivery through them.
 
 use super::appender::{Appender, Kept, Waiting};
+use super::checks::Checks;
 use super::follower::Follower;
 use super::outbox::Outbox;
 use super::place::trimmed;
+use super::presence::{Duties, Presence};
 use super::recovery::Recovery;
 use super::status::Status;
 use super::{LogStatus, OnFailure, Taken};
@@ -37,6 +39,8 @@ pub struct Shared {
     pub address: Address,
     pub writer: Writer,
     pub status: Status,
+    pub log_id: String,
+    pub checks: Checks,
     pub folds: Folds,
     /// Something was appended by this node.
     pub appended: Notify,
@@ -57,6 +61,7 @@ struct Tasks {
     runtime: Background,
     appender: JoinHandle<()>,
     follower: JoinHandle<()>,
+    presence: JoinHandle<()>,
 }
 
 /// A runtime that may be dropped on a thread of another one: nobody waits for its tasks.
@@ -86,7 +91,9 @@ impl Node {
     /// Opens the file, which joins the log if it is new, and starts the tasks.
     pub fn start(config: &Config, log: &SharedLog, on_failure: OnFailure) -> anyhow::Result<Arc<Self>> {
         let (runtime, handle) = Background::start()?;
-        let mut joined = None;
+        let (mut joined, mut id) = (None, String::new());
+        let (machine, new_id) = (machine(), new_id()?);
+        let place = format!("{machine} {}", sqlite::real(&config.db).display());
         let (address, failed) = (log.address.clone(), Arc::clone(&on_failure));
         let join = |conn: &sqlite::Connection| {
             if shared_log::read(conn)?.is_none() {
@@ -100,6 +107,7 @@ impl Node {
                 shared_log::join(conn, &log_id)?;
             }
             joined = shared_log::read(conn)?;
+            id = shared_log::node_id(conn, &place, &new_id)?;
             Ok(())
         };
         let writer = Writer::start_node(&config.db, config.row_cache, join, Box::new(move || failed()))?;
@@ -116,6 +124,8 @@ impl Node {
             address: log.address.clone(),
             writer,
             status,
+            log_id: joined.log_id.clone(),
+            checks: Checks::new(config.db.clone()),
             folds: Folds::default(),
             appended: Notify::new(),
             position: AtomicI64::new(joined.position),
@@ -125,7 +135,10 @@ impl Node {
         let recovery = Recovery::new(Arc::clone(&shared), joined.log_id.clone(), outbox, log.durability);
         let appender = handle.spawn(Appender::new(Arc::clone(&shared), recovery, waiting).run());
         let follower = handle.spawn(Follower::new(Arc::clone(&shared), joined).run());
-        let tasks = Mutex::new(Some(Tasks { runtime, appender, follower }));
+        let duties = Duties { check: log.check, keep: log.keep };
+        let presence = Presence::new(Arc::clone(&shared), id, format!("{machine} {}", config.listen), duties);
+        let presence = handle.spawn(presence.run());
+        let tasks = Mutex::new(Some(Tasks { runtime, appender, follower, presence }));
         Ok(Arc::new(Self { shared, queue: Mutex::new(Some(queue)), tasks }))
     }
 
@@ -176,14 +189,27 @@ impl Node {
     /// What waits goes into the log or the outbox. Blocking.
     pub fn stop(&self) {
         *lock(&self.queue) = None;
-        let Some(Tasks { runtime, appender, follower }) = lock(&self.tasks).take() else { return };
+        let Some(Tasks { runtime, appender, follower, presence }) = lock(&self.tasks).take() else { return };
         follower.abort();
+        presence.abort();
+        self.shared.checks.stop();
         let ended =
             runtime.0.as_ref().map(|runtime| runtime.block_on(async { timeout(DRAIN, appender).await.is_ok() }));
         if ended != Some(true) {
             tracing::warn!("the appender was not finished in time: what was not answered may not be kept");
         }
     }
+}
+
+/// The name of this machine, for people.
+fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn new_id() -> anyhow::Result<String> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Which log it is, and whether it has its first delivery still. Asks on a thread of the runtime: the caller may stand on

@@ -1,6 +1,7 @@
 //! What a node knows of the shared log, for those who ask whether it should get traffic.
 
 use super::LogStatus;
+use super::verdict::Verdict;
 use crate::ids::Time;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +36,11 @@ struct State {
     complete_at: Option<(Time, Instant)>,
     /// Why the log does not go on where this node is.
     lost: Option<String>,
+    /// Nodes whose state hashes were compared, those that differ, and where.
+    compared: (u64, u64),
+    compared_at: i64,
+    /// What the operator has to know of it, and whether this node is the one that differs.
+    alarm: Option<(String, bool)>,
 }
 
 impl Status {
@@ -48,6 +54,9 @@ impl Status {
             follows_since: None,
             complete_at: None,
             lost: None,
+            compared: (0, 0),
+            compared_at: 0,
+            alarm: None,
         };
         Self { state: Mutex::new(state) }
     }
@@ -112,6 +121,22 @@ impl Status {
         }
     }
 
+    /// State hashes of nodes were compared. A log line tells each alarm once.
+    pub fn compared(&self, told: Option<&Verdict>, alarm: Option<(String, bool)>) {
+        let mut state = self.lock();
+        let numbers = told.map(|told| (told.right.len() as u64, told.others.len() as u64));
+        let (right, others) = numbers.unwrap_or_default();
+        (state.compared, state.compared_at) = ((right + others, others), told.map_or(0, |told| told.position));
+        if state.alarm != alarm {
+            match &alarm {
+                Some((alarm, true)) => tracing::error!("{alarm}: this node should get no traffic"),
+                Some((alarm, false)) => tracing::error!("{alarm}"),
+                None => tracing::info!("all nodes of this edition have one state hash again"),
+            }
+            state.alarm = alarm;
+        }
+    }
+
     pub fn log(&self) -> LogStatus {
         let state = self.lock();
         LogStatus {
@@ -119,6 +144,9 @@ impl Status {
             trouble: state.trouble,
             queued: state.queued,
             standbys: state.standbys,
+            compared: state.compared,
+            compared_at: state.compared_at,
+            alarm: state.alarm.as_ref().map(|alarm| alarm.0.clone()),
         }
     }
 
@@ -127,6 +155,13 @@ impl Status {
         let state = self.lock();
         if let Some(why) = &state.lost {
             return Some(why.clone());
+        }
+        // The others are named only to those who may know: everybody may ask whether a node is ready.
+        if let Some((_, true)) = &state.alarm {
+            return Some(format!(
+                "the tables of this node say something else than those of other nodes at log position {}",
+                state.compared_at
+            ));
         }
         if let Some(trouble) = state.trouble.filter(|_| !state.has_room) {
             return Some(trouble.to_owned());
@@ -173,6 +208,12 @@ mod tests {
         status.lost(Some("y".into()));
         assert_eq!(status.not_ready().unwrap(), "y");
         status.lost(None);
+        assert_eq!(status.not_ready(), None);
+        status.compared(None, Some(("z".into(), false)));
+        assert_eq!((status.not_ready(), status.log().alarm.as_deref()), (None, Some("z")), "another node differs");
+        status.compared(None, Some(("z".into(), true)));
+        assert!(status.not_ready().unwrap().contains("something else than those of other nodes"));
+        status.compared(None, None);
         assert_eq!(status.not_ready(), None);
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct File {
     pub log_password_file: Option<PathBuf>,
     pub log_durability: Option<LogDurability>,
     pub outbox: Option<u64>,
+    pub log_keep_days: Option<u64>,
+    pub log_check_seconds: Option<u64>,
 }
 
 /// One `[[webhook_credentials]]`.

@@ -32,7 +32,7 @@ pub use network::TlsFiles;
 pub use privacy::PrivacyFlags;
 pub use retention::{RetentionFlags, RetentionSettings};
 pub use settings::{Given, Origin, Setting};
-pub use shared_log::{LogDurability, LogFlags, SharedLog};
+pub use shared_log::{KEEP, LogDurability, LogFlags, SharedLog};
 pub use unread::UnreadFlags;
 
 use crate::batch;

@@ -11,9 +11,16 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const OUTBOX: RangeInclusive<u64> = 0..=1 << 40;
 const DEFAULT_OUTBOX: u64 = 1 << 30;
+const CHECK: RangeInclusive<u64> = 1..=7 * 86_400;
+const DEFAULT_CHECK: u64 = 3_600;
+/// Days for which the log keeps deliveries.
+pub const KEEP: RangeInclusive<u64> = 1..=3_650;
+const DEFAULT_KEEP: u64 = 7;
+const DAY: u64 = 86_400;
 
 /// What a commit of the shared log has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
@@ -48,6 +55,14 @@ pub struct LogFlags {
     /// are answered 503 [default: 1073741824]
     #[arg(long, global = true, hide_short_help = true, value_name = "BYTES", env = "CHATFOLD_OUTBOX")]
     pub outbox: Option<u64>,
+    /// Days for which the shared log keeps deliveries, 1 to 3650. One node removes older ones that every live node has
+    /// [default: 7]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DAYS", env = "CHATFOLD_LOG_KEEP_DAYS")]
+    pub log_keep_days: Option<u64>,
+    /// Seconds between two comparisons of the nodes' state hashes, 1 to 604800. Each node reads all its tables for one
+    /// [default: 3600]
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", env = "CHATFOLD_LOG_CHECK_SECONDS")]
+    pub log_check_seconds: Option<u64>,
 }
 
 /// A shared log, checked.
@@ -59,6 +74,10 @@ pub struct SharedLog {
     pub durability: Option<LogDurability>,
     /// Most bytes in the outbox; 0: there is none.
     pub outbox: u64,
+    /// How long the log keeps deliveries.
+    pub keep: Duration,
+    /// Between two comparisons of state hashes.
+    pub check: Duration,
 }
 
 impl LogFlags {
@@ -73,14 +92,22 @@ impl LogFlags {
         let password = password(file, env, choices)?;
         let durability = choices.maybe("log_durability", self.log_durability, file.log_durability);
         let outbox = choices.number("outbox", self.outbox, file.outbox, DEFAULT_OUTBOX, OUTBOX)?;
+        let days = choices.number("log_keep_days", self.log_keep_days, file.log_keep_days, DEFAULT_KEEP, KEEP)?;
+        let (flag, key) = (self.log_check_seconds, file.log_check_seconds);
+        let check = choices.number("log_check_seconds", flag, key, DEFAULT_CHECK, CHECK)?;
         let Some(text) = text else {
             choices.note("log", None::<&str>, origin);
             return Ok(None);
         };
-        let log = open(text, origin, password.as_ref(), env, durability, outbox)?;
+        #[cfg(not(feature = "postgres"))]
+        return open(text, origin, password.as_ref(), env);
         #[cfg(feature = "postgres")]
-        choices.note("log", log.address.shown(), origin);
-        Ok(Some(log))
+        {
+            let address = open(text, origin, password.as_ref(), env)?;
+            choices.note("log", address.shown(), origin);
+            let (keep, check) = (Duration::from_secs(days * DAY), Duration::from_secs(check));
+            Ok(Some(SharedLog { address, durability, outbox, keep, check }))
+        }
     }
 }
 
@@ -109,9 +136,7 @@ fn open(
     _: Origin,
     _: Option<&Secret>,
     _: &dyn Fn(&str) -> Option<String>,
-    _: Option<LogDurability>,
-    _: u64,
-) -> Result<SharedLog, ConfigError> {
+) -> Result<Option<SharedLog>, ConfigError> {
     Err(ConfigError("log: this chatfold was built without PostgreSQL (the cargo feature `postgres`)".into()))
 }
 
@@ -121,9 +146,7 @@ fn open(
     origin: Origin,
     password: Option<&Secret>,
     env: &dyn Fn(&str) -> Option<String>,
-    durability: Option<LogDurability>,
-    outbox: u64,
-) -> Result<SharedLog, ConfigError> {
+) -> Result<crate::store::postgres::Address, ConfigError> {
     use crate::store::postgres::Address;
     let address = Address::parse(text.expose()).map_err(|problem| ConfigError(format!("log: {problem}")))?;
     if origin == Origin::Flag && address.has_password() {
@@ -133,14 +156,13 @@ fn open(
                 .into(),
         ));
     }
-    let address = match password {
+    Ok(match password {
         Some(password) => address.with_password(password.expose()),
         None => match password_file(env)? {
             Some(file) => address.with_passwords(&file),
             None => address,
         },
-    };
-    Ok(SharedLog { address, durability, outbox })
+    })
 }
 
 /// The password file of PostgreSQL's own programs.

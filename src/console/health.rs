@@ -52,6 +52,7 @@ pub struct Server {
     version: String,
     started_at: String,
     not_ready: Option<String>,
+    log_alarm: Option<String>,
     fold_version: i64,
     rebuilding: bool,
     wal_bytes: Option<String>,

@@ -45,7 +45,9 @@ pub struct Outage {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Server {
+    log_alarm: Option<String>,
     disk: Option<Disk>,
 }
 
@@ -154,6 +156,15 @@ impl Overview {
     fn needs(&self) -> Vec<Need<'_>> {
         let disk = self.status.server.as_ref().and_then(|server| server.disk.as_ref());
         let mut needs: Vec<Need<'_>> = disk.and_then(|disk| self.need_of(disk)).into_iter().collect();
+        if self.status.server.as_ref().is_some_and(|server| server.log_alarm.is_some()) {
+            needs.push(Need {
+                app: None,
+                class: "is-bad",
+                href: self.frame.to("/health"),
+                title: "Nodes differ".to_owned(),
+                text: Html("The tables of nodes say something else at one log position.".to_owned()),
+            });
+        }
         for app in &self.apps {
             let counts: Vec<u64> = app.hours.iter().map(|step| step.deliveries_count).collect();
             if let Some(hours) = quiet::silent_hours(&counts) {

@@ -33,6 +33,9 @@ pub struct Server {
     pub started_at: DateTime,
     /// Why a delivery would be refused now. Null if the server would take it.
     pub not_ready: Option<String>,
+    /// What is wrong with the log that several nodes share: tables of nodes that say something else at one log position.
+    /// Null if all say the same, or if the server shares no log.
+    pub log_alarm: Option<String>,
     /// The edition of the rules that this server folds with. `Status.foldVersion` is the edition that made the tables.
     pub fold_version: i64,
     /// Whether the tables are being made anew, for whatever reason.

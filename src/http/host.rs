@@ -63,6 +63,7 @@ impl graphql::Host for Host {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: DateTime(self.started),
             not_ready: self.not_ready(),
+            log_alarm: self.intake.as_ref().and_then(Intake::log).and_then(|log| log.alarm),
             fold_version: FOLD_VERSION,
             rebuilding: self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner).is_some(),
             wal_bytes: wal_bytes.map(BigInt),

@@ -297,6 +297,15 @@ fn write_log(log: &LogStatus, page: &mut Page) {
     page.head("chatfold_shared_log_standbys", "gauge", help);
     page.row("chatfold_shared_log_standbys", &[("state", "in_sync")], log.standbys.0);
     page.row("chatfold_shared_log_standbys", &[("state", "wanted")], log.standbys.1);
+    let help = "Nodes of this edition whose state hashes were compared, and those that differ from most.";
+    page.head("chatfold_shared_log_nodes", "gauge", help);
+    page.row("chatfold_shared_log_nodes", &[("state", "compared")], log.compared.0);
+    page.row("chatfold_shared_log_nodes", &[("state", "differing")], log.compared.1);
+    page.gauge(
+        "chatfold_shared_log_compared_position",
+        "Log position at which state hashes were compared last; 0 if not since the start.",
+        log.compared_at,
+    );
     page.gauge("chatfold_outbox_deliveries", "Deliveries in the outbox.", log.queued.0);
     page.gauge("chatfold_outbox_bytes", "Bytes of bodies in the outbox.", log.queued.1);
 }

@@ -1,9 +1,9 @@
 //! Makes the log: an empty one, or one that goes on behind what a file holds.
 
-use super::LogError;
 use super::address::Address;
 use super::link::{Closing, Head, LAYOUT, Link, connect, head_of};
 use super::statements as sql;
+use super::{LogError, nodes};
 use tokio_postgres::{Client, Transaction};
 
 /// What `chatfold log init` did.
@@ -74,6 +74,7 @@ async fn open(address: &Address) -> Result<(Client, Closing), LogError> {
 
 async fn begin(transaction: &Transaction<'_>, log_id: &str) -> Result<Made, LogError> {
     transaction.batch_execute(sql::TABLES).await?;
+    transaction.batch_execute(nodes::TABLES).await?;
     let made = transaction.execute(sql::BEGIN_LOG, &[&log_id, &LAYOUT]).await?;
     let head = head_of(&transaction.query_one(sql::HEAD, &[]).await?)?;
     Ok(Made { head, is_new: made > 0 })

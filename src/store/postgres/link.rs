@@ -3,6 +3,7 @@
 use super::LogError;
 use super::address::Address;
 use super::durability::Durability;
+use super::nodes::Check;
 use super::statements as sql;
 use crate::ids::Time;
 use crate::store::{Delivery, DeliveryId};
@@ -75,9 +76,7 @@ impl Link {
         let (append, after) =
             prepared.map_err(|error| match error.code().map(tokio_postgres::error::SqlState::code) {
                 // Undefined table.
-                Some("42P01") => {
-                    LogError::Unusable("the database holds no log: `chatfold log init` makes its tables".to_owned())
-                }
+                Some("42P01") => incomplete(),
                 _ => error.into(),
             })?;
         Ok(Self { client, connection: closing.keep(), signals, append, after })
@@ -129,19 +128,20 @@ impl Link {
         Ok(())
     }
 
-    /// The rows behind a position, in their order: at most so many, and so many bytes but for a single row.
-    pub async fn after(&self, position: i64, rows: i64, bytes: i64) -> Result<Vec<Row>, LogError> {
+    /// The rows behind a position, in their order: at most so many, and so many bytes but for a single row. And the
+    /// newest check: a row behind the position of a check is never seen before the check is.
+    pub async fn after(&self, position: i64, rows: i64, bytes: i64) -> Result<(Check, Vec<Row>), LogError> {
         let rows = self.client.query(&self.after, &[&position, &rows, &bytes]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Row {
-                    position: row.try_get(0)?,
-                    id: id_of(row.try_get(1)?)?,
-                    received_at: Time(row.try_get(2)?),
-                    body: row.try_get(3)?,
-                })
-            })
-            .collect()
+        let first = rows.first().ok_or_else(incomplete)?;
+        let check = Check { number: first.try_get(0)?, position: first.try_get(1)? };
+        let mut deliveries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(position) = row.try_get(2)? {
+                let (id, received_at) = (id_of(row.try_get(3)?)?, Time(row.try_get(4)?));
+                deliveries.push(Row { position, id, received_at, body: row.try_get(5)? });
+            }
+        }
+        Ok((check, deliveries))
     }
 
     /// The delivery at a position; `None`: there is no such row.
@@ -228,6 +228,12 @@ async fn connect_to(
         told.end.notify_one();
     });
     Ok((client, connection, signals))
+}
+
+fn incomplete() -> LogError {
+    LogError::Unusable(
+        "the database holds no log, or a table of it is missing: `chatfold log init` makes what is missing".to_owned(),
+    )
 }
 
 fn slow() -> LogError {

@@ -1,20 +1,25 @@
 //! The log that several nodes share, in PostgreSQL. Nothing outside this folder names its client.
 //!
-//! Two tables: `chatfold_head` has one row, which gives the positions, and `chatfold_deliveries` has a row a delivery. An
+//! `chatfold_head` has one row, which gives the positions, and `chatfold_deliveries` has a row a delivery. An
 //! append locks the one row first, and PostgreSQL keeps the lock until the commit is as durable as it was told to be. So
 //! appends of all nodes stand in one line, no position is left out, and whoever reads one position can read all before it.
+//! Other tables tell which nodes there are (`nodes`).
 
 mod address;
 mod durability;
 mod found;
 mod link;
+mod nodes;
 mod statements;
 mod tls;
+mod trim;
 
 pub use address::Address;
 pub use durability::Durability;
 pub use found::{Founder, Made};
 pub use link::{Head, Link, Row};
+pub use nodes::{Check, Hashed, Presence, Seen};
+pub use trim::Trimmed;
 
 /// Why PostgreSQL did not do what it was told.
 #[derive(Debug, thiserror::Error)]

@@ -49,15 +49,21 @@ pub const BARRIER: &str = "UPDATE chatfold_head SET position = position";
 pub const FIND: &str = "SELECT id, position FROM chatfold_deliveries WHERE id = ANY($1)";
 
 /// The next rows: so many, and no more bytes of bodies than so many but for a single one.
+/// With them comes the newest check: the same snapshot shows both. One row without a delivery: there is none behind.
 pub const AFTER: &str = "
-    SELECT position, id, received_at, body FROM (
-        SELECT position, id, received_at, body,
-            sum(octet_length(body)) OVER (ORDER BY position) - octet_length(body) AS bytes_before
-        FROM (
-            SELECT position, id, received_at, body FROM chatfold_deliveries WHERE position > $1 ORDER BY position LIMIT $2
-        ) AS next
-    ) AS sized
-    WHERE bytes_before < $3 ORDER BY position";
+    SELECT duties.check_number, duties.check_position, after.position, after.id, after.received_at, after.body
+    FROM chatfold_duties AS duties LEFT JOIN (
+        SELECT position, id, received_at, body FROM (
+            SELECT position, id, received_at, body,
+                sum(octet_length(body)) OVER (ORDER BY position) - octet_length(body) AS bytes_before
+            FROM (
+                SELECT position, id, received_at, body FROM chatfold_deliveries WHERE position > $1
+                ORDER BY position LIMIT $2
+            ) AS next
+        ) AS sized
+        WHERE bytes_before < $3
+    ) AS after ON true
+    ORDER BY after.position";
 pub const ID_AT: &str = "SELECT id FROM chatfold_deliveries WHERE position = $1";
 pub const OLDEST: &str = "SELECT min(position) FROM chatfold_deliveries";
 

@@ -1,7 +1,7 @@
 //! `shared_log`: of which log outside the file this node has folded how much.
 
 use super::events;
-use super::settings::{set, setting, unset};
+use super::settings::{NODE, set, setting, unset};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
@@ -41,6 +41,18 @@ pub fn join(conn: &Connection, log_id: &str) -> Result<(), StoreError> {
     }
     conn.execute(JOIN, [log_id])?;
     Ok(())
+}
+
+/// Which node the file is. `place` tells machine and path: a copy elsewhere is another node, with the id `new`.
+pub fn node_id(conn: &Connection, place: &str, new: &str) -> Result<String, StoreError> {
+    if let Some(told) = setting(conn, NODE)?
+        && let Some((id, there)) = told.split_once(' ')
+        && there == place
+    {
+        return Ok(id.to_owned());
+    }
+    set(conn, NODE, &format!("{new} {place}"))?;
+    Ok(new.to_owned())
 }
 
 /// The log that a file is to go on as. Kept before PostgreSQL hears of the log, so that an attempt that broke off
