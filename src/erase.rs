@@ -7,7 +7,7 @@ use crate::json::Document;
 use crate::log::{self, Source};
 use crate::person::{self, Erased};
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, erasures};
+use crate::store::sqlite::{self, Connection, erasures, reconcile};
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
@@ -197,6 +197,7 @@ impl Person {
             Ok::<_, StoreError>(())
         })?;
         let refused = erasures::forget_refused(conn)?;
+        reconcile::forget(conn, app_id, uid)?;
         let salt = crate::token::random().map_err(|error| StoreError::Unusable(error.to_string()))?;
         let late = [("uid", uid)].into_iter();
         let late = late.chain(self.names.iter().map(|name| ("name", name.as_str())));

@@ -40,6 +40,7 @@ pub mod cluster;
 pub mod lock;
 pub mod writer;
 pub mod rest;
+pub mod reconcile;
 pub mod backfill;
 pub mod large;
 pub mod checkpoints;

@@ -72,6 +72,7 @@ const LAYERS: &[&str] = &[
     "cli",
     "http",
     "backup",
+    "reconcile",
     "backfill",
     "cluster",
     "lock",

@@ -4,7 +4,8 @@ use crate::clock;
 use crate::envelope::{Envelope, OWN};
 use crate::lock::{self, Lock, LockError};
 use crate::store::StoreError;
-use crate::store::sqlite::{self, backfill as store};
+use crate::store::sqlite::reconcile::{self, Ended};
+use crate::store::sqlite::{self, Connection, backfill as store};
 use crate::writer::{Refusal, Writer};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
@@ -43,6 +44,18 @@ enum Request {
     Keep(Kept),
     /// A run of an app has ended.
     Clear(String),
+    /// What a reconcile of an app keeps.
+    Note(String, Note),
+}
+
+/// What a reconcile keeps beside the events.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Note {
+    /// These were read, or tried: their kind and their keys.
+    Verified(String, Vec<String>),
+    /// CometChat was asked for the message ids from one to another.
+    Asked(i64, i64),
+    Ended(Ended),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,6 +71,11 @@ struct Kept {
 pub struct Hand(Way);
 
 enum Way {
+    /// In the process that has the writer.
+    Within {
+        writer: Writer,
+        runtime: Runtime,
+    },
     /// The process ends with its lock.
     Alone {
         writer: Writer,
@@ -73,6 +91,11 @@ impl Hand {
     /// Nothing is written.
     pub fn dry() -> Self {
         Self(Way::Dry)
+    }
+
+    /// In the server itself.
+    pub fn within(writer: Writer) -> Result<Self, HandError> {
+        Ok(Self(Way::Within { writer, runtime: runtime()? }))
     }
 
     /// Through the server that writes the file, or with a writer of our own where none does.
@@ -113,10 +136,15 @@ impl Hand {
         self.hand(Request::Clear(app_id.to_owned()))
     }
 
+    /// Keeps what a reconcile of an app found.
+    pub fn note(&mut self, app_id: &str, note: Note) -> Result<(), HandError> {
+        self.hand(Request::Note(app_id.to_owned(), note))
+    }
+
     fn hand(&mut self, request: Request) -> Result<(), HandError> {
         match &mut self.0 {
             Way::Dry => Ok(()),
-            Way::Alone { writer, runtime, .. } => take(writer, runtime, request),
+            Way::Alone { writer, runtime, .. } | Way::Within { writer, runtime } => take(writer, runtime, request),
             Way::Beside(stream) => {
                 let gone = |why: &dyn std::fmt::Display| HandError::Server(format!("the server went away: {why}"));
                 let request = serde_json::to_string(&request).map_err(|why| gone(&why))?;
@@ -163,21 +191,32 @@ fn runtime() -> Result<Runtime, StoreError> {
 }
 
 fn take(writer: &Writer, runtime: &Runtime, request: Request) -> Result<(), HandError> {
-    let unit = |done: Result<(), crate::writer::NotRun>| done.map_err(|error| HandError::NotTaken(error.to_string()));
     match request {
         Request::Append(bodies) => runtime.block_on(append_all(writer, bodies)),
-        Request::Keep(it) => unit(writer.run(move |conn| {
+        Request::Keep(it) => write(writer, move |conn| {
             let place = store::Place { place: it.place, done: it.done, counts: it.counts };
-            sqlite::begin(conn)?;
-            store::keep(conn, &it.app_id, &it.stage, &place)?;
-            sqlite::commit(conn)
-        })),
-        Request::Clear(app_id) => unit(writer.run(move |conn| {
-            sqlite::begin(conn)?;
-            store::clear(conn, &app_id)?;
-            sqlite::commit(conn)
-        })),
+            store::keep(conn, &it.app_id, &it.stage, &place)
+        }),
+        Request::Clear(app_id) => write(writer, move |conn| store::clear(conn, &app_id)),
+        Request::Note(app_id, note) => write(writer, move |conn| match note {
+            Note::Verified(kind, keys) => reconcile::verify(conn, &app_id, &kind, &keys, clock::now()),
+            Note::Asked(first, last) => reconcile::ask(conn, &app_id, first, last),
+            Note::Ended(ended) => reconcile::end(conn, &app_id, &ended),
+        }),
     }
+}
+
+/// Writes in a transaction of its own.
+fn write(
+    writer: &Writer,
+    work: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), HandError> {
+    let done = writer.run(move |conn| {
+        sqlite::begin(conn)?;
+        work(conn)?;
+        sqlite::commit(conn)
+    });
+    done.map_err(|error| HandError::NotTaken(error.to_string()))
 }
 
 /// All at once, so that they share commits. One that comes a second time is a duplicate.

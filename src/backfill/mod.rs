@@ -105,7 +105,29 @@ impl Tally {
         }
     }
 
-    fn incomplete(&mut self, what: &str, why: &str) {
+    /// What could not be read of one entity is counted; what would fail for every entity ends the stage.
+    pub fn missed(&mut self, what: &str, read: Result<(), BackfillError>) -> Result<(), BackfillError> {
+        match read {
+            Err(BackfillError::Rest(error)) if !error.is_of_all() && !error.is_of_kind() => {
+                self.miss(format!("{what}: {error}"));
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
+    /// What the plan of the app, or the key, leaves out is left out.
+    pub fn left_out(&mut self, error: BackfillError) -> Result<(), BackfillError> {
+        match error {
+            BackfillError::Rest(error) if error.is_of_kind() => {
+                self.miss(error.to_string());
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
+    pub fn incomplete(&mut self, what: &str, why: &str) {
         self.miss(format!("{what} is incomplete: {why}"));
     }
 

@@ -55,6 +55,22 @@ impl<'a> Recorder<'a> {
         self.put("group_snapshot", &format!(r#""readAt":{},"exists":false,"group":{{"guid":{guid}{made}}}"#, at.0))
     }
 
+    /// A group as it is now: what it says of itself, its bans and its members.
+    pub fn whole_group(&mut self, group: &store::Living, tally: &mut Tally) -> Result<(), BackfillError> {
+        let answer = match self.client.group(&group.guid) {
+            Ok(answer) => answer,
+            Err(error) => {
+                return error.no_group_at().map_or(Err(error.into()), |at| self.gone(group, at, tally));
+            }
+        };
+        let mut group = group.clone();
+        if let Some(row) = answer.row() {
+            self.row("group", row, answer.at, tally)?;
+            group.reported = row.get("membersCount").and_then(Json::number).and_then(|count| count.parse().ok());
+        }
+        self.people(&group, tally)
+    }
+
     /// Who is banned from a group, and then its members: what a ban leaves open the member list decides.
     pub fn people(&mut self, group: &store::Living, tally: &mut Tally) -> Result<(), BackfillError> {
         let read = self.banned(group, tally).and_then(|()| self.members(group, tally));

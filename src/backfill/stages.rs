@@ -63,11 +63,7 @@ impl Run<'_> {
         };
         match read {
             Ok(()) => {}
-            // What the plan of the app, or the key, leaves out is left out.
-            Err(BackfillError::Rest(error @ (RestError::Plan { .. } | RestError::Access { .. }))) => {
-                at.tally.miss(error.to_string());
-            }
-            Err(error) => return Err(error),
+            Err(error) => at.tally.left_out(error)?,
         }
         if at.tally.read == 0 && at.tally.note.is_none() {
             at.tally.note = Some(self.why_nothing(stage));
@@ -121,7 +117,7 @@ impl Run<'_> {
             let Some(last) = groups.last() else { return Ok(()) };
             for group in &groups {
                 let read = self.recorder.people(group, &mut at.tally);
-                missed(at, &group.guid, read)?;
+                at.tally.missed(&group.guid, read)?;
                 left = left.saturating_sub(1);
                 self.tell(at, total.saturating_sub(left), total);
             }
@@ -141,7 +137,7 @@ impl Run<'_> {
                 match self.recorder.blocked(uid, &mut at.tally) {
                     // Who is deleted or deactivated blocks nobody that matters.
                     Err(BackfillError::Rest(error)) if error.is_not_found() => {}
-                    read => missed(at, uid, read)?,
+                    read => at.tally.missed(uid, read)?,
                 }
                 left = left.saturating_sub(1);
                 self.tell(at, total.saturating_sub(left), total);
@@ -171,7 +167,7 @@ impl Run<'_> {
             for row in page.answer.rows() {
                 let id = crate::rest::id(row, "id").unwrap_or_default();
                 let read = self.recorder.message(row, page.answer.at, &mut at.tally);
-                missed(at, &format!("message {id}"), read)?;
+                at.tally.missed(&format!("message {id}"), read)?;
             }
             let (done, total) = (id_number(&last).unwrap_or(0), newest);
             self.tell(at, done.unsigned_abs(), total.max(done).unsigned_abs());
@@ -190,18 +186,5 @@ impl Run<'_> {
         let counts = serde_json::to_string(&at.tally).unwrap_or_default();
         let place = Place { place: at.place.clone(), done, counts };
         Ok(self.recorder.hand.keep(&self.plan.app_id, at.stage.name(), &place)?)
-    }
-}
-
-/// What could not be read of one entity is counted; what would fail for every entity ends the stage.
-fn missed(at: &mut At, what: &str, read: Result<(), BackfillError>) -> Result<(), BackfillError> {
-    match read {
-        Err(BackfillError::Rest(error))
-            if !error.is_of_all() && !matches!(error, RestError::Plan { .. } | RestError::Access { .. }) =>
-        {
-            at.tally.miss(format!("{what}: {error}"));
-            Ok(())
-        }
-        read => read,
     }
 }

@@ -1,6 +1,8 @@
 //! The app that a command is about.
 
 use crate::config::{Config, ConfigError};
+use crate::rest::Access;
+use crate::store::sqlite::{open_reader, reconcile};
 
 /// Fails if the file does not hold that app.
 pub(super) fn check(config: &Config, named: &str, apps: &[String]) -> Result<(), ConfigError> {
@@ -18,6 +20,15 @@ pub(super) fn only(config: &Config, named: Option<&str>, apps: &[String]) -> Res
         (None, [only]) => Ok(only.clone()),
         (None, _) => Err(ConfigError(format!("name the app with --app, because {}", held(config, apps)))),
     }
+}
+
+/// How to reach the API of an app, and its region. `region`: as the command line says.
+pub(super) fn access(config: &Config, app_id: &str, region: Option<&str>) -> anyhow::Result<(Access, String)> {
+    let known = match config.db.exists() {
+        true => reconcile::region(&open_reader(&config.db)?, app_id)?,
+        false => None,
+    };
+    Ok(config.api.access(app_id, region, known.as_deref())?)
 }
 
 fn held(config: &Config, apps: &[String]) -> String {

@@ -1,11 +1,11 @@
 //! `chatfold backfill`: reads an app from CometChat's API. If a server runs on the file, its events go through the server.
 
-use super::table;
+use super::{app, table};
 use crate::backfill::hand::Hand;
 use crate::backfill::{self, Plan, Progress, Report, Stage};
-use crate::config::{self, Config, ConfigError};
+use crate::config::Config;
 use crate::ids::Time;
-use crate::rest::{Access, Client};
+use crate::rest::Client;
 use crate::store::sqlite;
 use anyhow::Context;
 use clap::Args;
@@ -23,9 +23,9 @@ pub struct BackfillArgs {
     /// The app
     #[arg(long, value_name = "APP_ID")]
     pub app: String,
-    /// The region of the app: us, eu or in
+    /// The region of the app: us, eu or in [default: the setting api_region, or as the deliveries of the app say]
     #[arg(long, value_name = "REGION")]
-    pub region: String,
+    pub region: Option<String>,
     /// Read only these stages, separated by commas [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STAGES")]
     pub only: Vec<Stage>,
@@ -35,9 +35,6 @@ pub struct BackfillArgs {
     /// Read and compare, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Address of the API, if it is not https://APP_ID.api-REGION.cometchat.io/v3
-    #[arg(long, value_name = "URL", env = "CHATFOLD_API_URL")]
-    pub api_url: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -49,8 +46,7 @@ fn time(text: &str) -> Result<Time, String> {
 
 /// Reads, and prints what came of it. Exit code 1 if something could not be read.
 pub fn run(config: &Config, args: &BackfillArgs) -> anyhow::Result<ExitCode> {
-    let key = config::api_key(&|name| std::env::var(name).ok())?;
-    let access = Access::new(&args.app, &args.region, args.api_url.as_deref(), key).map_err(ConfigError)?;
+    let (access, region) = app::access(config, &args.app, args.region.as_deref())?;
     let opening = || format!("opening {}", config.db.display());
     anyhow::ensure!(
         !args.dry_run || config.db.exists(),
@@ -61,7 +57,7 @@ pub fn run(config: &Config, args: &BackfillArgs) -> anyhow::Result<ExitCode> {
     let conn = sqlite::open_reader(&config.db).with_context(opening)?;
     let plan = Plan {
         app_id: args.app.clone(),
-        region: args.region.clone(),
+        region,
         stages: if args.only.is_empty() { Stage::ALL.to_vec() } else { args.only.clone() },
         since: args.since.map(|since| since.0 / 1_000),
         dry_run: args.dry_run,

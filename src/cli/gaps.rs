@@ -72,7 +72,7 @@ fn read(conn: &Connection, apps: &[String]) -> anyhow::Result<Vec<Gap>> {
     for app in apps {
         found.extend(gaps::silences(conn, app, now)?.into_iter().map(|it| Gap::Silent(app.clone(), it)));
         found.extend(gaps::not_applied(conn, app, MOST)?.into_iter().map(|it| Gap::NotApplied(app.clone(), it)));
-        let Holes { newest, holes, ids } = gaps::holes(conn, app, MOST)?;
+        let Holes { newest, holes, ids, .. } = gaps::holes(conn, app, MOST)?;
         if holes > newest.len() as u64 {
             eprintln!(
                 "{app}: {ids} message ids are missing, in {holes} ranges. The newest {} are listed",

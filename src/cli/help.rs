@@ -10,7 +10,8 @@ const USED: &[(&str, &[&str])] = &[
     ("open", &["listen"]),
     ("send", &["listen"]),
     ("ingest", &["row_cache"]),
-    ("backfill", &["row_cache"]),
+    ("backfill", &["row_cache", "api_url"]),
+    ("reconcile", &["row_cache", "api_app", "api_region", "api_url", "reconcile_requests"]),
     ("explain", &["default_app"]),
     ("export-user", &["default_app"]),
     ("erase-user", &["default_app"]),
@@ -21,6 +22,7 @@ const USED: &[(&str, &[&str])] = &[
 const EXAMPLES: &[(&str, &str)] = &[
     ("open", "chatfold open copy-of-chatfold.db"),
     ("backfill", "CHATFOLD_API_KEY_FILE=api-key chatfold backfill --app 2489f0demo01 --region eu --db chatfold.db"),
+    ("reconcile", "CHATFOLD_API_KEY_FILE=api-key chatfold reconcile --app 2489f0demo01 --db chatfold.db"),
     ("ingest", "chatfold ingest deliveries.ndjson --db chatfold.db"),
     ("events", "chatfold events --about group:book-club --since 2d"),
     ("explain", "chatfold explain membership:book-club/kofi"),
@@ -56,6 +58,10 @@ or in the configuration file:
 For several credentials, write a table [[webhook_credentials]] for each, with name, username, and
 password or password_file. apps = [\"…\"] limits a credential to these apps. The signal SIGHUP makes
 the server read all credentials again.
+
+The key of CometChat's API is no flag either. Set api_app, and CHATFOLD_API_KEY or
+CHATFOLD_API_KEY_FILE, or in the configuration file api_key or api_key_file. For several apps,
+write a table [[api_keys]] for each, with app, key or key_file, and region or url if needed.
 
 Example:
   chatfold serve --listen 127.0.0.1:8080 --db chatfold.db";

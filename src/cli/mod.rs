@@ -26,6 +26,7 @@ pub mod package;
 mod past;
 mod progress;
 pub mod rebuild;
+pub mod reconcile;
 pub mod restore;
 pub mod retention;
 pub mod schema;
@@ -65,6 +66,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// Read an app from CometChat's API: what was there before chatfold, or was missed. A server may be running
     Backfill(backfill::BackfillArgs),
+    /// Read from CometChat's API where the tables may be wrong: drift first, then what was read longest ago
+    Reconcile(reconcile::ReconcileArgs),
     /// List the events in the log, newest first
     Events(events::EventsArgs),
     /// Explain why the tables hold these values for one group, membership, message, user or call
@@ -146,6 +149,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Open(args) => open::run(config, args),
         Command::Ingest(args) => ingest::run(&config, &args),
         Command::Backfill(args) => backfill::run(&config, &args),
+        Command::Reconcile(args) => reconcile::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),
         Command::Explain(args) => explain::run(&config, &args),
         Command::Drift(args) => drift::run(&config, &args),

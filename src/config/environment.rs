@@ -3,13 +3,12 @@
 /// All variables of chatfold begin with this.
 const PREFIX: &str = "CHATFOLD_";
 /// Settings that are not flags.
-const NO_FLAGS: [&str; 8] = [
+const NO_FLAGS: [&str; 7] = [
     "CHATFOLD_WEBHOOK_USERNAME",
     "CHATFOLD_WEBHOOK_PASSWORD",
     "CHATFOLD_WEBHOOK_PASSWORD_FILE",
     "CHATFOLD_API_KEY",
     "CHATFOLD_API_KEY_FILE",
-    "CHATFOLD_API_URL",
     "CHATFOLD_LOG_PASSWORD",
     "CHATFOLD_LOG_PASSWORD_FILE",
 ];

@@ -1,9 +1,10 @@
 //! The configuration file: TOML, unknown keys refused, errors with line, column and caret.
 
+use super::UnreadFlags;
 use super::address;
-use super::{
-    BackupFlags, ConfigError, GraphqlFlags, LogDurability, LogFormat, PrivacyFlags, RetentionFlags, Secret, UnreadFlags,
-};
+use super::api::ApiTable;
+use super::{BackupFlags, ConfigError, GraphqlFlags, LogDurability, LogFormat, PrivacyFlags, ReconcileFlags};
+use super::{RetentionFlags, Secret};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,15 @@ pub(super) struct File {
     pub retention: RetentionFlags,
     #[serde(default)]
     pub privacy: PrivacyFlags,
+    pub api_app: Option<String>,
+    pub api_region: Option<String>,
+    pub api_url: Option<String>,
+    pub api_key: Option<Secret>,
+    pub api_key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub api_keys: Vec<ApiTable>,
+    #[serde(default)]
+    pub reconcile: ReconcileFlags,
     pub log: Option<Secret>,
     pub log_password: Option<Secret>,
     pub log_password_file: Option<PathBuf>,
@@ -72,7 +82,7 @@ pub(super) fn read(path: &Path) -> Result<File, ConfigError> {
 }
 
 fn may_hold_secret(line: &str) -> bool {
-    line.contains("password") || line.contains("postgres")
+    ["password", "postgres", "key"].iter().any(|word| line.contains(word))
 }
 
 /// An error message quotes the line, but not if the line may hold a password.
@@ -85,7 +95,7 @@ pub(super) fn parse(text: &str) -> Result<File, String> {
         let secret = text.lines().skip(line_number.saturating_sub(2)).take(2).any(may_hold_secret);
         if secret {
             format!(
-                "line {line_number} is wrong. It is not shown, because it may hold a password. Write a password as text in quotes"
+                "line {line_number} is wrong. It is not shown, because it may hold a password or a key. Write these as text in quotes"
             )
         } else {
             error.to_string()

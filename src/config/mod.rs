@@ -21,7 +21,7 @@ mod shared_log;
 pub mod span;
 mod unread;
 
-pub use api::api_key;
+pub use api::{ApiFlags, ApiSettings, ReconcileFlags};
 pub use backup::{BackupFlags, BackupSettings};
 pub use credentials::{MIN_PUBLIC_PASSWORD, Secret, WebhookCredential};
 pub use environment::unknown_variables;
@@ -140,6 +140,10 @@ pub struct Flags {
     #[command(flatten)]
     pub retention: RetentionFlags,
     #[command(flatten)]
+    pub api: ApiFlags,
+    #[command(flatten)]
+    pub reconcile: ReconcileFlags,
+    #[command(flatten)]
     pub shared_log: LogFlags,
     /// Which of them the command line gives.
     #[arg(skip)]
@@ -187,6 +191,8 @@ pub struct Config {
     pub backup: Option<BackupSettings>,
     /// When old events are cut from the log.
     pub retention: RetentionSettings,
+    /// CometChat's API: the keys, and when the server reads it.
+    pub api: ApiSettings,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which log lines are written.
@@ -252,6 +258,7 @@ impl Config {
         let show_private = flags.privacy.over(&file.privacy, &mut choices)?;
         let backup = flags.backup.over(&file.backup, &mut choices)?;
         let retention = flags.retention.over(&file.retention, &mut choices)?;
+        let api = flags.api.over(&flags.reconcile, &file, env, &mut choices)?;
         let shared_log = flags.shared_log.over(&file, env, &mut choices)?;
         let credentials = credentials::collect(&file, env, &mut choices)?;
         let config = Self {
@@ -274,6 +281,7 @@ impl Config {
             cors_origins: graphql::origins(origins)?,
             backup,
             retention,
+            api,
             log_format,
             log_filter,
             settings: choices.made,
@@ -301,7 +309,8 @@ impl Config {
         let listen = self.flags.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let settings = self.settings.into_iter().filter(|it| {
             let key = it.key;
-            !key.starts_with("webhook_") && !key.starts_with("tls_") && key != "trusted_proxies"
+            let is_of_server = ["webhook_", "tls_", "api_", "reconcile."].iter().any(|begin| key.starts_with(begin));
+            !is_of_server && key != "trusted_proxies"
         });
         let settings = settings.map(|it| match it.key {
             "db" => Setting { value: file.to_string_lossy().into(), origin: Origin::Flag, ..it },

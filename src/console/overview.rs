@@ -75,6 +75,7 @@ pub struct App {
     minutes: Vec<Step>,
     hours: Vec<Step>,
     triggers: Vec<Trigger>,
+    reconcile: Option<Reconcile>,
     drifted: List<Drifted>,
     rejected: List<Received>,
     anomalies: List<Received>,
@@ -95,6 +96,16 @@ pub struct Trigger {
     trigger: String,
     deliveries_count: u64,
     last_at: String,
+}
+
+/// The newest reconcile of an app.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reconcile {
+    ended_at: String,
+    changes: String,
+    unreachable: String,
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -185,9 +196,16 @@ impl Overview {
                 needs.push(app.need("is-bad", ("/events", "triggers", &it.trigger), &it.trigger, text));
             }
             if !app.drifted.nodes.is_empty() {
-                let text = "CometChat says another number of members: events are missing.".to_owned();
+                let text = format!(
+                    "CometChat says another number of members: events are missing. {}",
+                    app.reconciled(&self.frame)
+                );
                 let title = format!("Groups with drift: {}", app.drifted.total());
                 needs.push(app.need("is-bad", ("/groups", "drifted", "true"), &title, text));
+            }
+            if let Some(error) = app.reconcile.as_ref().and_then(|it| it.error.as_deref()) {
+                let text = format!("{} {}", app.reconciled(&self.frame), view::name(error));
+                needs.push(app.need("is-warn", ("/groups", "drifted", "true"), "Not reconciled", text));
             }
             for (list, outcome, what, text) in [
                 (&app.rejected, "REJECTED", "dead letters", "deliveries that could not be read"),
@@ -283,6 +301,23 @@ impl App {
         let about: &[(&str, &str)] = if value.is_empty() { &[] } else { &[(name, value)] };
         let href = view::of_app(&self.app_id, path, about);
         Need { app: Some(&self.app_id), class, href, title: title.to_owned(), text: Html(text) }
+    }
+
+    /// When the app was last read from CometChat's API, and what came of it.
+    fn reconciled(&self, frame: &Frame) -> Html {
+        let Some(it) = &self.reconcile else {
+            return Html("<code>chatfold reconcile</code> reads the groups from CometChat.".to_owned());
+        };
+        let at = frame.time(&it.ended_at);
+        Html(match (&it.error, it.unreachable.as_str()) {
+            (Some(_), _) => format!("The newest reconcile failed {at}."),
+            (None, "0") => format!("The newest reconcile ended {at}: {} changes.", view::number(it.changes.as_str())),
+            (None, left) => format!(
+                "The newest reconcile ended {at}: {} changes, {} could not be read.",
+                view::number(it.changes.as_str()),
+                view::number(left)
+            ),
+        })
     }
 
     /// Deliveries of the hours that began after an instant.

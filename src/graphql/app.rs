@@ -7,12 +7,13 @@ use super::filter::{EventFilter, GroupFilter};
 use super::group::{Group, GroupConnection};
 use super::objects as async_graphql;
 use super::page::Paging;
+use super::reconcile::Reconcile;
 use super::responses::{Asked, Responses};
 use super::scalars::{BigInt, DateTime};
 use super::traffic::{self, Traffic, TrafficStep, TriggerTraffic};
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::app as row;
-use crate::store::sqlite::state;
+use crate::store::sqlite::{reconcile, state};
 use async_graphql::{Context, Object, Result};
 
 pub struct App(pub row::App);
@@ -43,6 +44,13 @@ impl App {
     /// The number of events of this app in the log.
     async fn events_count(&self) -> BigInt {
         BigInt(self.0.events_count)
+    }
+
+    /// The newest reconcile of this app with CometChat's API, by the server or by `chatfold reconcile`. Null: there was none.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn reconcile(&self, ctx: &Context<'_>) -> Option<Result<Reconcile>> {
+        let ended = ctx.read(|conn| reconcile::ended(conn, &self.0.app_id));
+        ended.map(|ended| ended.map(Reconcile::from)).transpose()
     }
 
     /// Messages and reactions in this app, day by day.

@@ -42,6 +42,7 @@ mod page;
 mod prepared;
 mod presence;
 mod query;
+mod reconcile;
 mod responses;
 mod run;
 mod scalars;

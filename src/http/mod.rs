@@ -22,6 +22,7 @@ mod problem;
 mod proxies;
 mod rebuilds;
 mod retention;
+mod reconciles;
 mod seats;
 mod server;
 mod sessions;
@@ -57,6 +58,7 @@ use graphiql::Graphiql;
 use host::Host;
 use metrics::Metrics;
 use rebuilds::Rebuilding;
+use reconciles::Reconciles;
 use seats::Seats;
 use sessions::Sessions;
 use shown::Pages;
@@ -124,6 +126,7 @@ struct Shared {
     seats: Seats,
     feeds: Feeds,
     backups: Backups,
+    reconciles: Reconciles,
     /// Pages that open browser windows asked for again.
     pages: Pages,
     started: Instant,
@@ -182,6 +185,7 @@ impl Shared {
             seats: Seats::default(),
             feeds,
             backups,
+            reconciles: Reconciles::default(),
             pages,
             started: Instant::now(),
         })

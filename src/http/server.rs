@@ -9,6 +9,7 @@ use crate::cluster::Intake;
 use crate::config::{BackupSettings, Config};
 use crate::graphql::Caller;
 use crate::lock::Lock;
+use crate::writer::Writer;
 use actix_http::HttpService;
 use actix_service::map_config;
 use actix_web::dev::{AppConfig, Server};
@@ -17,6 +18,7 @@ use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -230,6 +232,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     if let Some(BackupSettings { folder, every, keep }) = shared.config.backup.clone() {
         shared.backups.schedule(file.clone(), Schedule { folder, every, keep: Some(keep) })?;
     }
+    reconcile(&shared, &file, &writer)?;
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut minute = tokio::time::interval(CERTIFICATE);
@@ -252,6 +255,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     }
     rebuilds.stop();
     shared.backups.stop();
+    shared.reconciles.stop();
     shared.stopping.send_replace(true);
     // actix itself may wait a little longer than it was told to.
     let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), handle.stop(true)).await;
@@ -260,6 +264,24 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     tracing::info!("stopped");
     // The last checkpoint may have failed, too.
     Ok(if shared.failed.load(Ordering::Acquire) { ExitCode::FAILURE } else { code })
+}
+
+/// Begins to read the apps that have an API key.
+fn reconcile(shared: &Shared, file: &Path, writer: &Writer) -> std::io::Result<()> {
+    let api = &shared.config.api;
+    if api.has_key_of_no_app() {
+        tracing::info!(
+            "there is an API key, but no app that it is of: set api_app, and the server reads the app on a schedule"
+        );
+    }
+    if api.apps().next().is_none() {
+        return Ok(());
+    }
+    if shared.config.shared_log.is_some() {
+        tracing::warn!("a node reads no API: what it reads would be in no other node");
+        return Ok(());
+    }
+    shared.reconciles.schedule(file.to_owned(), api.clone(), writer.clone())
 }
 
 /// Reads the certificate again. The disk may be slow, so a thread of its own reads it.

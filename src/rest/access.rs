@@ -36,6 +36,11 @@ pub struct Access {
 impl Access {
     /// At CometChat's own address for the app and region, or at another one.
     pub fn new(app_id: &str, region: &str, url: Option<&str>, key: Key) -> Result<Self, String> {
+        Ok(Self { app_id: app_id.to_owned(), base: Self::address(app_id, region, url)?, key })
+    }
+
+    /// The same address. Refused is what is none, or would send the key in the clear.
+    pub fn address(app_id: &str, region: &str, url: Option<&str>) -> Result<String, String> {
         let is_word = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-');
         if url.is_none() && !(is_word(app_id) && is_word(region)) {
             return Err(format!("the app {app_id:?} and region {region:?} give no address. A region is us, eu or in"));
@@ -54,7 +59,7 @@ impl Access {
                 ));
             }
         }
-        Ok(Self { app_id: app_id.to_owned(), base, key })
+        Ok(base)
     }
 
     /// The address of the API, for messages.

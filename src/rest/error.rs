@@ -38,6 +38,11 @@ impl RestError {
         matches!(self, Self::Key { .. } | Self::App { .. } | Self::Unreachable { .. } | Self::Busy { .. })
     }
 
+    /// Whether every other request for entities of this kind would end the same.
+    pub fn is_of_kind(&self) -> bool {
+        matches!(self, Self::Plan { .. } | Self::Access { .. })
+    }
+
     /// Whether there is no such entity.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

@@ -102,13 +102,27 @@ impl Client {
     /// The next messages after an id, of all conversations, of every category, deleted ones too. `since`: only those
     /// sent from that unix second on.
     pub fn messages(&self, after: &str, since: Option<i64>) -> Result<Messages, RestError> {
-        let (limit, since) = (MESSAGES.to_string(), since.map(|since| since.to_string()));
+        self.messages_after(after, MESSAGES, since)
+    }
+
+    /// The same, but at most so many.
+    pub fn few_messages(&self, after: i64, most: usize) -> Result<Messages, RestError> {
+        self.messages_after(&after.to_string(), most.min(MESSAGES), None)
+    }
+
+    fn messages_after(&self, after: &str, most: usize, since: Option<i64>) -> Result<Messages, RestError> {
+        let (limit, since) = (most.to_string(), since.map(|since| since.to_string()));
         let mut query = vec![("affix", "append"), ("id", after), ("limit", &limit), ("hideDeleted", "false")];
         query.extend(since.as_deref().map(|since| ("fromTimestamp", since)));
         let answer = self.get(&["messages"], &query)?;
         let ids = answer.rows().filter_map(|row| answer::id(row, "id"));
         let last = ids.max_by(|one, other| crate::ids::id_number(one).cmp(&crate::ids::id_number(other)));
         Ok(Messages { last, answer })
+    }
+
+    /// One message.
+    pub fn message(&self, id: &str) -> Result<Answer, RestError> {
+        self.get(&["messages", id], &[])
     }
 
     /// The id of the newest message; `None` where there is none.

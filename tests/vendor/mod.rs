@@ -5,8 +5,8 @@ pub mod app;
 pub mod command;
 
 use app::App;
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -42,6 +42,8 @@ struct Shared {
     fates: Mutex<Fates>,
     /// Targets, as they came.
     asked: Mutex<Vec<String>>,
+    /// Seconds that its clock is ahead.
+    ahead: Mutex<i64>,
     /// Most rows of a page, whatever is asked for.
     page: usize,
 }
@@ -65,6 +67,7 @@ impl Vendor {
             app: Mutex::new(app),
             fates: Mutex::new(Box::new(fates)),
             asked: Mutex::default(),
+            ahead: Mutex::default(),
             page,
         });
         let vendor = Self { address: listener.local_addr().unwrap(), shared: Arc::clone(&shared) };
@@ -87,6 +90,11 @@ impl Vendor {
 
     pub fn fate(&self, fates: impl FnMut(usize, &str, &mut App) -> Fate + Send + 'static) {
         *self.shared.fates.lock().unwrap() = Box::new(fates);
+    }
+
+    /// Sets its clock so many seconds ahead.
+    pub fn clock(&self, ahead: i64) {
+        *self.shared.ahead.lock().unwrap() = ahead;
     }
 
     /// The targets of all requests so far; forgets them.
@@ -144,8 +152,8 @@ fn serve(stream: &TcpStream, shared: &Shared) {
             }
             Fate::Answered | Fate::Broken | Fate::Empty => (answered, ""),
         };
-        let (body, date) =
-            (body.to_string(), DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).unwrap());
+        let now = Timestamp::now() + SignedDuration::from_secs(*shared.ahead.lock().unwrap());
+        let (body, date) = (body.to_string(), DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap());
         let head = format!(
             "HTTP/1.1 {status} x\r\nDate: {date}\r\nContent-Type: application/json\r\n{wait}Content-Length: {}\r\n\r\n",
             body.len()
@@ -177,6 +185,10 @@ fn answer(app: &App, target: &str, page: usize, empty: bool) -> (u16, Value) {
         ["groups", guid, "members"] => app.groups.get(*guid).map(|_| app.members(guid)),
         ["groups", guid, "bannedusers"] => app.groups.get(*guid).map(|_| app.banned(guid)),
         ["messages"] => return messages(app, &query, page, empty),
+        ["messages", id] => {
+            let row = id.parse().ok().and_then(|id: i64| app.messages.get(&id)).map(|row| app.message(row));
+            return one(row.as_ref(), "ERR_MESSAGE_ID_NOT_FOUND");
+        }
         ["messages", id, "reactions"] => {
             id.parse().ok().and_then(|id| app.reactions.get(&id).cloned()).or(Some(Vec::new()))
         }

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use text::Page;
+pub(super) use text::Page;
 
 const OUTCOMES: [&str; 7] = ["applied", "duplicate", "ignored", "anomaly", "rejected", "accepted", "queued"];
 /// Outcomes that only a node of a shared log tells: the last ones.
@@ -155,6 +155,7 @@ fn page(shared: &Shared, access: &Access) -> String {
     let mut of_file = Page::default();
     shared.metrics.silence.write(&mut of_file, &shared.metrics.apps, only);
     shared.metrics.apps.write(&mut page, only);
+    shared.reconciles.write(&mut page, only);
     page.0 + &of_file.0
 }
 

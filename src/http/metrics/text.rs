@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 
 /// Metrics, one after the other. Writing to a string cannot fail.
 #[derive(Default)]
-pub(super) struct Page(pub String);
+pub struct Page(pub String);
 
 impl Page {
     /// Begins a metric. Its rows follow.

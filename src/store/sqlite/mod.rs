@@ -37,6 +37,7 @@ pub mod projection;
 pub mod reaction;
 pub mod read;
 pub mod receipt;
+pub mod reconcile;
 pub mod registers;
 pub mod retention;
 pub mod runs;

@@ -8,7 +8,9 @@ use super::{Conn, Sql, next, prepare, rows};
 use crate::entity::Entity;
 use crate::ids::{Outcome, Time, id_number};
 use crate::quiet;
+use crate::store::sqlite::reconcile;
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 const HOUR_MS: i64 = 3_600_000;
 /// Hours of which the rhythm of a feed is learnt.
@@ -128,7 +130,7 @@ const NOT_APPLIED: &str = "
     ORDER BY seq DESC LIMIT :most";
 
 /// Rejected and anomalous events that name an entity, newest first, of the newest `most`. An event about a group whose
-/// member list was read since is left out.
+/// member list was read since is left out, and so is one after which a reconcile read what the event names.
 pub fn not_applied(conn: &Conn, app: &str, most: usize) -> Sql<Vec<NotApplied>> {
     let mut found = Vec::new();
     let mut statement = prepare(conn, NOT_APPLIED, &[(":app", &app), (":most", &(most as i64))])?;
@@ -148,7 +150,8 @@ pub fn not_applied(conn: &Conn, app: &str, most: usize) -> Sql<Vec<NotApplied>> 
             reason: row.get("reason")?,
             entities,
         };
-        if !event.entities.is_empty() && !is_read_since(conn, app, &event)? {
+        let is_read = reconcile::is_verified(conn, app, "event", &event.seq.to_string())?;
+        if !is_read && !event.entities.is_empty() && !is_read_since(conn, app, &event)? {
             found.push(event);
         }
     }
@@ -192,6 +195,8 @@ pub struct Holes {
     pub holes: u64,
     /// How many ids they have together.
     pub ids: u64,
+    /// The greatest id that events name.
+    pub last: Option<i64>,
 }
 
 const IDS: &str = "SELECT DISTINCT key FROM event_refs WHERE app_id = :app AND kind = 'message' ORDER BY key";
@@ -223,17 +228,28 @@ impl Counted {
         }
     }
 
-    /// Between two ids that are known, in this order.
-    fn between(&mut self, before: i64, after: i64, most: usize) {
-        if after - before > 1 {
-            self.add(Hole { first: before + 1, last: after - 1 }, most);
+    /// Between two ids that are known, in this order. Ids that CometChat was asked for are no hole.
+    fn between(&mut self, before: i64, after: i64, asked: &[RangeInclusive<i64>], most: usize) {
+        let mut first = before + 1;
+        for range in asked.iter().skip(asked.partition_point(|range| *range.end() < first)) {
+            if *range.start() >= after {
+                break;
+            }
+            if *range.start() > first {
+                self.add(Hole { first, last: range.start() - 1 }, most);
+            }
+            first = range.end() + 1;
+        }
+        if first < after {
+            self.add(Hole { first, last: after - 1 }, most);
         }
     }
 }
 
-/// The holes between the least and the greatest message id that events name. `most` of them are kept, the newest. The
-/// walk goes over one index and keeps no ids.
+/// The holes between the least and the greatest message id that events name, as far as CometChat was not asked for their
+/// ids. `most` of them are kept, the newest. The walk goes over one index and keeps no ids.
 pub fn holes(conn: &Conn, app: &str, most: usize) -> Sql<Holes> {
+    let asked = reconcile::asked(conn, app)?;
     let mut lengths: [OfLength; DIGITS + 1] = Default::default();
     let mut statement = prepare(conn, IDS, &[(":app", &app)])?;
     let mut ids = statement.raw_query();
@@ -242,7 +258,7 @@ pub fn holes(conn: &Conn, app: &str, most: usize) -> Sql<Holes> {
         let Some(id) = id_number(text).filter(|id| *id > 0) else { continue };
         let Some(length) = lengths.get_mut(text.len()) else { continue };
         if let Some((_, last)) = length.ends {
-            length.holes.between(last, id, most);
+            length.holes.between(last, id, &asked, most);
         }
         length.ends = Some((length.ends.map_or(id, |(first, _)| first), id));
     }
@@ -250,14 +266,14 @@ pub fn holes(conn: &Conn, app: &str, most: usize) -> Sql<Holes> {
     for OfLength { ends, holes } in lengths {
         let Some((first, last)) = ends else { continue };
         if let Some(before) = before.replace(last) {
-            all.between(before, first, most);
+            all.between(before, first, &asked, most);
         }
         let (kept_holes, kept_ids) = (holes.newest.len() as u64, holes.newest.iter().map(Hole::count).sum::<i64>());
         all.holes += holes.holes - kept_holes;
         all.ids += holes.ids - kept_ids.cast_unsigned();
         holes.newest.into_iter().for_each(|hole| all.add(hole, most));
     }
-    Ok(Holes { newest: all.newest.into(), holes: all.holes, ids: all.ids })
+    Ok(Holes { newest: all.newest.into(), holes: all.holes, ids: all.ids, last: before })
 }
 
 #[cfg(test)]
@@ -278,7 +294,7 @@ mod tests {
             let insert = "INSERT INTO event_refs VALUES ('a', 'message', ?1, ?2)";
             conn.execute(insert, (id, seq as i64)).unwrap();
         }
-        let Holes { newest, holes, ids } = holes(&conn, "a", most).unwrap();
+        let Holes { newest, holes, ids, .. } = holes(&conn, "a", most).unwrap();
         (newest.iter().map(|hole| (hole.first, hole.last)).collect(), holes, ids)
     }
 
@@ -288,6 +304,25 @@ mod tests {
         assert_eq!(holes_of(&ids, 10), (vec![(11, 11), (13, 98), (102, 104)], 3, 90));
         assert_eq!(holes_of(&["5", "6", "7"], 10), (vec![], 0, 0));
         assert_eq!(holes_of(&[], 10), (vec![], 0, 0));
+    }
+
+    #[test]
+    fn ids_that_cometchat_was_asked_for_are_no_hole() {
+        let (_dir, conn) = file();
+        for (seq, id) in ["10", "20", "30", "40"].iter().enumerate() {
+            conn.execute("INSERT INTO event_refs VALUES ('a', 'message', ?1, ?2)", (id, seq as i64)).unwrap();
+        }
+        for (first, last) in [(13, 14), (25, 30), (21, 24), (39, 50)] {
+            reconcile::ask(&conn, "a", first, last).unwrap();
+        }
+        reconcile::ask(&conn, "b", 1, 100).unwrap();
+        assert_eq!(reconcile::asked(&conn, "a").unwrap(), [13..=14, 21..=30, 39..=50]);
+        let found = holes(&conn, "a", 10).unwrap();
+        let ranges: Vec<_> = found.newest.iter().map(|hole| (hole.first, hole.last)).collect();
+        assert_eq!((ranges, found.ids, found.last), (vec![(11, 12), (15, 19), (31, 38)], 15, Some(40)));
+        reconcile::ask(&conn, "a", 1, 100).unwrap();
+        assert_eq!(reconcile::asked(&conn, "a").unwrap(), [1..=100]);
+        assert_eq!(holes(&conn, "a", 10).unwrap().holes, 0);
     }
 
     #[test]
