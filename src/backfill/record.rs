@@ -2,7 +2,7 @@
 
 use super::hand::Hand;
 use super::known::{self, Found};
-use super::lists::{self, Member, Members};
+use super::lists::{self, Member};
 use super::{BackfillError, Tally};
 use crate::envelope::Envelope;
 use crate::ids::{Scope, Time};
@@ -84,14 +84,17 @@ impl<'a> Recorder<'a> {
     /// The members of a group.
     pub fn members(&mut self, group: &store::Living, tally: &mut Tally) -> Result<(), BackfillError> {
         let guid = &group.guid;
-        let list = self.client.members(guid, group.reported)?;
-        let members = members(&list.rows);
+        let list = self.client.members(guid, group.reported, member)?;
+        let members = list.rows;
         let key = (App::clone(&self.app), guid.clone());
-        let standings = membership::of_group(self.conn, &key, true)?;
-        let stands = |uid: &str| standings.get(uid).and_then(|it| it.standing.as_ref());
-        let found = |uid: &str, member: &Member| match stands(uid) {
+        // Whether each person that is known is in, and the scope.
+        let mut standings: BTreeMap<String, (bool, Option<Scope>)> = BTreeMap::new();
+        membership::each_standing(self.conn, &key, |uid, now| {
+            standings.insert(uid, (now.is_current(), now.scope));
+        })?;
+        let found = |uid: &str, member: &Member| match standings.get(uid) {
             None => Found::New,
-            Some(now) if now.is_current() && now.scope == member.scope => Found::Unchanged,
+            Some((true, scope)) if *scope == member.scope => Found::Unchanged,
             Some(_) => Found::Changed,
         };
         for (uid, member) in &members {
@@ -107,7 +110,7 @@ impl<'a> Recorder<'a> {
                 self.put("group_roster", &format!(r#"{head}"complete":false,"members":{{{told}}}"#))?;
             }
         } else {
-            let out = standings.iter().filter(|(uid, it)| it.is_current() && !members.contains_key(*uid)).count();
+            let out = standings.iter().filter(|(uid, (is_in, _))| *is_in && !members.contains_key(*uid)).count();
             tally.changed += out as u64;
             if let Some(data) = lists::complete(self.conn, &key, list.at, &members)? {
                 self.put("group_roster", &format!("{head}{data}"))?;
@@ -120,7 +123,7 @@ impl<'a> Recorder<'a> {
     /// Who is banned from a group.
     pub fn banned(&mut self, group: &store::Living, tally: &mut Tally) -> Result<(), BackfillError> {
         let list = self.client.banned(&group.guid)?;
-        let banned: BTreeSet<String> = uids(&list.rows).into_keys().collect();
+        let banned: BTreeSet<String> = list.rows.into_keys().collect();
         let key = (App::clone(&self.app), group.guid.clone());
         let known: BTreeSet<String> = store::banned(self.conn, &key)?.into_iter().collect();
         let new: Vec<&String> = banned.difference(&known).collect();
@@ -144,19 +147,18 @@ impl<'a> Recorder<'a> {
 
     /// Whom a person blocks.
     pub fn blocked(&mut self, uid: &str, tally: &mut Tally) -> Result<(), BackfillError> {
-        let list = self.client.blocked(uid)?;
-        let told = uids(&list.rows);
+        let list = self.client.blocked(uid, |row| as_time(row.get("blockedAt")?))?;
+        let told = list.rows;
         let key = (App::clone(&self.app), uid.to_owned());
         let known: BTreeMap<String, Option<Time>> = store::blocked(self.conn, &key)?.into_iter().collect();
-        let since = |row: &Document| as_time(row.root().get("blockedAt")?);
-        let is_new = |(uid, row): &(&String, &Document)| {
-            known.get(*uid).is_none_or(|known| since(row).is_some_and(|since| Some(since) != *known))
+        let is_new = |(uid, since): &(&String, &Option<Time>)| {
+            known.get(*uid).is_none_or(|known| since.is_some_and(|since| Some(since) != *known))
         };
         let new: Vec<String> = told
             .iter()
             .filter(is_new)
-            .map(|(uid, row)| {
-                let since = since(row).map(|at| format!(r#""blockedAt":{}"#, at.0)).unwrap_or_default();
+            .map(|(uid, since)| {
+                let since = since.map(|at| format!(r#""blockedAt":{}"#, at.0)).unwrap_or_default();
                 format!("{}:{{{since}}}", json::quote(uid))
             })
             .collect();
@@ -215,7 +217,7 @@ impl<'a> Recorder<'a> {
         let known = store::reacted(self.conn, &(App::clone(&self.app), id.to_owned()))?;
         let known: BTreeSet<(String, String)> = known.into_iter().map(|(emoji, uid, _)| (emoji, uid)).collect();
         let (mut told, mut new) = (BTreeSet::new(), Vec::new());
-        for row in list.rows.iter().filter_map(|row| Document::parse(row.clone().into_bytes()).ok()) {
+        for row in list.rows.into_values().filter_map(|row| Document::parse(row.into_bytes()).ok()) {
             let it = row.root();
             let uid = rest::id(it, "uid").or_else(|| rest::id(it.get("reactedBy")?, "uid"));
             let Some((uid, reaction)) = uid.zip(rest::id(it, "reaction")) else { continue };
@@ -279,21 +281,12 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Rows by their uid.
-fn uids(rows: &[String]) -> BTreeMap<String, Document> {
-    let read = |row: &String| {
-        let row = Document::parse(row.clone().into_bytes()).ok()?;
-        Some((rest::id(row.root(), "uid")?, row))
-    };
-    rows.iter().filter_map(read).collect()
-}
-
-fn members(rows: &[String]) -> Members {
-    let read = |row: Document| Member {
-        scope: row.root().get("scope").and_then(Json::text).and_then(|word| Scope::from_word(&word)),
-        joined_at: row.root().get("joinedAt").and_then(as_time).filter(|at| at.0 > 0),
-    };
-    uids(rows).into_iter().map(|(uid, row)| (uid, read(row))).collect()
+/// What a row of a member list says.
+fn member(row: Json<'_>) -> Member {
+    Member {
+        scope: row.get("scope").and_then(Json::text).and_then(|word| Scope::from_word(&word)),
+        joined_at: row.get("joinedAt").and_then(as_time).filter(|at| at.0 > 0),
+    }
 }
 
 /// Uids as a map of a payload.

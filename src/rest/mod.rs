@@ -12,7 +12,7 @@ mod retry;
 pub use access::{Access, Key};
 pub use answer::Answer;
 pub use error::RestError;
-pub use list::{List, Members};
+pub use list::List;
 
 use crate::json::Json;
 use retry::Retry;
@@ -79,24 +79,29 @@ impl Client {
         self.get(&["groups", guid], &[])
     }
 
-    /// The members of a group. `expected`: how many the API said there are.
-    pub fn members(&self, guid: &str, expected: Option<i64>) -> Result<Members, RestError> {
-        list::members(self, guid, expected)
+    /// The members of a group. `expected`: how many the API said there are. `take`: what is kept of a row.
+    pub fn members<T>(
+        &self,
+        guid: &str,
+        expected: Option<i64>,
+        take: impl Fn(Json<'_>) -> T,
+    ) -> Result<List<T>, RestError> {
+        list::members(self, guid, expected, &take)
     }
 
     /// Who is banned from a group.
-    pub fn banned(&self, guid: &str) -> Result<List, RestError> {
-        list::read(self, &["groups", guid, "bannedusers"])
+    pub fn banned(&self, guid: &str) -> Result<List<()>, RestError> {
+        list::read(self, &["groups", guid, "bannedusers"], &|_| ())
     }
 
     /// Whom a person blocks.
-    pub fn blocked(&self, uid: &str) -> Result<List, RestError> {
-        list::read(self, &["users", uid, "blockedusers"])
+    pub fn blocked<T>(&self, uid: &str, take: impl Fn(Json<'_>) -> T) -> Result<List<T>, RestError> {
+        list::read(self, &["users", uid, "blockedusers"], &take)
     }
 
-    /// Who reacted to a message.
-    pub fn reactions(&self, message_id: &str) -> Result<List, RestError> {
-        list::read(self, &["messages", message_id, "reactions"])
+    /// Who reacted to a message: the rows as they came.
+    pub fn reactions(&self, message_id: &str) -> Result<List<String>, RestError> {
+        list::read(self, &["messages", message_id, "reactions"], &|row| row.source().to_owned())
     }
 
     /// The next messages after an id, of all conversations, of every category, deleted ones too. `since`: only those

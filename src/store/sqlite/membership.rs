@@ -87,6 +87,17 @@ impl From<Standing> for Membership {
     }
 }
 
+/// Hands over the standing of everybody who was ever heard of in a group.
+pub fn each_standing(conn: &Connection, group: &Key, mut take: impl FnMut(String, Standing)) -> Result<(), StoreError> {
+    let mut statement = bound(conn, &EVERYBODY, &[group])?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        let (uid, standing) = Reader::of(row).next()?;
+        take(uid, standing);
+    }
+    Ok(())
+}
+
 /// In the order of the log.
 fn facts(mut told: Vec<Told>) -> Facts {
     told.sort_by_key(|told| (told.change.seq, told.change.at));
