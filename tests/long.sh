@@ -69,6 +69,8 @@ step hostile hostile wire http intake clock
 step fuzz fuzz lib
 step truth truth order
 CHATFOLD_BACKFILL_GROUPS=1000 CHATFOLD_BACKFILL_MEMBERS=2000 CHATFOLD_BACKFILL_MESSAGES=200000 step backfill backfill
+CHATFOLD_OUTAGE_CHANGES=500 CHATFOLD_SHOWN_CONVERSATIONS=500 CHATFOLD_CONFIRMED_GROUPS=100 CHATFOLD_CONFIRMATIONS=500 \
+    step reconcile reconcile shown confirming
 if ((${#steps[@]})) && [[ " ${steps[*]} " != *" strangers "* ]]; then
     summary+=("skipped  strangers: not asked for")
 elif tests/strangers.sh 2>&1 | tee "$log"; then
