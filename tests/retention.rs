@@ -260,33 +260,47 @@ fn a_log_position_is_given_once_also_after_a_cut() {
     assert!(harness.post(&ignored(2, "new"), NOON + 91 * HOUR).seq > newest);
 }
 
+/// A status without a connection.
+fn status(uid: &str, at: i64, name: Option<&str>) -> String {
+    let user = name.map_or_else(|| json!({ "uid": uid }), |name| json!({ "uid": uid, "name": name }));
+    body("user_connection_status_changed", &json!({ "timestamp": at, "user": user, "status": "offline" }))
+}
+
 #[test]
 fn an_event_that_a_feed_dated_value_stands_on_stays() {
     let harness = Harness::new();
     harness.post(&presence("bob", NOON - HOUR, true, NOON), NOON);
-    // Old bodies: the block has no time, and is not older than what its register knew.
-    harness.ingest([
-        presence("ann", NOON, true, NOON).as_str(),
-        presence("ann", NOON + HOUR, false, NOON).as_str(),
-        body(
-            "user_connection_status_changed",
-            &json!({ "user": { "uid": "ann", "name": "undated" }, "status": "online" }),
-        )
-        .as_str(),
-    ]);
-    harness.post(&presence("bob", NOON + 90 * HOUR, true, NOON), NOON + 90 * HOUR);
+    // Old bodies: the name told with the addition has no time, and is not older than the name that was known.
+    let added = json!({ "group": { "guid": "g" }, "members": { "ann": { "uid": "ann", "name": "c" } } });
+    let old =
+        [status("ann", NOON, Some("a")), status("ann", NOON + HOUR, Some("b")), body("group_member_added", &added)];
+    harness.ingest_lines((0..).zip(&old).map(|(n, body)| (body.as_str(), Some(harness::READ_AT - HOUR + n))));
+    harness.post(&status("ann", NOON + 90 * HOUR, None), NOON + 90 * HOUR);
     let before = of_the_present(&harness);
+    assert_eq!(harness.ask("SELECT name FROM users WHERE uid = 'ann'"), "c");
+    assert_eq!(cut_of(&cut(&harness, 24)), 1);
+    assert_same(&before, &of_the_present(&harness), "a name of a feed");
+}
+
+#[test]
+fn all_events_about_the_presence_of_a_person_stay_if_one_of_them_tells_no_time() {
+    let harness = Harness::new();
+    harness.post(&presence("bob", NOON - HOUR, true, NOON), NOON);
+    let untold = body("user_connection_status_changed", &json!({ "user": { "uid": "ann" }, "status": "online" }));
+    for (hours, body) in (0..).zip([status("ann", NOON, None), status("ann", NOON + HOUR, None), untold]) {
+        harness.post(&body, NOON + hours * HOUR);
+    }
+    harness.post(&status("ann", NOON + 90 * HOUR, None), NOON + 90 * HOUR);
     cut(&harness, 24);
-    assert_same(&before, &of_the_present(&harness), "a person with an event that is not told");
-    assert_eq!(harness.ask("SELECT count(*) FROM event_refs WHERE kind = 'presence' AND key = 'ann'"), "3");
+    assert_eq!(harness.ask("SELECT count(*) FROM event_refs WHERE kind = 'presence' AND key = 'ann'"), "4");
 }
 
 #[test]
 fn own_events_and_dead_letters_stay() {
     let harness = Harness::new();
     harness.post(&presence("ann", NOON, true, NOON), NOON);
-    harness.post(&json!({ "trigger": "chatfold.user_erased", "appId": APP, "data": {} }).to_string(), NOON);
-    harness.post(&body("group_updated", &json!([])), NOON);
+    harness.post(&json!({ "trigger": "chatfold.user_erased", "appId": APP, "data": {} }).to_string(), NOON + 500);
+    harness.post(&body("group_updated", &json!([])), NOON + 700);
     harness.post(&ignored(1, "x"), NOON + 1_000);
     harness.post(&presence("ann", NOON + 90 * HOUR, true, NOON), NOON + 90 * HOUR);
     let envelope = Envelope::parse(ignored(1, "x").as_bytes()).unwrap();
@@ -315,6 +329,12 @@ fn tell_old(server: &TestServer, now: i64) {
         let text = format!("{CANARY} {}", "x".repeat(3_000));
         let campaign = json!({ "id": n, "text": text, "completedAt": (old + n) / 1_000 });
         assert_eq!(server.deliver(body("after_campaign_completed", &campaign)).status, 200);
+        // Rows that stay, and share their pages with rows that go.
+        if n % 8 == 0 {
+            assert_eq!(server.deliver(presence(&format!("person {n}"), now - n * HOUR, true, now)).status, 200);
+            let small = json!({ "id": n, "text": CANARY, "completedAt": (old + n) / 1_000 });
+            assert_eq!(server.deliver(body("after_campaign_failed", &small)).status, 200);
+        }
     }
     assert_eq!(server.deliver(presence("ann", now, true, now)).status, 200);
 }
@@ -329,7 +349,7 @@ fn a_running_server_cuts_when_asked_gives_the_space_back_and_no_byte_stays() {
     let (code, out, err) = chatfold(&["retention", "--db", db_arg, "--retention-ignored", "90d", "--json"]);
     assert_eq!(code, 0, "{err}");
     let planned: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(planned["lines"][0]["events"], 400);
+    assert_eq!(planned["lines"][0]["events"], 450);
     assert!(!has_canary(dir.path()).is_empty(), "a report changes nothing");
     let (code, out, err) = chatfold(&["retention", "--db", db_arg, "--apply", "--json"]);
     assert_eq!(code, 0, "{err}");
