@@ -176,6 +176,34 @@ fn a_server_makes_backups_by_itself_and_tells_how_old_the_newest_is() {
 }
 
 #[test]
+fn a_server_whose_newest_backup_is_too_old_says_so_and_is_calm_after_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = TestServer::with_story("first_steps");
+    assert!(server.sigterm().success());
+    let sql = "INSERT INTO settings (name, value) VALUES ('backup', '1767600000000 1')";
+    rusqlite::Connection::open(server.db()).unwrap().execute(sql, []).unwrap();
+    // Its name says that it was made now: the server waits a day for the next.
+    let now = chatfold::ids::Time(chatfold::clock::now().0).to_string();
+    let digits: String = now.chars().take(19).filter(|letter| !matches!(letter, '-' | ':')).collect();
+    std::fs::write(folder.path().join(format!("chatfold-{digits}Z.db")), "").unwrap();
+    let toml = format!("[backup]\nfolder = {:?}\nevery = \"1d\"\n", folder.path());
+    let server = TestServer::within(server.dir(), &toml);
+    let late = || {
+        let asked = r#"{"query":"{status{lastBackup{at seq} server{backupLate}}}"}"#;
+        server.post("/graphql", &[support::JSON], asked).json()["data"]["status"].take()
+    };
+    let told =
+        serde_json::json!({"lastBackup": {"at": "2026-01-05T08:00:00Z", "seq": "1"}, "server": {"backupLate": true}});
+    assert_eq!(late(), told);
+    let page = server.get("/").body;
+    assert!(page.contains("Backup late") && page.contains("2026"), "{page}");
+    assert_eq!(metric(&server, "chatfold_backup_every_seconds"), Some(86_400.0));
+    let file = server.dir().path().join("copy.db");
+    assert_eq!(server.run(&["backup", text(&file)]).0, 0);
+    assert_eq!(late()["server"]["backupLate"], false);
+}
+
+#[test]
 fn a_server_hears_of_a_backup_that_another_process_made() {
     let server = TestServer::with_story("first_steps");
     assert_eq!(metric(&server, "chatfold_backup_age_seconds"), None);

@@ -78,6 +78,18 @@ fn an_app_that_went_silent_is_told_and_a_lively_one_needs_nobody() {
 }
 
 #[test]
+fn the_newest_backup_is_told() {
+    let (harness, now) = (Harness::new(), clock::now().0);
+    blocked(&harness, 1, now);
+    assert!(show(&harness).contains("<dt>Newest backup</dt><dd>none</dd>"), "{}", show(&harness));
+    let insert = "INSERT INTO settings (name, value) VALUES ('backup', ?1)";
+    harness.conn.execute(insert, [format!("{} 1", now - HOUR)]).unwrap();
+    let html = show(&harness);
+    assert!(html.contains("<dt>Newest backup</dt><dd><time") && html.contains("at log position 1<"), "{html}");
+    assert!(needs(&html).contains("Nothing: deliveries come as usual"), "no server makes backups: {html}");
+}
+
+#[test]
 fn charts_have_their_axes() {
     let (harness, now) = (Harness::new(), clock::now().0);
     for n in 0..3 {

@@ -200,12 +200,17 @@ fn named(text: &str) -> BTreeSet<String> {
     names.collect()
 }
 
-/// Every metric that a server exports, those of a running rebuild, of TLS and of a backup too.
+/// Every metric that a server exports, those of a running rebuild, of TLS and of backups too.
 fn exported() -> BTreeSet<String> {
     let server = TestServer::with_story("first_steps");
     let page = server.get("/metrics").body;
     let heads = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| line.split(' ').next());
-    let at_times = ["chatfold_rebuild_progress", "chatfold_certificate_expires_seconds", "chatfold_backup_age_seconds"];
+    let at_times = [
+        "chatfold_rebuild_progress",
+        "chatfold_certificate_expires_seconds",
+        "chatfold_backup_age_seconds",
+        "chatfold_backup_every_seconds",
+    ];
     heads.chain(at_times).map(str::to_owned).collect()
 }
 

@@ -31,6 +31,7 @@ pub struct Answer {
 pub struct Status {
     fold_version: i64,
     file_bytes: Option<String>,
+    last_backup: Option<Backup>,
     server: Option<Server>,
     state_hash: Option<String>,
     last_state_hash: Option<StateHash>,
@@ -45,9 +46,16 @@ pub struct Outage {
 }
 
 #[derive(Deserialize)]
+pub struct Backup {
+    at: String,
+    seq: String,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
     log_alarm: Option<String>,
+    backup_late: bool,
     disk: Option<Disk>,
 }
 
@@ -145,7 +153,7 @@ impl Show for Overview {
     fn show(mut frame: Frame, answer: Answer) -> Option<Self> {
         // That a token is bound to apps is no news here.
         if answer.status.file_bytes.is_none() {
-            frame.notices.retain(|notice| !notice.contains("about all apps"));
+            frame.notices.retain(|notice| !notice.contains("covers all apps"));
         }
         let asked = frame.params.get("appId").map(str::to_owned);
         let mut apps = answer.apps;
@@ -176,6 +184,7 @@ impl Overview {
                 text: Html("The tables of nodes say something else at one log position.".to_owned()),
             });
         }
+        needs.extend(self.need_of_backup());
         for app in &self.apps {
             let counts: Vec<u64> = app.hours.iter().map(|step| step.deliveries_count).collect();
             if let Some(hours) = quiet::silent_hours(&counts) {
@@ -246,6 +255,20 @@ impl Overview {
             href: self.frame.to("/health"),
             title: "Disk nearly full".to_owned(),
             text: Html(format!("Free are {free}. On a full disk deliveries are answered 503.")),
+        })
+    }
+
+    fn need_of_backup(&self) -> Option<Need<'_>> {
+        let is_late = self.status.server.as_ref().is_some_and(|server| server.backup_late);
+        let newest = self.status.last_backup.as_ref();
+        let newest =
+            newest.map_or("There is none.".to_owned(), |it| format!("The newest is of {}.", self.frame.time(&it.at)));
+        is_late.then(|| Need {
+            app: None,
+            class: "is-bad",
+            href: self.frame.to("/health"),
+            title: "Backup late".to_owned(),
+            text: Html(format!("{newest} The log of the server says why no other was made.")),
         })
     }
 

@@ -42,6 +42,9 @@ pub struct Server {
     pub rebuilding: bool,
     /// The size of the WAL in bytes. Null if the server only reads the file.
     pub wal_bytes: Option<BigInt>,
+    /// Whether the newest backup is more than twice as old as the setting `backup.every` allows. False if the server
+    /// makes no backups itself.
+    pub backup_late: bool,
     /// The disk of the file. Null if the system does not tell.
     pub disk: Option<Disk>,
 }

@@ -11,7 +11,7 @@ use crate::store::sqlite::read::PLAIN_LIST;
 use crate::store::sqlite::read::app::{clock_offsets, file_bytes, horizons};
 use crate::store::sqlite::read::gaps::outages;
 use crate::store::sqlite::read::server as row;
-use crate::store::sqlite::state;
+use crate::store::sqlite::{last_backup, state};
 use async_graphql::{ComplexObject, Context, Result, SimpleObject};
 use std::sync::PoisonError;
 
@@ -68,6 +68,15 @@ pub struct Outage {
     until: DateTime,
 }
 
+/// A backup of the file.
+#[derive(SimpleObject)]
+pub struct Backup {
+    /// When the backup was made.
+    at: DateTime,
+    /// The newest log position in the backup.
+    seq: BigInt,
+}
+
 #[ComplexObject]
 impl Status {
     /// Times in which no server took deliveries, newest first. At most 200.
@@ -96,6 +105,12 @@ impl Status {
     /// The size of the database file in bytes, without the files beside it.
     async fn file_bytes(&self, ctx: &Context<'_>) -> Option<Result<BigInt>> {
         Some(of_all_apps(ctx).and_then(|()| Ok(BigInt(ctx.read(file_bytes)?))))
+    }
+
+    /// The newest backup that one of chatfold's ways made of the file. Null if there is none. Needs a token for all apps.
+    async fn last_backup(&self, ctx: &Context<'_>) -> Option<Result<Backup>> {
+        let newest = of_all_apps(ctx).and_then(|()| ctx.read(last_backup)).transpose()?;
+        Some(newest.map(|it| Backup { at: DateTime(it.at), seq: BigInt(it.seq) }))
     }
 
     /// The edition of the schema of the file. In SQLite `PRAGMA user_version` gives it too.

@@ -1,6 +1,7 @@
 //! What the API tells of the server around it.
 
 use super::READ_ONLY;
+use super::backups::Backups;
 use super::rebuilds::Rebuilding;
 use crate::clock;
 use crate::cluster::Intake;
@@ -11,6 +12,7 @@ use crate::graphql::{self, BigInt, DateTime, SettingOrigin};
 use crate::ids::Time;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 /// The server, as the API sees it.
 pub(super) struct Host {
@@ -18,14 +20,20 @@ pub(super) struct Host {
     /// `None` if the file is only read.
     intake: Option<Intake>,
     rebuilding: Rebuilding,
+    backups: Backups,
+    /// The time from one backup to the next. `None`: the server makes none.
+    backup_every: Option<Duration>,
     started: Time,
     settings: RwLock<Vec<Setting>>,
 }
 
 impl Host {
-    pub fn new(config: &Config, intake: Option<Intake>, rebuilding: Rebuilding) -> Self {
+    pub fn new(config: &Config, intake: Option<Intake>, rebuilding: Rebuilding, backups: Backups) -> Self {
         let settings = RwLock::new(config.settings().to_vec());
-        Self { file: config.db.clone(), intake, rebuilding, started: clock::now(), settings }
+        let makes_backups = config.backup.as_ref().filter(|_| intake.is_some());
+        let backup_every = makes_backups.map(|backup| backup.every);
+        let file = config.db.clone();
+        Self { file, intake, rebuilding, backups, backup_every, started: clock::now(), settings }
     }
 
     /// The credentials were read again. All other settings stay as they were at the start.
@@ -42,6 +50,13 @@ impl Host {
             Some(intake) => intake.not_ready(),
             None => Some(READ_ONLY.into()),
         }
+    }
+
+    /// Whether the server makes backups and the newest is more than twice as old as it may be.
+    fn backup_is_late(&self) -> bool {
+        let newest = self.backups.newest().map_or(self.started, |newest| newest.at);
+        let age = clock::now().0.saturating_sub(newest.0);
+        self.backup_every.is_some_and(|every| u128::try_from(age).is_ok_and(|age| age > 2 * every.as_millis()))
     }
 
     fn disk(&self) -> Option<graphql::Disk> {
@@ -67,6 +82,7 @@ impl graphql::Host for Host {
             fold_version: FOLD_VERSION,
             rebuilding: self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner).is_some(),
             wal_bytes: wal_bytes.map(BigInt),
+            backup_late: self.backup_is_late(),
             disk: self.disk(),
         }
     }

@@ -149,7 +149,8 @@ impl Shared {
         feeds.decode(decoder, seq.clone()).context("cannot start the thread that decodes changes")?;
         let console = api.with_limits(crate::console::limits(&config.graphql));
         let writer = intake.as_ref().map(|intake| intake.writer().clone());
-        let host = Arc::new(Host::new(&config, intake.clone(), Arc::clone(&rebuilding)));
+        let backups = Backups::of(&config.db, writer.clone())?;
+        let host = Arc::new(Host::new(&config, intake.clone(), Arc::clone(&rebuilding), backups.clone()));
         api.serve_for(host.clone());
         console.serve_for(host.clone());
         let tokens = match &writer {
@@ -158,7 +159,6 @@ impl Shared {
         };
         tokens.stand_behind_credentials(!config.credentials.is_empty());
         let pages = Pages::new(config.graphql.timeout);
-        let backups = Backups::of(&config.db, writer.clone())?;
         let Before { tls, documents, graphiql } = before;
         let credentials = Credentials::new(&config.credentials);
         let metrics = Metrics::open(&config.db, &credentials)?;

@@ -254,6 +254,10 @@ fn write_state(shared: &Shared, page: &mut Page) {
         let age = clock::now().0.saturating_sub(newest.at.0).max(0) / 1000;
         page.gauge("chatfold_backup_age_seconds", "Age of the newest backup; missing if there is none.", age);
     }
+    if let Some(backup) = shared.config.backup.as_ref().filter(|_| shared.writer.is_some()) {
+        let help = "Time between two backups of the server's own; missing if it makes none.";
+        page.gauge("chatfold_backup_every_seconds", help, backup.every.as_secs());
+    }
     write_rebuild(shared, page);
     page.counter(
         "chatfold_graphql_requests_total",

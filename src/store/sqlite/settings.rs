@@ -30,7 +30,7 @@ pub struct Backup {
 }
 
 /// The newest backup that the file knows of.
-pub fn last_backup(conn: &Connection) -> Result<Option<Backup>, StoreError> {
+pub fn last_backup(conn: &Connection) -> Result<Option<Backup>, rusqlite::Error> {
     let told: Option<String> = conn.prepare_cached(READ)?.query_row([BACKUP], |row| row.get(0)).optional()?;
     Ok(told.and_then(|text| {
         let (at, seq) = text.split_once(' ')?;
