@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long form of the tests that kill, starve and confuse the server: about half an hour. The suite runs the short form
+# The long form of the tests that kill, starve and confuse the server: about an hour, half of it the soak. The suite runs the short form
 # of each. CHATFOLD_* set beforehand win: `CHATFOLD_KILLS=1000 tests/long.sh`. Arguments name the steps to run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +12,7 @@ export CHATFOLD_CLUSTER_FAULTS="${CHATFOLD_CLUSTER_FAULTS:-100}"
 export CHATFOLD_ANSWERS="${CHATFOLD_ANSWERS:-10000}"
 export CHATFOLD_FUZZ_SECONDS="${CHATFOLD_FUZZ_SECONDS:-300}"
 export CHATFOLD_CASES="${CHATFOLD_CASES:-10000}"
+export CHATFOLD_SOAK_SECONDS="${CHATFOLD_SOAK_SECONDS:-1800}"
 export CHATFOLD_ORDERS="${CHATFOLD_ORDERS:-10}"
 
 steps=("$@")
@@ -68,6 +69,7 @@ CHATFOLD_CLUSTER_OUTBOX=0 step cluster cluster
 step hostile hostile wire http intake clock
 step fuzz fuzz lib
 step truth truth order
+step soak soak
 CHATFOLD_BACKFILL_GROUPS=1000 CHATFOLD_BACKFILL_MEMBERS=2000 CHATFOLD_BACKFILL_MESSAGES=200000 step backfill backfill
 CHATFOLD_OUTAGE_CHANGES=500 CHATFOLD_SHOWN_CONVERSATIONS=500 CHATFOLD_CONFIRMED_GROUPS=100 CHATFOLD_CONFIRMATIONS=500 \
     step reconcile reconcile shown confirming

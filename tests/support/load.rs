@@ -46,11 +46,11 @@ pub fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
 
 impl Oracle {
     /// Sends the next delivery; `None` where the connection is of no more use.
-    pub fn post(&self, stream: &mut TcpStream) -> Option<Told> {
+    pub fn post(&self, stream: &mut (impl Read + Write)) -> Option<Told> {
         self.post_as(self.next.fetch_add(1, Ordering::Relaxed) + 1, stream)
     }
 
-    fn post_as(&self, id: u64, stream: &mut TcpStream) -> Option<Told> {
+    fn post_as(&self, id: u64, stream: &mut (impl Read + Write)) -> Option<Told> {
         let Some(head) = exchange(id, stream) else {
             self.unknown.lock().unwrap().insert(id);
             return None;
@@ -90,9 +90,13 @@ impl Oracle {
 
     /// Sends again what nobody knows of: now it is known.
     pub fn retry_unknown(&self, address: SocketAddr) {
-        let mut stream = connect(address).unwrap();
+        self.retry_unknown_over(&mut connect(address).unwrap());
+    }
+
+    /// The same, over a connection of any kind.
+    pub fn retry_unknown_over(&self, stream: &mut (impl Read + Write)) {
         for id in std::mem::take(&mut *self.unknown.lock().unwrap()) {
-            assert_eq!(self.post_as(id, &mut stream), Some(Told::Acknowledged));
+            assert_eq!(self.post_as(id, stream), Some(Told::Acknowledged));
         }
     }
 
@@ -116,6 +120,18 @@ impl Oracle {
 
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
+    }
+
+    /// All that was acknowledged is in a file, as it was sent, whatever else is there.
+    pub fn nothing_lost(&self, conn: &rusqlite::Connection) {
+        let mut event = conn.prepare("SELECT body FROM events WHERE seq = ?1").unwrap();
+        let mut message = conn.prepare("SELECT text FROM messages WHERE app_id = 'a' AND message_id = ?1").unwrap();
+        for (id, seq) in self.acknowledged.lock().unwrap().iter() {
+            let found = event.query_row([seq], |row| row.get::<_, String>(0));
+            assert_eq!(found.as_ref(), Ok(&body(*id)), "acknowledged and lost: {id} at {seq}");
+            let found = message.query_row([id.to_string()], |row| row.get::<_, String>(0));
+            assert_eq!(found, Ok(format!("no {id}")), "not in the tables: {id}");
+        }
     }
 
     /// Holds what was told against what is in a file.
@@ -151,7 +167,7 @@ impl Oracle {
 }
 
 /// The head of the answer to a delivery, in lower case.
-fn exchange(id: u64, stream: &mut TcpStream) -> Option<String> {
+fn exchange(id: u64, stream: &mut (impl Read + Write)) -> Option<String> {
     let body = body(id);
     let request = format!(
         "POST {WEBHOOK} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
