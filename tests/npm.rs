@@ -75,6 +75,38 @@ fn the_files_of_the_cdn_are_those_of_the_packages_and_no_others_run() {
     }
 }
 
+/// The command of `docs/query.md`, with the packages in the place of the CDN.
+#[test]
+fn the_printed_command_fills_the_folder_of_graphiql() {
+    if can_run("command that fetches graphiql", false) {
+        let dir = tempfile::tempdir().unwrap();
+        for package in std::fs::read_dir(PACKAGES).unwrap() {
+            let package = package.unwrap();
+            let Ok(manifest) = std::fs::read_to_string(package.path().join("package.json")) else { continue };
+            let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+            let name = format!("{}@{}", package.file_name().to_str().unwrap(), manifest["version"].as_str().unwrap());
+            std::os::unix::fs::symlink(package.path(), dir.path().join(name)).unwrap();
+        }
+        let page = support::reader::page("docs/query.md");
+        let fences = support::fences::fences(&page);
+        let command = &fences.iter().find(|fence| fence.text.contains("https://unpkg.com/")).unwrap().text;
+        let (fetch, serve) = command.split_once("chatfold serve").unwrap();
+        assert!(serve.contains("--graphiql-dir graphiql"), "{command}");
+        let fetch = fetch.replace("https://unpkg.com", &format!("file://{}", dir.path().display()));
+        let output = Command::new("sh").args(["-euc", &fetch]).current_dir(dir.path()).output().unwrap();
+        assert!(output.status.success(), "{fetch}{}", String::from_utf8_lossy(&output.stderr));
+        let server = TestServer::with(&format!("graphiql_dir = {:?}", dir.path().join("graphiql")));
+        assert_eq!(server.get("/graphql/assets/graphiql-4.1.2.js").status, 200);
+    }
+}
+
+#[test]
+fn each_recipe_of_the_cookbook_runs_in_graphiql_at_once() {
+    if can_run("cookbook in graphiql", true) {
+        node("cookbook.mjs", &[&url(&with_graphiql().told("one_story_answers_the_cookbook"))]);
+    }
+}
+
 #[test]
 fn only_the_five_files_are_served_from_the_folder_and_for_ever() {
     if can_run("files of graphiql", false) {

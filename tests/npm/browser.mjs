@@ -56,7 +56,7 @@ export class Graphiql {
   }
 
   async answer(enough) {
-    const until = Date.now() + 10_000;
+    const until = Date.now() + 30_000;
     let text = '';
     while (Date.now() < until) {
       text = await this.page.evaluate(() => document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue());

@@ -14,7 +14,7 @@
 `;
   const place = document.getElementById('graphiql');
   if (!window.React || !window.ReactDOM || !window.GraphiQL || !window.graphqlWs) {
-    place.textContent = 'GraphiQL could not be loaded. Where the CDN is out of reach, chatfold serves it with --graphiql-dir.';
+    place.textContent = 'GraphiQL could not be loaded. Where the CDN is out of reach, chatfold serves it with --graphiql-dir: see docs/query.md.';
     return;
   }
 
