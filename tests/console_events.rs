@@ -77,7 +77,7 @@ fn each_page_shows_the_demo_story() {
         ("/search?q=coffee", vec!["Coffee for six"]),
         ("/search?q=mira", vec!["Mira Halonen", "/user?"]),
         ("/search?q=night-shift-debrief", vec!["/call?"]),
-        ("/search?q=%22coffee+OR+%28%2A", vec!["Nothing goes by"]),
+        ("/search?q=%22coffee+OR+%28%2A", vec!["Nothing is found for"]),
         ("/ask", vec!["/graphql?query=", "<details>", "2489f0demo01"]),
     ] {
         let mark = if path.contains('?') { '&' } else { '?' };

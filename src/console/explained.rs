@@ -149,6 +149,11 @@ pub fn columns(explanation: &Explanation) -> Vec<Column<'_>> {
     known.map(|(name, value)| Column { name, value, set_by: set_by(explanation, name) }).collect()
 }
 
+/// Whether it is known of any column which delivery set it.
+pub fn has_setters(explanation: &Explanation) -> bool {
+    columns(explanation).iter().any(|column| column.set_by.is_some())
+}
+
 /// The delivery whose value stands in a register.
 fn set_by(explanation: &Explanation, register: &str) -> Option<i64> {
     // A column of a message may be a member of its data.
@@ -173,7 +178,7 @@ pub fn unknown(explanation: &Explanation) -> String {
 pub struct Beside<'a> {
     pub name: &'a str,
     pub columns: Vec<&'a str>,
-    pub rows: Vec<&'a Map<String, Value>>,
+    pub rows: Vec<Vec<&'a Value>>,
     /// Rows there are.
     pub count: usize,
 }
@@ -181,13 +186,26 @@ pub struct Beside<'a> {
 /// Rows of one table that are shown.
 const ROWS: usize = 200;
 
-/// The tables beside that have rows.
+/// What the page is about: these columns of the tables beside say the same in each row.
+const KEYS: [&str; 3] = ["guid", "uid", "message_id"];
+
+/// The tables beside that have rows, without the columns that tell nothing: the entity's own key, and those that are
+/// null in each row.
 pub fn tables(explanation: &Explanation) -> Vec<Beside<'_>> {
     let tables = explanation.tables.iter().map(|(name, rows)| {
         let rows: Vec<&Map<String, Value>> =
             rows.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
-        let columns = rows.first().map(|row| row.keys().map(String::as_str).collect()).unwrap_or_default();
-        Beside { name, columns, count: rows.len(), rows: rows.into_iter().take(ROWS).collect() }
+        let own = |name: &str| explanation.row.as_ref().filter(|_| KEYS.contains(&name)).and_then(|row| row.get(name));
+        let tells = |name: &&str| {
+            let (own, name) = (own(name), *name);
+            rows.iter().any(|row| row.get(name).is_some_and(|value| !value.is_null() && Some(value) != own))
+        };
+        let columns: Vec<&str> =
+            rows.first().iter().flat_map(|row| row.keys()).map(String::as_str).filter(tells).collect();
+        let shown = rows.iter().take(ROWS);
+        let shown =
+            shown.map(|row| columns.iter().map(|name| row.get(*name).unwrap_or(&Value::Null)).collect()).collect();
+        Beside { name, count: rows.len(), rows: shown, columns }
     });
     tables.filter(|table| table.count > 0).collect()
 }

@@ -113,6 +113,13 @@ impl Show for Health {
     }
 }
 
+impl Health {
+    /// The settings that were chosen, or those that have their defaults.
+    fn settings(&self, chosen: bool) -> Vec<&Setting> {
+        self.status.settings.iter().flatten().filter(|it| (it.origin != "DEFAULT") == chosen).collect()
+    }
+}
+
 impl Server {
     fn uptime(&self) -> String {
         let since = Time::parse(&self.started_at).map_or(0, |at| clock::now().0 - at.0);

@@ -5,6 +5,7 @@ use super::frame::Frame;
 use super::health::Disk;
 use super::page::{Page, Show};
 use super::view::{self, Html};
+use crate::clock;
 use crate::ids::{Time, TokenScope};
 use crate::quiet;
 use askama::Template;
@@ -217,11 +218,12 @@ impl Overview {
                 needs.push(app.need("is-warn", ("/groups", "drifted", "true"), "Not reconciled", text));
             }
             for (list, outcome, what, text) in [
-                (&app.rejected, "REJECTED", "dead letters", "deliveries that could not be read"),
-                (&app.anomalies, "ANOMALY", "anomalies", "deliveries that contradict themselves"),
+                (&app.rejected, "REJECTED", ["dead letter", "dead letters"], "deliveries that could not be read"),
+                (&app.anomalies, "ANOMALY", ["anomaly", "anomalies"], "deliveries that contradict themselves"),
             ] {
                 let Some(newest) = list.nodes.first() else { continue };
-                let title = format!("{} {what}", list.total());
+                let total = list.total();
+                let title = format!("{total} {}", if total == "1" { what[0] } else { what[1] });
                 let text = format!("{text}. The newest came {}.", self.frame.time(&newest.received_at));
                 needs.push(app.need("is-warn", ("/events", "outcomes", outcome), &title, text));
             }

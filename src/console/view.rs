@@ -95,6 +95,15 @@ pub fn name(text: &str) -> Html {
     }
 }
 
+/// A sentence of ours. What stands between backticks is code.
+pub fn marked(text: &str) -> Html {
+    let part = |(at, part)| match at % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    Html(text.split('`').enumerate().map(part).collect())
+}
+
 /// A name, else the id it goes by.
 pub fn called(named: Option<&str>, id: &str) -> Html {
     name(named.filter(|it| !it.trim().is_empty()).unwrap_or(id))

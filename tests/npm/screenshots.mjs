@@ -19,7 +19,7 @@ const PAGES = {
   place: README.conversation,
   message: ['/message', { messageId: '2005' }], calls: ['/calls', {}], call: ['/call', { sessionId: 'night-shift-debrief' }],
   events: ['/events', {}], event: ['/event', { seq: '31' }], why: ['/why', { entity: 'membership:night-shift/anders' }],
-  ask: ['/ask', {}], search: ['/search', { q: 'night' }], nothing: ['/search', { q: 'nothing of the kind' }],
+  ask: ['/ask', {}], health: ['/health', {}], all: ['/', { appId: '' }], search: ['/search', { q: 'night' }], nothing: ['/search', { q: 'nothing of the kind' }],
   problem: ['/group', { guid: 'no-such-group' }],
 };
 /** Pixels of height that 50 rows may take on a phone. */
@@ -28,7 +28,8 @@ const TALLEST = 14_000;
 const browser = await chromium.launch({ ...CHROMIUM, args: [...CHROMIUM.args, '--hide-scrollbars'] });
 const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC' });
 const page = await context.newPage();
-const open = (path, about) => page.goto(`${base}${path}?${new URLSearchParams({ appId: app, ...about })}`);
+const asked = (about) => Object.entries({ appId: app, ...about }).filter(([, value]) => value);
+const open = (path, about) => page.goto(`${base}${path}?${new URLSearchParams(asked(about))}`);
 
 async function readme() {
   for (const [name, [path, about, height]] of Object.entries(README)) {
