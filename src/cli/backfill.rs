@@ -20,7 +20,7 @@ const LINES: Duration = Duration::from_secs(10);
 /// What to read.
 #[derive(Debug, Args)]
 pub struct BackfillArgs {
-    /// The app
+    /// Id of the app
     #[arg(long, value_name = "APP_ID")]
     pub app: String,
     /// The region of the app: us, eu or in [default: the setting api_region, or as the deliveries of the app say]

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// Which groups, and how to print them.
 #[derive(Debug, Args)]
 pub struct DriftArgs {
-    /// Only groups of this app
+    /// List only groups of this app
     #[arg(long, value_name = "APP_ID")]
     pub app: Option<String>,
     /// Print one JSON object a line

@@ -18,7 +18,7 @@ const MOST: usize = 200;
 /// Which gaps, and how to print them.
 #[derive(Debug, Args)]
 pub struct GapsArgs {
-    /// Only gaps of this app, and times without a server
+    /// List only gaps of this app, and times without a server
     #[arg(long, value_name = "APP_ID")]
     pub app: Option<String>,
     /// Print one JSON object a line

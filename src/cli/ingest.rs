@@ -70,7 +70,8 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let told: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
     let total: u64 = counts.values().sum();
     eprintln!(
-        "{total} deliveries into {}: {}",
+        "{total} {} into {}: {}",
+        if total == 1 { "delivery" } else { "deliveries" },
         config.db.display(),
         if told.is_empty() { "none".into() } else { told.join(", ") }
     );

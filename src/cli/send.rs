@@ -25,7 +25,7 @@ pub struct SendArgs {
     /// Send as this webhook credential of the settings [default: the first one]
     #[arg(long, value_name = "NAME")]
     pub credential: Option<String>,
-    /// So many times faster: the pauses between deliveries with `receivedAt`, and before retries, 0.01 to 100000
+    /// Make the pauses between deliveries with `receivedAt`, and those before retries, so many times shorter, 0.01 to 100000
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = between(0.01, 100_000.0))]
     pub speed: f64,
     /// Deliveries a second, 0.01 to 100000 [default: by their times; without times as fast as they are answered]
@@ -37,7 +37,7 @@ pub struct SendArgs {
     /// Share of deliveries that are sent twice, 0 to 1
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = between(0.0, 1.0))]
     pub duplicates: f64,
-    /// Let each delivery be overtaken by up to so many others, 0 to 10000
+    /// Let up to so many later deliveries overtake each delivery, 0 to 10000
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     pub reorder: u16,
     /// Send each delivery once more, as a second webhook of the app
@@ -46,10 +46,10 @@ pub struct SendArgs {
     /// Share of attempts that the network breaks, 0 to 1: half in the middle of the body, half lose the answer
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = between(0.0, 1.0))]
     pub faults: f64,
-    /// Play the deliveries so many times, each time as another app, 1 to 10000
+    /// Send all deliveries so many times, each time as another app, 1 to 10000
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub copies: u16,
-    /// Chooses duplicates, order and faults. The same seed chooses the same
+    /// A number that decides on duplicates, order and faults. The same number decides the same
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Print the summary as one JSON object

@@ -29,7 +29,10 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
 }
 
 fn unreadable(error: &anyhow::Error) -> Finding {
-    Finding::bad("file", format!("{error:#}"), "Name the file with --db. `chatfold serve` makes a new one.")
+    let words = format!("{error:#}");
+    // Some errors end with the advice.
+    let words = words.trim_end_matches(". Name the file with --db");
+    Finding::bad("file", words, "Name the file with --db. `chatfold serve` makes a new one.")
 }
 
 fn of_file(config: &Config, conn: &Connection, log: &Inspector) -> anyhow::Result<Vec<Finding>> {
@@ -149,7 +152,7 @@ fn triggers(deliveries: i64, heard: &dyn Fn(&str) -> bool) -> Finding {
     let unheard = quiet::unheard(heard).count();
     Finding::ok(
         "triggers",
-        format!("{unheard} of those that fill tables never came; the console's page Events lists them"),
+        format!("{unheard} of those that fill tables never came; the console's first page lists them"),
     )
 }
 
