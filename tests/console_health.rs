@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::pages::{cookie, sign_in, token, with};
-use support::{JSON, TestServer, chatfold};
+use support::{JSON, TestServer};
 
 const CANARY: &str = "canary-41d7-password";
 const ALL: &str = "{ status { fileEdition server { version startedAt notReady foldVersion rebuilding walBytes readers \

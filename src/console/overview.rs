@@ -5,7 +5,6 @@ use super::frame::Frame;
 use super::health::Disk;
 use super::page::{Page, Show};
 use super::view::{self, Html};
-use crate::clock;
 use crate::ids::{Time, TokenScope};
 use crate::quiet;
 use askama::Template;
