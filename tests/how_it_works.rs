@@ -86,6 +86,15 @@ fn edits_of_the_recipes_have_one_place_in_the_source() {
     assert!(edits > 15, "{edits}");
 }
 
+#[test]
+fn migrations_of_the_recipes_have_the_next_number() {
+    let page = std::fs::read_to_string(RECIPES).unwrap();
+    let next = format!("{:04}_", std::fs::read_dir("migrations/sqlite").unwrap().count() + 1);
+    let named: Vec<&str> = page.split("New file `migrations/sqlite/").skip(1).collect();
+    assert_eq!(named.len(), 2);
+    assert!(named.iter().all(|name| name.starts_with(&next)), "{RECIPES}: the next migration is {next}");
+}
+
 /// Paths of the repository that a page names in backticks.
 fn paths(page: &str) -> impl Iterator<Item = &str> {
     let roots = ["src/", "tests/", "schema/", "fixtures/", "docs/", "migrations/", "benches/", ".ci/"];
