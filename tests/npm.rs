@@ -36,7 +36,7 @@ fn say(line: &str) {
 #[track_caller]
 fn node(script: &str, args: &[&str]) -> String {
     let mut command = Command::new("timeout");
-    let output = command.args(["120", "node", script]).args(args).current_dir(SCRIPTS).output().unwrap();
+    let output = command.args(["600", "node", script]).args(args).current_dir(SCRIPTS).output().unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{script}: {}\n{out}{err}", output.status);
