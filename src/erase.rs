@@ -1,5 +1,7 @@
 //! A person taken out of the log, for good. The tables are folded again from the log that is left.
 
+pub mod shared;
+
 use crate::batch::Batch;
 use crate::envelope::Envelope;
 use crate::ids::Time;
@@ -84,7 +86,9 @@ pub fn erase(path: &Path, conn: &Connection, order: &Order<'_>) -> Result<Outcom
     };
     person.in_texts = order.in_texts;
     sqlite::begin(conn)?;
-    let erased = person.rewrite(&log, conn, order.at).and_then(|erasure| sqlite::commit(conn).map(|()| erasure));
+    let salt = salt()?;
+    let erased =
+        person.rewrite(&log, conn, order.at, &salt, None).and_then(|erasure| sqlite::commit(conn).map(|()| erasure));
     if erased.is_err() {
         sqlite::rollback(conn);
     }
@@ -109,10 +113,27 @@ pub fn find(log: &Connection, app_id: &str, uid: &str) -> Result<Option<Person>,
     })?;
     person.messages = erasures::messages(log, app_id, uid)?;
     person.sessions = erasures::sessions(log, app_id, uid, &names)?;
-    let long = names.iter().map(String::as_str).filter(|name| name.len() >= SHORTEST_NAME);
-    person.sentences = self::finder(long.collect())?;
+    person.sentences = self::finder(long(&names).collect())?;
     (person.names, person.values) = (names, values);
     Ok(named.then_some(person))
+}
+
+/// A new salt for the hashes by which late copies are known.
+pub fn salt() -> Result<String, StoreError> {
+    crate::token::random().map_err(|error| StoreError::Unusable(error.to_string()))
+}
+
+/// What stands in the place of a uid and of names.
+pub fn pseudonym() -> Result<String, StoreError> {
+    let mut random = [0u8; 12];
+    getrandom::fill(&mut random)
+        .map_err(|error| StoreError::Unusable(format!("the system gives no random bytes: {error}")))?;
+    Ok(format!("erased-{}", random.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}
+
+/// The names that are looked for in sentences.
+fn long(names: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    names.iter().map(String::as_str).filter(|name| name.len() >= SHORTEST_NAME)
 }
 
 /// A person, and what the file knows of this person.
@@ -132,14 +153,10 @@ pub struct Person {
 
 impl Person {
     fn new(app_id: &str, uid: &str) -> Result<Self, StoreError> {
-        let mut random = [0u8; 12];
-        getrandom::fill(&mut random)
-            .map_err(|error| StoreError::Unusable(format!("the system gives no random bytes: {error}")))?;
-        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
             app_id: app_id.to_owned(),
             uid: uid.to_owned(),
-            pseudonym: format!("erased-{random}"),
+            pseudonym: pseudonym()?,
             in_texts: false,
             names: BTreeSet::new(),
             values: BTreeSet::new(),
@@ -165,7 +182,8 @@ impl Person {
         log: &Connection,
         mut each: impl FnMut(i64, &str, Option<&str>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let about = erasures::about(log, &self.app_id, &self.uid, &self.sessions)?;
+        let mut about = erasures::about(log, &self.app_id, &self.uid, &self.sessions)?;
+        about.extend(erasures::about(log, &self.app_id, &self.pseudonym, &self.sessions)?);
         let known = self.names.iter().chain(&self.values).chain([&self.uid]).map(String::as_str);
         let finder = finder(ESCAPES.into_iter().chain(known).collect())?;
         erasures::bodies(log, &self.app_id, |seq, body| {
@@ -178,8 +196,23 @@ impl Person {
         })
     }
 
-    /// Rewrites the bodies, and keeps whom a late copy must not bring back.
-    fn rewrite(&self, log: &Connection, conn: &Connection, at: Time) -> Result<Erasure, StoreError> {
+    /// What a late copy may tell of the person, each with its kind.
+    fn late(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let names = self.names.iter().map(|name| ("name", name.as_str()));
+        let values = self.values.iter().map(|value| ("value", value.as_str()));
+        std::iter::once(("uid", self.uid.as_str())).chain(names).chain(values)
+    }
+
+    /// Rewrites the bodies, and keeps whom a late copy must not bring back. `place`: the log position of the event that
+    /// tells of it, where a shared log gives the positions.
+    fn rewrite(
+        &self,
+        log: &Connection,
+        conn: &Connection,
+        at: Time,
+        salt: &str,
+        place: Option<i64>,
+    ) -> Result<Erasure, StoreError> {
         let (app_id, uid) = (self.app_id.as_str(), self.uid.as_str());
         let rows = erasures::rows(log, app_id, uid)?;
         let (mut events, mut still_named, mut still_named_at) = (0, 0, Vec::new());
@@ -198,32 +231,13 @@ impl Person {
         })?;
         let refused = erasures::forget_refused(conn)?;
         reconcile::forget(conn, app_id, uid)?;
-        let salt = crate::token::random().map_err(|error| StoreError::Unusable(error.to_string()))?;
-        let late = [("uid", uid)].into_iter();
-        let late = late.chain(self.names.iter().map(|name| ("name", name.as_str())));
-        let late = late.chain(self.values.iter().map(|value| ("value", value.as_str())));
-        erasures::keep(conn, (app_id, &self.pseudonym, at), &salt, late)?;
+        erasures::keep(conn, (app_id, &self.pseudonym, at), salt, self.late())?;
         let namesakes = erasures::namesakes(log, app_id, uid, &self.names)?;
-        let seq = self.tell(conn, at)?;
+        let seq = tell(conn, (app_id, &self.pseudonym, at), place)?;
         // If this run ends before the tables are folded again, the next server or run does so.
         sqlite::stamp_fold_version(conn, 0)?;
         let (pseudonym, names) = (self.pseudonym.clone(), self.names.len());
         Ok(Erasure { pseudonym, seq, events, rows, refused, names, namesakes, still_named, still_named_at })
-    }
-
-    /// Appends the event that tells of the erasure.
-    fn tell(&self, conn: &Connection, at: Time) -> Result<i64, StoreError> {
-        let body = serde_json::json!({
-            "trigger": TRIGGER,
-            "appId": self.app_id,
-            "data": { "pseudonym": self.pseudonym, "erasedAt": at.0 },
-        });
-        let envelope = Envelope::parse(body.to_string().as_bytes())
-            .map_err(|error| StoreError::Unusable(format!("cannot tell of the erasure: {error}")))?;
-        let mut batch = Batch::default();
-        let appended = log::append(&mut batch, conn, &envelope, at, Source::Http)?;
-        batch.save(conn)?;
-        Ok(appended.seq)
     }
 
     /// Whether a body still holds one of the names, or the uid as a word.
@@ -232,6 +246,19 @@ impl Person {
         let is_word = |(at, uid): (usize, &str)| person::is_distinct(uid) && is_word(body, at, at + uid.len());
         uids.any(is_word) || self.sentences.find_iter(body).any(|it| is_word_at(body, &it))
     }
+}
+
+/// Appends the event that tells of the erasure.
+fn tell(conn: &Connection, (app_id, pseudonym, at): (&str, &str, Time), place: Option<i64>) -> Result<i64, StoreError> {
+    let data = serde_json::json!({ "pseudonym": pseudonym, "erasedAt": at.0 });
+    let body = serde_json::json!({ "trigger": TRIGGER, "appId": app_id, "data": data });
+    let envelope = Envelope::parse(body.to_string().as_bytes())
+        .map_err(|error| StoreError::Unusable(format!("cannot tell of the erasure: {error}")))?;
+    let mut batch = Batch::default();
+    place.map_or(Ok(()), |position| batch.place(conn, position))?;
+    let appended = log::append(&mut batch, conn, &envelope, at, Source::Http)?;
+    batch.save(conn)?;
+    Ok(appended.seq)
 }
 
 impl Erased for Person {

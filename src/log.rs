@@ -40,6 +40,9 @@ pub struct Appended {
 pub enum Source<'a> {
     /// Posted now.
     Http,
+    /// The same, read again from a shared log that was written anew since: what was decided then counts. The log position
+    /// of the event that the delivery tells.
+    Decided(i64),
     /// A line of a file. `bare`: the line does not tell when the delivery was received.
     Ingest { run: &'a mut Run, bare: bool },
 }
@@ -244,6 +247,10 @@ impl<'a> Delivery<'a> {
         match source {
             Source::Http if self.is_untimed() => self.untimed_again(batch, conn),
             Source::Http => Ok(self.first(conn)?.map_or(Known::New, Known::Again)),
+            Source::Decided(seq) => {
+                let told = self.equals(conn)?.into_iter().find(|equal| equal.seq == *seq);
+                Ok(told.map_or(Known::New, Known::Again))
+            }
             Source::Ingest { run, bare } => {
                 run.lines += 1;
                 if *bare { self.in_bare_file(conn, run) } else { self.in_file(batch, conn, run) }
@@ -265,7 +272,7 @@ impl<'a> Delivery<'a> {
     /// What the feed of the delivery has shown before it.
     fn feed(&self, batch: &mut Batch, conn: &Connection, source: &Source<'_>) -> Result<Feed, StoreError> {
         match source {
-            Source::Http => batch.feed(conn, self.app),
+            Source::Http | Source::Decided(_) => batch.feed(conn, self.app),
             Source::Ingest { run, .. } => Ok(run.feeds.get(self.app).cloned().unwrap_or_default()),
         }
     }
@@ -279,7 +286,7 @@ impl<'a> Delivery<'a> {
         feed.show(clues);
         clock::tell_offset(self.app, before.offset(), feed.offset());
         match source {
-            Source::Http => Some(feed),
+            Source::Http | Source::Decided(_) => Some(feed),
             Source::Ingest { run, .. } => {
                 run.feeds.insert(App::clone(self.app), feed);
                 None

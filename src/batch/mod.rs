@@ -180,7 +180,7 @@ impl Batch {
         Ok(kept.map(|kept| kept.feed.clone()).unwrap_or_default())
     }
 
-    /// Who was erased from the file. Nobody erases while this process writes it.
+    /// Who was erased from the file. A node that erases somebody forgets its batch.
     pub fn erasures(&mut self, conn: &Connection) -> Result<Arc<Erasures>, StoreError> {
         let known = match &self.erasures {
             Some(known) => Arc::clone(known),

@@ -1,5 +1,8 @@
 //! `chatfold erase-user`: takes a person out of the log, the tables and the bytes of the file.
 
+#[cfg(feature = "postgres")]
+mod shared;
+
 use super::{app, progress, table};
 use crate::clock;
 use crate::config::Config;
@@ -32,9 +35,16 @@ pub struct EraseUserArgs {
     pub json: bool,
 }
 
-/// Erases while no server holds the file. Exit code 1 if the file knows no such person.
+/// Erases while no server holds the file, or tells all nodes of a shared log. Exit code 1 if the file knows no such person.
 pub fn run(config: &Config, args: &EraseUserArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(config.db.exists(), "there is no file {}. Name the file with --db", config.db.display());
+    // A file of an earlier edition is updated below first.
+    #[cfg(feature = "postgres")]
+    if let Ok(conn) = sqlite::open_reader(&config.db)
+        && let Some(post) = crate::cluster::post::Post::of(config, &conn)?
+    {
+        return shared::run(config, args, &conn, &post);
+    }
     let _lock = Lock::acquire(&config.db).map_err(|error| error.for_exclusive("erase-user"))?;
     let opening = || format!("opening {}", config.db.display());
     let conn = sqlite::open_writer(&config.db).with_context(opening)?;

@@ -21,11 +21,19 @@ pub struct RebuildArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Of several nodes with one log: tell every node of this edition to do so, and do not wait
+    #[cfg(feature = "postgres")]
+    #[arg(long, conflicts_with = "json")]
+    pub all_nodes: bool,
 }
 
 /// Rebuilds, and prints rows and hashes of the tables before and after. Exit code 1 if the log is damaged.
 pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(config.db.exists(), "there is no file {}. Name the file with --db", config.db.display());
+    #[cfg(feature = "postgres")]
+    if args.all_nodes {
+        return tell_all(config);
+    }
     let begun = Instant::now();
     let mut bar = progress::Bar::new();
     let rebuilt = match Lock::acquire(&config.db) {
@@ -62,6 +70,25 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     eprintln!("{events} events in {seconds:.1} s, {rate:.0} events/s");
     let damaged = rebuilt["damaged"].as_array().is_some_and(|damaged| !damaged.is_empty());
     Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Tells every node through the shared log.
+#[cfg(feature = "postgres")]
+fn tell_all(config: &Config) -> anyhow::Result<ExitCode> {
+    use crate::cluster::post::Post;
+    use crate::fold::FOLD_VERSION;
+    use crate::writer::orders::{Order, RebuildAsked};
+    let alone = || {
+        let db = config.db.display();
+        anyhow::anyhow!("{db} has a log of its own: leave out --all-nodes")
+    };
+    let post = Post::of(config, &sqlite::open_reader(&config.db)?)?.ok_or_else(alone)?;
+    let position = post.append(&Order::Rebuild(RebuildAsked { edition: FOLD_VERSION }), None)?;
+    eprintln!(
+        "every node of edition {FOLD_VERSION} makes its tables again once it has read position {position} of the log. A node \
+         of another edition does so when it is upgraded"
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print(rebuilt: &Value, out: &mut impl Write) -> std::io::Result<()> {

@@ -1,12 +1,15 @@
 //! `chatfold token`: the tokens that readers need. This command may write their small table while a server runs.
 
+#[cfg(feature = "postgres")]
+mod shared;
+
 use super::table;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::ids::{Time, TokenScope};
 use crate::store::sqlite::inspect::open_file;
 use crate::store::sqlite::tokens::{self, NewToken, Token};
-use crate::store::sqlite::{Connection, open_beside};
+use crate::store::sqlite::{Connection, open_beside, shared_log};
 use crate::token;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
@@ -87,19 +90,65 @@ fn create(config: &Config, args: &CreateArgs) -> anyhow::Result<ExitCode> {
     };
     let conn = open(&config.db)?;
     let first = tokens::all(&conn)?.is_empty();
-    let Some(id) = tokens::create(&conn, &new)? else {
-        eprintln!("there is already a token with the name {:?}. Choose another name", args.name);
-        return Ok(ExitCode::FAILURE);
+    let (id, note) = match make(config, &conn, &new)? {
+        Made::Here { id, note } => (Some(id), note),
+        #[cfg(feature = "postgres")]
+        Made::Later => (None, Some("every node takes the token once it has read the log; this node has not yet")),
+        Made::Taken => {
+            eprintln!("there is already a token with the name {:?}. Choose another name", args.name);
+            return Ok(ExitCode::FAILURE);
+        }
     };
     writeln!(std::io::stdout(), "{secret}")?;
-    eprintln!("this is token {id} ({}). Keep it now: it is not shown again", table::printable(&args.name));
-    for line in grant(config, id, &new, args) {
+    let (which, id) = match id {
+        Some(id) => (id.to_string(), format!(" {id}")),
+        None => (format!("{:?}", args.name), String::new()),
+    };
+    eprintln!("this is token{id} ({}). Keep it now: it is not shown again", table::printable(&args.name));
+    for line in grant(config, &which, &new, args) {
         eprintln!("  {}", table::printable(&line));
     }
+    note.into_iter().for_each(|note| eprintln!("{note}"));
     if first {
         eprintln!("from now on every reader needs a token, on this machine too");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What became of a token.
+enum Made {
+    /// The file has it, under this id.
+    Here { id: i64, note: Option<&'static str> },
+    /// The file gets it from the shared log.
+    #[cfg(feature = "postgres")]
+    Later,
+    /// Another token has the name.
+    Taken,
+}
+
+/// Makes a token in the file, or in the log that the file follows.
+fn make(config: &Config, conn: &Connection, new: &NewToken<'_>) -> anyhow::Result<Made> {
+    #[cfg(feature = "postgres")]
+    if let Some(post) = crate::cluster::post::Post::of(config, conn)? {
+        let note = Some("every other node takes the token once it has read the log");
+        return Ok(match shared::create(&post, config, conn, new)? {
+            shared::Made::Here(id) => Made::Here { id, note },
+            shared::Made::Later => Made::Later,
+            shared::Made::Taken => Made::Taken,
+        });
+    }
+    shared_log::refuse(conn, &config.db)?;
+    Ok(tokens::create(conn, new)?.map_or(Made::Taken, |id| Made::Here { id, note: None }))
+}
+
+/// Revokes a token in the file, or in the log that the file follows: its name.
+fn end(config: &Config, conn: &Connection, which: &str) -> anyhow::Result<Option<String>> {
+    #[cfg(feature = "postgres")]
+    if let Some(post) = crate::cluster::post::Post::of(config, conn)? {
+        return shared::revoke(&post, config, conn, which);
+    }
+    shared_log::refuse(conn, &config.db)?;
+    Ok(tokens::revoke(conn, which, clock::now())?)
 }
 
 /// The file, to write its small table. It is never made here: a mistyped name would get a token that no server asks for.
@@ -113,7 +162,7 @@ fn open(db: &Path) -> anyhow::Result<Connection> {
 }
 
 /// What a token opens, with the flag that narrows what was left out.
-fn grant(config: &Config, id: i64, new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
+fn grant(config: &Config, which: &str, new: &NewToken<'_>, args: &CreateArgs) -> [String; 3] {
     let apps = match new.apps {
         Some(apps) => format!("reads the apps {}", apps.join(", ")),
         None => "reads all apps, also apps that come later; --app limits a token to some apps".into(),
@@ -127,7 +176,7 @@ fn grant(config: &Config, id: i64, new: &NewToken<'_>, args: &CreateArgs) -> [St
     let end = match new.expires_at {
         Some(at) => format!("ends at {at}"),
         None => {
-            let revoke = config.command(&format!("token revoke {id}"));
+            let revoke = config.command(&format!("token revoke {which}"));
             format!("does not end until you run `{revoke}`; --expires 90d sets an end")
         }
     };
@@ -189,7 +238,7 @@ fn line(token: &Token, now: Time) -> String {
 }
 
 fn revoke(config: &Config, which: &str) -> anyhow::Result<ExitCode> {
-    Ok(match tokens::revoke(&open(&config.db)?, which, clock::now())? {
+    Ok(match end(config, &open(&config.db)?, which)? {
         Some(name) => {
             eprintln!("token {name:?} is revoked");
             ExitCode::SUCCESS

@@ -7,6 +7,8 @@
 #[cfg(feature = "postgres")]
 mod appender;
 #[cfg(feature = "postgres")]
+mod erasing;
+#[cfg(feature = "postgres")]
 mod follower;
 #[cfg(feature = "postgres")]
 mod checks;
@@ -18,6 +20,8 @@ mod node;
 mod outbox;
 #[cfg(feature = "postgres")]
 mod place;
+#[cfg(feature = "postgres")]
+pub mod post;
 #[cfg(feature = "postgres")]
 mod presence;
 #[cfg(feature = "postgres")]

@@ -41,6 +41,8 @@ struct State {
     compared_at: i64,
     /// What the operator has to know of it, and whether this node is the one that differs.
     alarm: Option<(String, bool)>,
+    /// A person is erased, and the node folds nothing meanwhile.
+    erases: bool,
 }
 
 impl Status {
@@ -57,6 +59,7 @@ impl Status {
             compared: (0, 0),
             compared_at: 0,
             alarm: None,
+            erases: false,
         };
         Self { state: Mutex::new(state) }
     }
@@ -137,6 +140,12 @@ impl Status {
         }
     }
 
+    /// A person is being erased, or is not any more. All nodes do so at the same place of the log, so it must not make
+    /// them unready: they take deliveries meanwhile.
+    pub fn erases(&self, is_erasing: bool) {
+        self.lock().erases = is_erasing;
+    }
+
     pub fn log(&self) -> LogStatus {
         let state = self.lock();
         LogStatus {
@@ -172,7 +181,7 @@ impl Status {
             return Some("this node has not folded all of the shared log yet".to_owned());
         };
         let behind = complete.1.max(since).elapsed();
-        (behind > BEHIND).then(|| format!("this node is {} s behind the shared log", behind.as_secs()))
+        (behind > BEHIND && !state.erases).then(|| format!("this node is {} s behind the shared log", behind.as_secs()))
     }
 }
 

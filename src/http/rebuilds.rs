@@ -74,7 +74,10 @@ impl Rebuilds {
             rules,
             stop: Stop::default(),
         };
-        let made_by = sqlite::fold_version(&sqlite::open_reader(path)?)?;
+        let reader = sqlite::open_reader(path)?;
+        // The node that erases a person folds the tables again itself, before it reads on.
+        let made_by = if sqlite::is_erasing(&reader)? { FOLD_VERSION } else { sqlite::fold_version(&reader)? };
+        drop(reader);
         let own = rebuilds.clone();
         std::thread::Builder::new().name("rebuild".into()).spawn(move || own.on_start(made_by))?;
         if !rules.is_empty() {

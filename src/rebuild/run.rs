@@ -17,12 +17,16 @@ use crate::store::sqlite::{self, Connection, aside as store, delivery, events, s
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Events folded inside the swap: some tens of milliseconds.
 const TAIL: i64 = 100;
 /// A log that grows faster than it is folded is swapped with a longer tail after so many rounds.
 const ROUNDS: u32 = 20;
 const LONG_TAIL: i64 = 2_000;
+
+/// The turn of who makes tables anew. A process writes one file, and so do all rebuilds of it.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Rebuilds the tables of the file at `path`, which `host` writes. Set `stop` to give up: the live tables stay as they
 /// are. An interrupted rebuild leaves shadow tables behind, which the next one, or [`sweep`], removes.
@@ -32,18 +36,29 @@ pub fn rebuild(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Rebuilt, RebuildError> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let run = Run { path, host, stop, log: sqlite::open_reader(path)? };
-    sweep(path, host, stop, progress)?;
+    sweep_all(path, host, stop, progress)?;
     let rebuilt = run.all(progress);
     if rebuilt.is_err() {
         // What is left is swept by the next rebuild or start.
-        let _ = sweep(path, host, &AtomicBool::new(false), progress);
+        let _ = sweep_all(path, host, &AtomicBool::new(false), progress);
     }
     rebuilt
 }
 
 /// Removes what an interrupted rebuild left, bit by bit.
 pub fn sweep(
+    path: &Path,
+    host: &Host,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), RebuildError> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    sweep_all(path, host, stop, progress)
+}
+
+fn sweep_all(
     path: &Path,
     host: &Host,
     stop: &AtomicBool,
@@ -123,7 +138,7 @@ impl Run<'_> {
         };
         drop(aside);
         // The tables are swapped whatever becomes of the old ones.
-        if let Err(error) = sweep(self.path, self.host, self.stop, progress) {
+        if let Err(error) = sweep_all(self.path, self.host, self.stop, progress) {
             tracing::info!(%error, "the replaced tables are removed later");
         }
         Ok(rebuilt)

@@ -3,10 +3,12 @@
 //! Nothing overtakes: the deliveries of one call are folded by one transaction, which also moves the place of the node,
 //! and a large event is folded with them in one piece. So after a kill the node goes on with the next position.
 
+use super::orders::Order;
 use super::worker::Worker;
 use super::{NotRun, Unit, Writer};
 use crate::envelope::Envelope;
 use crate::ids::Time;
+use crate::late;
 use crate::log::{self, Appended, Source};
 use crate::store::sqlite::{self, Connection, events as table, shared_log};
 use crate::store::{DeliveryId, StoreError};
@@ -16,20 +18,39 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tracing::field::Empty;
 
-/// A delivery of the shared log.
+/// A row of the shared log.
 #[derive(Debug)]
 pub struct Followed {
     pub position: i64,
     pub id: DeliveryId,
     pub received_at: Time,
-    /// What was read of it, or why its body is no delivery. chatfold appends no such body.
-    pub read: Result<Envelope, String>,
+    pub read: Read,
+}
+
+/// What was read of a row.
+#[derive(Debug)]
+pub enum Read {
+    Delivery(Box<Envelope>),
+    /// A delivery from which a person was taken, and the log position of the event that it tells.
+    Redacted(Box<Envelope>, i64),
+    Order(Order),
+    /// Why it is neither. chatfold appends no such row.
+    Nothing(String),
+}
+
+/// What came of rows.
+#[derive(Debug)]
+pub struct Folded {
+    /// Of each row; `None`: it is no delivery.
+    pub appended: Vec<Option<Appended>>,
+    /// Positions of deliveries that name people who were erased, and their bodies without these people.
+    pub late: Vec<(i64, String)>,
 }
 
 /// Deliveries to fold, and who waits for the end.
 pub(super) struct Follow {
     deliveries: Vec<Followed>,
-    reply: oneshot::Sender<Result<Vec<Option<Appended>>, StoreError>>,
+    reply: oneshot::Sender<Result<Folded, StoreError>>,
 }
 
 impl Writer {
@@ -45,9 +66,9 @@ impl Writer {
         Self::over(conn, path, row_cache, true, on_failure)
     }
 
-    /// Folds deliveries of the shared log, in the order of their positions, all or none. What became of each; `None`: it
-    /// is no delivery. Failed: the disk is full or locked, and the same call may succeed later.
-    pub async fn follow(&self, deliveries: Vec<Followed>) -> Result<Vec<Option<Appended>>, NotRun> {
+    /// Folds rows of the shared log, in the order of their positions, all or none. Failed: the disk is full or locked, and
+    /// the same call may succeed later.
+    pub async fn follow(&self, deliveries: Vec<Followed>) -> Result<Folded, NotRun> {
         let (reply, folded) = oneshot::channel();
         let unit = Unit::Follow(Follow { deliveries, reply });
         if self.shared.failed.load(Ordering::Acquire) || !self.shared.queue.push_unit(unit) {
@@ -61,11 +82,11 @@ impl Worker {
     /// An error is returned only if going on is forbidden.
     pub(super) fn follow(&mut self, Follow { deliveries, reply }: Follow) -> Result<(), StoreError> {
         match self.try_follow(&deliveries) {
-            Ok((seq, appended)) => {
+            Ok((seq, folded)) => {
                 self.recovered();
                 self.tell(seq, false);
                 // Who followed may be gone; the place of the node is kept.
-                let _ = reply.send(Ok(appended));
+                let _ = reply.send(Ok(folded));
                 Ok(())
             }
             Err(error) if error.is_full() || error.is_busy() => {
@@ -77,19 +98,31 @@ impl Worker {
         }
     }
 
-    fn try_follow(&mut self, deliveries: &[Followed]) -> Result<(i64, Vec<Option<Appended>>), StoreError> {
+    fn try_follow(&mut self, deliveries: &[Followed]) -> Result<(i64, Folded), StoreError> {
         let span = tracing::debug_span!("batch", seq = Empty, deliveries = deliveries.len()).entered();
         sqlite::begin(&self.conn)?;
-        let mut appended = Vec::with_capacity(deliveries.len());
+        let (mut appended, mut late) = (Vec::with_capacity(deliveries.len()), Vec::new());
         for it in deliveries {
             appended.push(match &it.read {
-                Ok(envelope) => {
+                Read::Delivery(envelope) => {
                     #[cfg(test)]
                     assert_ne!(envelope.trigger, super::tests::PANICS);
                     self.batch.place(&self.conn, it.position)?;
+                    let redacted = late::redacted(&mut self.batch, &self.conn, envelope, it.received_at, false)?;
+                    late.extend(redacted.as_ref().map(|redacted| (it.position, redacted.body.clone())));
+                    let envelope = redacted.as_ref().unwrap_or(envelope);
                     Some(log::append(&mut self.batch, &self.conn, envelope, it.received_at, Source::Http)?)
                 }
-                Err(problem) => {
+                Read::Redacted(envelope, seq) => {
+                    self.batch.place(&self.conn, it.position)?;
+                    let source = Source::Decided(*seq);
+                    Some(log::append(&mut self.batch, &self.conn, envelope, it.received_at, source)?)
+                }
+                Read::Order(order) => {
+                    order.apply(&self.conn)?;
+                    None
+                }
+                Read::Nothing(problem) => {
                     tracing::error!(
                         position = it.position,
                         problem,
@@ -110,7 +143,7 @@ impl Worker {
         sqlite::commit(&self.conn)?;
         self.shared.meters.commits.observe(committing.elapsed().as_secs_f64());
         self.shared.meters.deliveries.observe(deliveries.len() as f64);
-        Ok((seq, appended))
+        Ok((seq, Folded { appended, late }))
     }
 }
 
@@ -131,7 +164,7 @@ mod tests {
 
     fn followed(position: i64, envelope: Envelope) -> Followed {
         let id = [u8::try_from(position).unwrap(); 16];
-        Followed { position, id, received_at: AT, read: Ok(envelope) }
+        Followed { position, id, received_at: AT, read: Read::Delivery(Box::new(envelope)) }
     }
 
     #[test]
@@ -157,7 +190,7 @@ mod tests {
             followed(12, message("b", 2)),
         ];
         let folded = runtime.block_on(writer.follow(deliveries)).unwrap();
-        let seqs: Vec<(i64, bool)> = folded.into_iter().flatten().map(|it| (it.seq, it.duplicate)).collect();
+        let seqs: Vec<(i64, bool)> = folded.appended.into_iter().flatten().map(|it| (it.seq, it.duplicate)).collect();
         assert_eq!(seqs, [(3, false), (7, false), (3, true), (12, false)]);
         assert_eq!(ask(&path, "SELECT count(*) FROM mentions"), 6_000);
         assert_eq!(ask(&path, "SELECT count(*) FROM unfinished"), 0);
@@ -174,11 +207,11 @@ mod tests {
     fn what_is_no_delivery_moves_the_place_of_the_node_and_nothing_else() {
         let (_dir, path) = file();
         let (writer, runtime) = (node(&path), tokio::runtime::Runtime::new().unwrap());
-        let read = Err("not JSON".to_owned());
+        let read = Read::Nothing("not JSON".to_owned());
         let foreign = Followed { position: 1, id: [1; 16], received_at: AT, read };
         let folded = runtime.block_on(writer.follow(vec![foreign, followed(2, message("a", 1))])).unwrap();
-        assert_eq!(folded[0], None);
-        assert_eq!(folded[1].unwrap().seq, 2);
+        assert_eq!(folded.appended[0], None);
+        assert_eq!(folded.appended[1].unwrap().seq, 2);
         assert_eq!(ask(&path, "SELECT position FROM shared_log"), 2);
         writer.stop();
     }
@@ -194,7 +227,7 @@ mod tests {
         assert!(matches!(failed, NotRun::Failed(ref error) if error.is_busy()), "{failed}");
         sqlite::rollback(&locked);
         let folded = runtime.block_on(writer.follow(vec![followed(2, message("a", 2))])).unwrap();
-        assert_eq!(folded[0].unwrap().seq, 2);
+        assert_eq!(folded.appended[0].unwrap().seq, 2);
         assert_eq!(ask(&path, "SELECT messages_count FROM conversations"), 2);
         assert_eq!(writer.not_ready(), None);
         writer.stop();

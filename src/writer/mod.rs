@@ -4,6 +4,7 @@
 //! grows with load and latency stays near one fsync.
 
 mod follow;
+pub mod orders;
 mod pieces;
 mod queue;
 mod run;
@@ -19,12 +20,12 @@ use crate::meter::{Histogram, SECONDS};
 use crate::store::StoreError;
 use crate::store::sqlite::{self, Connection, Place, events as table, shared_log};
 use follow::Follow;
-pub use follow::Followed;
+pub use follow::{Folded, Followed, Read};
 use pieces::{Pieces, Unfinished};
 use queue::{Queue, Queued, Ticket};
 use run::Run;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -139,6 +140,7 @@ pub struct Writer {
 }
 
 struct Shared {
+    path: PathBuf,
     /// Closed once stopping: the thread ends when the queue is empty.
     queue: Queue<Job, Unit>,
     trouble: Mutex<Option<String>>,
@@ -188,6 +190,7 @@ impl Writer {
         let checkpoints = Checkpoints::start(path, &mut conn)?;
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
         let shared = Arc::new(Shared {
+            path: path.to_owned(),
             queue: Queue::new(),
             trouble: Mutex::new(None),
             unfinished: Mutex::default(),
@@ -267,6 +270,11 @@ impl Writer {
         }
         ended.blocking_recv().map_err(|_| NotRun::Stopping)?.map_err(NotRun::Failed)?;
         result.recv().map_err(|_| NotRun::Stopping)
+    }
+
+    /// The file that it writes.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// Newest committed log position; changes wake subscribers.

@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::link::{Closing, Head, LAYOUT, Link, connect, head_of};
+use super::orders;
 use super::statements as sql;
 use super::{LogError, nodes};
 use tokio_postgres::{Client, Transaction};
@@ -75,6 +76,7 @@ async fn open(address: &Address) -> Result<(Client, Closing), LogError> {
 async fn begin(transaction: &Transaction<'_>, log_id: &str) -> Result<Made, LogError> {
     transaction.batch_execute(sql::TABLES).await?;
     transaction.batch_execute(nodes::TABLES).await?;
+    transaction.batch_execute(orders::TABLES).await?;
     let made = transaction.execute(sql::BEGIN_LOG, &[&log_id, &LAYOUT]).await?;
     let head = head_of(&transaction.query_one(sql::HEAD, &[]).await?)?;
     Ok(Made { head, is_new: made > 0 })

@@ -255,6 +255,6 @@ fn id_of(bytes: &[u8]) -> Result<DeliveryId, LogError> {
 }
 
 /// A text for people: PostgreSQL stores no NUL.
-fn told(text: &str) -> String {
+pub(super) fn told(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -10,6 +10,7 @@ mod durability;
 mod found;
 mod link;
 mod nodes;
+mod orders;
 mod statements;
 mod tls;
 mod trim;
@@ -19,6 +20,7 @@ pub use durability::Durability;
 pub use found::{Founder, Made};
 pub use link::{Head, Link, Row};
 pub use nodes::{Check, Hashed, Presence, Seen};
+pub use orders::ErasureRow;
 pub use trim::Trimmed;
 
 /// Why PostgreSQL did not do what it was told.

@@ -6,6 +6,7 @@ use crate::store::StoreError;
 use foldhash::HashMap;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OptionalExtension, ToSql, named_params, params_from_iter};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashSet};
 
@@ -54,8 +55,10 @@ const KEEP: &str = "
     ON CONFLICT (app_id, hash) DO UPDATE SET pseudonym = excluded.pseudonym, erased_at = excluded.erased_at";
 const KEPT: &str = "SELECT app_id, hash, pseudonym, erased_at FROM erasures";
 const SALT: &str = "SELECT value FROM settings WHERE name = 'erasure_salt'";
-const KEEP_SALT: &str = "INSERT INTO settings (name, value) VALUES ('erasure_salt', ?1)";
+const KEEP_SALT: &str = "INSERT INTO settings (name, value) VALUES ('erasure_salt', ?1) ON CONFLICT DO NOTHING";
 const SENDER: &str = "SELECT sender_uid FROM messages WHERE app_id = ?1 AND message_id = ?2";
+const EVENT_OF: &str = "
+    SELECT seq FROM events WHERE seq = ?1 UNION ALL SELECT seq FROM deliveries WHERE position = ?1 LIMIT 1";
 const TOOK_PART: &str = "
     SELECT 1 FROM call_participants AS x, json_each(?3) AS j
     WHERE x.app_id = ?1 AND x.session_key = 's:' || ?2 AND (x.uid = j.value OR x.name = j.value)
@@ -143,6 +146,11 @@ pub fn rewrite(conn: &Connection, seq: i64, envelope: &Envelope) -> Result<(), S
     Ok(())
 }
 
+/// Log position of the event that the delivery at a position tells; `None`: there is no such delivery.
+pub fn event_of(conn: &Connection, position: i64) -> Result<Option<i64>, StoreError> {
+    Ok(conn.prepare_cached(EVENT_OF)?.query_row([position], |row| row.get(0)).optional()?)
+}
+
 /// Removes all deliveries that were answered 400: nobody knows whose they are. How many there were.
 pub fn forget_refused(conn: &Connection) -> Result<usize, StoreError> {
     Ok(conn.execute("DELETE FROM refused", [])?)
@@ -184,6 +192,12 @@ impl Erasures {
         Ok(Self { salt: salt.unwrap_or_default(), apps })
     }
 
+    /// One person of one app.
+    pub fn of(app_id: &str, known: &Known, pseudonym: &str, at: Time) -> Self {
+        let hashes = known.hashes.iter().map(|hash| (*hash, (pseudonym.to_owned(), at))).collect();
+        Self { salt: known.salt.clone(), apps: std::iter::once((app_id.to_owned(), hashes)).collect() }
+    }
+
     /// Whether anybody of an app was erased.
     pub fn has(&self, app_id: &str) -> bool {
         self.apps.contains_key(app_id)
@@ -201,6 +215,13 @@ impl Erasures {
     }
 }
 
+/// What a person is known by, as salted hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    pub salt: String,
+    pub hashes: Vec<[u8; 32]>,
+}
+
 fn hash(salt: &str, kind: &str, text: &str) -> [u8; 32] {
     Sha256::digest(format!("{salt}/{kind}/{text}")).into()
 }
@@ -212,13 +233,36 @@ pub fn keep<'a>(
     salt: &str,
     known: impl IntoIterator<Item = (&'static str, &'a str)>,
 ) -> Result<(), StoreError> {
+    keep_hashes(conn, (app_id, pseudonym, erased_at), &hashes(conn, salt, known)?)
+}
+
+/// The hashes that [`keep`] would keep.
+pub fn hashes<'a>(
+    conn: &Connection,
+    salt: &str,
+    known: impl IntoIterator<Item = (&'static str, &'a str)>,
+) -> Result<Known, StoreError> {
     let kept: Option<String> = conn.query_row(SALT, [], |row| row.get(0)).optional()?;
-    if kept.is_none() {
-        conn.execute(KEEP_SALT, [salt])?;
+    let salt = kept.unwrap_or_else(|| salt.to_owned());
+    let hashes = known.into_iter().map(|(kind, text)| hash(&salt, kind, text)).collect();
+    Ok(Known { salt, hashes })
+}
+
+/// Keeps a person of whom only hashes are known. The salt of all people in a file is one.
+pub fn keep_hashes(
+    conn: &Connection,
+    (app_id, pseudonym, erased_at): (&str, &str, Time),
+    known: &Known,
+) -> Result<(), StoreError> {
+    conn.execute(KEEP_SALT, [&known.salt])?;
+    let kept: String = conn.query_row(SALT, [], |row| row.get(0))?;
+    if kept != known.salt {
+        return Err(StoreError::Unusable(
+            "the shared log and this file know erased people by different salts: begin the node with a new file".into(),
+        ));
     }
-    let salt = kept.as_deref().unwrap_or(salt);
-    for (kind, text) in known {
-        conn.prepare_cached(KEEP)?.execute((app_id, hash(salt, kind, text), pseudonym, erased_at.0))?;
+    for hash in &known.hashes {
+        conn.prepare_cached(KEEP)?.execute((app_id, hash, pseudonym, erased_at.0))?;
     }
     Ok(())
 }

@@ -53,7 +53,9 @@ pub use open::{open_again, open_beside, open_copy, open_reader, open_writer};
 pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
 pub use rusqlite::{Connection, Transaction};
-pub use settings::{Backup, events_cut, fold_version, last_backup, stamp_backup, stamp_fold_version};
+pub use settings::{
+    Backup, events_cut, fold_version, is_erasing, last_backup, stamp_backup, stamp_erasing, stamp_fold_version,
+};
 pub use table::{load, remove, save};
 pub use write::{
     WalSize, begin, begin_read, checkpoint, commit, find_room, finish, integrity, interrupted_by, rollback, snapshot,

@@ -13,6 +13,9 @@ const REMOVE: &str = "DELETE FROM settings WHERE name = ?1";
 /// Name of the setting that tells which edition of the fold made the tables.
 const FOLD_VERSION: &str = "fold_version";
 
+/// Name of the setting that tells of an erasure which is not finished.
+const ERASING: &str = "erasing";
+
 /// Name of the setting that tells of the newest backup.
 const BACKUP: &str = "backup";
 
@@ -88,4 +91,14 @@ pub(super) fn set(conn: &Connection, name: &str, value: &str) -> Result<(), Stor
 pub(super) fn unset(conn: &Connection, name: &str) -> Result<(), StoreError> {
     conn.prepare_cached(REMOVE)?.execute([name])?;
     Ok(())
+}
+
+/// Whether a node has taken a person out of its log, and its tables or the bytes of its file may still tell of the person.
+pub fn is_erasing(conn: &Connection) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached(READ)?.exists([ERASING])?)
+}
+
+/// Notes that an erasure is not finished, or is.
+pub fn stamp_erasing(conn: &Connection, is_unfinished: bool) -> Result<(), StoreError> {
+    if is_unfinished { set(conn, ERASING, "1") } else { unset(conn, ERASING) }
 }

@@ -40,7 +40,7 @@ impl Token {
 
 const INSERT: &str = "
     INSERT INTO tokens (name, hash, scope, apps, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT (name) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING id";
 const ALL: &str = "
     SELECT id, name, hash, scope, apps, created_at, expires_at, last_used_at, revoked_at FROM tokens ORDER BY id";
@@ -50,6 +50,7 @@ pub(super) const NEWEST: &str = "
 const REVOKE: &str = "
     UPDATE tokens SET revoked_at = coalesce(revoked_at, :at) WHERE name = :which OR CAST(id AS TEXT) = :which
     RETURNING name";
+const REVOKE_HASH: &str = "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?2) WHERE hash = ?1";
 const USED: &str = "UPDATE tokens SET last_used_at = ?2 WHERE id = ?1";
 
 /// Keeps a token; its id, or `None` where the name is taken.
@@ -69,6 +70,12 @@ pub fn all(conn: &Connection) -> Result<Vec<Token>, StoreError> {
 pub fn revoke(conn: &Connection, which: &str, at: Time) -> Result<Option<String>, StoreError> {
     let values = rusqlite::named_params! { ":which": which, ":at": at.0 };
     Ok(conn.prepare_cached(REVOKE)?.query_row(values, |row| row.get(0)).optional()?)
+}
+
+/// Ends the token with this hash, if there is one.
+pub fn revoke_hash(conn: &Connection, hash: &[u8; 32], at: Time) -> Result<(), StoreError> {
+    conn.prepare_cached(REVOKE_HASH)?.execute((hash, at.0))?;
+    Ok(())
 }
 
 /// Notes that it was used.
