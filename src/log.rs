@@ -40,8 +40,7 @@ pub struct Appended {
 pub enum Source<'a> {
     /// Posted now.
     Http,
-    /// The same, read again from a shared log that was written anew since: what was decided then counts. The log position
-    /// of the event that the delivery tells.
+    /// The same, from a shared log that was written anew: the delivery tells the event at this log position.
     Decided(i64),
     /// A line of a file. `bare`: the line does not tell when the delivery was received.
     Ingest { run: &'a mut Run, bare: bool },
@@ -247,9 +246,8 @@ impl<'a> Delivery<'a> {
         match source {
             Source::Http if self.is_untimed() => self.untimed_again(batch, conn),
             Source::Http => Ok(self.first(conn)?.map_or(Known::New, Known::Again)),
-            Source::Decided(seq) => {
-                let told = self.equals(conn)?.into_iter().find(|equal| equal.seq == *seq);
-                Ok(told.map_or(Known::New, Known::Again))
+            Source::Decided(at) => {
+                Ok(self.equals(conn)?.into_iter().find(|it| it.seq == *at).map_or(Known::New, Known::Again))
             }
             Source::Ingest { run, bare } => {
                 run.lines += 1;

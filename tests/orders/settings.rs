@@ -22,6 +22,8 @@ const OF_THE_NODE: &[&str] = &[
     "log_password",
     "log_password_file",
     "log_durability",
+    "log_keep_days",
+    "log_check_seconds",
     "outbox",
     "log_format",
     "log_filter",
@@ -37,8 +39,21 @@ const OF_ANSWERS: &[&str] = &["default_app", "unread.thread_replies", "unread.cu
 const OF_INTAKE: &[&str] =
     &["body_limit", "webhook_username", "webhook_password", "webhook_password_file", "webhook_credentials"];
 
-/// They decide what the log keeps, and a node refuses them: its log is PostgreSQL's.
-const REFUSED: &[&str] = &["retention.ignored", "retention.presence", "retention.every"];
+/// They decide what comes into the log or is cut from it. A node refuses them, or does not use them: its log is
+/// PostgreSQL's.
+const UNUSED: &[&str] = &[
+    "retention.ignored",
+    "retention.presence",
+    "retention.every",
+    "reconcile.every",
+    "reconcile.requests",
+    "api_app",
+    "api_key",
+    "api_key_file",
+    "api_keys",
+    "api_region",
+    "api_url",
+];
 
 #[test]
 fn every_setting_is_known_to_decide_no_fact() {
@@ -47,7 +62,7 @@ fn every_setting_is_known_to_decide_no_fact() {
     let settings: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
     for setting in &settings {
         let key = setting["key"].as_str().unwrap();
-        let known = [OF_THE_NODE, OF_ANSWERS, OF_INTAKE, REFUSED].iter().any(|keys| keys.contains(&key));
+        let known = [OF_THE_NODE, OF_ANSWERS, OF_INTAKE, UNUSED].iter().any(|keys| keys.contains(&key));
         assert!(
             known || key.starts_with("graphql."),
             "{key}: if it changes what append or fold make of a delivery, it has to travel through the shared log as an \
