@@ -179,6 +179,20 @@ impl Cluster {
         clients.nodes.lock().unwrap()[place] = Some(self.nodes[place].address);
     }
 
+    /// A node and its disk are lost, after its outbox was emptied. Another one begins with a new file.
+    fn lose_node(&mut self, place: usize, clients: &Clients) {
+        clients.nodes.lock().unwrap()[place] = None;
+        let node = self.nodes.remove(place);
+        until("node without deliveries of its own", || {
+            let ready = node.get("/readyz");
+            ready.status == 200 && ready.json()["outbox"] == 0 && ready.json()["logTrouble"].is_null()
+        });
+        // The folder goes with it.
+        drop(node);
+        self.nodes.insert(place, TestServer::with(&self.toml));
+        clients.nodes.lock().unwrap()[place] = Some(self.nodes[place].address);
+    }
+
     /// The primary ends without a word; the standby that is ahead takes its place, and the other follows that one. Then
     /// the old one comes back as a standby without data.
     fn kill_primary(&mut self, clients: &Clients) -> Duration {
@@ -248,14 +262,23 @@ impl Cluster {
                 std::thread::sleep(pause / 10);
             }),
             5 => self.freeze(any, pause),
+            6 => self.lose_node(any, clients),
             _ => {
                 self.nodes[any].signal("STOP");
                 std::thread::sleep(pause);
                 self.nodes[any].signal("CONT");
             }
         }
-        ["node killed", "quorum lost", "", "primary stopped", "connections cut", "server frozen", "node frozen"]
-            [usize::try_from(kind).unwrap()]
+        [
+            "node killed",
+            "quorum lost",
+            "",
+            "primary stopped",
+            "connections cut",
+            "server frozen",
+            "node and disk lost",
+            "node frozen",
+        ][usize::try_from(kind).unwrap()]
         .to_owned()
     }
 
@@ -326,7 +349,7 @@ fn what_was_answered_200_is_in_every_nodes_log_once_whatever_fails() {
     let faults = number("CHATFOLD_CLUSTER_FAULTS", 5);
     for n in 0..u64::from(faults) {
         std::thread::sleep(random.within(300..1_500));
-        let kind = if faults <= 5 { n } else { u64::try_from(random.within(0..7).as_millis()).unwrap() };
+        let kind = if faults <= 5 { n } else { u64::try_from(random.within(0..8).as_millis()).unwrap() };
         let what = cluster.fault(kind, &mut random, &clients);
         eprintln!("{n}: {what}");
     }
