@@ -131,7 +131,7 @@ impl Follower {
             rebuild::rebuild(path, &host, &AtomicBool::new(false), &mut |_| {})
                 .map_err(|error| End::Broken(format!("an erasure cannot be finished: {error}")))?;
             let until = Instant::now() + OVERWRITE_WITHIN;
-            while let Err(error) = writer.run(|conn| erasures::overwrite(conn)) {
+            while let Err(error) = writer.run(erasures::overwrite) {
                 match error {
                     NotRun::Stopping => return Err(End::Stopping),
                     NotRun::Failed(error) if Instant::now() > until => {
