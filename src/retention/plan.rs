@@ -9,7 +9,7 @@ use crate::store::sqlite::{self, Connection, RefKey};
 use crate::tables::registers::Registers;
 
 /// Events of one piece: deliveries wait while it is cut.
-const PIECE: usize = 100;
+const PIECE: usize = 50;
 /// Rows that are read at once.
 const PAGE: i64 = 1_000;
 

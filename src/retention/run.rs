@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Further deliveries that are looked at in one transaction.
-const SWEEP: i64 = 2_000;
+const SWEEP: i64 = 1_000;
 /// Pages given back in one transaction.
-const PAGES: u32 = 256;
+const PAGES: u32 = 64;
 /// How often the WAL is tried to be emptied, and the wait before the next try.
 const TRIES: u32 = 20;
 const AGAIN: Duration = Duration::from_millis(100);
