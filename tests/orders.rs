@@ -44,7 +44,9 @@ fn within(dir: Arc<TempDir>, postgres: &Postgres) -> TestServer {
 
 /// Ends a node without a word. Its folder stays.
 fn killed(node: TestServer) -> Arc<TempDir> {
-    node.dir()
+    let dir = node.dir();
+    drop(node);
+    dir
 }
 
 #[track_caller]

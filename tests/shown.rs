@@ -224,7 +224,7 @@ fn unread_counts_and_last_messages_are_as_the_app_shows_them_after_a_reconcile()
             0 => {
                 let told = chat.delete(id);
                 if !is_lost {
-                    deliver(told)
+                    deliver(told);
                 }
             }
             1 | 2 => chat.read(id).into_iter().for_each(deliver),

@@ -90,7 +90,7 @@ fn apply(config: &Config, rules: Rules) -> anyhow::Result<Option<Value>> {
 }
 
 fn print(report: &Value, done: bool, out: &mut impl Write) -> std::io::Result<()> {
-    let text = |value: &Value| table::printable(value.as_str().unwrap_or_default()).to_string();
+    let text = |value: &Value| table::printable(value.as_str().unwrap_or_default());
     let lines = report["lines"].as_array().cloned().unwrap_or_default();
     if lines.is_empty() {
         writeln!(out, "nothing is old enough")?;

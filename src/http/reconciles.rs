@@ -124,24 +124,18 @@ impl Reconciles {
             page.row(RUNS, &[("app", app), ("result", "done")], it.done);
             page.row(RUNS, &[("app", app), ("result", "failed")], it.failed);
         }
-        let all: [(&str, &str, &str, fn(&Counts) -> u64); 3] = [
-            ("chatfold_reconcile_requests_total", "counter", "Requests of reconciles that were done.", |it| {
-                it.requests
-            }),
-            ("chatfold_reconcile_changes_total", "counter", "What reconciles found new or changed.", |it| it.changes),
-            (
-                "chatfold_reconcile_groups_left",
-                "gauge",
-                "Groups that the newest reconcile had no requests left for.",
-                |it| it.groups_left,
-            ),
-        ];
-        for (name, kind, help, value) in all {
+        let mut each = |name: &str, kind: &str, help: &str, value: fn(&Counts) -> u64| {
             page.head(name, kind, help);
             for (app, it) in &shown {
                 page.row(name, &[("app", app)], value(it));
             }
-        }
+        };
+        const REQUESTS: &str = "chatfold_reconcile_requests_total";
+        each(REQUESTS, "counter", "Requests of reconciles that were done.", |it| it.requests);
+        const CHANGES: &str = "chatfold_reconcile_changes_total";
+        each(CHANGES, "counter", "What reconciles found new or changed.", |it| it.changes);
+        const LEFT: &str = "chatfold_reconcile_groups_left";
+        each(LEFT, "gauge", "Groups that the newest reconcile had no requests left for.", |it| it.groups_left);
     }
 
     fn counts(&self) -> MutexGuard<'_, BTreeMap<String, Counts>> {
