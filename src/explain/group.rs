@@ -9,8 +9,8 @@ use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Fact, Telling};
 
-const OWNER: usize = change::Group::place("owner");
-const OWNER_COPY: usize = change::Group::place("owner_copy");
+pub(super) const OWNER: usize = change::Group::place("owner");
+pub(super) const OWNER_COPY: usize = change::Group::place("owner_copy");
 
 impl Group {
     /// Applies a change; true if the change is about this group.

@@ -1,5 +1,6 @@
 //! The rows that say what an entity is: read from the file, or made in memory from deliveries, and compared.
 
+use super::group::{OWNER, OWNER_COPY};
 use super::observer::Observer;
 use crate::change::{self, Change, Moderation, Presence};
 use crate::entity::Entity;
@@ -76,15 +77,21 @@ pub struct Call {
 }
 
 impl Group {
-    /// What the deliveries about the group itself decide.
-    fn decided(&self) -> Option<(&Row, &Lifecycle)> {
-        self.row.as_ref().map(|group| (&group.row, &group.lifecycle))
+    /// What the deliveries about the group itself decide. Once the owner is told, the file keeps nothing of what copies
+    /// say.
+    fn told(&self) -> Option<(Row, &Lifecycle)> {
+        let tables::group::Group { row, lifecycle, .. } = self.row.as_ref()?;
+        let mut row = row.clone();
+        if row.keys[OWNER].is_some() {
+            row.values[OWNER_COPY] = Value::Null;
+        }
+        Some((row, lifecycle))
     }
 }
 
 impl PartialEq for Group {
     fn eq(&self, other: &Self) -> bool {
-        self.decided() == other.decided()
+        self.told() == other.told()
     }
 }
 

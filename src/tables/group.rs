@@ -4,12 +4,10 @@ use crate::change::{self, MemberList};
 use crate::drift::{Drift, Report, Tally};
 use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
-use crate::merge::{Fact, Row, Telling, Value};
+use crate::merge::{Fact, Row, Telling};
 use crate::standing;
 
 const REPORTED: usize = change::Group::place("reported_members_count");
-const OWNER: usize = change::Group::place("owner");
-const OWNER_COPY: usize = change::Group::place("owner_copy");
 
 /// A group as merged so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,12 +38,9 @@ impl Default for Group {
 }
 
 impl Group {
-    /// Merges what a fact tells of the profile. What copies say of the owner counts until a fact tells the owner.
+    /// Merges what a fact tells of the profile.
     pub fn apply(&mut self, telling: Telling) {
         self.row.merge(change::Group::RULES, telling);
-        if self.row.keys[OWNER].is_some() {
-            self.row.values[OWNER_COPY] = Value::Null;
-        }
     }
 
     /// The group was created: the list with only its creator is complete, and a deleted group exists again.

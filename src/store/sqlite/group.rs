@@ -18,7 +18,7 @@ const OWNER_COPY: usize = change::Group::place("owner_copy");
 table! {
     "groups": Group by (guid)
     columns |it| {
-        // The last two fields, of which only one has a value, share a column: the owner as told, else as copies say.
+        // The two owners, which are the last fields, share a column: the owner as told, else as snapshots say.
         row => [registers(&[&change::Group::COLUMNS[..OWNER], &["owner_uid"]].concat(), &[])] = Profile(&it.row),
         members_count,
         members_known_since,

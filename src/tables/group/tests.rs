@@ -147,20 +147,3 @@ fn a_creation_told_twice_is_one_list() {
     assert_eq!(rosters.create(Time(5_000), &fact(2)), Touched::Nobody);
     assert_eq!(rosters.0.len(), 1);
 }
-
-#[test]
-fn what_a_copy_says_of_the_owner_counts_only_until_a_fact_tells_the_owner() {
-    let copy = |seq| change::Group { owner_copy: Some(Some(format!("copy{seq}"))), ..change::Group::default() };
-    let told = change::Group { owner: Some(Some("told".into())), ..change::Group::default() };
-    let shown = |tellings: Vec<change::Group>| {
-        let mut group = Group::default();
-        for (seq, telling) in (1..).zip(tellings) {
-            group.apply(telling.telling(fact(seq).stamp(crate::merge::rank::COPY)));
-        }
-        [OWNER, OWNER_COPY].map(|place| group.row.values[place].clone())
-    };
-    assert_eq!(shown(vec![copy(1), copy(2)]), [Value::Null, Value::Text("copy2".into())]);
-    for order in [vec![copy(1), told.clone()], vec![told, copy(2)]] {
-        assert_eq!(shown(order), [Value::Text("told".into()), Value::Null]);
-    }
-}
