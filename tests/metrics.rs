@@ -202,8 +202,10 @@ fn named(text: &str) -> BTreeSet<String> {
 
 /// Every metric that a server exports, those of a running rebuild, of TLS and of backups too.
 fn exported() -> BTreeSet<String> {
-    let server = TestServer::with_story("first_steps");
-    let page = server.get("/metrics").body;
+    // Nobody listens on the port of the API.
+    let api = "api_app = \"any\"\napi_url = \"http://127.0.0.1:9\"\napi_key = \"key\"\n";
+    let servers = [TestServer::with_story("first_steps"), TestServer::with(api)];
+    let page: String = servers.iter().map(|server| server.get("/metrics").body).collect();
     let heads = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| line.split(' ').next());
     let at_times = [
         "chatfold_rebuild_progress",

@@ -52,7 +52,7 @@ pub struct ClockOffset {
 pub struct Horizon {
     /// CometChat's id of the app.
     app_id: String,
-    /// `presence`: who is online, through which connections. `ignored`: events that fill no tables.
+    /// Either `presence` (who is online, through which connections) or `ignored` (events that fill no tables).
     family: String,
     /// The horizon.
     before: DateTime,
