@@ -269,3 +269,27 @@ fn a_node_that_was_away_for_longer_than_the_log_keeps_is_told_to_join_again_and_
     let headers = [JSON, ("Authorization", &*bearer)];
     assert_eq!(two.post("/graphql", &headers, r#"{"query":"{ __typename }"}"#).status, 200);
 }
+
+#[test]
+fn the_file_of_a_node_goes_on_when_its_log_is_lost() {
+    let (Some(lost), Some(new)) = (log(), Postgres::start("")) else { return };
+    let node = ready(TestServer::with(&of(&lost)));
+    (0..5).for_each(|id| drop(deliver(&node, &message(id))));
+    // An order takes a position, and is no event.
+    assert_eq!(node.run(&["token", "create", "--name", "reader"]).0, 0);
+    until("the order", || position(&node.db()) == 6);
+    let before = hash(&node.db());
+    let dir = node.dir();
+    let db = dir.path().join("chatfold.db");
+    drop((node, lost));
+    let (code, _, err) = found(&new, &db);
+    assert!(code == 1 && err.contains("add --lost-log"), "{err}");
+    let again = || chatfold(&["log", "init", "--from", text(&db), "--lost-log", "--json", "--log", &new.address()]);
+    let (code, out, err) = again();
+    assert!(code == 0 && out.contains(r#""position":"6""#), "{out} {err}");
+    assert_eq!(again().0, 0, "twice changes nothing");
+    let node = ready(TestServer::within(dir, &of(&new)));
+    assert_eq!(hash(&node.db()), before);
+    assert_eq!(told(&deliver(&node, &message(5))).0, Some(7));
+    agree(&new, &[&node]);
+}

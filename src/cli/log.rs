@@ -24,6 +24,9 @@ pub enum LogCommand {
         /// Go on with this file, which becomes the first node. No server may be running on the file
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
+        /// The file is a node of a log that is lost for good: it goes on with a new log
+        #[arg(long, requires = "from")]
+        lost_log: bool,
         /// Print one JSON object: logId, position, isNew
         #[arg(long)]
         json: bool,
@@ -42,7 +45,9 @@ pub enum LogCommand {
 /// Does it.
 pub fn run(config: &Config, args: &LogArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
-        LogCommand::Init { from, json } => init(shared(config, "log init")?, from.as_deref(), *json),
+        LogCommand::Init { from, lost_log, json } => {
+            init(shared(config, "log init")?, from.as_deref(), *lost_log, *json)
+        }
         LogCommand::Trim { days, json } => trim(shared(config, "log trim")?, *days, *json),
     }
 }
@@ -71,14 +76,14 @@ pub(super) fn shared<'a>(config: &'a Config, command: &str) -> Result<&'a Shared
     config.shared_log.as_ref().ok_or_else(missing)
 }
 
-fn init(log: &SharedLog, from: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
+fn init(log: &SharedLog, from: Option<&Path>, is_lost: bool, as_json: bool) -> anyhow::Result<ExitCode> {
     let address = &log.address;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let log_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let Made { head, is_new } = match from {
-        Some(file) => cluster::found(file, address, &log_id, &runtime)?,
+        Some(file) => cluster::found(file, address, &log_id, is_lost, &runtime)?,
         None => {
             let made = runtime.block_on(Link::init(address, &log_id));
             made.map_err(|error| anyhow::anyhow!("{}: {error}", address.shown()))?

@@ -12,7 +12,9 @@ const ADVANCE: &str = "UPDATE shared_log SET position = ?1, delivery_id = ?2";
 
 /// Name of the setting that tells for which log a file is on its way to become the first node.
 const FOUNDING: &str = "founding";
-const FOUND: &str = "INSERT INTO shared_log (one, log_id, position) VALUES (1, ?1, ?2)";
+const FOUND: &str = "
+    INSERT INTO shared_log (one, log_id, position) VALUES (1, ?1, ?2)
+    ON CONFLICT (one) DO UPDATE SET log_id = excluded.log_id, position = excluded.position, delivery_id = NULL";
 
 /// How far a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
