@@ -7,6 +7,8 @@ use super::credentials::one_of;
 use super::file::File;
 use super::settings::{Choices, Origin};
 use super::{ConfigError, Secret};
+#[cfg(feature = "postgres")]
+use crate::store::postgres::Address;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -21,6 +23,10 @@ const DEFAULT_CHECK: u64 = 3_600;
 pub const KEEP: RangeInclusive<u64> = 1..=3_650;
 const DEFAULT_KEEP: u64 = 7;
 const DAY: u64 = 86_400;
+
+/// Where the log is. Without PostgreSQL there is none.
+#[cfg(not(feature = "postgres"))]
+type Address = std::convert::Infallible;
 
 /// What a commit of the shared log has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
@@ -68,8 +74,7 @@ pub struct LogFlags {
 /// A shared log, checked.
 #[derive(Debug, Clone)]
 pub struct SharedLog {
-    #[cfg(feature = "postgres")]
-    pub address: crate::store::postgres::Address,
+    pub address: Address,
     /// `None`: what PostgreSQL has.
     pub durability: Option<LogDurability>,
     /// Most bytes in the outbox; 0: there is none.
@@ -99,15 +104,10 @@ impl LogFlags {
             choices.note("log", None::<&str>, origin);
             return Ok(None);
         };
-        #[cfg(not(feature = "postgres"))]
-        return open(text, origin, password.as_ref(), env);
-        #[cfg(feature = "postgres")]
-        {
-            let address = open(text, origin, password.as_ref(), env)?;
-            choices.note("log", address.shown(), origin);
-            let (keep, check) = (Duration::from_secs(days * DAY), Duration::from_secs(check));
-            Ok(Some(SharedLog { address, durability, outbox, keep, check }))
-        }
+        let address = open(text, origin, password.as_ref(), env)?;
+        choices.note("log", shown(&address), origin);
+        let (keep, check) = (Duration::from_secs(days * DAY), Duration::from_secs(check));
+        Ok(Some(SharedLog { address, durability, outbox, keep, check }))
     }
 }
 
@@ -131,12 +131,7 @@ fn password(
 }
 
 #[cfg(not(feature = "postgres"))]
-fn open(
-    _: &Secret,
-    _: Origin,
-    _: Option<&Secret>,
-    _: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<SharedLog>, ConfigError> {
+fn open(_: &Secret, _: Origin, _: Option<&Secret>, _: &dyn Fn(&str) -> Option<String>) -> Result<Address, ConfigError> {
     Err(ConfigError("log: this chatfold was built without PostgreSQL (the cargo feature `postgres`)".into()))
 }
 
@@ -146,8 +141,7 @@ fn open(
     origin: Origin,
     password: Option<&Secret>,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<crate::store::postgres::Address, ConfigError> {
-    use crate::store::postgres::Address;
+) -> Result<Address, ConfigError> {
     let address = Address::parse(text.expose()).map_err(|problem| ConfigError(format!("log: {problem}")))?;
     if origin == Origin::Flag && address.has_password() {
         return Err(ConfigError(
@@ -175,6 +169,16 @@ fn password_file(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>,
     }
     let home = env("HOME").map(|home| Path::new(&home).join(".pgpass"));
     Ok(home.and_then(|path| std::fs::read_to_string(path).ok()))
+}
+
+#[cfg(feature = "postgres")]
+fn shown(address: &Address) -> &str {
+    address.shown()
+}
+
+#[cfg(not(feature = "postgres"))]
+fn shown(address: &Address) -> &str {
+    match *address {}
 }
 
 #[cfg(test)]
