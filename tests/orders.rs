@@ -16,21 +16,11 @@ mod tokens;
 #[path = "orders/upgrades.rs"]
 mod upgrades;
 
-use rusqlite::Connection;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use support::nodes::{ask, deliver, hash, log, message, until};
 use support::postgres::Postgres;
-use support::{Answer, TestServer, chatfold, verified};
+use support::{TestServer, verified};
 use tempfile::TempDir;
-
-/// A log with its tables; `None`: there is no PostgreSQL.
-fn log() -> Option<Postgres> {
-    let postgres = Postgres::start("")?;
-    let (code, _, err) = chatfold(&["log", "init", "--log", &postgres.address()]);
-    assert_eq!(code, 0, "{err}");
-    Some(postgres)
-}
 
 fn node(postgres: &Postgres) -> TestServer {
     within(Arc::new(tempfile::tempdir().unwrap()), postgres)
@@ -47,48 +37,6 @@ fn killed(node: TestServer) -> Arc<TempDir> {
     let dir = node.dir();
     drop(node);
     dir
-}
-
-#[track_caller]
-fn until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while !so() {
-        assert!(Instant::now() < deadline, "no {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Like the vendor: a 503 is tried again.
-fn deliver(node: &TestServer, body: &str) -> Answer {
-    for _ in 0..50 {
-        let answer = node.deliver(body);
-        if answer.status == 200 {
-            return answer;
-        }
-        assert_eq!(answer.status, 503, "{answer:?}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    panic!("no answer 200");
-}
-
-fn message(id: usize) -> String {
-    format!(
-        r#"{{"trigger":"message_sent","appId":"a","data":{{"message":{{"id":"{id}","sender":"u{}","receiverType":"group","receiver":"g","category":"message","type":"text","sentAt":{},"data":{{"text":"x"}}}}}}}}"#,
-        id % 7,
-        1_767_614_400 + id
-    )
-}
-
-fn ask(db: &Path, sql: &str) -> String {
-    let conn = Connection::open(db).unwrap();
-    conn.busy_timeout(Duration::from_secs(20)).unwrap();
-    conn.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).unwrap().unwrap_or_default()
-}
-
-fn hash(db: &Path) -> String {
-    let (code, out, err) = chatfold(&["inspect", "--json", "--db", db.to_str().unwrap()]);
-    assert_eq!(code, 0, "{err}");
-    serde_json::from_str::<serde_json::Value>(&out).unwrap()["state"]["hash"].as_str().unwrap().to_owned()
 }
 
 /// Waits until all nodes have read the whole log, and erased whom it told to erase.

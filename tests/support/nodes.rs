@@ -43,6 +43,7 @@ pub fn message(id: usize) -> String {
 
 pub fn ask(db: &Path, sql: &str) -> String {
     let conn = Connection::open(db).unwrap();
+    conn.busy_timeout(Duration::from_secs(30)).unwrap();
     conn.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).unwrap().unwrap_or_default()
 }
 
