@@ -369,6 +369,19 @@ fn a_server_with_a_key_reconciles_on_a_schedule_and_says_how_it_went() {
 }
 
 #[test]
+fn a_run_that_cannot_begin_is_not_tried_again_at_once() {
+    let vendor = Vendor::of(App::default(), 100);
+    // No delivery has told the region of the app, and no setting does.
+    let toml = format!("api_app = \"app\"\napi_key = \"{KEY}\"\napi_url = \"{}\"\n", vendor.url());
+    let server = TestServer::with(&toml);
+    let failed = || metric(&server, "chatfold_reconciles_total{app=\"app\",result=\"failed\"}");
+    wait_for("a run that fails", || failed() >= Some(1));
+    assert!(server.log().contains("Set api_region"), "{}", server.log());
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(failed(), Some(1));
+}
+
+#[test]
 fn a_person_who_is_erased_is_not_in_what_reconciles_keep() {
     let vendor = Vendor::of(App::default(), 100);
     let mut server = TestServer::with(&config(&vendor, ""));

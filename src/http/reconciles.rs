@@ -61,8 +61,9 @@ impl Reconciles {
             for app in api.apps() {
                 let mut due = until_due(&conn, app, api.every)?;
                 if due.is_zero() {
-                    self.reconcile(&conn, &mut hand, api, app);
-                    due = until_due(&conn, app, api.every)?.max(Duration::from_secs(1));
+                    let has_failed = !self.reconcile(&conn, &mut hand, api, app);
+                    // A run that could not begin left nothing in the file.
+                    due = if has_failed { api.every.min(AGAIN) } else { until_due(&conn, app, api.every)? };
                 }
                 wait = wait.min(due);
             }
@@ -72,7 +73,8 @@ impl Reconciles {
         }
     }
 
-    fn reconcile(&self, conn: &Connection, hand: &mut Hand, api: &ApiSettings, app: &str) {
+    /// Reads an app. False: the run failed.
+    fn reconcile(&self, conn: &Connection, hand: &mut Hand, api: &ApiSettings, app: &str) -> bool {
         let mut read = || -> anyhow::Result<Report> {
             let (access, region) = api.access(app, None, store::region(conn, app)?.as_deref())?;
             let plan = Plan { app_id: app.to_owned(), region, requests: api.requests };
@@ -98,10 +100,12 @@ impl Reconciles {
                     groups_left,
                     "reconciled with CometChat's API"
                 );
+                true
             }
             Err(error) => {
                 counts.failed += 1;
                 tracing::warn!(app, "not reconciled with CometChat's API: {error:#}");
+                false
             }
         }
     }
