@@ -1,8 +1,13 @@
 //! What a server that was away knows of what it missed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod harness;
 mod support;
 
+use chatfold::ids::Time;
+use chatfold::store::sqlite::read::gaps;
+use chatfold::store::sqlite::reconcile;
+use harness::Harness;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::TestServer;
@@ -144,4 +149,27 @@ fn events_that_name_a_group_and_were_not_applied_are_gaps() {
     let (_, table, _) = server.run(&["gaps"]);
     assert!(table.contains("not applied") && table.contains("group_member_banned"), "{table}");
     assert_eq!(server.run(&["gaps", "--app", "nobody"]).0, 2);
+}
+
+#[test]
+fn what_was_read_makes_room_for_what_is_older() {
+    let harness = Harness::new();
+    let fact = |trigger: &str, data: Value| json!({ "trigger": trigger, "appId": "a", "data": data }).to_string();
+    for (at, id) in [(1, 7), (2, 9)] {
+        let group = json!({ "guid": format!("g{id}"), "createdAt": 1_767_600_000, "updatedAt": 1_767_600_100 });
+        harness.post(&fact("group_member_added", json!({ "group": group, "members": {} })), at);
+        // The message is known by its reaction alone.
+        let reaction = json!({ "id": id, "messageId": id, "reaction": "x", "uid": "u", "reactedAt": 1_767_600_000 });
+        harness.post(&fact("message_reaction_added", json!({ "reaction": reaction })), at);
+    }
+    let newest = |conn| {
+        let event = gaps::not_applied(conn, "a", 1).unwrap().pop().unwrap();
+        let unknown = reconcile::unknown_messages(conn, &"a".into(), 1).unwrap();
+        (event.seq, unknown.into_iter().next().unwrap())
+    };
+    let conn = &harness.conn;
+    assert_eq!(newest(conn), (3, 9));
+    reconcile::verify(conn, "a", "event", &["3".to_owned()], Time(5)).unwrap();
+    reconcile::ask(conn, "a", 9, 9).unwrap();
+    assert_eq!(newest(conn), (1, 7));
 }

@@ -27,7 +27,6 @@ const OLDEST_PEOPLE: &str = "
     WHERE u.app_id = ?1 ORDER BY coalesce(v.at, 0), u.uid LIMIT ?2";
 const GROUP: &str = "SELECT guid, created_at, reported_members_count FROM groups WHERE app_id = ?1 AND guid = ?2";
 const VERIFY: &str = "INSERT OR REPLACE INTO verified (app_id, kind, key, at) VALUES (?1, ?2, ?3, ?4)";
-const IS_VERIFIED: &str = "SELECT 1 FROM verified WHERE app_id = ?1 AND kind = ?2 AND key = ?3";
 const FORGET: &str = "DELETE FROM verified WHERE app_id = ?1 AND kind = 'user' AND key = ?2";
 const FORGET_PLACE: &str = "DELETE FROM backfill WHERE app_id = ?1 AND place = ?2";
 const ASKED: &str = "SELECT first, last FROM asked_ids WHERE app_id = ?1 ORDER BY first";
@@ -37,7 +36,9 @@ const UNASK: &str = "DELETE FROM asked_ids WHERE app_id = ?1 AND first >= ?2 AND
 const ASK: &str = "INSERT OR REPLACE INTO asked_ids (app_id, first, last) VALUES (?1, ?2, ?3)";
 const UNKNOWN: &str = "
     SELECT message_no FROM messages
-    WHERE app_id = ?1 AND category IS NULL AND NOT deleted AND message_no < 9223372036854775807
+    WHERE app_id = ?1 AND category IS NULL AND NOT deleted AND message_no > 0 AND message_no < 9223372036854775807
+        AND NOT EXISTS (SELECT 1 FROM asked_ids AS a
+            WHERE a.app_id = ?1 AND a.first <= message_no AND a.last >= message_no)
     ORDER BY message_no DESC LIMIT ?2";
 const REGION: &str = "SELECT region FROM apps WHERE app_id = ?1";
 const END: &str = "
@@ -91,11 +92,6 @@ pub fn verify(conn: &Connection, app_id: &str, kind: &str, keys: &[String], at: 
     Ok(())
 }
 
-/// Whether something was read, or tried.
-pub fn is_verified(conn: &Connection, app_id: &str, kind: &str, key: &str) -> Result<bool, rusqlite::Error> {
-    conn.prepare_cached(IS_VERIFIED)?.exists((app_id, kind, key))
-}
-
 /// Forgets when a person was read, and that a backfill came to this person.
 pub fn forget(conn: &Connection, app_id: &str, uid: &str) -> Result<(), StoreError> {
     conn.prepare_cached(FORGET)?.execute((app_id, uid))?;
@@ -124,11 +120,9 @@ pub fn ask(conn: &Connection, app_id: &str, first: i64, last: i64) -> Result<(),
 /// The newest messages that are only known by what others say of them, such as a receipt or a reply: at most so many.
 /// Without those that CometChat was asked for.
 pub fn unknown_messages(conn: &Connection, app: &App, most: i64) -> Result<BTreeSet<i64>, StoreError> {
-    let asked = asked(conn, app)?;
     let mut statement = conn.prepare_cached(UNKNOWN)?;
-    let ids = statement.query_map((app, most), |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-    let is_asked = |id: i64| asked.iter().any(|range| range.contains(&id));
-    Ok(ids.into_iter().filter(|id| *id > 0 && !is_asked(*id)).collect())
+    let ids = statement.query_map((app, most), |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
 }
 
 /// The region of an app, as its deliveries say.

@@ -123,14 +123,18 @@ const NOT_APPLIED: &str = "
     SELECT seq, trigger, outcome, received_at, occurred_at, reason, body FROM events
     WHERE seq IN (
         SELECT seq FROM (SELECT seq FROM events
-            WHERE app_id = :app AND outcome = 'anomaly' AND outcome <> 'applied' ORDER BY seq DESC LIMIT :most)
+            WHERE app_id = :app AND outcome = 'anomaly' AND outcome <> 'applied' AND NOT EXISTS (
+                SELECT 1 FROM verified AS v WHERE v.app_id = :app AND v.kind = 'event' AND v.key = CAST(events.seq AS TEXT))
+            ORDER BY seq DESC LIMIT :most)
         UNION ALL
         SELECT seq FROM (SELECT seq FROM events
-            WHERE app_id = :app AND outcome = 'rejected' AND outcome <> 'applied' ORDER BY seq DESC LIMIT :most))
+            WHERE app_id = :app AND outcome = 'rejected' AND outcome <> 'applied' AND NOT EXISTS (
+                SELECT 1 FROM verified AS v WHERE v.app_id = :app AND v.kind = 'event' AND v.key = CAST(events.seq AS TEXT))
+            ORDER BY seq DESC LIMIT :most))
     ORDER BY seq DESC LIMIT :most";
 
-/// Rejected and anomalous events that name an entity, newest first, of the newest `most`. An event about a group whose
-/// member list was read since is left out, and so is one after which a reconcile read what the event names.
+/// Rejected and anomalous events that name an entity, newest first, of the newest `most` for which no reconcile has read
+/// what the event names. An event about a group whose member list was read since is left out.
 pub fn not_applied(conn: &Conn, app: &str, most: usize) -> Sql<Vec<NotApplied>> {
     let mut found = Vec::new();
     let mut statement = prepare(conn, NOT_APPLIED, &[(":app", &app), (":most", &(most as i64))])?;
@@ -150,8 +154,7 @@ pub fn not_applied(conn: &Conn, app: &str, most: usize) -> Sql<Vec<NotApplied>> 
             reason: row.get("reason")?,
             entities,
         };
-        let is_read = reconcile::is_verified(conn, app, "event", &event.seq.to_string())?;
-        if !is_read && !event.entities.is_empty() && !is_read_since(conn, app, &event)? {
+        if !event.entities.is_empty() && !is_read_since(conn, app, &event)? {
             found.push(event);
         }
     }
