@@ -94,12 +94,4 @@ impl Erased for Late<'_> {
     fn attended(&self, session_id: &str) -> bool {
         self.known(took_part(self.conn, self.app_id, session_id, &self.pseudonyms)) == Some(true)
     }
-
-    fn without_names(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn in_all_texts(&self) -> bool {
-        false
-    }
 }

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use support::nodes::{hash, until};
 use support::postgres::{Postgres, Proxy, free_port};
 use support::{Instants, TestServer, chatfold, number, verified};
 
@@ -298,15 +299,6 @@ impl Cluster {
     }
 }
 
-#[track_caller]
-fn until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while !so() {
-        assert!(Instant::now() < deadline, "no {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn value(db: &Path, sql: &str) -> i64 {
     Connection::open(db).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
@@ -325,12 +317,6 @@ fn alone(primary: &Postgres) -> String {
         }
     });
     state::of_file(&harness.conn).unwrap().total.to_string()
-}
-
-fn hash(db: &Path) -> String {
-    let (code, out, err) = chatfold(&["inspect", "--json", "--db", db.to_str().unwrap()]);
-    assert_eq!(code, 0, "{err}");
-    serde_json::from_str::<serde_json::Value>(&out).unwrap()["state"]["hash"].as_str().unwrap().to_owned()
 }
 
 /// How often each delivery is in the log of a file as an event.

@@ -9,17 +9,9 @@ use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::nodes::{ask, deliver, hash, log, message, position, ready, until};
 use support::postgres::{Postgres, Proxy, told};
-use support::{Answer, TestServer, chatfold, verified};
-
-/// A log with its tables; `None`: there is no PostgreSQL.
-fn log() -> Option<Postgres> {
-    let postgres = Postgres::start("")?;
-    let (code, out, err) = chatfold(&["log", "init", "--json", "--log", &postgres.address()]);
-    assert_eq!(code, 0, "{err}");
-    assert!(out.contains(r#""isNew":true"#), "{out}");
-    Some(postgres)
-}
+use support::{TestServer, chatfold};
 
 fn node(address: &str) -> TestServer {
     ready(TestServer::with(&format!("log = \"{address}\"")))
@@ -32,39 +24,12 @@ fn again(node: TestServer, address: &str) -> TestServer {
     ready(TestServer::within(dir, &format!("log = \"{address}\"")))
 }
 
-fn ready(node: TestServer) -> TestServer {
-    until("a node that is ready", || node.get("/readyz").status == 200);
-    node
-}
-
-#[track_caller]
-fn until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !so() {
-        assert!(Instant::now() < deadline, "no {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn message(id: usize) -> String {
-    format!(
-        r#"{{"trigger":"message_sent","appId":"a","webhook":"w","data":{{"message":{{"id":"{id}","sender":"u{}","receiverType":"group","receiver":"g","category":"message","type":"text","sentAt":{},"data":{{"text":"x"}}}}}}}}"#,
-        id % 7,
-        1_767_614_400 + id
-    )
-}
-
 /// Blocked and unblocked in turn: facts without a time, whose order decides.
 fn block(n: usize) -> String {
     let trigger = if n.is_multiple_of(2) { "user_blocked" } else { "user_unblocked" };
     format!(
         r#"{{"trigger":"{trigger}","appId":"a","webhook":"w","data":{{"users":{{"bob":{{"uid":"bob"}}}},"by":{{"uid":"ann"}}}}}}"#
     )
-}
-
-fn ask(db: &Path, sql: &str) -> String {
-    let conn = Connection::open(db).unwrap();
-    conn.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).unwrap().unwrap_or_default()
 }
 
 /// The log of a file as text, and where the node is.
@@ -77,42 +42,14 @@ fn logged(db: &Path) -> String {
     )
 }
 
-fn hash(db: &Path) -> String {
-    let (code, out, err) = chatfold(&["inspect", "--json", "--db", db.to_str().unwrap()]);
-    assert_eq!(code, 0, "{err}");
-    serde_json::from_str::<serde_json::Value>(&out).unwrap()["state"]["hash"].as_str().unwrap().to_owned()
-}
-
-/// The position up to which a node has folded.
-fn position(db: &Path) -> i64 {
-    ask(db, "SELECT CAST(position AS TEXT) FROM shared_log").parse().unwrap()
-}
-
-/// All nodes have folded the whole log, say the same, and are sound. Gives the log.
+/// All nodes agree, and their logs are equal. Gives the log.
 fn agree(postgres: &Postgres, nodes: &[&TestServer]) -> String {
-    let newest: i64 = postgres.ask("SELECT position FROM chatfold_head").parse().unwrap();
+    support::nodes::agree(postgres, nodes);
+    let first = logged(&nodes[0].db());
     for node in nodes {
-        until("node at the end of the log", || position(&node.db()) == newest);
+        assert_eq!(logged(&node.db()), first);
     }
-    let first = (logged(&nodes[0].db()), hash(&nodes[0].db()));
-    for node in nodes {
-        assert_eq!((logged(&node.db()), hash(&node.db())), first);
-        verified(&node.db());
-    }
-    first.0
-}
-
-/// Like the vendor: a 503 is tried again.
-fn deliver(node: &TestServer, body: &str) -> Answer {
-    for _ in 0..20 {
-        let answer = node.deliver(body);
-        if answer.status == 200 {
-            return answer;
-        }
-        assert_eq!(answer.status, 503, "{answer:?}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    panic!("no answer 200");
+    first
 }
 
 #[test]

@@ -141,20 +141,4 @@ impl Erased for Hashed<'_> {
     fn owns(&self, value: &str) -> bool {
         self.find("value", value).is_some()
     }
-
-    fn wrote(&self, _: &str) -> Option<&str> {
-        None
-    }
-
-    fn attended(&self, _: &str) -> bool {
-        false
-    }
-
-    fn without_names(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn in_all_texts(&self) -> bool {
-        false
-    }
 }

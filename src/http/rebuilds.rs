@@ -264,22 +264,33 @@ fn report(rebuilt: &Rebuilt) {
 
 /// Asks the server that holds the file to rebuild, and reads its progress. `Ok(None)`: no server listens.
 pub fn ask(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Option<Value>, StoreError> {
+    request(path, ("rebuild", "rebuilt"), "the tables did not change", progress)
+}
+
+/// Asks the server that holds the file for work, and reads its progress up to the line that says what became of the work.
+/// `Ok(None)`: no server listens. `kept`: what is true if the server goes away meanwhile.
+pub(super) fn request(
+    path: &Path,
+    (asks, done): (&str, &str),
+    kept: &str,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Option<Value>, StoreError> {
     let socket = lock::socket(path);
     let Ok(mut stream) = UnixStream::connect(&socket) else { return Ok(None) };
     let failed = |what: &str| StoreError::Unusable(format!("the server at {} {what}", socket.display()));
-    writeln!(stream, "rebuild").map_err(|_| failed("does not take requests"))?;
+    writeln!(stream, "{asks}").map_err(|_| failed("does not take requests"))?;
     for line in BufReader::new(stream).lines() {
-        let line = line.map_err(|_| failed("went away; the tables did not change"))?;
+        let line = line.map_err(|_| failed(&format!("went away; {kept}")))?;
         let mut told: Value =
             serde_json::from_str(&line).map_err(|_| failed("gave an answer that this version does not know"))?;
         if let Ok(told) = serde_json::from_value(told["progress"].clone()) {
             progress(told);
-        } else if told["rebuilt"].is_object() {
-            return Ok(Some(told["rebuilt"].take()));
+        } else if told[done].is_object() {
+            return Ok(Some(told[done].take()));
         } else {
             let error = told["error"].as_str().unwrap_or("the server gave an answer that this version does not know");
             return Err(StoreError::Unusable(error.to_owned()));
         }
     }
-    Err(failed("stopped before the rebuild was done; the tables did not change"))
+    Err(failed(&format!("stopped before the {asks} was done; {kept}")))
 }

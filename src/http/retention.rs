@@ -1,15 +1,13 @@
 //! Old events cut from the log of the file that is served: at the times that the settings name, and when asked.
 
-use super::rebuilds::{Rebuilds, say};
+use super::rebuilds::{Rebuilds, request, say};
 use crate::backup::Stop;
 use crate::clock;
 use crate::config::Config;
-use crate::lock;
 use crate::rebuild::Host;
 use crate::retention::{self, Report, RetentionError, Rules};
 use crate::store::StoreError;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -85,19 +83,5 @@ fn tell(done: &Result<Report, RetentionError>) {
 
 /// Asks the server that holds the file to cut. `Ok(None)`: no server listens.
 pub fn ask(path: &Path) -> Result<Option<Value>, StoreError> {
-    let socket = lock::socket(path);
-    let Ok(mut stream) = UnixStream::connect(&socket) else { return Ok(None) };
-    let failed = |what: &str| StoreError::Unusable(format!("the server at {} {what}", socket.display()));
-    writeln!(stream, "{ASKS}").map_err(|_| failed("does not take requests"))?;
-    let mut line = String::new();
-    let read = BufReader::new(stream).read_line(&mut line).map_err(|_| failed("went away"))?;
-    let mut told: Value = match read {
-        0 => return Err(failed("stopped before everything was cut; the next run goes on")),
-        _ => serde_json::from_str(&line).map_err(|_| failed("gave an answer that this version does not know"))?,
-    };
-    if told["cut"].is_object() {
-        return Ok(Some(told["cut"].take()));
-    }
-    let error = told["error"].as_str().unwrap_or("the server gave an answer that this version does not know");
-    Err(StoreError::Unusable(error.to_owned()))
+    request(path, (ASKS, "cut"), "the next run goes on", &mut |_| {})
 }

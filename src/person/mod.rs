@@ -30,13 +30,24 @@ pub trait Erased {
     /// Whether this is an address or another value of nobody but such a person.
     fn owns(&self, value: &str) -> bool;
     /// The pseudonym of the person who wrote the message, where the message does not tell who did.
-    fn wrote(&self, message_id: &str) -> Option<&str>;
+    fn wrote(&self, message_id: &str) -> Option<&str> {
+        let _ = message_id;
+        None
+    }
     /// Whether such a person took part in the call or meeting.
-    fn attended(&self, session_id: &str) -> bool;
+    fn attended(&self, session_id: &str) -> bool {
+        let _ = session_id;
+        false
+    }
     /// A sentence without the names of these people; `None`: it has none of them.
-    fn without_names(&self, sentence: &str) -> Option<String>;
+    fn without_names(&self, sentence: &str) -> Option<String> {
+        let _ = sentence;
+        None
+    }
     /// Whether names are also taken out of what others wrote.
-    fn in_all_texts(&self) -> bool;
+    fn in_all_texts(&self) -> bool {
+        false
+    }
 }
 
 /// A body without the people, and what it told of them.

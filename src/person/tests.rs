@@ -28,10 +28,6 @@ impl Erased for Ann {
     fn without_names(&self, sentence: &str) -> Option<String> {
         sentence.contains("Ann Lee").then(|| sentence.replace("Ann Lee", "P"))
     }
-
-    fn in_all_texts(&self) -> bool {
-        false
-    }
 }
 
 /// The number 5.
@@ -47,22 +43,6 @@ impl Erased for Five {
     }
 
     fn owns(&self, _: &str) -> bool {
-        false
-    }
-
-    fn wrote(&self, _: &str) -> Option<&str> {
-        None
-    }
-
-    fn attended(&self, _: &str) -> bool {
-        false
-    }
-
-    fn without_names(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn in_all_texts(&self) -> bool {
         false
     }
 }

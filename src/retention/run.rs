@@ -69,8 +69,8 @@ pub fn cut(
         done += count.events;
         lines.push(line(family, &bounds, count, kept));
     }
-    if let Some(until) = lines.iter().map(|_| newest(&log)).next_back().transpose()? {
-        sweep(host, until, stop)?;
+    if !lines.is_empty() {
+        sweep(host, sqlite::events::newest_seq(&log)?, stop)?;
     }
     let bytes_after = shrink(host, stop)?;
     let wal_is_empty = lines.is_empty() || empty_wal(path, host)?;
@@ -128,10 +128,6 @@ fn announce(conn: &Connection, family: Family, bounds: &Bounds, now: Time) -> Re
     let appended = log::append(&mut batch, conn, &envelope, now, Source::Http)?;
     batch.save(conn)?;
     Ok(appended.seq)
-}
-
-fn newest(log: &Connection) -> Result<i64, StoreError> {
-    sqlite::events::newest_seq(log)
 }
 
 /// Removes further deliveries of events that were cut.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 /// A log with its tables; `None`: there is no PostgreSQL.
 pub fn log() -> Option<Postgres> {
     let postgres = Postgres::start("")?;
-    let (code, _, err) = chatfold(&["log", "init", "--log", &postgres.address()]);
+    let (code, out, err) = chatfold(&["log", "init", "--json", "--log", &postgres.address()]);
     assert_eq!(code, 0, "{err}");
+    assert!(out.contains(r#""isNew":true"#), "{out}");
     Some(postgres)
 }
 
