@@ -6,6 +6,7 @@
 
 use super::follower::{End, Follower};
 use super::node::Shared;
+use super::place::JOIN_AGAIN;
 use crate::clock;
 use crate::envelope::Envelope;
 use crate::erase::Person;
@@ -114,7 +115,7 @@ impl Follower {
             return Ok(());
         }
         Err(End::Lost(format!(
-            "a person was erased at position {position} while this node was away for too long. Begin it with a new file"
+            "a person was erased at position {position} while this node was away for too long. {JOIN_AGAIN}"
         )))
     }
 

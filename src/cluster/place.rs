@@ -4,7 +4,7 @@ use crate::store::postgres::{Link, LogError};
 use crate::store::sqlite::shared_log::Joined;
 
 /// What a node does that the log has left behind.
-const JOIN_AGAIN: &str = "Stop the node and run `chatfold join --from https://NODE --force`, which puts a copy of another \
+pub const JOIN_AGAIN: &str = "Stop the node and run `chatfold join --from https://NODE --force`, which puts a copy of another \
                           node in its place. Its outbox stays, and is emptied then";
 
 /// How the log and a file fit.

@@ -137,7 +137,7 @@ fn once_the_uid_is_forgotten_a_node_that_still_names_the_person_begins_anew() {
     });
     let toml = format!("log = \"{}\"", postgres.address());
     let behind = TestServer::within(behind, &toml);
-    until("refused node", || behind.get("/readyz").body.contains("Begin it with a new file"));
+    until("refused node", || behind.get("/readyz").body.contains("chatfold join --from"));
     let new = node(&postgres);
     dated(&bodies).take(30).for_each(|body| drop(deliver(&one, body)));
     agree(&postgres, &[&one, &new]);
