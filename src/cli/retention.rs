@@ -5,6 +5,7 @@ use super::table;
 use crate::clock;
 use crate::config::Config;
 use crate::http;
+use crate::ids::Time;
 use crate::large;
 use crate::lock::{Lock, LockError};
 use crate::rebuild::Host;
@@ -97,7 +98,9 @@ fn print(report: &Value, done: bool, out: &mut impl Write) -> std::io::Result<()
     } else {
         let cells = lines.iter().map(|line| {
             let numbers = ["events", "bytes", "connections", "kept"].map(|name| line[name].to_string());
-            [vec![text(&line["appId"]), text(&line["family"]), text(&line["before"])], numbers.to_vec()].concat()
+            let before = line["before"].as_str().and_then(Time::parse);
+            let before = before.map_or_else(|| text(&line["before"]), |at| at.to_string());
+            [vec![text(&line["appId"]), text(&line["family"]), before], numbers.to_vec()].concat()
         });
         let events = if done { "events cut" } else { "events to cut" };
         table::print(

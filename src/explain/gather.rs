@@ -224,7 +224,7 @@ fn about_answer(
         notes.extend(horizon.map(|it| {
             format!(
                 "Events about presence before {} were cut from the log, but for those that still decide a value.",
-                it.before.rfc3339()
+                it.before
             )
         }));
     }

@@ -68,7 +68,7 @@ fn tell(done: &Result<Report, RetentionError>) {
                 tracing::info!(
                     app = line.app_id,
                     family = line.family.as_str(),
-                    before = line.before.rfc3339(),
+                    before = %line.before,
                     events = line.events,
                     "old events were cut from the log"
                 );
