@@ -98,8 +98,13 @@ impl Worker {
         if noted.is_err() {
             sqlite::rollback(&self.conn);
         }
-        // The next start then shows a time without a server that is a little too long.
-        noted.or_else(|error| if error.is_full() || error.is_busy() { Ok(()) } else { Err(error) })
+        noted.or_else(|error| {
+            if !error.is_full() && !error.is_busy() {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the time of this stop is not noted: the next start shows a longer time without a server");
+            Ok(())
+        })
     }
 
     /// A unit of somebody else's. An error is returned only if going on is forbidden.

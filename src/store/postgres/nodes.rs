@@ -36,7 +36,7 @@ pub const TABLES: &str = "
     VALUES (1, 0, 0, 0, 0) ON CONFLICT (one) DO NOTHING";
 
 /// Now, in unix milliseconds.
-const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)";
+pub(super) const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)";
 
 /// Presence is not worth a wait for standbys.
 const UNSYNCED: &str = "SET synchronous_commit = off";

@@ -2,14 +2,13 @@
 
 use super::LogError;
 use super::link::Link;
+use super::nodes::NOW;
 
 /// Rows of one transaction.
 const ROWS: i64 = 5_000;
 /// State hashes, and nodes that were never seen again, are kept for so many milliseconds.
 const HASHES: i64 = 7 * 86_400_000;
 const NODES: i64 = 30 * 86_400_000;
-
-const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)";
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
