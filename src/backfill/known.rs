@@ -6,7 +6,7 @@ use crate::ids::{Outcome, Time, TimeSource};
 use crate::merge::{Fact, Row, Rule, Telling};
 use crate::store::StoreError;
 use crate::store::sqlite::{self, App, Connection, events, message};
-use crate::tables::group::Group;
+use crate::tables::group::{Group, OWNER_COPY};
 use crate::tables::registers::Registers;
 
 /// What reading an entity came to.
@@ -18,8 +18,6 @@ pub enum Found {
     /// It cannot be folded.
     Strange,
 }
-
-const OWNER_COPY: usize = change::Group::place("owner_copy");
 
 /// Compares an event about one entity with the rows of this entity.
 pub fn compare(conn: &Connection, app: &App, id: &str, envelope: &Envelope) -> Result<Found, StoreError> {

@@ -8,9 +8,7 @@ use crate::change::{self, Change};
 use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Fact, Telling};
-
-pub(super) const OWNER: usize = change::Group::place("owner");
-pub(super) const OWNER_COPY: usize = change::Group::place("owner_copy");
+use crate::tables::group::{OWNER, OWNER_COPY};
 
 impl Group {
     /// Applies a change; true if the change is about this group.

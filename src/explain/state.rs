@@ -1,6 +1,5 @@
 //! The rows that say what an entity is: read from the file, or made in memory from deliveries, and compared.
 
-use super::group::{OWNER, OWNER_COPY};
 use super::observer::Observer;
 use crate::change::{self, Change, Moderation, Presence};
 use crate::entity::Entity;
@@ -14,7 +13,7 @@ use crate::store::sqlite::read::explain::{self as read, Outline};
 use crate::store::sqlite::{self, App, Connection, edit, group, membership, message};
 use crate::tables;
 use crate::tables::edits::Edits;
-use crate::tables::group::Rosters;
+use crate::tables::group::{OWNER, OWNER_COPY, Rosters, owner_field};
 use crate::tables::membership::Facts;
 use crate::tables::reaction::Reaction;
 use crate::tables::receipt::Receipt;
@@ -82,7 +81,7 @@ impl Group {
     fn told(&self) -> Option<(Row, &Lifecycle)> {
         let tables::group::Group { row, lifecycle, .. } = self.row.as_ref()?;
         let mut row = row.clone();
-        if row.keys[OWNER].is_some() {
+        if owner_field(&row) == OWNER {
             row.values[OWNER_COPY] = Value::Null;
         }
         Some((row, lifecycle))

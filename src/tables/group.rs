@@ -8,6 +8,15 @@ use crate::merge::{Fact, Row, Telling};
 use crate::standing;
 
 const REPORTED: usize = change::Group::place("reported_members_count");
+/// The owner as facts about the owner tell.
+pub const OWNER: usize = change::Group::place("owner");
+/// The owner as copies of the group in other events say.
+pub const OWNER_COPY: usize = change::Group::place("owner_copy");
+
+/// The field of a profile that tells the owner. Copies count until the owner is told (contract 4.3).
+pub fn owner_field(profile: &Row) -> usize {
+    if profile.keys[OWNER].is_some() { OWNER } else { OWNER_COPY }
+}
 
 /// A group as merged so far.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,17 +8,15 @@ use crate::drift::Drift;
 use crate::merge::{Row, Value};
 use crate::standing;
 use crate::store::StoreError;
-use crate::tables::group::{Group, Roster, Rosters};
+use crate::tables::group::{Group, OWNER, OWNER_COPY, Roster, Rosters, owner_field};
 use rusqlite::Connection;
 
 const FIELDS: usize = change::Group::COLUMNS.len();
-const OWNER: usize = change::Group::place("owner");
-const OWNER_COPY: usize = change::Group::place("owner_copy");
 
 table! {
     "groups": Group by (guid)
     columns |it| {
-        // The two owners, which are the last fields, share a column: the owner as told, else as snapshots say.
+        // The two owners, which are the last fields, share a column: of the two, the file keeps the one that counts.
         row => [registers(&[&change::Group::COLUMNS[..OWNER], &["owner_uid"]].concat(), &[])] = Profile(&it.row),
         members_count,
         members_known_since,
@@ -37,15 +35,14 @@ struct Profile<'a>(&'a Row);
 
 impl ToColumns for Profile<'_> {
     fn put(&self, to: &mut Binder<'_>) -> Result<(), StoreError> {
-        let owner = if self.0.keys[OWNER].is_some() { OWNER } else { OWNER_COPY };
-        put_row(self.0, self.0.values[..OWNER].iter().chain([&self.0.values[owner]]), to)
+        put_row(self.0, self.0.values[..OWNER].iter().chain([&self.0.values[owner_field(self.0)]]), to)
     }
 }
 
 impl FromColumns for Group {
     fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
         let mut row = take_row("groups", OWNER + 1, FIELDS, from)?;
-        if row.keys[OWNER].is_none() {
+        if owner_field(&row) == OWNER_COPY {
             row.values[OWNER_COPY] = std::mem::replace(&mut row.values[OWNER], Value::Null);
         }
         Ok(Self {
