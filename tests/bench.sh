@@ -7,7 +7,8 @@
 #                                            differs or a delivery is not answered 200. The build is that of the tests
 #
 # Questions: ingest, rebuild, queries, growth, mixed, subscribers; or their parts: rooms, loads, bare, beside, files.
-# CHATFOLD_BENCH_DIR names a folder on the disk to measure (target). CHATFOLD_PEERS names the other programs (express,fastify,
+# CHATFOLD_BENCH_DIR names a folder on the disk to measure (target). CHATFOLD_BENCH_KEEP names a folder that keeps the files of
+# queries and growth for the next run. CHATFOLD_PEERS names the other programs (express,fastify,
 # postgraphile,datasette; empty: none); their packages are installed from their lock files, and who cannot run is left out and
 # named. CHATFOLD_PEERS_REQUIRED=1 fails there instead. The lines of JSON go to target/bench.jsonl (--json FILE).
 # Options go to the benchmark, and win over its form: --old BINARY, --binary BINARY, --rounds N, --seconds N, --clients N,N,

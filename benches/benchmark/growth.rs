@@ -4,7 +4,7 @@ use crate::Sizes;
 use crate::chat::{BEGIN, CROWD, Chat, Growth, HISTORIC, READER};
 use crate::client::{self, Answers, Client};
 use crate::mix::APP;
-use crate::queries::{FILE, QUESTIONS, files_of, judge, of};
+use crate::queries::{FILE, QUESTIONS, judge, kept_files_of, of};
 use crate::server::{self, Contender};
 use crate::table::{Figures, Of};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub fn measure(contenders: &[Contender], sizes: &Sizes, figures: &mut Figures) {
     let mut all = Vec::new();
     for messages in &sizes.growth {
         let chat = Chat { messages: *messages, growth: Some(sizes.besides) };
-        for (name, dir) in files_of(contenders, &chat) {
+        for (name, dir) in kept_files_of(contenders, &chat) {
             let contender =
                 contenders.iter().find(|contender| contender.name == name).expect("a file is of a contender");
             over(contender, dir.path(), chat, sizes, &mut all);

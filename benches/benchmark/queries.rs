@@ -10,7 +10,9 @@ use crate::server::{self, Contender, Program, Server, Source};
 use crate::table::{Figures, Of};
 use crate::{Sizes, rows};
 use serde_json::{Value, json};
+use std::cell::LazyCell;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -83,7 +85,7 @@ pub const QUESTIONS: [Question; 4] = [
 /// Measures each question for each program.
 pub fn measure(contenders: &[Contender], postgres: Option<&Postgres>, sizes: &Sizes, figures: &mut Figures) {
     let chat = Chat { messages: sizes.rows, growth: None };
-    let dirs = files_of(contenders, &chat);
+    let dirs = kept_files_of(contenders, &chat);
     let rows = rows::copy(&dirs[0].1.path().join(FILE));
     let database = postgres.map(|postgres| rows::load(&rows, postgres));
     let source = |contender: &Contender| {
@@ -109,15 +111,55 @@ pub fn measure(contenders: &[Contender], postgres: Option<&Postgres>, sizes: &Si
 }
 
 pub const FILE: &str = "chatfold.db";
+/// A file that is not finished.
+const PART: &str = "part.db";
+
+/// The folder of a file.
+pub enum Folder {
+    /// It ends with the run.
+    Temporary(tempfile::TempDir),
+    Kept(PathBuf),
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
 
 /// A file of the chat for each build of chatfold.
-pub fn files_of(contenders: &[Contender], chat: &Chat) -> Vec<(&'static str, tempfile::TempDir)> {
-    let shared = folder();
-    let log = chat.write(shared.path());
+pub fn files_of(contenders: &[Contender], chat: &Chat) -> Vec<(&'static str, Folder)> {
+    made(contenders, chat, |_| Folder::Temporary(folder()))
+}
+
+/// The same for questions that change nothing: in the folder that `CHATFOLD_BENCH_KEEP` names, a file of an earlier run is
+/// taken.
+pub fn kept_files_of(contenders: &[Contender], chat: &Chat) -> Vec<(&'static str, Folder)> {
+    let Some(keep) = std::env::var_os("CHATFOLD_BENCH_KEEP") else { return files_of(contenders, chat) };
+    let chat_name = format!("{}{}", chat.messages, if chat.growth.is_some() { "-growth" } else { "" });
+    let kept = |name: &str| Path::new(&keep).join(format!("{}-{chat_name}", name.replace(' ', "-")));
+    made(contenders, chat, |name| Folder::Kept(std::path::absolute(kept(name)).unwrap()))
+}
+
+fn made(contenders: &[Contender], chat: &Chat, home: impl Fn(&str) -> Folder) -> Vec<(&'static str, Folder)> {
+    let log = LazyCell::new(|| {
+        let shared = folder();
+        let log = chat.write(shared.path());
+        (shared, log)
+    });
     let file = |contender: &Contender| {
-        let dir = folder();
-        let cost = server::run(contender.chatfold()?, &["ingest", log.name(), "--db", FILE], dir.path());
-        eprintln!("{}: {} messages ingested in {:.1?}", contender.name, chat.messages, cost.elapsed);
+        let (binary, dir) = (contender.chatfold()?, home(contender.name));
+        if !dir.path().join(FILE).exists() {
+            // A run that was ended may have left a part of the folder: it is begun anew.
+            let _ = std::fs::remove_dir_all(dir.path());
+            std::fs::create_dir_all(dir.path()).unwrap();
+            let cost = server::run(binary, &["ingest", log.1.name(), "--db", PART], dir.path());
+            std::fs::rename(dir.path().join(PART), dir.path().join(FILE)).unwrap();
+            eprintln!("{}: {} messages ingested in {:.1?}", contender.name, chat.messages, cost.elapsed);
+        }
         Some((contender.name, dir))
     };
     contenders.iter().filter_map(file).collect()
