@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::nodes::{ask, deliver, hash, log, message, position, ready, until};
 use support::postgres::{Postgres, Proxy, told};
-use support::{TestServer, chatfold};
+use support::{TestServer, chatfold, faulty};
 
 fn node(address: &str) -> TestServer {
     ready(TestServer::with(&format!("log = \"{address}\"")))
@@ -214,6 +214,33 @@ fn a_commit_whose_answer_was_lost_is_not_appended_again() {
     let log = agree(&postgres, &[&one, &two]);
     assert_eq!(log.lines().count(), sent);
     assert!(log.lines().all(|line| line.split(' ').nth(3) == Some("1")), "delivered once each: {log}");
+}
+
+#[test]
+fn a_node_without_room_answers_no_query_as_current_and_goes_on_when_there_is_room() {
+    let (Some(postgres), Some(library)) = (log(), faulty::library()) else { return };
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let full = dir.path().join("full");
+    std::fs::write(dir.path().join("chatfold.toml"), format!("log = \"{}\"", postgres.address())).unwrap();
+    let small = TestServer::launch(dir, |command| {
+        command.env("LD_PRELOAD", library).env("FAULTY_FULL", &full);
+    });
+    let (small, other) = (ready(small.unwrap()), node(&postgres.address()));
+    for round in 0..2 {
+        std::fs::write(&full, "").unwrap();
+        let bodies: Vec<String> = (0..20).map(|n| message(round * 20 + n)).collect();
+        // A load balancer tries the next node where one does not take a delivery.
+        let took = bodies
+            .iter()
+            .filter(|body| small.deliver(body.as_str()).status == 200 || deliver(&other, body).status == 200);
+        assert_eq!(took.count(), bodies.len());
+        until("node that says it is behind", || small.get("/readyz").status == 503);
+        assert!(small.log().contains("the disk is full"), "{}", small.log());
+        std::fs::remove_file(&full).unwrap();
+        until("node that has caught up", || small.get("/readyz").status == 200);
+        let log = agree(&postgres, &[&small, &other]);
+        assert_eq!(log.lines().count(), (round + 1) * bodies.len(), "each delivery is one event");
+    }
 }
 
 #[test]
