@@ -1,5 +1,5 @@
-//! A day of a server in short: a full mix of deliveries, duplicates, garbage, queries, subscribers, backups, rebuilds, an
-//! erasure, new certificates, ends by SIGTERM and by SIGKILL. `CHATFOLD_SOAK_SECONDS` sets the length: `tests/long.sh`
+//! A day of a server in short: a full mix of deliveries, duplicates, garbage, queries, subscribers, backups, rebuilds, cuts
+//! of old events, an erasure, new certificates, ends by SIGTERM and by SIGKILL. `CHATFOLD_SOAK_SECONDS` sets the length: `tests/long.sh`
 //! runs half an hour.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,7 +16,11 @@ use support::tls::{Pair, Secure};
 use support::{TestServer, WEBHOOK, chatfold, number, verified};
 use tempfile::TempDir;
 
-const TOML: &str = "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n";
+const TOML: &str =
+    "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n[retention]\npresence = \"1d\"\nignored = \"1d\"\n";
+/// Milliseconds of 1 January 2025, and of an hour.
+const BEGIN: u64 = 1_735_689_600_000;
+const HOUR: u64 = 3_600_000;
 /// Servers one after another, in the short form. A longer one begins another server at least every three minutes.
 const LIVES: u64 = 4;
 /// Most descriptors of a server that nobody speaks to: readers, file, WAL, listener.
@@ -41,6 +45,8 @@ struct World {
     unsubscribe: AtomicBool,
     rounds: AtomicU64,
     answers: AtomicU64,
+    /// Events about the presence of one person.
+    presence: AtomicU64,
     /// The newest position that each subscriber heard.
     newest: [AtomicU64; 2],
     heard: AtomicU64,
@@ -63,6 +69,7 @@ impl World {
             unsubscribe: AtomicBool::new(false),
             rounds: AtomicU64::new(0),
             answers: AtomicU64::new(0),
+            presence: AtomicU64::new(0),
             newest: Default::default(),
             heard: AtomicU64::new(0),
         };
@@ -127,6 +134,22 @@ impl World {
                     return;
                 }
             }
+        }
+    }
+
+    /// A person who goes online or offline every hour: after a day the events are old.
+    fn come_and_go(&self, address: SocketAddr) {
+        while self.goes_on() {
+            let n = self.presence.fetch_add(1, Ordering::Relaxed);
+            let status = if n.is_multiple_of(2) { "online" } else { "offline" };
+            let at = BEGIN + n * HOUR;
+            let body = format!(
+                r#"{{"trigger":"user_connection_status_changed","appId":"present","data":{{"timestamp":{at},"user":{{"uid":"mira","status":"{status}"}},"status":"{status}"}}}}"#
+            );
+            if let Some(status) = self.ask(address, "POST", WEBHOOK, body.as_bytes()) {
+                assert!(matches!(status, 200 | 503), "{status}: {body}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -210,6 +233,7 @@ impl World {
             }
             scope.spawn(|| self.mix(address));
             scope.spawn(|| self.garbage(address));
+            scope.spawn(|| self.come_and_go(address));
             std::thread::sleep(length / 5);
             let backup = self.dir.path().join("backup.db");
             ran(&server, &["backup", backup.to_str().unwrap(), "--force"]);
@@ -217,6 +241,7 @@ impl World {
             if life % 3 == 1 {
                 ran(&server, &["rebuild"]);
             }
+            ran(&server, &["retention", "--apply"]);
             std::thread::sleep(length.saturating_sub(begun.elapsed()));
             let bytes = memory(&server);
             if is_killed {
@@ -309,6 +334,11 @@ fn a_long_mixed_load_loses_nothing_and_leaks_nothing() {
     let conn = rusqlite::Connection::open_with_flags(&db, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     world.oracle.nothing_lost(&conn);
     assert_eq!(holding(&db, canary), 0);
+    let older = "SELECT h.before, count(e.seq) FROM horizons AS h LEFT JOIN events AS e
+        ON e.app_id = h.app_id AND e.occurred_at < h.before WHERE h.app_id = 'present' AND h.family = 'presence'";
+    let (before, kept): (i64, i64) = conn.query_row(older, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let cut = (before.cast_unsigned() - BEGIN) / HOUR;
+    assert!(cut > 20 && kept < 5, "of {cut} events before the horizon {kept} are there");
     let (first, most) = (memories[0], *memories.iter().max().unwrap());
     assert!(most < MEMORY && most < first + GROWTH, "memory at the end of each life: {memories:?}");
     let (acknowledged, answers, heard) =
