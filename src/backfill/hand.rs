@@ -1,6 +1,8 @@
-//! Hands events to the one writer of the file: to one in this process, or through a socket to that of the server.
+//! Hands events to the log: in this process, or through a socket to the server of the file. The server of a node puts them
+//! into the log of all nodes.
 
 use crate::clock;
+use crate::cluster::{Intake, Taken};
 use crate::envelope::{Envelope, OWN};
 use crate::lock::{self, Lock, LockError};
 use crate::store::StoreError;
@@ -71,14 +73,14 @@ struct Kept {
 pub struct Hand(Way);
 
 enum Way {
-    /// In the process that has the writer.
+    /// In the server.
     Within {
-        writer: Writer,
+        intake: Intake,
         runtime: Runtime,
     },
     /// The process ends with its lock.
     Alone {
-        writer: Writer,
+        intake: Intake,
         runtime: Runtime,
         _lock: Lock,
     },
@@ -94,20 +96,21 @@ impl Hand {
     }
 
     /// In the server itself.
-    pub fn within(writer: Writer) -> Result<Self, HandError> {
-        Ok(Self(Way::Within { writer, runtime: runtime()? }))
+    pub fn within(intake: Intake) -> Result<Self, HandError> {
+        Ok(Self(Way::Within { intake, runtime: runtime()? }))
     }
 
-    /// Through the server that writes the file, or with a writer of our own where none does.
+    /// Through the server that writes the file, or with a writer of our own where none does. A node's file is written by
+    /// its server alone.
     pub fn to(db: &Path, row_cache: usize) -> Result<Self, HandError> {
-        if db.exists() {
-            sqlite::shared_log::refuse(&sqlite::open_reader(db)?, db)?;
-        }
+        // The lock makes a file where there is none.
+        let known = db.exists().then(|| sqlite::open_reader(db)).transpose()?;
         match Lock::acquire(db) {
             Ok(lock) => {
+                known.map_or(Ok(()), |conn| sqlite::shared_log::refuse(&conn, db))?;
                 // Whoever waits for an event hears of the failure.
-                let writer = Writer::start(db, row_cache, Box::new(|| {}))?;
-                Ok(Self(Way::Alone { writer, runtime: runtime()?, _lock: lock }))
+                let intake = Intake::Alone(Writer::start(db, row_cache, Box::new(|| {}))?);
+                Ok(Self(Way::Alone { intake, runtime: runtime()?, _lock: lock }))
             }
             Err(error @ LockError::Held { .. }) => {
                 let gone =
@@ -144,7 +147,7 @@ impl Hand {
     fn hand(&mut self, request: Request) -> Result<(), HandError> {
         match &mut self.0 {
             Way::Dry => Ok(()),
-            Way::Alone { writer, runtime, .. } | Way::Within { writer, runtime } => take(writer, runtime, request),
+            Way::Alone { intake, runtime, .. } | Way::Within { intake, runtime } => take(intake, runtime, request),
             Way::Beside(stream) => {
                 let gone = |why: &dyn std::fmt::Display| HandError::Server(format!("the server went away: {why}"));
                 let request = serde_json::to_string(&request).map_err(|why| gone(&why))?;
@@ -162,19 +165,19 @@ impl Hand {
 
     /// Closes the file where it is ours.
     pub fn finish(self) {
-        if let Way::Alone { writer, .. } = self.0 {
-            writer.stop();
+        if let Way::Alone { intake, .. } = self.0 {
+            intake.stop();
         }
     }
 }
 
 /// Takes what is handed over on a socket, until the other side goes away. Each answer is null, or why not.
-pub fn serve(writer: &Writer, mut lines: impl BufRead, mut answers: impl Write) {
+pub fn serve(intake: &Intake, mut lines: impl BufRead, mut answers: impl Write) {
     let Ok(runtime) = runtime() else { return };
     let mut line = String::new();
     while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
         let taken = match serde_json::from_str(&line) {
-            Ok(request) => take(writer, &runtime, request).err().map(|error| error.to_string()),
+            Ok(request) => take(intake, &runtime, request).err().map(|error| error.to_string()),
             Err(_) => Some("the server does not know this request. It may be another version of chatfold".to_owned()),
         };
         let Ok(answer) = serde_json::to_string(&taken) else { return };
@@ -190,9 +193,10 @@ fn runtime() -> Result<Runtime, StoreError> {
     runtime.map_err(|error| StoreError::Unusable(format!("cannot start a runtime: {error}")))
 }
 
-fn take(writer: &Writer, runtime: &Runtime, request: Request) -> Result<(), HandError> {
+fn take(intake: &Intake, runtime: &Runtime, request: Request) -> Result<(), HandError> {
+    let writer = intake.writer();
     match request {
-        Request::Append(bodies) => runtime.block_on(append_all(writer, bodies)),
+        Request::Append(bodies) => runtime.block_on(append_all(intake, bodies)),
         Request::Keep(it) => write(writer, move |conn| {
             let place = store::Place { place: it.place, done: it.done, counts: it.counts };
             store::keep(conn, &it.app_id, &it.stage, &place)
@@ -220,11 +224,11 @@ fn write(
 }
 
 /// All at once, so that they share commits. One that comes a second time is a duplicate.
-async fn append_all(writer: &Writer, bodies: Vec<String>) -> Result<(), HandError> {
+async fn append_all(intake: &Intake, bodies: Vec<String>) -> Result<(), HandError> {
     let mut appends = JoinSet::new();
     for body in bodies {
-        let writer = writer.clone();
-        appends.spawn(async move { append(&writer, &body).await });
+        let intake = intake.clone();
+        appends.spawn(async move { append(&intake, &body).await });
     }
     while let Some(appended) = appends.join_next().await {
         appended.map_err(|error| HandError::NotTaken(error.to_string()))??;
@@ -232,7 +236,7 @@ async fn append_all(writer: &Writer, bodies: Vec<String>) -> Result<(), HandErro
     Ok(())
 }
 
-async fn append(writer: &Writer, body: &str) -> Result<(), HandError> {
+async fn append(intake: &Intake, body: &str) -> Result<(), HandError> {
     let not_taken = |why: &dyn std::fmt::Display| HandError::NotTaken(why.to_string());
     let mut refused = Refusal::Unknown;
     for _ in 0..TIMES {
@@ -240,11 +244,16 @@ async fn append(writer: &Writer, body: &str) -> Result<(), HandError> {
         if !envelope.trigger.starts_with(OWN) {
             return Err(not_taken(&"it is no event of chatfold's own"));
         }
-        match writer.append(envelope, clock::now()).await {
-            Ok(_) => return Ok(()),
+        match intake.take(envelope, clock::now()).await {
+            Ok(Taken::Folded(_) | Taken::Queued) => return Ok(()),
+            Ok(Taken::Accepted(position)) => {
+                // What is read next is compared with the tables.
+                intake.folded(position).await;
+                return Ok(());
+            }
             Err(refusal) => refused = refusal,
         }
-        if let Some(why) = writer.not_ready().filter(|why| why.contains("stopping")) {
+        if let Some(why) = intake.writer().not_ready().filter(|why| why.contains("stopping")) {
             return Err(not_taken(&why));
         }
         tokio::time::sleep(AGAIN).await;

@@ -121,6 +121,15 @@ impl Intake {
         }
     }
 
+    /// Waits until this node has folded the shared log up to a position, a minute at most.
+    pub async fn folded(&self, position: i64) {
+        match self {
+            Self::Alone(_) => {}
+            #[cfg(feature = "postgres")]
+            Self::Node(node) => node.folded(position).await,
+        }
+    }
+
     /// Why the node should get no traffic now; `None` when it should.
     pub fn not_ready(&self) -> Option<String> {
         match self {

@@ -17,13 +17,13 @@ use crate::store::sqlite::{self, shared_log};
 use crate::store::{Delivery, DeliveryId, StoreError};
 use crate::writer::{Appended, Refusal, Writer};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Deliveries that may wait for the appender.
 const QUEUE: usize = 8_192;
@@ -31,6 +31,10 @@ const QUEUE: usize = 8_192;
 const KEPT_WITHIN: Duration = Duration::from_millis(1_800);
 /// A delivery that is in the log is answered after so long, folded or not.
 const FOLDED_WITHIN: Duration = Duration::from_millis(300);
+/// How long somebody waits for a fold who compares with the tables.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(10);
 /// What a stop leaves to the appender.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -176,6 +180,17 @@ impl Node {
             Ok(Ok(Err(refusal))) => Err(refusal),
             Ok(Err(_)) | Err(_) => Err(Refusal::Unknown),
         }
+    }
+
+    /// Waits until this node has folded the log up to a position, a minute at most.
+    pub async fn folded(&self, position: i64) {
+        let is_there = async {
+            while self.shared.position.load(Ordering::Acquire) < position {
+                sleep(LOOK).await;
+            }
+        };
+        // Who waits longer goes on: the delivery is in the log.
+        let _ = timeout(CAUGHT_UP_WITHIN, is_there).await;
     }
 
     pub fn not_ready(&self) -> Option<String> {

@@ -5,6 +5,7 @@ use super::backups::Backups;
 use super::retention;
 use crate::backfill::hand;
 use crate::backup::Stop;
+use crate::cluster::Intake;
 use crate::fold::FOLD_VERSION;
 use crate::lock;
 use crate::rebuild::{self, Host, Progress, RebuildError, Rebuilt};
@@ -31,7 +32,7 @@ pub(super) type Rebuilding = Arc<Mutex<Option<Progress>>>;
 #[derive(Clone)]
 pub(super) struct Rebuilds {
     path: PathBuf,
-    writer: Writer,
+    intake: Intake,
     backups: Backups,
     stopping: Arc<AtomicBool>,
     running: Arc<Mutex<()>>,
@@ -57,14 +58,14 @@ impl Rebuilds {
     /// runs on threads of its own, so deliveries are taken meanwhile.
     pub(super) fn start(
         path: &Path,
-        writer: Writer,
+        intake: Intake,
         backups: Backups,
         rebuilding: Rebuilding,
         (rules, every): (Rules, Duration),
     ) -> anyhow::Result<Self> {
         let rebuilds = Self {
             path: path.to_owned(),
-            writer,
+            intake,
             backups,
             stopping: Arc::new(AtomicBool::new(false)),
             running: Arc::new(Mutex::new(())),
@@ -99,7 +100,7 @@ impl Rebuilds {
     /// Rebuilds the tables.
     fn rebuild(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Rebuilt, RebuildError> {
         let is_at = |at| *self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner) = at;
-        let host = Host::Writer(self.writer.clone());
+        let host = Host::Writer(self.writer().clone());
         let rebuilt = rebuild::rebuild(&self.path, &host, stop, &mut |at| {
             is_at(Some(at));
             progress(at);
@@ -118,7 +119,7 @@ impl Rebuilds {
     }
 
     pub(super) fn writer(&self) -> &Writer {
-        &self.writer
+        self.intake.writer()
     }
 
     /// True once the server stops.
@@ -139,7 +140,7 @@ impl Rebuilds {
         let Ok(_running) = self.running.try_lock() else { return };
         self.sweeping.store(made_by == FOLD_VERSION, Ordering::Relaxed);
         let done = if made_by == FOLD_VERSION {
-            let host = Host::Writer(self.writer.clone());
+            let host = Host::Writer(self.writer().clone());
             rebuild::sweep(&self.path, &host, &self.stopping, &mut |_| {})
         } else {
             tracing::info!(
@@ -187,7 +188,7 @@ impl Rebuilds {
         }
         if read.is_ok() && request.trim() == hand::ASKS {
             reader.get_mut().set_limit(u64::MAX);
-            return hand::serve(&self.writer, reader, stream);
+            return hand::serve(&self.intake, reader, stream);
         }
         if read.is_ok() && request.trim() == retention::ASKS {
             return retention::answer(self, self.rules, stream);

@@ -4,12 +4,12 @@ use super::metrics::Page;
 use crate::backfill::hand::Hand;
 use crate::backup::Stop;
 use crate::clock;
+use crate::cluster::Intake;
 use crate::config::ApiSettings;
 use crate::ids::Time;
 use crate::reconcile::{self, Plan, Report};
 use crate::rest::Client;
 use crate::store::sqlite::{self, Connection, reconcile as store};
-use crate::writer::Writer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,7 @@ struct Counts {
 
 impl Reconciles {
     /// Reads the apps on a thread of its own, until the server stops.
-    pub(super) fn schedule(&self, db: PathBuf, api: ApiSettings, writer: Writer) -> std::io::Result<()> {
+    pub(super) fn schedule(&self, db: PathBuf, api: ApiSettings, intake: Intake) -> std::io::Result<()> {
         for app in api.apps() {
             self.counts().entry(app.to_owned()).or_default();
         }
@@ -46,16 +46,16 @@ impl Reconciles {
         let work = move || {
             let apps = api.apps().collect::<Vec<_>>().join(", ");
             tracing::info!("CometChat's API is read every {} s for {apps}", api.every.as_secs());
-            if let Err(error) = own.run(&db, &api, writer) {
+            if let Err(error) = own.run(&db, &api, intake) {
                 tracing::error!(%error, "no reconcile any more until the server starts again");
             }
         };
         std::thread::Builder::new().name("reconciles".into()).spawn(work).map(drop)
     }
 
-    fn run(&self, db: &std::path::Path, api: &ApiSettings, writer: Writer) -> anyhow::Result<()> {
+    fn run(&self, db: &std::path::Path, api: &ApiSettings, intake: Intake) -> anyhow::Result<()> {
         let conn = sqlite::open_again(db)?;
-        let mut hand = Hand::within(writer)?;
+        let mut hand = Hand::within(intake)?;
         loop {
             let mut wait = api.every;
             for app in api.apps() {

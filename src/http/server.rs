@@ -9,7 +9,6 @@ use crate::cluster::Intake;
 use crate::config::{BackupSettings, Config};
 use crate::graphql::Caller;
 use crate::lock::Lock;
-use crate::writer::Writer;
 use actix_http::HttpService;
 use actix_service::map_config;
 use actix_web::dev::{AppConfig, Server};
@@ -221,7 +220,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     let shared = Shared::open(config, before, Some(intake.clone()), writer.seq(), failed, feeds, rebuilding)?;
     let shared = web::Data::new(shared);
     let retention = (rules(&shared.config), shared.config.retention.every);
-    let rebuilds = Rebuilds::start(&file, writer.clone(), shared.backups.clone(), told, retention)?;
+    let rebuilds = Rebuilds::start(&file, intake.clone(), shared.backups.clone(), told, retention)?;
     let server = start(&shared, listener)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
@@ -232,7 +231,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
     if let Some(BackupSettings { folder, every, keep }) = shared.config.backup.clone() {
         shared.backups.schedule(file.clone(), Schedule { folder, every, keep: Some(keep) })?;
     }
-    reconcile(&shared, &file, &writer)?;
+    reconcile(&shared, &file, intake.clone())?;
 
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut minute = tokio::time::interval(CERTIFICATE);
@@ -267,7 +266,7 @@ async fn run(config: Config, before: Before, listener: TcpListener, feeds: Feeds
 }
 
 /// Begins to read the apps that have an API key.
-fn reconcile(shared: &Shared, file: &Path, writer: &Writer) -> std::io::Result<()> {
+fn reconcile(shared: &Shared, file: &Path, intake: Intake) -> std::io::Result<()> {
     let api = &shared.config.api;
     if api.has_key_of_no_app() {
         tracing::info!(
@@ -277,11 +276,7 @@ fn reconcile(shared: &Shared, file: &Path, writer: &Writer) -> std::io::Result<(
     if api.apps().next().is_none() {
         return Ok(());
     }
-    if shared.config.shared_log.is_some() {
-        tracing::warn!("a node reads no API: what it reads would be in no other node");
-        return Ok(());
-    }
-    shared.reconciles.schedule(file.to_owned(), api.clone(), writer.clone())
+    shared.reconciles.schedule(file.to_owned(), api.clone(), intake)
 }
 
 /// Reads the certificate again. The disk may be slow, so a thread of its own reads it.

@@ -84,8 +84,8 @@ pub fn refuse(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     match read(conn)? {
         None => Ok(()),
         Some(_) => Err(StoreError::Unusable(format!(
-            "{} is the file of a node: its deliveries come from the shared log. Run `chatfold serve` with --log, and post \
-             deliveries to a node",
+            "{} is the file of a node: what it holds comes from the shared log. Run `chatfold serve` with --log, and post \
+             deliveries to a node. While the node of a file serves, `backfill` and `reconcile` hand their events to it",
             path.display()
         ))),
     }
