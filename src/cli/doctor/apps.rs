@@ -130,7 +130,7 @@ fn silence(conn: &Conn, id: &str) -> anyhow::Result<Finding> {
     }
     let silent: Vec<String> = silences.into_iter().filter_map(|it| it.trigger).collect();
     Ok(match silent.is_empty() {
-        true => Finding::ok(SUBJECT, "nothing stopped against its own rhythm of two days"),
+        true => Finding::ok(SUBJECT, "no trigger is silent for unusually long, compared with the last two days"),
         false => Finding::warn(
             SUBJECT,
             format!("{} stopped, while other triggers went on", silent.join(", ")),

@@ -73,8 +73,9 @@ fn credentials(config: &Config) -> Vec<Finding> {
         return match config.on_loopback() {
             true => vec![Finding::warn(
                 SUBJECT,
-                "none: only this machine may post deliveries",
-                "Before CometChat delivers, set CHATFOLD_WEBHOOK_USERNAME and CHATFOLD_WEBHOOK_PASSWORD, and enter both as \
+                "none in these settings: only this machine may post deliveries",
+                "Does the server have credentials? Then give this command the same variables, or the same --config. If not: \
+                 before CometChat delivers, set CHATFOLD_WEBHOOK_USERNAME and CHATFOLD_WEBHOOK_PASSWORD, and enter both as \
                  Basic auth in CometChat's dashboard, not inside the URL. CometChat signs nothing: do not wait for a signature.",
             )],
             // The settings tell it already.
