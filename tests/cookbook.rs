@@ -104,7 +104,10 @@ fn each_question_is_answered_by_one_request() {
     let harness = told();
     let api = Api::open(&harness.path(), Limits::default()).unwrap();
     let mut page = String::from(
-        "# Cookbook\n\nTwenty questions, each asked with one document. The answers are over the story in `fixtures/stories/one_story_answers_the_cookbook/`. Generated: see tests/cookbook.rs.\n",
+        "# Cookbook\n\nTwenty questions, each asked with one document. The answers are over the story in `fixtures/stories/one_story_answers_the_cookbook/`. \
+         To ask the questions yourself, run `chatfold ingest fixtures/stories/one_story_answers_the_cookbook --db shop.db` \
+         and then `chatfold serve --db shop.db`, and paste a document and its variables into GraphiQL. \
+         Long answers are cut here: `tests/cookbook/` holds the whole answers. Generated: see tests/cookbook.rs.\n",
     );
     let mut wrong = Vec::new();
     for (number, recipe) in (1..).zip(recipes()) {
