@@ -206,7 +206,9 @@ impl ApiSettings {
             return Err(ConfigError(format!("there is no API key of the app {app_id}. {HOW}")));
         };
         let region = wanted.or(key.region.as_deref()).or(known).ok_or_else(|| {
-            ConfigError(format!("the region of the app {app_id} is not known. Set api_region to us, eu or in"))
+            ConfigError(format!(
+                "the region of the app {app_id} is not known. Set api_region to us, eu or in. `backfill` also takes --region"
+            ))
         })?;
         let access = Access::new(app_id, region, key.url.as_deref(), key.read()?).map_err(ConfigError)?;
         Ok((access, region.to_owned()))
