@@ -365,33 +365,3 @@ impl IntoIterator for Changes {
 fn value<T: Into<Value>>(told: Option<T>) -> Value {
     told.map_or(Value::Null, Into::into)
 }
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(int: i64) -> Self {
-        Self::Int(int)
-    }
-}
-
-impl From<Time> for Value {
-    fn from(time: Time) -> Self {
-        Self::Int(time.0)
-    }
-}
-
-impl From<TimeSource> for Value {
-    fn from(source: TimeSource) -> Self {
-        Self::Text(source.as_str().to_owned())
-    }
-}
-
-impl From<bool> for Value {
-    fn from(flag: bool) -> Self {
-        Self::Int(i64::from(flag))
-    }
-}

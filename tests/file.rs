@@ -2,6 +2,7 @@
 
 mod harness;
 
+use chatfold::store::sqlite::{export, projection::PROJECTION};
 use harness::{Harness, NOON, fixtures};
 
 /// The tables of the contract.
@@ -53,6 +54,22 @@ fn every_table_is_strict_commented_keyed_by_app_and_has_a_view() {
         ));
         assert_eq!(keyed, "0", "an index of {table} does not begin with the app");
         harness.ask(&format!("SELECT * FROM v_{table}"));
+    }
+}
+
+/// An export and an erasure tell of the rows about a person. A group is not about its owner.
+#[test]
+fn each_table_that_names_a_person_is_one_of_those_that_hold_rows_about_a_person() {
+    let harness = Harness::new();
+    let page = include_str!("../docs/privacy.md");
+    for table in export::tables() {
+        assert!(page.contains(&format!("`{table}`")), "{table} is not in the list of docs/privacy.md");
+    }
+    for table in PROJECTION.iter().filter(|table| **table != "groups") {
+        let names =
+            format!("SELECT count(*) FROM pragma_table_info('{table}') WHERE name = 'uid' OR name GLOB '*_uid'");
+        let told = export::tables().any(|told| told == *table);
+        assert!(told || harness.ask(&names) == "0", "add {table} to ROWS in src/store/sqlite/erasures.rs");
     }
 }
 

@@ -82,17 +82,29 @@ fn edits_of_the_recipes_have_one_place_in_the_source() {
             edit(&mut files, &block.text);
             edits += 1;
         }
+        for (path, text) in files {
+            let lines = text.lines().count();
+            assert!(lines <= 400, "{RECIPES}: the recipe makes {path} {lines} lines long, and 400 is the most");
+        }
     }
     assert!(edits > 15, "{edits}");
 }
 
+/// A migration of a recipe that was followed is there already: the page names it, so its number is not taken.
 #[test]
 fn migrations_of_the_recipes_have_the_next_number() {
     let page = std::fs::read_to_string(RECIPES).unwrap();
-    let next = format!("{:04}_", std::fs::read_dir("migrations/sqlite").unwrap().count() + 1);
-    let named: Vec<&str> = page.split("New file `migrations/sqlite/").skip(1).collect();
+    let named: Vec<&str> = new_files(&page).filter_map(|path| path.strip_prefix("migrations/sqlite/")).collect();
+    let there = std::fs::read_dir("migrations/sqlite").unwrap().map(|entry| entry.unwrap().file_name());
+    let taken = there.filter(|name| !named.iter().any(|it| name == it)).count();
+    let next = format!("{:04}_", taken + 1);
     assert_eq!(named.len(), 2);
     assert!(named.iter().all(|name| name.starts_with(&next)), "{RECIPES}: the next migration is {next}");
+}
+
+/// Files that the recipes add.
+fn new_files(page: &str) -> impl Iterator<Item = &str> {
+    page.split("New file `").skip(1).filter_map(|rest| rest.split('`').next())
 }
 
 /// Paths of the repository that a page names in backticks.
@@ -107,7 +119,7 @@ fn paths_that_the_pages_name_are_there() {
     for name in [EXAMPLES, RECIPES] {
         let page = std::fs::read_to_string(name).unwrap();
         let text = prose(&page);
-        let new: Vec<&str> = text.split("New file `").skip(1).filter_map(|rest| rest.split('`').next()).collect();
+        let new: Vec<&str> = new_files(&text).collect();
         for path in paths(&text).filter(|path| !new.contains(path)) {
             assert!(Path::new(path).exists(), "{name}: {path}");
         }

@@ -65,10 +65,11 @@ impl Session {
     }
 }
 
-/// A line without what changes with the day.
+/// A line without what changes with the day, and with the edition of the tables.
 fn settled(line: &str) -> String {
     let mut line = line.to_owned();
-    for (before, after) in [("\"receivedAt\":\"", "\""), ("date: ", "\r"), ("arrived ", " later")] {
+    let changing = [("\"receivedAt\":\"", "\""), ("\"foldVersion\":", ","), ("date: ", "\r"), ("arrived ", " later")];
+    for (before, after) in changing {
         if let Some((head, rest)) = line.split_once(before) {
             let tail = rest.split_once(after).map_or("", |(_, tail)| tail);
             line = format!("{head}{before}{after}{tail}");

@@ -17,11 +17,12 @@ use crate::tables::registers::Registers;
 use std::sync::LazyLock;
 
 /// Their names.
-pub static PROJECTION: LazyLock<Vec<&'static str>> = LazyLock::new(|| tables().map(|table| table.name).to_vec());
+pub static PROJECTION: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| tables().iter().map(|table| table.name).collect());
 
 /// In the order of the state hash.
-pub(super) fn tables() -> [&'static Table; 28] {
-    [
+pub(super) fn tables() -> Vec<&'static Table> {
+    vec![
         &events::EVENT_REFS,
         App::table(),
         Registers::<User>::table(),
