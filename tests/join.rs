@@ -21,6 +21,12 @@ fn found(postgres: &Postgres, db: &Path) -> (i32, String, String) {
     chatfold(&["log", "init", "--json", "--from", text(db), "--log", &postgres.address()])
 }
 
+/// A delivery gets this position. On a busy machine, a node that has no connection yet queues the delivery first.
+fn deliver_at(place: i64, node: &TestServer, body: &str) {
+    deliver(node, body);
+    until("the delivery in the log", || position(&node.db()) == place);
+}
+
 /// A file that heard this many messages alone, and the folder of its server.
 fn single(messages: usize) -> Arc<tempfile::TempDir> {
     let alone = TestServer::start();
@@ -61,7 +67,7 @@ fn a_single_file_becomes_the_first_node_and_its_positions_go_on() {
     let node = ready(TestServer::within(Arc::clone(&dir), &of(&postgres)));
     let (code, _, err) = found(&postgres, &db);
     assert!(code == 1 && err.contains("is written by another chatfold"), "{err}");
-    assert_eq!(told(&deliver(&node, &message(20))).0, Some(21));
+    deliver_at(21, &node, &message(20));
     // A fact of the time before is known.
     let answer = deliver(&node, &message(3));
     assert!(matches!(told(&answer), (Some(4), "duplicate") | (Some(22), "accepted")), "{answer:?}");
@@ -105,7 +111,7 @@ fn a_founding_that_broke_off_is_done_again() {
     assert!(code == 0 && out.contains(&log_id) && out.contains(r#""position":"4""#), "{out} {err}");
     assert_eq!(ask(&db, "SELECT count(*) || '' FROM settings WHERE name = 'founding'"), "0");
     let node = ready(TestServer::within(dir, &of(&postgres)));
-    assert_eq!(told(&deliver(&node, &message(4))).0, Some(5));
+    deliver_at(5, &node, &message(4));
     agree(&postgres, &[&node]);
 }
 
@@ -290,6 +296,6 @@ fn the_file_of_a_node_goes_on_when_its_log_is_lost() {
     assert_eq!(again().0, 0, "twice changes nothing");
     let node = ready(TestServer::within(dir, &of(&new)));
     assert_eq!(hash(&node.db()), before);
-    assert_eq!(told(&deliver(&node, &message(5))).0, Some(7));
+    deliver_at(7, &node, &message(5));
     agree(&new, &[&node]);
 }
