@@ -67,6 +67,10 @@ pub fn position(db: &Path) -> i64 {
 
 /// All nodes have folded the whole log, say the same, and are sound.
 pub fn agree(postgres: &Postgres, nodes: &[&TestServer]) {
+    // What waits in an outbox is no part of the log yet.
+    for node in nodes {
+        until("empty outbox", || node.get("/readyz").json()["outbox"].as_u64().unwrap_or(0) == 0);
+    }
     let newest: i64 = postgres.ask("SELECT position FROM chatfold_head").parse().unwrap();
     for node in nodes {
         until("node at the end of the log", || position(&node.db()) == newest);
