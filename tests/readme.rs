@@ -75,6 +75,12 @@ fn settled(line: &str) -> String {
             line = format!("{head}{before}{after}{tail}");
         }
     }
+    // A server on a nearly full disk says more.
+    if let Some((head, (_, tail))) =
+        line.split_once(",\"warnings\":[").and_then(|(head, rest)| Some((head, rest.split_once(']')?)))
+    {
+        line = format!("{head}{tail}");
+    }
     line.trim_end().to_owned()
 }
 
