@@ -55,6 +55,19 @@ fn tools_for_sqlite_read_every_table_and_view_beside_the_server() {
     python("tables.py", || vec![server.db().to_str().unwrap().to_owned()]);
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn pandas_and_duckdb_read_the_rows_of_parquet() {
+    let server = TestServer::with_story("first_steps");
+    let folders = ["ndjson", "parquet"].map(|format| {
+        let folder = server.dir().path().join(format).to_str().unwrap().to_owned();
+        let (code, _, err) = server.run(&["export", "--format", format, "--to", &folder]);
+        assert_eq!(code, 0, "{err}");
+        folder
+    });
+    python("typed.py", || folders.to_vec());
+}
+
 #[test]
 fn prometheus_finds_nothing_wrong_with_the_metrics() {
     let mut command = Command::new("promtool");

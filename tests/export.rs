@@ -4,9 +4,16 @@
 mod harness;
 mod support;
 
+#[cfg(feature = "parquet")]
+use chatfold::ids::Time;
 use harness::{fixtures, story};
+#[cfg(feature = "parquet")]
+use serde_json::Map;
 use serde_json::{Value, json};
+#[cfg(feature = "parquet")]
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use support::chatfold;
 
 const APP: &str = "2489f0demo01";
@@ -119,6 +126,12 @@ fn an_export_replaces_no_file_and_names_the_views_there_are() {
     let (code, _, err) = file.run(&["export", "--format", "csv", "--to", folder.to_str().unwrap()]);
     assert_eq!(code, 1);
     assert!(err.contains("v_events.csv"), "{err}");
+    let names = || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    for other in names().iter().filter(|path| !path.ends_with("v_moderation.csv")) {
+        std::fs::remove_file(other).unwrap();
+    }
+    assert_eq!(file.run(&["export", "--format", "csv", "--to", folder.to_str().unwrap()]).0, 1);
+    assert_eq!(names().len(), 1, "none or all");
     let (code, out, _) = file.run(&["export", "--view", "v_users"]);
     assert_eq!(code, 0);
     assert!(out.lines().count() > 0 && out.lines().all(|line| line.starts_with("{\"app_id\":")), "{out}");
@@ -127,6 +140,105 @@ fn an_export_replaces_no_file_and_names_the_views_there_are() {
     assert!(err.contains("v_messages"), "{err}");
     assert_eq!(file.run(&["export"]).0, 2, "several views need a folder");
     assert_eq!(file.run(&["export", "--view", "v_users", "--app", "none"]).0, 2);
+}
+
+/// A file may have 64 KiB, as if the disk was full.
+fn without_room(file: &File, format: &str) {
+    let folder = file.dir.path().join("no_room");
+    let script = "trap '' XFSZ; ulimit -f 128; exec \"$0\" export --view v_events --db \"$1\" --format $2 --to \"$3\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_chatfold"), &file.db, format]).arg(&folder);
+    let output = command.output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{format}: {err}");
+    assert!(err.contains(&format!("cannot write {}/v_events.{format}", folder.display())), "{err}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{format}");
+}
+
+#[test]
+fn a_failed_export_leaves_no_file() {
+    // Texts that no compression makes small.
+    let text =
+        || (0..200_000).map(|at: u32| char::from(33 + (at.wrapping_mul(at) % 7919 % 90) as u8)).collect::<String>();
+    let message = json!({ "id": "1", "sender": "mira", "receiverType": "user", "receiver": "tomas", "category": "message",
+        "type": "text", "sentAt": 1_769_000_900, "data": { "text": text() } });
+    let body = json!({ "trigger": "message_sent", "appId": APP, "data": { "message": message } }).to_string();
+    let file = File::with(&[body]);
+    for format in ["ndjson", "csv"] {
+        without_room(&file, format);
+    }
+    #[cfg(feature = "parquet")]
+    without_room(&file, "parquet");
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_build_without_parquet_says_how_to_build_with_it() {
+    let file = File::with(&[]);
+    let (code, out, err) = file.run(&["export", "--view", "v_users", "--format", "parquet"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("built without Parquet") && err.contains("--features parquet"), "{err}");
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_holds_the_rows_of_ndjson_in_typed_columns() {
+    use parquet::basic::Type;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    let file = File::new();
+    let (ndjson, parquet) = (file.export("ndjson"), file.export("parquet"));
+    let mut kinds = BTreeMap::new();
+    for entry in std::fs::read_dir(&ndjson).unwrap() {
+        let path = entry.unwrap().path();
+        let view = path.file_stem().unwrap().to_str().unwrap();
+        let lines = std::fs::read_to_string(&path).unwrap();
+        let reader = SerializedFileReader::new(std::fs::File::open(parquet.join(format!("{view}.parquet"))).unwrap());
+        let reader = reader.unwrap();
+        for column in reader.metadata().file_metadata().schema_descr().columns() {
+            let logical = column.logical_type_ref().map(|it| format!("{it:?}"));
+            kinds.insert(format!("{view}.{}", column.name()), (column.physical_type(), logical.unwrap_or_default()));
+        }
+        let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), lines.lines().count(), "{view}");
+        for (row, line) in rows.iter().zip(lines.lines()) {
+            let told: Map<String, Value> = serde_json::from_str(line).unwrap();
+            let read = row.get_column_iter().map(|(name, field)| {
+                let value = match field {
+                    Field::Null => Value::Null,
+                    Field::Bool(is) => i64::from(*is).into(),
+                    Field::Long(number) => (*number).into(),
+                    Field::Double(number) => (*number).into(),
+                    Field::TimestampMillis(ms) => Time(*ms).to_string().into(),
+                    Field::Str(text) if told[name].is_string() => text.as_str().into(),
+                    Field::Str(json) => serde_json::from_str(json).unwrap(),
+                    other => panic!("{view}.{name}: {other:?}"),
+                };
+                (name.clone(), value)
+            });
+            let read: Map<String, Value> = read.collect();
+            assert_eq!(read.keys().collect::<Vec<_>>(), told.keys().collect::<Vec<_>>(), "{view}");
+            assert_eq!(read, told, "{view}");
+            assert!(!Value::Object(read).to_string().contains(CANARY), "{view}");
+        }
+    }
+    let text = (Type::BYTE_ARRAY, "String".to_owned());
+    let time = (Type::INT64, "Timestamp(TimestampType { is_adjusted_to_u_t_c: true, unit: MILLIS })".to_owned());
+    assert_eq!((&kinds["v_messages.text"], &kinds["v_connections.platform"]), (&text, &text));
+    for name in kinds.keys().filter(|name| name.ends_with("_at") || name.ends_with("since") || name.ends_with(".at")) {
+        assert_eq!(kinds[name], time, "{name}");
+    }
+    assert_eq!(kinds["v_horizons.before"], time);
+    for (name, kind) in [
+        ("v_events.seq", Type::INT64),
+        ("v_recordings.duration_seconds", Type::DOUBLE),
+        ("v_memberships.is_owner", Type::BOOLEAN),
+        ("v_presence.online", Type::BOOLEAN),
+        ("v_moderation.reviewed", Type::BOOLEAN),
+    ] {
+        assert_eq!(kinds[name], (kind, String::new()), "{name}");
+    }
 }
 
 #[test]

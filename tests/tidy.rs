@@ -184,7 +184,6 @@ fn nothing_is_left_for_later() {
 const FILES: &[(&str, &str)] = &[
     ("src/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
     ("src/cli/ingest.rs", "deliveries to read"),
-    ("src/cli/export.rs", "the files of an export, made new"),
     ("src/graphql/documents.rs", "the list of allowed documents"),
     ("src/http/graphiql/", "the files of GraphiQL, read at the start"),
     ("src/config/", "the configuration, and files with secrets"),

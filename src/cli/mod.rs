@@ -86,7 +86,7 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Put a copy in the place of the file, while no server runs
     Restore(restore::RestoreArgs),
-    /// Write views as files for analysts: one JSON object a line, or CSV
+    /// Write views as files for analysts: one JSON object a line, CSV or Parquet
     Export(export::ExportArgs),
     /// Print all that the file holds about one person, as JSON
     ExportUser(export_user::ExportUserArgs),

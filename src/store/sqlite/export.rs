@@ -28,7 +28,32 @@ const INTERNAL: [&str; 12] = [
 ];
 const VIEWS: &str = "SELECT name FROM sqlite_schema WHERE type = 'view' AND name GLOB 'v_*' ORDER BY rowid";
 const EVENT: &str = "SELECT trigger, occurred_at, received_at, deliveries, outcome FROM events WHERE seq = ?1";
+const COLUMNS: &str = "SELECT name, type FROM pragma_table_info(?1) ORDER BY cid";
 const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM events";
+
+/// Columns of 0 and 1.
+const BOOLEANS: [&str; 5] = ["is_owner", "created", "online", "audio_only", "reviewed"];
+/// Times by another name than `…_at` and `…_since`.
+const TIMES: [&str; 4] = ["at", "since", "anchor", "before"];
+
+/// A column of a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// What a column holds, apart from nulls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Integer,
+    Real,
+    /// 0 or 1.
+    Boolean,
+    /// A text in RFC 3339.
+    Time,
+}
 
 /// Takes each row, as the names of its columns and their values.
 pub type Each<'a> = &'a mut dyn FnMut(&[String], Vec<Value>) -> anyhow::Result<()>;
@@ -48,10 +73,26 @@ pub fn view(conn: &Connection, view: &str, app_id: Option<&str>, each: Each<'_>)
 }
 
 /// The columns of a view that [`views`] named.
-pub fn columns(conn: &Connection, view: &str) -> Result<Vec<String>, StoreError> {
+pub fn columns(conn: &Connection, view: &str) -> Result<Vec<Column>, StoreError> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, true)?;
-    let statement = conn.prepare(&format!("SELECT * FROM {view}"))?;
-    Ok(statement.column_names().map(str::to_owned).collect())
+    let mut statement = conn.prepare(COLUMNS)?;
+    let columns = statement.query_map([view], |row| {
+        let (name, declared) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+        let kind = kind(&name, &declared);
+        Ok(Column { name, kind })
+    })?;
+    Ok(columns.collect::<Result<_, _>>()?)
+}
+
+/// A column that is an expression, as each time is, has no declared type.
+fn kind(name: &str, declared: &str) -> Kind {
+    match declared {
+        _ if BOOLEANS.contains(&name) => Kind::Boolean,
+        "INTEGER" => Kind::Integer,
+        "REAL" => Kind::Real,
+        "" if is_time(name) => Kind::Time,
+        _ => Kind::Text,
+    }
 }
 
 /// The tables that may hold rows about a person.
@@ -121,9 +162,12 @@ fn value(column: &str, value: ValueRef<'_>) -> Value {
     }
 }
 
+fn is_time(column: &str) -> bool {
+    TIMES.contains(&column) || column.ends_with("_at") || column.ends_with("_since")
+}
+
 fn as_time(column: &str, value: Value) -> Value {
-    let is_time = matches!(column, "at" | "since" | "anchor") || column.ends_with("_at");
-    match value.as_i64().filter(|_| is_time) {
+    match value.as_i64().filter(|_| is_time(column)) {
         None => value,
         Some(0) => Value::Null,
         Some(ms) => Time(ms).rfc3339().into(),
