@@ -125,7 +125,14 @@ fn what_is_secret_or_written_by_people_stands_in_no_log_line_metric_or_refusal()
     let dir = Arc::new(tempfile::tempdir().unwrap());
     let own = basic(&format!("cometchat:{PASSWORD}"));
     for format in ["text", "json"] {
-        let mut server = TestServer::within(Arc::clone(&dir), &toml(format));
+        std::fs::write(dir.path().join("chatfold.toml"), toml(format)).unwrap();
+        #[cfg(feature = "otel")]
+        let collector = support::collector::Collector::start();
+        let mut server = TestServer::launch(Arc::clone(&dir), |_command| {
+            #[cfg(feature = "otel")]
+            collector.named(_command);
+        })
+        .unwrap();
         let token = token(&server, &["--name", format, "--scope", "admin"]);
         let bearer = format!("Bearer {token}");
         for body in deliveries() {
@@ -150,6 +157,14 @@ fn what_is_secret_or_written_by_people_stands_in_no_log_line_metric_or_refusal()
             assert!(log.contains(part), "no {part} in the log");
         }
         assert_silent("the log", &log, &secrets);
+        #[cfg(feature = "otel")]
+        {
+            let sent = String::from_utf8_lossy(&collector.bytes()).into_owned();
+            for part in ["delivery", "message_sent", "graphql", "batch"] {
+                assert!(sent.contains(part), "no {part} in the traces");
+            }
+            assert_silent("a trace", &sent, &secrets);
+        }
         assert_silent("/metrics", &metrics, &secrets);
         for answer in &refusals {
             assert_silent("a refusal", &format!("{answer:?}"), &secrets);

@@ -35,14 +35,22 @@ pub mod serve;
 mod stopping;
 mod table;
 pub mod token;
+#[cfg(feature = "otel")]
+mod traces;
 pub mod verify;
 
 use crate::config::{Config, ConfigError, Flags, Given, LogFormat, unknown_variables};
 use clap::{FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+#[cfg(not(feature = "otel"))]
+const WITHOUT_TRACES: &str = "OTEL_EXPORTER_OTLP_ENDPOINT names a collector, but this chatfold is built without traces. Build \
+    chatfold with `cargo build --release --features otel`";
 
 /// Takes CometChat webhooks, keeps every one in an append-only log, folds them into SQLite tables and answers GraphQL
 /// over them
@@ -140,7 +148,17 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         return done;
     }
     let config = Config::load(cli.flags)?;
-    start_log(&config)?;
+    #[cfg(feature = "otel")]
+    let traced = if matches!(cli.command, Command::Serve) { traces::layer()? } else { None };
+    #[cfg(feature = "otel")]
+    let (traces, _at_the_end) = traced.unzip();
+    #[cfg(not(feature = "otel"))]
+    let traces = None::<tracing_subscriber::layer::Identity>;
+    start_log(&config, traces)?;
+    #[cfg(not(feature = "otel"))]
+    if matches!(cli.command, Command::Serve) && std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+        tracing::warn!("{WITHOUT_TRACES}");
+    }
     for unknown in unknown_variables(&help::variables()) {
         tracing::warn!("{unknown}");
     }
@@ -188,15 +206,15 @@ fn without_settings(command: &Command) -> Option<anyhow::Result<ExitCode>> {
     }
 }
 
-fn start_log(config: &Config) -> anyhow::Result<()> {
+fn start_log(config: &Config, traces: Option<impl Layer<Registry> + Send + Sync>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log_filter)?;
     // The line at the end of a span tells how long it took.
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::CLOSE);
-    match config.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_span_events(FmtSpan::CLOSE);
+    let lines = match config.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(traces).with(lines.with_filter(filter)).init();
     crate::panics::tell_in_the_log();
     Ok(())
 }

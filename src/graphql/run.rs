@@ -234,7 +234,7 @@ impl Inner {
         let checked = self.checks.cost(&request, &document, &asking);
         let cost = *checked.as_ref().unwrap_or_else(|(cost, _)| cost);
         self.meters.costs.observe(cost as f64);
-        span.record("seq", shown.seq).record("cost", cost);
+        span.record("seq", shown.seq).record("cost", cost as i64);
         (shown.cost, request) = match checked {
             Ok(cost) => (cost, request),
             Err((cost, errors)) => return finish(Response::from_errors(errors), Some(Shown { cost, ..shown })),

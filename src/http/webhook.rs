@@ -22,7 +22,8 @@ pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared
     let span =
         tracing::debug_span!("delivery", app = Empty, trigger = Empty, seq = Empty, outcome = Empty, status = Empty);
     let response = either(take(&request, &mut payload, &shared).instrument(span.clone()).await);
-    span.record("status", response.status().as_u16());
+    // As a signed number: that is what a trace can hold.
+    span.record("status", i64::from(response.status().as_u16()));
     shared.metrics.answered(response.status());
     body::closing(response, payload)
 }

@@ -99,7 +99,7 @@ impl Worker {
     }
 
     fn try_follow(&mut self, deliveries: &[Followed]) -> Result<(i64, Folded), StoreError> {
-        let span = tracing::debug_span!("batch", seq = Empty, deliveries = deliveries.len()).entered();
+        let span = tracing::debug_span!("batch", seq = Empty, deliveries = deliveries.len() as i64).entered();
         sqlite::begin(&self.conn)?;
         let (mut appended, mut late) = (Vec::with_capacity(deliveries.len()), Vec::new());
         for it in deliveries {

@@ -151,7 +151,7 @@ impl Worker {
         });
         match written {
             Ok(seq) => {
-                span.record("seq", seq).record("deliveries", answers.len());
+                span.record("seq", seq).record("deliveries", answers.len() as i64);
                 self.recovered();
                 self.shared.run.noted(now);
                 self.tell(seq, false);

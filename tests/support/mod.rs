@@ -1,6 +1,8 @@
 //! A real server process in a folder of its own, and a small client.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod faulty;
 pub mod feed;
 pub mod fences;
