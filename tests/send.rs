@@ -196,3 +196,13 @@ fn a_certificate_that_nobody_signed_is_refused() {
     assert_eq!((code, &summary["failed"]), (1, &1.into()), "{summary}");
     assert!(summary["nothing"].as_object().unwrap().keys().all(|why| why.contains("certificate")), "{summary}");
 }
+
+#[test]
+fn one_delivery_is_told_as_one() {
+    let server = TestServer::start();
+    let file = server.dir().path().join("one.json");
+    std::fs::write(&file, message(1, "g")).unwrap();
+    let (code, out, err) = chatfold(&["send", "--to", &format!("http://{}", server.address), file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("\n1 delivery in ") && out.contains(" 1 attempt, "), "{out}");
+}

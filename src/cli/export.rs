@@ -3,7 +3,7 @@
 #[cfg(feature = "parquet")]
 mod parquet;
 
-use super::app;
+use super::{app, counted};
 use crate::config::{Config, ConfigError};
 use crate::csv;
 use crate::store::sqlite::{Connection, begin_read, export, inspect};
@@ -94,7 +94,7 @@ pub fn run(config: &Config, args: &ExportArgs) -> anyhow::Result<ExitCode> {
         let path = path(view);
         let rows =
             write_file(&conn, view, args, folder, &path).with_context(|| format!("cannot write {}", path.display()))?;
-        eprintln!("{rows} rows in {}", path.display());
+        eprintln!("{} in {}", counted(rows, "row", "rows"), path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

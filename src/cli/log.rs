@@ -1,5 +1,6 @@
 //! `chatfold log`: the log that several nodes share.
 
+use super::counted;
 use crate::cluster;
 use crate::config::{Config, ConfigError, KEEP, SharedLog};
 use crate::store::postgres::{Link, Made, Trimmed};
@@ -60,7 +61,10 @@ fn trim(log: &SharedLog, days: Option<u64>, as_json: bool) -> anyhow::Result<Exi
         .block_on(async { Link::open(address).await?.trim(cluster::ms(keep), cluster::ms(cluster::LIVE)).await });
     let Trimmed { deliveries, oldest } = trimmed.map_err(|error| anyhow::anyhow!("{}: {error}", address.shown()))?;
     match oldest {
-        Some(oldest) => eprintln!("removed {deliveries} deliveries: the log begins at position {oldest}"),
+        Some(oldest) => {
+            let removed = counted(deliveries, "delivery", "deliveries");
+            eprintln!("removed {removed}: the log begins at position {oldest}");
+        }
         None => eprintln!("the log has no deliveries"),
     }
     if as_json {

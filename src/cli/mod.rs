@@ -219,6 +219,11 @@ fn start_log(config: &Config, traces: Option<impl Layer<Registry> + Send + Sync>
     Ok(())
 }
 
+/// A number and what there is so many of: `1 delivery`, `2 deliveries`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// The error and its causes. A cause that the words before it tell already is left out.
 fn words(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.is_empty() {

@@ -1,6 +1,6 @@
 //! `chatfold send`: deliveries to an address, as CometChat sends them.
 
-use super::table;
+use super::{counted, table};
 use crate::config::{Config, ConfigError};
 use crate::send::{self, Options, Summary, Target};
 use base64::Engine;
@@ -139,10 +139,10 @@ fn print(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
     table::print(&mut out, &["attempts", "answer", "outcome"], answered.chain(nothing).chain(broken))?;
     writeln!(
         out,
-        "{} deliveries in {:.1} s, {} attempts, {} failed; answers: half within {} ms, 99 of 100 within {} ms",
-        summary.deliveries,
+        "{} in {:.1} s, {}, {} failed; answers: half within {} ms, 99 of 100 within {} ms",
+        counted(summary.deliveries, "delivery", "deliveries"),
         summary.took.as_secs_f64(),
-        summary.attempts,
+        counted(summary.attempts, "attempt", "attempts"),
         summary.failed,
         summary.percentile(50),
         summary.percentile(99)
