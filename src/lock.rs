@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    /// The database, where it was made with the lock.
+    made: Option<PathBuf>,
 }
 
 /// Why the lock was not taken.
@@ -69,15 +71,29 @@ impl LockError {
 impl Lock {
     /// Takes the lock of a database file, at once or not at all, and makes the file if it never was there.
     pub fn acquire(db: &Path) -> Result<Self, LockError> {
-        let (lock, real) = Self::hold(db)?;
+        let (mut lock, real) = Self::hold(db)?;
         // A lost file is not quietly replaced by an empty one: a WAL without its database tells of it.
         let bytes = |path: &Path| path.metadata().map_or(0, |meta| meta.len());
         let left = beside(&real, "-wal");
         if bytes(&real) == 0 && bytes(&left) > 0 {
             return Err(LockError::Gone { db: db.to_owned(), left });
         }
-        make(&real).map_err(|source| LockError::Make { db: db.to_owned(), source })?;
+        let is_new = make(&real).map_err(|source| LockError::Make { db: db.to_owned(), source })?;
+        lock.made = is_new.then_some(real);
         Ok(lock)
+    }
+
+    /// Removes the database if it was made with this lock. No connection to it may be open.
+    pub fn unmake(self) -> io::Result<()> {
+        let Some(made) = &self.made else { return Ok(()) };
+        // The database goes last: a WAL without its database is taken for a loss.
+        for path in [beside(made, "-shm"), beside(made, "-wal"), made.clone()] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Takes the lock, whatever is in the place of the file. Gives the path that the name leads to.
@@ -101,7 +117,7 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-        Ok((Self { _file: file }, real))
+        Ok((Self { _file: file, made: None }, real))
     }
 }
 
@@ -119,8 +135,8 @@ fn open(lock: &Path) -> Result<File, LockError> {
 }
 
 /// Makes the file for its owner alone; SQLite gives `-wal` and `-shm` the same permissions. Must run before SQLite
-/// opens the file: closing another descriptor of it later would drop SQLite's locks.
-fn make(path: &Path) -> io::Result<()> {
+/// opens the file: closing another descriptor of it later would drop SQLite's locks. Whether the file is new.
+fn make(path: &Path) -> io::Result<bool> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
             // The name must survive a power loss as the first commit does.
@@ -128,11 +144,14 @@ fn make(path: &Path) -> io::Result<()> {
             if let Some(folder) = folder(path) {
                 File::open(folder)?.sync_all()?;
             }
+            Ok(true)
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => warn_if_wide(path),
-        Err(error) => return Err(error),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            warn_if_wide(path);
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 fn warn_if_wide(path: &Path) {

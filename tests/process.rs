@@ -187,3 +187,34 @@ fn a_server_tells_where_its_console_is() {
     let server = TestServer::start();
     assert!(server.log().contains(&format!("the console is at http://{}/", server.address)), "{}", server.log());
 }
+
+#[test]
+fn an_ingest_that_keeps_nothing_leaves_no_file_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, input) = (dir.path().join("chatfold.db"), dir.path().join("input.ndjson"));
+    let ingest = |text: &str| {
+        std::fs::write(&input, text).unwrap();
+        chatfold(&["ingest", "--db", db.to_str().unwrap(), input.to_str().unwrap()]).0
+    };
+    let nonsense = "nonsense\n".repeat(25);
+    let databases = || ["", "-wal", "-shm"].map(|end| dir.path().join(format!("chatfold.db{end}")).exists());
+    for (text, code) in [("", 0), (nonsense.as_str(), 1)] {
+        assert_eq!((ingest(text), databases()), (code, [false; 3]), "{text}");
+    }
+    let delivery = r#"{"trigger":"t","appId":"a"}"#;
+    assert_eq!((ingest(delivery), db.exists()), (0, true));
+    let hash = || chatfold(&["inspect", "--json", "--db", db.to_str().unwrap()]);
+    let before = hash();
+    for text in ["", &nonsense, delivery] {
+        ingest(text);
+        assert!(before.0 == 0 && db.exists(), "{text}");
+    }
+    assert!(before.1.contains("\"a\"") && hash().1.contains("\"a\""), "{before:?}");
+
+    // What is refused and kept is something.
+    let kept = dir.path().join("kept.db");
+    std::fs::write(&input, "nonsense").unwrap();
+    assert_eq!(chatfold(&["ingest", "--db", kept.to_str().unwrap(), input.to_str().unwrap()]).0, 1);
+    let (_, refused, _) = chatfold(&["events", "--refused", "--db", kept.to_str().unwrap()]);
+    assert!(refused.contains("not JSON"), "{refused}");
+}

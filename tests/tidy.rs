@@ -182,7 +182,10 @@ fn nothing_is_left_for_later() {
 
 /// Where files are opened, made, removed or renamed without SQLite, and why that is none SQLite has open.
 const FILES: &[(&str, &str)] = &[
-    ("src/lock.rs", "the lock file; the database, made before SQLite opens it and never opened where it is there"),
+    (
+        "src/lock.rs",
+        "the lock file; the database, made before SQLite opens it, removed after SQLite closed it, never opened where it is there",
+    ),
     ("src/cli/ingest.rs", "deliveries to read"),
     ("src/graphql/documents.rs", "the list of allowed documents"),
     ("src/http/graphiql/", "the files of GraphiQL, read at the start"),

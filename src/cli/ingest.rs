@@ -1,5 +1,6 @@
 //! `chatfold ingest`: deliveries from files into the log.
 
+use super::counted;
 use crate::clock;
 use crate::config::Config;
 use crate::ingest::{Ingest, inputs};
@@ -9,6 +10,7 @@ use crate::store::sqlite::log_file::LogFile;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -43,13 +45,53 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = files.iter().find(|path| path.canonicalize().is_ok_and(|path| ours.contains(&Some(path)))) {
         anyhow::bail!("{} is the database itself. Name files with deliveries", path.display());
     }
-    let _lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
+    let lock = Lock::acquire(&config.db).map_err(|error| error.for_command("ingest"))?;
+    let mut is_kept = false;
+    let taken = take(config, args, &files, &mut is_kept);
+    if !is_kept {
+        // An empty file would say that chatfold has listened here.
+        lock.unmake().with_context(|| format!("removing {}, which holds nothing", config.db.display()))?;
+    }
+    let (counts, problems) = taken?;
+    for problem in &problems {
+        eprintln!("not a delivery: {problem}");
+    }
+    let told: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
+    eprintln!(
+        "{} into {}: {}",
+        counted(counts.values().sum(), "delivery", "deliveries"),
+        config.db.display(),
+        if told.is_empty() { "none".into() } else { told.join(", ") }
+    );
+    if counts.contains_key("rejected") {
+        eprintln!("`{}` lists the rejected deliveries and the reasons", config.command("events --outcome rejected"));
+    }
+    if counts.contains_key("refused") {
+        eprintln!("`{}` lists what is not a delivery", config.command("events --refused"));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Deliveries by what became of them, and the first lines that are none.
+type Taken = (BTreeMap<&'static str, u64>, Vec<String>);
+
+/// Takes all deliveries into the log, and closes the file. `is_kept`: whether the file may hold any of them, also after an
+/// error.
+fn take(config: &Config, args: &IngestArgs, files: &[PathBuf], is_kept: &mut bool) -> anyhow::Result<Taken> {
     let mut ingest = Ingest::open(&config.db, config.row_cache, clock::now)
         .with_context(|| format!("opening {}", config.db.display()))?;
     ingest.keep_refused = args.keep_refused;
+    let read = read(&mut ingest, args, files);
+    *is_kept = !ingest.counts.is_empty();
+    read?;
+    Ok(ingest.finish()?)
+}
+
+fn read(ingest: &mut Ingest, args: &IngestArgs, files: &[PathBuf]) -> anyhow::Result<()> {
     let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum();
     let bar = bar(bytes);
-    for path in &files {
+    for path in files {
         let name = path.display().to_string();
         if is_database(path).with_context(|| format!("cannot open {name}"))? {
             let log = LogFile::open(path)?;
@@ -63,26 +105,7 @@ pub fn run(config: &Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         ingest.read("-", BufReader::new(io::stdin()), |bytes| bar.inc(bytes))?;
     }
     bar.finish_and_clear();
-    let (counts, problems) = ingest.finish()?;
-    for problem in &problems {
-        eprintln!("not a delivery: {problem}");
-    }
-    let told: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
-    let total: u64 = counts.values().sum();
-    eprintln!(
-        "{total} {} into {}: {}",
-        if total == 1 { "delivery" } else { "deliveries" },
-        config.db.display(),
-        if told.is_empty() { "none".into() } else { told.join(", ") }
-    );
-    if counts.contains_key("rejected") {
-        eprintln!("`{}` lists the rejected deliveries and the reasons", config.command("events --outcome rejected"));
-    }
-    if counts.contains_key("refused") {
-        eprintln!("`{}` lists what is not a delivery", config.command("events --refused"));
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The first bytes of every SQLite file.

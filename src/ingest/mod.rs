@@ -40,7 +40,7 @@ pub struct Ingest {
     now: fn() -> Time,
     pending: usize,
     pending_bytes: usize,
-    /// Deliveries by what became of them; `duplicate` and `refused` among them.
+    /// Deliveries by what became of them; `duplicate` and `refused` among them. Empty: nothing was kept.
     pub counts: BTreeMap<&'static str, u64>,
     /// The first lines that are no deliveries, and why.
     pub problems: Vec<String>,
@@ -124,6 +124,7 @@ impl Ingest {
         if is_hopeless && !self.keep_refused {
             sqlite::rollback(&self.conn);
             (self.pending, self.pending_bytes) = (0, 0);
+            self.counts.clear();
             return Err(IngestError::NoDeliveries { count: Self::PROBLEMS, first: self.problems.swap_remove(0) });
         }
         Ok(())
