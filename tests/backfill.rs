@@ -9,7 +9,7 @@ mod vendor;
 use harness::Harness;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use support::{TestServer, verified};
 use vendor::app::App;
 use vendor::command::{File, ask, assert_true, backfill, done, run};
@@ -343,6 +343,20 @@ fn what_is_wrong_is_told_in_words_and_a_zero_has_a_reason() {
     let output = command.env_remove("CHATFOLD_API_KEY").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("CHATFOLD_API_KEY_FILE"));
+}
+
+#[test]
+fn a_region_without_a_host_ends_the_run_with_the_first_request() {
+    let file = File::new();
+    // No host has a name with a part of more than 63 letters, so no network is asked.
+    let (region, db) = ("z".repeat(60), file.db());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatfold"));
+    command.env("CHATFOLD_API_KEY", "key").env("CHATFOLD_LOG_FILTER", "debug").env_remove("CHATFOLD_API_URL");
+    let output = command.args(["backfill", "--app", "app", "--region", &region, "--db"]).arg(db).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&region) && said.contains("us, eu and in") && said.contains("--region"), "{said}");
+    assert!(!said.contains("asking the API again"), "{said}");
 }
 
 #[test]

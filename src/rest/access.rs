@@ -1,6 +1,10 @@
 //! Where the API is, and the key that opens it.
 
 use std::fmt;
+use std::net::ToSocketAddrs;
+
+/// The regions that CometChat has. More may come.
+const REGIONS: [&str; 3] = ["us", "eu", "in"];
 
 /// An API key. It is shown nowhere.
 #[derive(Clone)]
@@ -30,13 +34,17 @@ impl Key {
 pub struct Access {
     pub app_id: String,
     base: String,
+    /// The region that the address is made of, where it is none of those known.
+    strange: Option<String>,
     pub(super) key: Key,
 }
 
 impl Access {
     /// At CometChat's own address for the app and region, or at another one.
     pub fn new(app_id: &str, region: &str, url: Option<&str>, key: Key) -> Result<Self, String> {
-        Ok(Self { app_id: app_id.to_owned(), base: Self::address(app_id, region, url)?, key })
+        let is_strange = url.is_none() && !REGIONS.contains(&region);
+        let strange = is_strange.then(|| region.to_owned());
+        Ok(Self { app_id: app_id.to_owned(), base: Self::address(app_id, region, url)?, strange, key })
     }
 
     /// The same address. Refused is what is none, or would send the key in the clear.
@@ -60,6 +68,13 @@ impl Access {
             }
         }
         Ok(base)
+    }
+
+    /// The region, where it is neither known nor leads to a host: waiting does not help.
+    pub(super) fn wrong_region(&self) -> Option<&str> {
+        let region = self.strange.as_deref()?;
+        let host = self.base.strip_prefix("https://")?.split('/').next()?;
+        (host, 443).to_socket_addrs().is_err().then_some(region)
     }
 
     /// The address of the API, for messages.
@@ -110,6 +125,18 @@ mod tests {
         {
             assert!(Access::new("a", region, url, key()).is_err(), "{region} {url:?}");
         }
+    }
+
+    #[test]
+    fn only_a_region_that_is_not_known_and_leads_nowhere_is_wrong() {
+        let wrong = |region: &str, url: Option<&str>| {
+            Access::new("a", region, url, key()).unwrap().wrong_region().map(str::to_owned)
+        };
+        // No host has a name with a part of more than 63 letters, so no network is asked.
+        let long = "z".repeat(60);
+        assert_eq!(wrong(&long, None), Some(long.clone()));
+        assert_eq!(wrong(&long, Some(&format!("https://api-{long}.example"))), None, "the address is the operator's");
+        assert_eq!(wrong("eu", None), None);
     }
 
     #[test]

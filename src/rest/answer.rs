@@ -81,10 +81,16 @@ pub(super) fn id(row: Json<'_>, name: &str) -> Option<String> {
 
 /// Reads what a request came to.
 pub(super) fn of(access: &Access, called: Result<Response<Body>, Error>) -> Result<Answer, Failed> {
-    let unreachable = |error: &Error| Failed {
-        passes: !matches!(error, Error::BadUri(_) | Error::HostNotFound | Error::TooManyRedirects),
-        error: RestError::Unreachable { base: access.base().to_owned(), said: error.to_string() },
-        after: None,
+    let unreachable = |error: &Error| {
+        let base = access.base().to_owned();
+        match access.wrong_region().map(str::to_owned) {
+            Some(region) => Failed { passes: false, error: RestError::Region { region, base }, after: None },
+            None => Failed {
+                passes: !matches!(error, Error::BadUri(_) | Error::HostNotFound | Error::TooManyRedirects),
+                error: RestError::Unreachable { base, said: error.to_string() },
+                after: None,
+            },
+        }
     };
     let mut response = called.map_err(|error| unreachable(&error))?;
     let (status, headers) = (response.status(), response.headers().clone());

@@ -28,6 +28,11 @@ pub enum RestError {
     Refused { status: u16, said: String },
     #[error("cannot reach {base}: {said}. Check --app, --region and the network")]
     Unreachable { base: String, said: String },
+    #[error(
+        "no host of CometChat serves the region {region:?}: {base} leads nowhere. The known regions are us, eu and in. Check \
+         --region, or api_region in the settings"
+    )]
+    Region { region: String, base: String },
     #[error("the answer of CometChat is not what its documentation says: {0}")]
     Strange(String),
 }
@@ -35,7 +40,10 @@ pub enum RestError {
 impl RestError {
     /// Whether every other request would end the same.
     pub fn is_of_all(&self) -> bool {
-        matches!(self, Self::Key { .. } | Self::App { .. } | Self::Unreachable { .. } | Self::Busy { .. })
+        matches!(
+            self,
+            Self::Key { .. } | Self::App { .. } | Self::Unreachable { .. } | Self::Region { .. } | Self::Busy { .. }
+        )
     }
 
     /// Whether every other request for entities of this kind would end the same.
