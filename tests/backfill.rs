@@ -198,6 +198,15 @@ fn an_empty_page_in_the_middle_of_a_list_evicts_nobody_and_is_told() {
     let (code, report, _) = run(&vendor, &file.db(), &["--only", "members"]);
     assert_eq!((code, &report["stages"]["members"]["unreachable"]), (1, &json!(6)), "{report:#}");
     assert_true(&app, &file.db());
+    // Nor where nothing says how many there are.
+    vendor.fate(|_, _, _| Fate::Answered);
+    vendor.change(|app| {
+        app.hides_counts = true;
+        app.members.clear();
+    });
+    let (code, report, _) = run(&vendor, &file.db(), &["--only", "members"]);
+    assert_eq!((code, &report["stages"]["members"]["unreachable"]), (1, &json!(6)), "{report:#}");
+    assert_true(&app, &file.db());
 }
 
 #[test]

@@ -79,8 +79,14 @@ pub(super) fn members<T>(
             }
             let group = client.group(guid)?;
             expected = group.row().and_then(|row| row.get("membersCount")?.number()?.parse().ok());
-            let differs = expected.filter(|expected| *expected != found);
-            Ok(differs.map(|expected| format!("the group has {expected} members, the list {found}")))
+            Ok(match expected {
+                // Nobody would be left in the group, and nothing confirms that.
+                None if found == 0 => Some("it is empty, and the group does not say how many members it has".into()),
+                Some(expected) if expected != found => {
+                    Some(format!("the group has {expected} members, the list {found}"))
+                }
+                _ => None,
+            })
         },
     )
 }

@@ -14,6 +14,8 @@ pub struct App {
     pub blocks: BTreeMap<String, BTreeMap<String, i64>>,
     pub messages: BTreeMap<i64, Value>,
     pub reactions: BTreeMap<i64, Vec<Value>>,
+    /// Groups do not tell how many members they have.
+    pub hides_counts: bool,
 }
 
 impl App {
@@ -69,7 +71,9 @@ impl App {
 
     pub fn group(&self, guid: &str) -> Option<Value> {
         let mut row = self.groups.get(guid)?.clone();
-        row["membersCount"] = json!(self.members.get(guid).map_or(0, BTreeMap::len));
+        if !self.hides_counts {
+            row["membersCount"] = json!(self.members.get(guid).map_or(0, BTreeMap::len));
+        }
         Some(row)
     }
 
