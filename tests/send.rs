@@ -151,7 +151,7 @@ fn a_refusal_is_not_repeated_and_its_cause_is_told() {
     let to = format!("http://{}", server.address);
     let (code, out, err) = server.run(&["send", &one(), "--to", &to]);
     assert_eq!(code, 0, "with the configuration file of the server: {out}{err}");
-    assert!(out.contains("applied") && out.contains("1 deliveries in "), "{out}");
+    assert!(out.contains("applied") && out.contains("1 delivery in "), "{out}");
 }
 
 #[test]
@@ -177,7 +177,10 @@ fn a_request_looks_like_one_of_cometchat() {
 fn an_address_where_nothing_listens_is_told_at_once() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, out, err) = chatfold(&["send", "--to", &address.to_string()]);
-    assert!(code == 1 && out.is_empty() && err.contains("nothing listens at http://"), "{out}{err}");
+    assert!(
+        code == 1 && out.is_empty() && err.contains("cannot send to http://") && err.contains("nothing listens there"),
+        "{out}{err}"
+    );
     let (code, _, err) = chatfold(&["send", "--to", "http://user:secret@127.0.0.1"]);
     assert!(code == 2 && err.contains("--to holds a username") && !err.contains("secret"), "{err}");
     let (code, _, err) = chatfold(&["send", "/nothing"]);
@@ -192,9 +195,10 @@ fn a_certificate_that_nobody_signed_is_refused() {
     let server = TestServer::within(dir, "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"");
     let to = format!("https://localhost:{}", server.address.port());
     let (code, out, err) = chatfold(&["send", &one(), "--to", &to, "--speed", "1000", "--json"]);
-    let summary: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
-    assert_eq!((code, &summary["failed"]), (1, &1.into()), "{summary}");
-    assert!(summary["nothing"].as_object().unwrap().keys().all(|why| why.contains("certificate")), "{summary}");
+    assert!(
+        code == 1 && out.is_empty() && err.contains("its certificate is not trusted"),
+        "at once, not after all retries: {out}{err}"
+    );
 }
 
 #[test]

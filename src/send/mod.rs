@@ -181,16 +181,32 @@ fn try_once(agent: &ureq::Agent, target: &Target, body: &[u8], fault: Option<boo
             outcome: answer.headers().get("chatfold-outcome").and_then(|it| it.to_str().ok()).map(str::to_owned),
             after: begun.elapsed(),
         },
-        Err(error) if is_away(&error) => Ended::Away(error.to_string()),
-        Err(error) => Ended::Nothing(error.to_string()),
+        Err(error) => match hopeless(&error) {
+            Some(why) => Ended::Away(format!("{why} ({error})")),
+            None => Ended::Nothing(error.to_string()),
+        },
     }
 }
 
-fn is_away(error: &ureq::Error) -> bool {
-    match error {
+/// Why no later attempt would do better.
+fn hopeless(error: &ureq::Error) -> Option<&'static str> {
+    let is_away = match error {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
         ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         _ => false,
+    };
+    let is_untrusted = match error {
+        ureq::Error::Rustls(error) => matches!(error, rustls::Error::InvalidCertificate(_)),
+        ureq::Error::Io(error) => matches!(
+            error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>()),
+            Some(rustls::Error::InvalidCertificate(_))
+        ),
+        _ => false,
+    };
+    match (is_away, is_untrusted) {
+        (true, _) => Some("nothing listens there"),
+        (_, true) => Some("its certificate is not trusted"),
+        _ => None,
     }
 }
 

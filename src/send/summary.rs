@@ -20,7 +20,7 @@ pub struct Summary {
     pub answers: BTreeMap<(u16, String), u64>,
     /// Attempts without an answer, by the reason.
     pub nothing: BTreeMap<String, u64>,
-    /// Why nothing could be sent: nothing listens there. Then the run ended early.
+    /// Why nothing could be sent: nothing listens there, or its certificate is not trusted. Then the run ended early.
     pub away: Option<String>,
     /// How long the answers took.
     pub(super) times: Vec<Duration>,
