@@ -218,3 +218,16 @@ fn an_ingest_that_keeps_nothing_leaves_no_file_of_its_own() {
     let (_, refused, _) = chatfold(&["events", "--refused", "--db", kept.to_str().unwrap()]);
     assert!(refused.contains("not JSON"), "{refused}");
 }
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_server_without_traces_says_so_where_a_collector_is_named() {
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    std::fs::write(dir.path().join("chatfold.toml"), "").unwrap();
+    let server = TestServer::launch(dir, |command| {
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    });
+    let log = server.unwrap().log();
+    assert!(log.contains("is built without traces") && log.contains("--features otel"), "{log}");
+    assert!(!TestServer::start().log().contains("traces"));
+}
