@@ -95,8 +95,10 @@ impl Postgres {
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
         let port = self.port.to_string();
         let mut command = self.command("postgres");
-        // Processes are killed here, not machines: nothing has to reach a disk.
-        command.arg("-D").arg(self.data()).args(["-p", &port, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"]);
+        // Processes are killed here, not machines: nothing has to reach a disk, unless it is measured.
+        let fsync = std::env::var("CHATFOLD_POSTGRES_FSYNC").unwrap_or_else(|_| "off".into());
+        command.arg("-D").arg(self.data()).args(["-p", &port, "-c", &format!("fsync={fsync}")]);
+        command.args(["-c", "listen_addresses=127.0.0.1"]);
         command.args(["-c", "unix_socket_directories=", "-c", "max_wal_senders=8", "-c", "shared_buffers=16MB"]);
         command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
