@@ -206,14 +206,31 @@ fn exported() -> BTreeSet<String> {
     let api = "api_app = \"any\"\napi_url = \"http://127.0.0.1:9\"\napi_key = \"key\"\n";
     let servers = [TestServer::with_story("first_steps"), TestServer::with(api)];
     let page: String = servers.iter().map(|server| server.get("/metrics").body).collect();
-    let heads = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| line.split(' ').next());
     let at_times = [
         "chatfold_rebuild_progress",
         "chatfold_certificate_expires_seconds",
         "chatfold_backup_age_seconds",
         "chatfold_backup_every_seconds",
     ];
-    heads.chain(at_times).map(str::to_owned).collect()
+    at_times.map(str::to_owned).into_iter().chain(heads(&page)).collect()
+}
+
+/// The metrics that a page declares.
+fn heads(page: &str) -> BTreeSet<String> {
+    let heads = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    heads.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// The metrics that only a node exports; `None`: there is no PostgreSQL.
+fn of_nodes() -> Option<BTreeSet<String>> {
+    #[cfg(feature = "postgres")]
+    let page = {
+        let postgres = support::nodes::log()?;
+        TestServer::with(&support::nodes::of(&postgres)).get("/metrics").body
+    };
+    #[cfg(not(feature = "postgres"))]
+    let page = None::<String>?;
+    Some(heads(&page).difference(&exported()).cloned().collect())
 }
 
 fn monitoring(name: &str) -> String {
@@ -222,7 +239,8 @@ fn monitoring(name: &str) -> String {
 
 #[test]
 fn the_dashboard_and_the_alerts_name_only_metrics_that_are_exported() {
-    let exported = exported();
+    let Some(of_nodes) = of_nodes() else { return };
+    let exported: BTreeSet<String> = exported().union(&of_nodes).cloned().collect();
     for file in ["alerts.yml", "alerts_test.yml", "grafana.json"] {
         let unknown: Vec<String> = named(&monitoring(file)).difference(&exported).cloned().collect();
         assert!(unknown.is_empty(), "{file} names {unknown:?}");
@@ -230,10 +248,14 @@ fn the_dashboard_and_the_alerts_name_only_metrics_that_are_exported() {
 }
 
 #[test]
-fn the_page_for_operators_explains_each_metric_and_no_other() {
-    let page = std::fs::read_to_string(format!("{ROOT}/docs/operate.md")).unwrap();
-    let rows: String = page.lines().filter(|line| line.starts_with("| `chatfold_")).collect();
-    assert_eq!(named(&rows), exported());
+fn the_pages_for_operators_explain_each_metric_and_no_other() {
+    let explained = |page: &str| {
+        let page = std::fs::read_to_string(format!("{ROOT}/docs/{page}")).unwrap();
+        named(&page.lines().filter(|line| line.starts_with("| `chatfold_")).collect::<String>())
+    };
+    assert_eq!(explained("operate.md"), exported());
+    let Some(of_nodes) = of_nodes() else { return };
+    assert_eq!(explained("cluster.md"), of_nodes);
 }
 
 /// The expressions of the dashboard, with its variables filled in.
