@@ -36,6 +36,8 @@ const INDEXES: &str = include_str!("../peers/rows-indexes.sql");
 /// Copies the rows of the file into a SQLite file beside it.
 pub fn copy(chatfold: &Path) -> PathBuf {
     let path = chatfold.with_file_name("rows.db");
+    // An earlier run may have left one where files are kept.
+    let _ = std::fs::remove_file(&path);
     let conn = Connection::open(&path).unwrap();
     conn.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -262144;").unwrap();
     // SQLite has no times, and its tools take a column of an unknown type for numbers. An integer key is the row's own number.
