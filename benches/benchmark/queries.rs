@@ -116,7 +116,7 @@ const PART: &str = "part.db";
 
 /// The folder of a file.
 pub enum Folder {
-    /// It ends with the run.
+    /// Removed at the end of the run.
     Temporary(tempfile::TempDir),
     Kept(PathBuf),
 }

@@ -90,7 +90,7 @@ pub fn run(config: &Config, args: &SendArgs) -> anyhow::Result<ExitCode> {
     let summary = send::send(&target, &planned, &|| bar.inc(1));
     bar.finish_and_clear();
     if let Some(why) = &summary.away {
-        anyhow::bail!("cannot send to {}: {why}. `chatfold serve` starts a server on this machine", target.url);
+        anyhow::bail!("cannot send to {}: {why}", target.url);
     }
     print(&summary, args.json)?;
     hint(&summary);

@@ -182,14 +182,14 @@ fn try_once(agent: &ureq::Agent, target: &Target, body: &[u8], fault: Option<boo
             after: begun.elapsed(),
         },
         Err(error) => match hopeless(&error) {
-            Some(why) => Ended::Away(format!("{why} ({error})")),
+            Some(why) => Ended::Away(why),
             None => Ended::Nothing(error.to_string()),
         },
     }
 }
 
 /// Why no later attempt would do better.
-fn hopeless(error: &ureq::Error) -> Option<&'static str> {
+fn hopeless(error: &ureq::Error) -> Option<String> {
     let is_away = match error {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
         ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
@@ -204,8 +204,8 @@ fn hopeless(error: &ureq::Error) -> Option<&'static str> {
         _ => false,
     };
     match (is_away, is_untrusted) {
-        (true, _) => Some("nothing listens there"),
-        (_, true) => Some("its certificate is not trusted"),
+        (true, _) => Some(format!("nothing listens there ({error}). `chatfold serve` starts a server on this machine")),
+        (_, true) => Some(format!("its certificate is not trusted ({error})")),
         _ => None,
     }
 }
