@@ -1,11 +1,14 @@
 //! Large events: an event is large if it names about a thousand people, tags or entities, or ends thousands of memberships
 //! or tags.
 //!
-//! A large event must not hold up the deliveries of other apps. The event gets its row of the log at once, like every other
-//! event. A thread beside the writer folds the event over a snapshot. Then the writer saves its rows in pieces and takes other
-//! deliveries between two of them. Until the last piece is saved the event is in the table `unfinished`, no reader is told
-//! of it, and no other delivery of its app is taken. Whoever opens a file to write finishes what a crash left there: the
-//! event is folded again, over what was saved of it.
+//! A large event must not hold up other deliveries. The event gets its row of the log at once, like every other event. A
+//! thread beside the writer folds the event over a snapshot. Then the writer saves its rows in pieces and takes other
+//! deliveries between two of them. Until the last piece is saved the event is in the table `unfinished`, and no reader is
+//! told of it. Whoever opens a file to write finishes what a crash left there: the event is folded again, over what was
+//! saved of it.
+//!
+//! Later events of the same app get their rows of the log at once too, and stand in `unfinished` behind the large event.
+//! They are folded in the order of the log once the large event is finished.
 
 use crate::batch::Batch;
 use crate::envelope::Envelope;
@@ -45,6 +48,10 @@ pub enum Posted {
     Done(Appended),
     /// A large event, which is in the log and is not folded yet: its log position.
     Unfinished(i64),
+    /// An event that is in the log behind an unfinished one of its app, and is not folded yet: its log position.
+    Behind(i64),
+    /// Nothing is written: only the tables can tell whether the delivery is new, and they lack an unfinished event.
+    Undecided,
 }
 
 impl From<Appended> for Posted {
@@ -54,22 +61,27 @@ impl From<Appended> for Posted {
 }
 
 /// Appends a posted delivery inside the caller's transaction, as [`log::append`] does, but leaves a large event unfinished.
+/// `behind`: an event of the app is unfinished, so this one is left unfinished too.
 pub fn post(
     batch: &mut Batch,
     conn: &Connection,
     envelope: &Envelope,
     received_at: Time,
     limits: Limits,
+    behind: bool,
 ) -> Result<Posted, StoreError> {
+    if behind && log::asks_tables(batch, conn, envelope, received_at)? {
+        return Ok(Posted::Undecided);
+    }
     log::enter(batch, conn, envelope, received_at, Source::Http, |batch, envelope, fact| {
-        if !limits.are_passed(conn, envelope, fact)? {
+        if !behind && !limits.are_passed(conn, envelope, fact)? {
             return log::settle(batch, conn, envelope, fact).map(Posted::Done);
         }
         let app = App::from(envelope.app_id.as_str());
         // Numbers of apps go by the log: another app must not take this one meanwhile.
         batch.number(conn, &app)?;
         unfinished::add(conn, fact.seq, &app)?;
-        Ok(Posted::Unfinished(fact.seq))
+        Ok(if behind { Posted::Behind(fact.seq) } else { Posted::Unfinished(fact.seq) })
     })
 }
 
@@ -118,16 +130,36 @@ pub struct Folded {
 
 /// Folds an unfinished event over what a snapshot holds. It may be saved in part already.
 pub fn fold(conn: &Connection, seq: i64) -> Result<Folded, StoreError> {
-    let lost = |why: &str| StoreError::Unusable(format!("the unfinished event {seq} {why}"));
-    let event = table::between(conn, seq - 1, seq, 1)?.0.pop().ok_or_else(|| lost("is not in the log"))?;
-    let envelope = Envelope::parse(event.body.as_bytes()).map_err(|problem| lost(&problem.to_string()))?;
+    let (envelope, fact) = read(conn, seq)?;
     let mut batch = Batch::for_large();
-    let verdict = fold::fold(&mut batch, conn, &envelope, &event.fact)?;
+    let verdict = fold::fold(&mut batch, conn, &envelope, &fact)?;
     let app = App::from(envelope.app_id.as_str());
-    batch.count(&app, event.fact.received_at, &envelope.trigger, verdict.outcome.as_str());
+    batch.count(&app, fact.received_at, &envelope.trigger, verdict.outcome.as_str());
     batch.cut();
     let rejected = if verdict.outcome == envelope.outcome { None } else { verdict.reason };
     Ok(Folded { batch, appended: Appended { seq, outcome: verdict.outcome, duplicate: false }, rejected })
+}
+
+/// Folds an unfinished event inside the caller's transaction, where all events before it are folded and nothing of it is
+/// saved. `None`: the event is large, and [`fold`] has to fold it.
+pub fn follow(batch: &mut Batch, conn: &Connection, seq: i64, limits: Limits) -> Result<Option<Appended>, StoreError> {
+    let (envelope, fact) = read(conn, seq)?;
+    if limits.are_passed(conn, &envelope, &fact)? {
+        return Ok(None);
+    }
+    let appended = log::settle(batch, conn, &envelope, &fact)?;
+    unfinished::remove(conn, seq)?;
+    Ok(Some(appended))
+}
+
+fn read(conn: &Connection, seq: i64) -> Result<(Envelope, Fact), StoreError> {
+    let lost = |why: &str| StoreError::Unusable(format!("the unfinished event {seq} {why}"));
+    let event = table::between(conn, seq - 1, seq, 1)?.0.pop().ok_or_else(|| lost("is not in the log"))?;
+    let envelope = Envelope::parse(event.body.as_bytes()).map_err(|problem| lost(&problem.to_string()))?;
+    // It panicked when it was appended.
+    let is_dead = event.outcome == Outcome::Rejected && envelope.outcome != Outcome::Rejected;
+    let envelope = if is_dead { envelope.as_dead_letter(event.reason.unwrap_or_default()) } else { envelope };
+    Ok((envelope, event.fact))
 }
 
 impl Folded {
@@ -149,10 +181,16 @@ impl Folded {
 
 /// Finishes what a crash left unfinished, where nobody waits for the writer meanwhile.
 pub fn finish_all(conn: &Connection) -> Result<(), StoreError> {
-    for (seq, _) in unfinished::all(conn)? {
+    for (nth, (seq, _)) in unfinished::all(conn)?.into_iter().enumerate() {
         sqlite::begin(conn)?;
-        let finished = fold(conn, seq).and_then(|mut folded| {
-            while folded.save_piece(conn, Limits::default())?.is_none() {}
+        let limits = Limits::default();
+        // Only the first may be saved in part.
+        let finished = if nth == 0 { Ok(None) } else { follow_alone(conn, seq, limits) };
+        let finished = finished.and_then(|followed| {
+            if followed.is_none() {
+                let mut folded = fold(conn, seq)?;
+                while folded.save_piece(conn, limits)?.is_none() {}
+            }
             sqlite::commit(conn)
         });
         if finished.is_err() {
@@ -161,4 +199,10 @@ pub fn finish_all(conn: &Connection) -> Result<(), StoreError> {
         finished?;
     }
     Ok(())
+}
+
+fn follow_alone(conn: &Connection, seq: i64, limits: Limits) -> Result<Option<Appended>, StoreError> {
+    let mut batch = Batch::default();
+    let followed = follow(&mut batch, conn, seq, limits)?;
+    batch.save(conn).map(|()| followed)
 }

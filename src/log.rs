@@ -4,6 +4,10 @@
 //! They count as two if another fact of the same register lies between them and the webhook that sends the second has
 //! sent the first.
 
+mod run;
+
+pub use run::Run;
+
 use crate::batch::Batch;
 use crate::clock;
 use crate::envelope::{Envelope, OWN};
@@ -19,8 +23,6 @@ use crate::store::sqlite::events::{self, Equal};
 use crate::store::sqlite::retention;
 use crate::store::sqlite::{App, Connection, RefKey};
 use crate::trigger::{Ref, Role};
-use foldhash::{HashMap, HashSet};
-use std::collections::BTreeSet;
 
 /// Another webhook's copy of a fact arrives at most this long after the first delivery: the vendor's retries end after
 /// 40 s.
@@ -44,74 +46,6 @@ pub enum Source<'a> {
     Decided(i64),
     /// A line of a file. `bare`: the line does not tell when the delivery was received.
     Ingest { run: &'a mut Run, bare: bool },
-}
-
-/// One run of `ingest`: a feed for each app, and what the run has read so far.
-#[derive(Debug)]
-pub struct Run {
-    /// Newest log position when the run began.
-    started_at: i64,
-    lines: u64,
-    feeds: HashMap<App, Feed>,
-    /// Facts without a time from bare bodies, by app and fingerprint, in their order.
-    copies: HashMap<(App, [u8; 32]), Vec<Copied>>,
-    /// Log positions of the facts that the run has read.
-    read: HashSet<i64>,
-    /// Line of the newest fact of each register.
-    set: HashMap<RefKey, u64>,
-}
-
-/// A fact that a run has read: the line that told it first, and the webhooks that told it.
-#[derive(Debug)]
-struct Copied {
-    line: u64,
-    tellers: BTreeSet<String>,
-}
-
-impl Run {
-    pub fn new(conn: &Connection) -> Result<Self, StoreError> {
-        Ok(Self {
-            started_at: events::newest_seq(conn)?,
-            lines: 0,
-            feeds: HashMap::default(),
-            copies: HashMap::default(),
-            read: HashSet::default(),
-            set: HashMap::default(),
-        })
-    }
-
-    /// Which of several facts with this fingerprint a bare body tells, counted from 0. The rule is that of
-    /// [`repeated`], but a bare body does not tell how long ago the others came. Copies without another fact of the
-    /// register between them are one fact. Else the body tells the oldest fact that its webhook has not told in this
-    /// run, or else a new one.
-    fn nth(&mut self, app: &App, envelope: &Envelope, refs: &[Ref]) -> usize {
-        let (set, webhook_id) = (&self.set, webhook_id(envelope));
-        let facts = self.copies.entry((App::clone(app), envelope.fingerprint)).or_default();
-        let set_after = |line: u64| registers(app, refs).any(|it| set.get(&it).is_some_and(|newest| *newest > line));
-        let known = match facts.last() {
-            Some(newest) if !set_after(newest.line) => Some(facts.len() - 1),
-            _ => facts.iter().position(|fact| !fact.tellers.contains(webhook_id)),
-        };
-        let which = known.unwrap_or_else(|| {
-            facts.push(Copied { line: self.lines, tellers: BTreeSet::new() });
-            facts.len() - 1
-        });
-        facts[which].tellers.insert(webhook_id.to_owned());
-        which
-    }
-
-    /// A fact that the log holds is read once more.
-    fn again(&self, equal: Equal) -> Known {
-        if equal.seq <= self.started_at { Known::Reread(equal) } else { Known::Again(equal) }
-    }
-
-    /// Notes that the run has read the fact at a log position. Copies of the fact do not move registers again.
-    fn note(&mut self, app: &App, refs: &[Ref], seq: i64) {
-        if refs.iter().any(|it| it.role == Role::Sets) && self.read.insert(seq) {
-            let sets = refs.iter().filter(|it| it.role == Role::Sets);
-            self.set.extend(sets.map(|it| ((App::clone(app), it.kind, it.key.clone()), self.lines)));
-        }
-    }
 }
 
 /// Registers of a fact. A fact of the same register between two equal bodies makes them two facts.
@@ -212,6 +146,22 @@ pub fn enter<T: From<Appended>>(
         fingerprint: envelope.fingerprint,
     };
     fold(batch, envelope, &fact)
+}
+
+/// Whether only the tables can tell if a posted delivery is new: the log holds equal bodies, and the events between may make
+/// this one another fact.
+pub fn asks_tables(
+    batch: &mut Batch,
+    conn: &Connection,
+    envelope: &Envelope,
+    received_at: Time,
+) -> Result<bool, StoreError> {
+    let late = late::redacted(batch, conn, envelope, received_at, false)?;
+    let envelope = late.as_ref().unwrap_or(envelope);
+    let app = App::from(envelope.app_id.as_str());
+    // What panics is a dead letter, which names no register.
+    let Ok(delivery) = panics::caught(|| Delivery::read(&app, envelope, received_at)) else { return Ok(false) };
+    Ok(delivery.is_untimed() && !delivery.equals(conn)?.is_empty())
 }
 
 /// A delivery to be appended.

@@ -289,7 +289,7 @@ fn a_large_event_comes_once_it_is_finished_and_other_apps_go_on() {
     let tiny = Large { commas: 0, names: 0, people: 1, carried: 1, piece: 2 };
     let mut batch = chatfold::batch::Batch::default();
     told.harness.transaction(|| {
-        let posted = large::post(&mut batch, &told.harness.conn, &envelope, Time(NOON), tiny).unwrap();
+        let posted = large::post(&mut batch, &told.harness.conn, &envelope, Time(NOON), tiny, false).unwrap();
         assert!(matches!(posted, Posted::Unfinished(2)));
         batch.save(&told.harness.conn).unwrap();
     });

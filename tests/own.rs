@@ -189,7 +189,7 @@ fn a_large_list_is_saved_in_pieces_and_ends_in_the_same_tables() {
     let envelope = chatfold::envelope::Envelope::parse(list.0.as_bytes()).unwrap();
     let limits = Limits { piece: 500, ..Limits::default() };
     sqlite::begin(&it.conn).unwrap();
-    let posted = large::post(&mut batch, &it.conn, &envelope, chatfold::ids::Time(list.1), limits).unwrap();
+    let posted = large::post(&mut batch, &it.conn, &envelope, chatfold::ids::Time(list.1), limits, false).unwrap();
     let Posted::Unfinished(seq) = posted else { panic!("a list of 3,000 is large: {posted:?}") };
     batch.save(&it.conn).unwrap();
     sqlite::commit(&it.conn).unwrap();

@@ -58,10 +58,14 @@ fn another(body: &str) -> String {
 
 /// Posts as the writer does, in a transaction of its own.
 fn post(conn: &Connection, body: &str, at: i64, limits: Limits) -> Posted {
+    post_behind(conn, body, at, limits, false)
+}
+
+fn post_behind(conn: &Connection, body: &str, at: i64, limits: Limits, behind: bool) -> Posted {
     let envelope = Envelope::parse(body.as_bytes()).unwrap();
     let mut batch = Batch::default();
     sqlite::begin(conn).unwrap();
-    let posted = large::post(&mut batch, conn, &envelope, Time(at), limits).unwrap();
+    let posted = large::post(&mut batch, conn, &envelope, Time(at), limits, behind).unwrap();
     batch.save(conn).unwrap();
     sqlite::commit(conn).unwrap();
     posted
@@ -128,6 +132,69 @@ fn a_stop_after_any_piece_of_any_story_ends_in_the_same_tables() {
             stopped(&story(&name), NOON, &name);
         }
     }
+}
+
+/// Posts deliveries of one app behind each other, so many at most before the next process finishes them.
+fn behind(bodies: &[String], claim: &str) {
+    let whole = Harness::new();
+    for body in bodies {
+        whole.post(body, NOON);
+    }
+    let mut undecided = 0;
+    for most in [3, usize::MAX] {
+        let harness = Harness::new();
+        for body in bodies {
+            let left = unfinished::all(&harness.conn).unwrap();
+            let app_id = Envelope::parse(body.as_bytes()).unwrap().app_id;
+            let is_behind = left.iter().any(|(_, app)| **app == *app_id);
+            let posted = post_behind(&harness.conn, body, NOON, TINY, is_behind);
+            let is_undecided = matches!(posted, Posted::Undecided);
+            if is_undecided || left.len() >= most {
+                large::finish_all(&harness.conn).unwrap();
+            }
+            if is_undecided {
+                undecided += 1;
+                post(&harness.conn, body, NOON, TINY);
+            }
+        }
+        large::finish_all(&harness.conn).unwrap();
+        assert_same(&state(&whole), &state(&harness), &format!("{claim}, up to {most} behind each other"));
+    }
+    assert!(undecided < bodies.len(), "{claim}: only equal bodies without a time have to wait");
+}
+
+#[test]
+fn events_behind_a_large_one_end_in_the_tables_of_events_that_were_folded_at_once() {
+    let bodies: Vec<String> = fixtures().into_iter().map(|(_, body)| body).collect();
+    let twice: Vec<String> = bodies.iter().chain(bodies.iter().rev()).cloned().collect();
+    behind(&twice, "all triggers");
+    for name in std::fs::read_dir("fixtures/stories").unwrap().map(|entry| entry.unwrap()) {
+        if name.path().is_dir() {
+            let name = name.file_name().into_string().unwrap();
+            behind(&story(&name), &name);
+        }
+    }
+}
+
+#[test]
+fn tables_made_anew_hold_each_event_that_was_unfinished_once() {
+    let bodies: Vec<String> = fixtures().into_iter().map(|(_, body)| body).collect();
+    let whole = Harness::new();
+    for body in &bodies {
+        whole.post(body, NOON);
+    }
+    let harness = Harness::new();
+    post(&harness.conn, &bodies[0], NOON, TINY);
+    for body in &bodies[1..] {
+        if matches!(post_behind(&harness.conn, body, NOON, TINY, true), Posted::Undecided) {
+            large::finish_all(&harness.conn).unwrap();
+            post(&harness.conn, body, NOON, TINY);
+        }
+    }
+    assert!(!unfinished::all(&harness.conn).unwrap().is_empty());
+    harness.rebuild();
+    large::finish_all(&harness.conn).unwrap();
+    assert_same(&state(&whole), &state(&harness), "made anew");
 }
 
 /// What came before, and the large event.

@@ -5,7 +5,7 @@ use chatfold::envelope::Envelope;
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::ids::{Outcome, Time};
 use chatfold::ingest::Ingest;
-use chatfold::writer::{Appended, Refusal, Writer};
+use chatfold::writer::{Appended, Refusal, Writer, Written};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
@@ -26,7 +26,7 @@ fn while_another_process_holds_the_lock_deliveries_are_refused_and_then_taken_ag
     let writer = Writer::start(&path, 16 << 20, Box::new(|| panic!("a lock is no failure of the disk"))).unwrap();
     let api = Api::open(&path, Limits::default()).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let append = |id: u32| runtime.block_on(writer.append(envelope(id), Time(1_767_614_400_000)));
+    let append = |id: u32| append(&writer, envelope(id));
     append(1).unwrap();
 
     let other = rusqlite::Connection::open(&path).unwrap();
@@ -59,7 +59,10 @@ fn writer_of(path: &Path) -> (Writer, Receiver<()>) {
 
 fn append(writer: &Writer, envelope: Envelope) -> Result<Appended, Refusal> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(writer.append(envelope, Time(1_767_614_400_000)))
+    match runtime.block_on(writer.append(envelope, Time(1_767_614_400_000)))? {
+        Written::Folded(appended) => Ok(appended),
+        Written::Unfolded(position) => panic!("{position} is not folded"),
+    }
 }
 
 /// The delivery is not answered 200, the process ends, and nothing of the delivery is in the log.

@@ -43,7 +43,7 @@ pub use verdict::{Verdict, verdict};
 use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::ids::Time;
-use crate::writer::{Appended, Refusal, Writer};
+use crate::writer::{Appended, Refusal, Writer, Written};
 use anyhow::Context;
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub type OnFailure = Arc<dyn Fn() + Send + Sync>;
 pub enum Taken {
     /// It is folded.
     Folded(Appended),
-    /// It is in the shared log at this position, and not folded here yet.
+    /// It is in the log at this position, and not folded here yet.
     Accepted(i64),
     /// It is in the outbox.
     Queued,
@@ -115,20 +115,19 @@ impl Intake {
     /// The delivery is durable when this returns `Ok`.
     pub async fn take(&self, envelope: Envelope, received_at: Time) -> Result<Taken, Refusal> {
         match self {
-            Self::Alone(writer) => writer.append(envelope, received_at).await.map(Taken::Folded),
+            Self::Alone(writer) => Ok(match writer.append(envelope, received_at).await? {
+                Written::Folded(appended) => Taken::Folded(appended),
+                Written::Unfolded(position) => Taken::Accepted(position),
+            }),
             #[cfg(feature = "postgres")]
             Self::Node(node) => node.take(envelope, received_at).await,
         }
     }
 
-    /// Waits until this node has folded the shared log up to a position, a minute at most.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(unused_variables, reason = "a file of its own has folded what it took")
-    )]
+    /// Waits until the event at a log position is folded here, a minute at most.
     pub async fn folded(&self, position: i64) {
         match self {
-            Self::Alone(_) => {}
+            Self::Alone(writer) => writer.folded(position).await,
             #[cfg(feature = "postgres")]
             Self::Node(node) => node.folded(position).await,
         }

@@ -13,7 +13,7 @@ use crate::fold::FOLD_VERSION;
 use crate::panics::{self, Panicked};
 use crate::store::StoreError;
 use crate::store::sqlite::state::{self, State};
-use crate::store::sqlite::{self, Connection, aside as store, delivery, events, shadow};
+use crate::store::sqlite::{self, Connection, aside as store, delivery, events, shadow, unfinished};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -213,6 +213,7 @@ impl Run<'_> {
                 date(conn, &aside)?;
                 let retried = judge(conn, &aside)? + assign(conn, &aside)?;
                 mark(conn, &aside)?;
+                unfinished::finish_all(conn)?;
                 shadow::swap(conn)?;
                 sqlite::stamp_fold_version(conn, FOLD_VERSION)?;
                 Ok(retried)

@@ -9,7 +9,7 @@ use crate::log::{self, Source};
 use crate::rebuild::Host;
 use crate::store::StoreError;
 use crate::store::sqlite::retention::{self as store, Bounds};
-use crate::store::sqlite::{self, App, Connection, horizon};
+use crate::store::sqlite::{self, App, Connection, horizon, unfinished};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,8 +18,9 @@ use std::time::Duration;
 const SWEEP: i64 = 1_000;
 /// Pages given back in one transaction.
 const PAGES: u32 = 64;
-/// How often the WAL is tried to be emptied, and the wait before the next try.
+/// How often the WAL is tried to be emptied.
 const TRIES: u32 = 20;
+/// Before something is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// What the rules would cut now. Nothing is changed.
@@ -54,9 +55,14 @@ pub fn cut(
         if !is_any(&log, family, &bounds)? {
             continue;
         }
-        check(stop)?;
-        let announced = bounds.clone();
-        let until = host.write(move |conn| announce(conn, family, &announced, now))?;
+        let until = loop {
+            check(stop)?;
+            let announced = bounds.clone();
+            if let Some(until) = host.write(move |conn| announce(conn, family, &announced, now))? {
+                break until;
+            }
+            std::thread::sleep(AGAIN);
+        };
         let bounds = Bounds { until, ..bounds };
         let mut count = Count::default();
         let kept = plan(&log, family, &bounds, &mut |piece| {
@@ -115,8 +121,12 @@ fn is_any(log: &Connection, family: Family, bounds: &Bounds) -> Result<bool, Ret
     }
 }
 
-/// Appends the event that tells the horizon. Gives its log position.
-fn announce(conn: &Connection, family: Family, bounds: &Bounds, now: Time) -> Result<i64, StoreError> {
+/// Appends the event that tells the horizon. Gives its log position. `None`: an event of the app is not finished, and must be
+/// folded first.
+fn announce(conn: &Connection, family: Family, bounds: &Bounds, now: Time) -> Result<Option<i64>, StoreError> {
+    if unfinished::is_any(conn, &bounds.app)? {
+        return Ok(None);
+    }
     let body = serde_json::json!({
         "trigger": TRIGGER,
         "appId": *bounds.app,
@@ -127,7 +137,7 @@ fn announce(conn: &Connection, family: Family, bounds: &Bounds, now: Time) -> Re
     let mut batch = Batch::default();
     let appended = log::append(&mut batch, conn, &envelope, now, Source::Http)?;
     batch.save(conn)?;
-    Ok(appended.seq)
+    Ok(Some(appended.seq))
 }
 
 /// Removes further deliveries of events that were cut.

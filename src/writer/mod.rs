@@ -31,12 +31,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use worker::Worker;
 
 /// A delivery whose batch has not begun by then is dropped: the vendor gives up after 2 s.
 const BEGIN_WITHIN: Duration = Duration::from_millis(800);
 /// One whose batch has begun waits this long for it.
 const COMMIT_WITHIN: Duration = Duration::from_secs(1);
+/// One that stands in the log behind an unfinished event of its app waits this long for its fold.
+const FOLD_WITHIN: Duration = Duration::from_millis(150);
+/// Who needs the tables waits this long for the fold of an event.
+const FINISHED_WITHIN: Duration = Duration::from_secs(60);
+/// Why a delivery is not taken that came faster than the writer goes.
+const BEHIND: &str = "the writer is behind";
 /// What a stop leaves to finish the queue.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -51,8 +58,22 @@ pub enum Refusal {
     Unknown,
 }
 
+/// What became of a delivery that is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    Folded(Appended),
+    /// It is at this position. Its fold comes later: the event is large, or stands behind a large one of its app.
+    Unfolded(i64),
+}
+
+/// What the writer tells once a delivery is committed.
+enum Committed {
+    Folded(Appended),
+    Unfinished { seq: i64, is_large: bool, folded: oneshot::Receiver<Appended> },
+}
+
 /// Where a delivery's answer goes.
-type Reply = oneshot::Sender<Result<Appended, Refusal>>;
+type Reply = oneshot::Sender<Result<Committed, Refusal>>;
 
 struct Waiting {
     envelope: Envelope,
@@ -113,8 +134,7 @@ impl Job {
 enum Answer {
     Append(Reply, Appended),
     Refused(oneshot::Sender<()>),
-    /// Once the large event is finished, not before.
-    Later(Unfinished),
+    Unfinished(Reply, Unfinished),
 }
 
 /// What was measured of batches since the start.
@@ -220,23 +240,33 @@ impl Writer {
     }
 
     /// Durable when it returns `Ok`. Refused where a shared log gives the positions.
-    pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Appended, Refusal> {
+    pub async fn append(&self, envelope: Envelope, received_at: Time) -> Result<Written, Refusal> {
         if self.shared.follows {
             return Err(Refusal::NotWritten("deliveries of this node come from the shared log"));
         }
         let (reply, mut answer) = oneshot::channel();
         let app = envelope.app_id.clone();
         let ticket = self.send(Some(&app), Job::Append(Box::new(Waiting { envelope, received_at, reply })))?;
-        if let Ok(answer) = tokio::time::timeout(BEGIN_WITHIN, &mut answer).await {
-            return answer.unwrap_or(Err(Refusal::Unknown));
+        let answer = match timeout(BEGIN_WITHIN, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) if self.shared.queue.give_up(&app, ticket) => {
+                return Err(Refusal::NotWritten(BEHIND));
+            }
+            Err(_) => timeout(COMMIT_WITHIN, answer).await.map_err(|_| Refusal::Unknown)?,
+        };
+        match answer.unwrap_or(Err(Refusal::Unknown))? {
+            Committed::Folded(appended) => Ok(Written::Folded(appended)),
+            Committed::Unfinished { seq, is_large, folded } => {
+                let folded = timeout(if is_large { COMMIT_WITHIN } else { FOLD_WITHIN }, folded).await;
+                Ok(folded.ok().and_then(Result::ok).map_or(Written::Unfolded(seq), Written::Folded))
+            }
         }
-        if self.shared.queue.give_up(&app, ticket) {
-            return Err(Refusal::NotWritten("the writer is behind"));
-        }
-        match tokio::time::timeout(COMMIT_WITHIN, answer).await {
-            Ok(answer) => answer.unwrap_or(Err(Refusal::Unknown)),
-            Err(_) => Err(Refusal::Unknown),
-        }
+    }
+
+    /// Waits until the event at a log position is folded, a minute at most.
+    pub async fn folded(&self, position: i64) {
+        let mut seq = self.seq.clone();
+        let _ = timeout(FINISHED_WITHIN, seq.wait_for(|_| !self.is_unfinished(position))).await;
     }
 
     fn send(&self, app: Option<&str>, job: Job) -> Result<Ticket, Refusal> {
@@ -250,7 +280,7 @@ impl Writer {
     pub async fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
         let (reply, kept) = oneshot::channel();
         let sent = self.send(None, Job::Refuse { received_at, problem, body, reply });
-        if sent.is_err() || !matches!(tokio::time::timeout(BEGIN_WITHIN, kept).await, Ok(Ok(()))) {
+        if sent.is_err() || !matches!(timeout(BEGIN_WITHIN, kept).await, Ok(Ok(()))) {
             tracing::warn!("a refused body may not have been kept");
         }
     }
@@ -282,7 +312,7 @@ impl Writer {
         self.seq.clone()
     }
 
-    /// Whether the event at a log position is a large one that is not finished yet.
+    /// Whether the event at a log position is in the log and not wholly in the tables yet.
     pub fn is_unfinished(&self, seq: i64) -> bool {
         lock(&self.shared.unfinished).contains(&seq)
     }

@@ -4,11 +4,10 @@
 //! does not hold up the others. A line holds at most as much as is still free: however much one app sends, there is room
 //! for another.
 //!
-//! While a large event is unfinished the line of its app is held: what is in it waits. The pieces of the event and the jobs
-//! of other apps take turns, and units of work wait until it is finished.
+//! While a large event is unfinished its pieces and the jobs take turns, and units of work wait until it is finished.
 
 use super::Refusal;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Jobs that may wait.
@@ -40,8 +39,6 @@ struct State<J, U> {
     unit_was_last: bool,
     /// Units waited when the last large event was finished: one has its turn before the next large event.
     unit_is_due: bool,
-    /// Apps of which no job is taken.
-    held: HashSet<String>,
     large: Large,
     /// A piece was taken last: the next turn is a job's.
     piece_was_last: bool,
@@ -57,7 +54,7 @@ enum Large {
     None,
     /// It is being folded.
     Folding,
-    /// It is to be saved, piece by piece.
+    /// It is to be saved, piece by piece; or events behind it are to be folded, some at a time.
     Folded,
     /// It cannot be saved now.
     Stalled,
@@ -89,7 +86,6 @@ impl<J: Queued, U> Queue<J, U> {
             units: VecDeque::new(),
             unit_was_last: false,
             unit_is_due: false,
-            held: HashSet::new(),
             large: Large::None,
             piece_was_last: false,
             jobs: 0,
@@ -187,23 +183,10 @@ impl<J: Queued, U> Queue<J, U> {
         self.lock().take()
     }
 
-    /// Takes every job, those of held lines too.
+    /// Takes every job.
     pub fn drain(&self) -> Vec<J> {
         let mut state = self.lock();
-        let held = std::mem::take(&mut state.held);
-        let jobs = std::iter::from_fn(|| state.take()).collect();
-        state.held = held;
-        jobs
-    }
-
-    /// From now on no job of this app is taken.
-    pub fn hold(&self, app: &str) {
-        self.lock().held.insert(app.to_owned());
-    }
-
-    /// Jobs of this app are taken again.
-    pub fn release(&self, app: &str) {
-        self.lock().held.remove(app);
+        std::iter::from_fn(|| state.take()).collect()
     }
 
     /// A large event is being folded.
@@ -267,11 +250,9 @@ impl<J: Queued, U> Queue<J, U> {
 }
 
 impl<J: Queued, U> State<J, U> {
-    /// The first job of the line whose turn it is and that is not held; the line then comes last.
+    /// The first job of the line whose turn it is; the line then comes last.
     fn take(&mut self) -> Option<J> {
-        let is_held = |owner: &Owner| owner.as_ref().is_some_and(|app| self.held.contains(app));
-        let place = self.turns.iter().position(|owner| !is_held(owner))?;
-        let owner = self.turns.remove(place)?;
+        let owner = self.turns.pop_front()?;
         let (_, job) = self.lines.get_mut(&owner)?.jobs.pop_front()?;
         self.turns.push_back(owner.clone());
         self.left(&owner, job.bytes());

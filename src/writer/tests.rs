@@ -51,6 +51,13 @@ pub(super) fn large(app_id: &str) -> Envelope {
     Envelope::parse(body.as_bytes()).unwrap()
 }
 
+fn folded(written: Result<Written, Refusal>) -> Appended {
+    match written.unwrap() {
+        Written::Folded(appended) => appended,
+        Written::Unfolded(position) => panic!("{position} is not folded"),
+    }
+}
+
 pub(super) const AT: Time = Time(1_767_614_400_000);
 
 fn finished(writer: &Writer) {
@@ -76,25 +83,81 @@ pub(super) fn ask(path: &std::path::Path, sql: &str) -> i64 {
 }
 
 #[test]
-fn other_apps_are_answered_while_a_large_event_is_unfinished_and_its_own_app_waits() {
+fn deliveries_are_answered_while_a_large_event_of_any_app_is_unfinished() {
     let (_dir, path) = file();
     let (writer, runtime) = with_a_large_event(&path, "a");
-    let own = writer.clone();
-    let own = runtime.spawn(async move {
-        let answer = own.append(message("a", 2), AT).await;
-        (answer, own.is_unfinished(1))
-    });
-    let mut answered = 0;
+    let (mut answered, mut most, mut behind) = (0, 0, Vec::new());
     while writer.is_unfinished(1) {
-        runtime.block_on(writer.append(message("b", answered), AT)).unwrap();
         answered += 1;
+        let own = writer.clone();
+        behind.push(runtime.spawn(async move {
+            let written = own.append(message("a", 1 + answered), AT).await.unwrap();
+            if let Written::Unfolded(position) = written {
+                own.folded(position).await;
+            }
+        }));
+        let other = runtime.block_on(writer.append(message("b", answered), AT)).unwrap();
+        assert!(matches!(other, Written::Folded(_)), "another app waits for nothing: {other:?}");
+        most = most.max(ask(&path, "SELECT count(*) FROM unfinished"));
     }
-    assert!(answered > 5, "{answered} were answered");
-    match runtime.block_on(own).unwrap() {
-        (Ok(_), is_unfinished) => assert!(!is_unfinished, "answered before the event ahead of it"),
-        (Err(refusal), _) => assert_eq!(refusal, Refusal::NotWritten("the writer is behind")),
-    }
+    assert!(most > 5, "{most} are in the log before they are folded");
+    runtime.block_on(async {
+        for folded in behind {
+            folded.await.unwrap();
+        }
+    });
     assert_eq!(ask(&path, "SELECT count(*) FROM mentions"), 6_000);
+    assert_eq!(ask(&path, "SELECT count(*) FROM messages WHERE app_id = 'a'"), i64::from(answered) + 1);
+    assert_eq!(ask(&path, "SELECT count(*) FROM unfinished"), 0);
+    writer.stop();
+}
+
+#[test]
+fn an_equal_body_without_a_time_waits_for_the_large_event_that_may_make_it_another_fact() {
+    let (_dir, path) = file();
+    let blocked = || {
+        let body = r#"{"trigger":"user_blocked","appId":"a","webhook":"w","data":{"by":{"uid":"u1"},"users":{"u2":{"uid":"u2"}}}}"#;
+        Envelope::parse(body.as_bytes()).unwrap()
+    };
+    let writer = Writer::start(&path, CACHE as usize, Box::new(|| panic!("no failure"))).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(writer.append(blocked(), AT)).unwrap();
+    let posting = writer.clone();
+    runtime.spawn(async move { posting.append(large("a"), AT).await });
+    while !writer.is_unfinished(2) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let refusal = runtime.block_on(writer.append(blocked(), AT)).unwrap_err();
+    assert_eq!(refusal, Refusal::NotWritten("a large event of the app is not finished yet"));
+    runtime.block_on(writer.folded(2));
+    let Written::Folded(again) = runtime.block_on(writer.append(blocked(), AT)).unwrap() else { panic!("not folded") };
+    assert!(again.duplicate, "{again:?}");
+    writer.stop();
+}
+
+#[test]
+fn an_app_that_has_too_many_events_unfinished_is_refused_and_others_are_not() {
+    let (_dir, path) = file();
+    let conn = sqlite::open_writer(&path).unwrap();
+    sqlite::begin(&conn).unwrap();
+    let mut batch = Batch::default();
+    let limits = crate::large::Limits::default();
+    crate::large::post(&mut batch, &conn, &large("a"), AT, limits, false).unwrap();
+    for id in 0..pieces::BEHIND as u32 {
+        crate::large::post(&mut batch, &conn, &message("a", 2 + id), AT, limits, true).unwrap();
+    }
+    batch.save(&conn).unwrap();
+    sqlite::commit(&conn).unwrap();
+    drop(conn);
+    let writer = Writer::start(&path, CACHE as usize, Box::new(|| panic!("no failure"))).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let own = runtime.block_on(writer.append(message("a", 1_000_000), AT)).unwrap_err();
+    assert_eq!(own, Refusal::NotWritten("the writer is behind"));
+    runtime.block_on(writer.append(message("b", 1), AT)).unwrap();
+    let last = 1 + pieces::BEHIND as i64;
+    runtime.block_on(writer.folded(last));
+    assert_eq!(ask(&path, "SELECT count(*) FROM messages WHERE app_id = 'a'"), last);
+    runtime.block_on(writer.append(message("a", 1_000_000), AT)).unwrap();
     writer.stop();
 }
 
@@ -116,18 +179,18 @@ fn a_panic_in_the_fold_of_a_large_event_is_a_dead_letter_that_leaves_nothing_els
         assert_eq!(ask(&path, &format!("SELECT count(*) FROM {table}")), rows, "{table}");
     }
     assert_eq!(ask(&path, "SELECT n FROM event_counts WHERE outcome = 'rejected'"), 1);
-    let again = runtime.block_on(writer.append(large(crate::batch::PANICS), AT)).unwrap();
+    let again = folded(runtime.block_on(writer.append(large(crate::batch::PANICS), AT)));
     assert_eq!((again.seq, again.outcome, again.duplicate), (1, Outcome::Rejected, true));
     writer.stop();
 }
 
 #[test]
-fn the_next_writer_finishes_what_was_left_before_it_takes_deliveries_of_that_app() {
+fn the_next_writer_finishes_what_was_left() {
     let (_dir, path) = file();
     let conn = sqlite::open_writer(&path).unwrap();
     sqlite::begin(&conn).unwrap();
     let mut batch = Batch::default();
-    crate::large::post(&mut batch, &conn, &large("a"), AT, crate::large::Limits::default()).unwrap();
+    crate::large::post(&mut batch, &conn, &large("a"), AT, crate::large::Limits::default(), false).unwrap();
     batch.save(&conn).unwrap();
     sqlite::commit(&conn).unwrap();
     drop(conn);
@@ -136,7 +199,7 @@ fn the_next_writer_finishes_what_was_left_before_it_takes_deliveries_of_that_app
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(writer.append(message("b", 1), AT)).unwrap();
     finished(&writer);
-    let again = runtime.block_on(writer.append(large("a"), AT)).unwrap();
+    let again = folded(runtime.block_on(writer.append(large("a"), AT)));
     assert_eq!((again.seq, again.outcome, again.duplicate), (1, Outcome::Applied, true));
     assert_eq!(ask(&path, "SELECT count(*) FROM mentions"), 6_000);
     writer.stop();
@@ -175,7 +238,7 @@ fn a_panic_over_one_event_is_a_dead_letter_and_the_batch_goes_on() {
             append(message("a", 5)),
             async { release.send(()).unwrap() },
         );
-        [all.0, all.1, all.2, all.3, all.4].map(Result::unwrap)
+        [all.0, all.1, all.2, all.3, all.4].map(folded)
     });
     blocker.join().unwrap();
     let outcomes = all.map(|appended| appended.outcome);

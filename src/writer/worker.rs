@@ -1,8 +1,8 @@
 //! The thread's side of the queue: batches, commits, checkpoints, and what it does when the file fails.
 
-use super::pieces::{Pieces, Unfinished};
+use super::pieces::{self, Pieces, Unfinished};
 use super::queue::{Next, Queued};
-use super::{Answer, Job, Refusal, Reply, Shared, Unit, Waiting, Work, lock};
+use super::{Answer, Committed, Job, Refusal, Reply, Shared, Unit, Waiting, Work, lock};
 use crate::batch::Batch;
 use crate::checkpoints::Checkpoints;
 use crate::clock;
@@ -16,13 +16,13 @@ use tokio::sync::{oneshot, watch};
 use tracing::field::Empty;
 
 /// Events in one transaction.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 512;
 /// Bytes of bodies in one transaction, but for a single body that is larger. What a transaction writes into the WAL
 /// is a multiple of it.
 const BATCH_BYTES: usize = 4 << 20;
 /// A transaction that has taken so long takes in no more: what follows, perhaps of other apps, must not wait for many
 /// slow events.
-const BATCH_TIME: Duration = Duration::from_millis(50);
+pub(super) const BATCH_TIME: Duration = Duration::from_millis(50);
 /// A WAL over this that the checkpoint could not move is reported.
 const WAL_REPORTED: u64 = 64 << 20;
 
@@ -79,7 +79,7 @@ impl Worker {
                 self.report_wal(moved);
             }
         }
-        // What waits for a large event that cannot be saved now.
+        // Units that wait for an event that cannot be saved now.
         shared.queue.abandon();
         self.checkpoints.stop();
         match self.shared.place.check().and_then(|()| self.end()).and_then(|()| sqlite::finish(&self.conn)) {
@@ -113,6 +113,7 @@ impl Worker {
         sqlite::rollback(&self.conn);
         // It may have written into the tables.
         self.batch.forget();
+        self.drop_finished()?;
         let fatal = done.as_ref().is_err_and(|error| error.is_of_the_file() && !error.is_full() && !error.is_busy());
         if fatal {
             return done;
@@ -158,9 +159,15 @@ impl Worker {
                 for answer in answers {
                     // A sender that has given up takes the retry's `duplicate`.
                     match answer {
-                        Answer::Append(reply, appended) => drop(reply.send(Ok(appended))),
+                        Answer::Append(reply, appended) => drop(reply.send(Ok(Committed::Folded(appended)))),
                         Answer::Refused(reply) => drop(reply.send(())),
-                        Answer::Later(event) => self.pieces.add(event),
+                        Answer::Unfinished(reply, mut event) => {
+                            let (done, folded) = oneshot::channel();
+                            let (seq, is_large) = (event.seq, event.is_large);
+                            event.waits = Some(done);
+                            self.pieces.add(event);
+                            let _ = reply.send(Ok(Committed::Unfinished { seq, is_large, folded }));
+                        }
                     }
                 }
                 self.pieces.go_on(&shared)
@@ -168,14 +175,15 @@ impl Worker {
             Err(error) if error.is_full() || error.is_busy() => {
                 let begun = answers.into_iter().filter_map(|answer| match answer {
                     Answer::Append(reply, _) => Some(reply),
-                    Answer::Later(event) => {
-                        shared.release(event.seq, &event.app);
-                        event.reply
+                    Answer::Unfinished(reply, event) => {
+                        self.pieces.release(&event, &shared);
+                        Some(reply)
                     }
                     Answer::Refused(_) => None,
                 });
+                let begun: Vec<Reply> = begun.collect();
                 let next = next.and_then(Job::reply);
-                self.put_off(&error, begun.chain(next));
+                self.put_off(&error, begun.into_iter().chain(next));
                 Ok(())
             }
             // Senders hear of it as their replies are dropped: unknown.
@@ -223,23 +231,35 @@ impl Worker {
                 let Waiting { envelope, received_at, reply } = *waiting;
                 #[cfg(test)]
                 assert_ne!(envelope.trigger, super::tests::PANICS);
-                match large::post(&mut self.batch, &self.conn, &envelope, received_at, Limits::default()) {
+                let behind = self.pieces.behind(&envelope.app_id);
+                if behind >= pieces::BEHIND {
+                    let _ = reply.send(Err(Refusal::NotWritten(super::BEHIND)));
+                    return Ok(());
+                }
+                let limits = Limits::default();
+                let posted = large::post(&mut self.batch, &self.conn, &envelope, received_at, limits, behind > 0);
+                let (seq, is_large) = match posted {
                     Ok(Posted::Done(appended)) => {
                         answers.push(Answer::Append(reply, appended));
-                        Ok(())
+                        return Ok(());
                     }
-                    Ok(Posted::Unfinished(seq)) => {
-                        self.shared.hold(seq, &envelope.app_id);
-                        answers.push(Answer::Later(Unfinished { seq, app: envelope.app_id, reply: Some(reply) }));
-                        Ok(())
+                    Ok(Posted::Undecided) => {
+                        let _ = reply.send(Err(Refusal::NotWritten("a large event of the app is not finished yet")));
+                        return Ok(());
                     }
+                    Ok(Posted::Unfinished(seq)) => (seq, true),
+                    Ok(Posted::Behind(seq)) => (seq, false),
                     Err(error) => {
                         let refusal =
                             if error.is_full() { Refusal::NotWritten("the disk is full") } else { Refusal::Unknown };
                         let _ = reply.send(Err(refusal));
-                        Err(error)
+                        return Err(error);
                     }
-                }
+                };
+                let event = Unfinished { seq, app: envelope.app_id, is_large, waits: None };
+                self.pieces.hold(&event, &self.shared);
+                answers.push(Answer::Unfinished(reply, event));
+                Ok(())
             }
         }
     }

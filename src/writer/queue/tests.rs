@@ -89,38 +89,24 @@ fn a_batch_takes_all_jobs_that_wait_whatever_units_wait() {
 #[test]
 fn pieces_and_jobs_take_turns_and_units_wait() {
     let queue = queue(&[("a", "a1"), ("b", "b1"), ("b", "b2")]);
-    queue.hold("a");
     queue.folding();
     assert!(queue.push_unit(1));
     let next = || queue.next().unwrap();
-    assert_eq!(next(), Next::Job(Body("b1", 1)), "while it is folded others go on");
+    assert_eq!(next(), Next::Job(Body("a1", 1)), "while it is folded jobs go on");
     queue.folded();
-    assert_eq!([next(), next()], [Next::Piece, Next::Job(Body("b2", 1))]);
-    assert_eq!([next(), next()], [Next::Piece, Next::Piece], "the line of its app is held");
+    assert_eq!([next(), next(), next()], [Next::Piece, Next::Job(Body("b1", 1)), Next::Piece]);
+    assert_eq!([next(), next()], [Next::Job(Body("b2", 1)), Next::Piece]);
+    assert_eq!(next(), Next::Piece, "no job waits");
     queue.push(Some("a"), Body("a2", 1)).unwrap();
-    queue.release("a");
     queue.finished();
-    assert_eq!([next(), next(), next()], [Next::Unit(1), Next::Job(Body("a1", 1)), Next::Job(Body("a2", 1))]);
-}
-
-#[test]
-fn a_held_line_has_room_and_is_left_by_who_gives_up() {
-    let queue = queue(&[("a", "a1")]);
-    queue.hold("a");
-    let a2 = queue.push(Some("a"), Body("a2", 1)).unwrap();
-    assert_eq!(queue.more(), None);
-    assert!(queue.give_up("a", a2));
-    assert_eq!(taken(&queue), ["a1"], "a full disk refuses it too");
+    assert_eq!([next(), next()], [Next::Unit(1), Next::Job(Body("a2", 1))]);
 }
 
 #[test]
 fn what_belongs_to_no_app_is_in_no_app_s_line_whatever_the_app_is_called() {
-    let queue = queue(&[("", "a1")]);
-    queue.hold("");
+    let queue = queue(&[("", "a1"), ("", "a2")]);
     queue.push(None, Body("no app's", 1)).unwrap();
-    assert_eq!((queue.more(), queue.more()), (Some(Body("no app's", 1)), None));
-    queue.release("");
-    assert_eq!(taken(&queue), ["a1"]);
+    assert_eq!(taken(&queue), ["a1", "no app's", "a2"]);
 }
 
 #[test]
