@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use support::{TestServer, chatfold};
 
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/stories/demo");
 const FIRST_STEPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/stories/first_steps");
 
 #[test]
@@ -117,6 +118,35 @@ fn every_command_takes_every_setting() {
     assert_eq!(chatfold(&["--workers", "2", "inspect", "--db", db]).0, 0);
     let (code, _, stderr) = chatfold(&["--workers", "0", "inspect", "--db", db]);
     assert!(code == 2 && stderr.contains("between 1 and 64"), "{stderr}");
+}
+
+/// What `chatfold events` shows on a terminal of so many columns. The program `script` (util-linux) is the terminal.
+#[cfg(target_os = "linux")]
+fn events_on_a_terminal(db: &str, columns: u32) -> String {
+    let program = env!("CARGO_BIN_EXE_chatfold");
+    let typed = format!("stty cols {columns} rows 24; NO_COLOR=1 '{program}' events --db '{db}'");
+    let mut command = std::process::Command::new("script");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATFOLD_")) {
+        command.env_remove(name);
+    }
+    let output = command.args(["-qec", &typed, "/dev/null"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{shown}");
+    shown.replace('\r', "")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn events_fit_on_a_terminal_of_80_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("demo.db");
+    let db = db.to_str().unwrap();
+    assert_eq!(chatfold(&["ingest", DEMO, "--db", db]).0, 0);
+    let shown = events_on_a_terminal(db, 80);
+    let (columns, line) = shown.lines().map(|line| (line.chars().count(), line)).max().unwrap();
+    assert!(columns <= 80, "{columns}: {line}");
+    assert!(shown.contains("group_member_banned") && shown.contains("  membership:night-shift/anders\n"), "{shown}");
+    assert!(events_on_a_terminal(db, 200).contains("┆ membership:night-shift/anders"), "one line each");
 }
 
 #[test]

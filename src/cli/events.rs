@@ -69,6 +69,9 @@ fn entity(text: &str) -> Result<Entity, String> {
         .ok_or_else(|| "expected group:GUID, membership:GUID/UID, message:ID, user:UID or call:SESSION".into())
 }
 
+/// Columns of a terminal that has room for an event on one line.
+const WIDE: u16 = 120;
+
 /// Lists events. Reads only; a server may be running.
 pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let file = inspect::open(&config.db)?;
@@ -87,7 +90,8 @@ pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
         after: None,
         limit: args.limit,
     };
-    let view = View { json: args.json, several_apps: args.app.is_none() && apps.len() > 1 };
+    let several_apps = args.app.is_none() && apps.len() > 1;
+    let view = View { json: args.json, several_apps, is_narrow: table::width().is_some_and(|width| width < WIDE) };
     if args.follow {
         return follow(&file, filter, &view);
     }
@@ -95,6 +99,11 @@ pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
     match (args.refused, args.json) {
         (true, _) => refused(&file, &filter, args, &mut out)?,
         (false, true) => file.events(&filter, &mut |row| Ok(writeln!(out, "{}", line(&row))?))?,
+        (false, false) if view.is_narrow => {
+            let header: Vec<String> = view.header().into_iter().map(str::to_owned).collect();
+            writeln!(out, "{}", view.in_two_lines(&header))?;
+            file.events(&filter, &mut |row| Ok(writeln!(out, "{}", view.row(&row))?))?;
+        }
         (false, false) => {
             let mut rows = Vec::new();
             file.events(&filter, &mut |row| {
@@ -112,6 +121,8 @@ pub fn run(config: &Config, args: &EventsArgs) -> anyhow::Result<ExitCode> {
 struct View {
     json: bool,
     several_apps: bool,
+    /// The terminal has no room for an event on one line.
+    is_narrow: bool,
 }
 
 impl View {
@@ -136,11 +147,26 @@ impl View {
             return line(row);
         }
         let mut cells = self.cells(row);
-        let widths = if self.several_apps { &[7, 24, 16, 28, 40][..] } else { &[7, 24, 28, 40] };
+        if self.is_narrow {
+            return table::coloured(&self.in_two_lines(&cells), colour(&row.outcome));
+        }
+        let widths = if self.several_apps { &[7, 24, 16, 30, 40][..] } else { &[7, 24, 30, 40] };
         for (cell, width) in cells.iter_mut().zip(widths) {
             *cell = format!("{:width$}", table::printable(cell));
         }
         table::coloured(&cells.join("  "), colour(&row.outcome))
+    }
+
+    /// What happened, and below it in which app and about what.
+    fn in_two_lines(&self, cells: &[String]) -> String {
+        let mut cells = cells.iter().map(|cell| table::printable(cell));
+        let mut next = || cells.next().unwrap_or_default();
+        let (seq, happened) = (next(), next());
+        let app = self.several_apps.then(|| format!("{}  ", next()));
+        let (trigger, about, outcome) = (next(), next(), next());
+        let first = format!("{seq:7}  {happened:24}  {trigger:30}  {outcome}");
+        let second = format!("{:9}{}{about}", "", app.unwrap_or_default());
+        format!("{first}\n{}", second.trim_end())
     }
 }
 

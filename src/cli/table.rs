@@ -68,19 +68,25 @@ fn framed(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
-    match terminal_size::terminal_size_of(std::io::stdout()) {
-        Some((width, _)) if std::io::stdout().is_terminal() => {
+    match width() {
+        Some(width) => {
             table.load_style(presets::UTF8_FULL_CONDENSED);
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
             for (column, _) in table.column_iter_mut().zip(header).filter(|(_, header)| WHOLE.contains(header)) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
-        _ => {
+        None => {
             table.load_style(presets::NOTHING);
         }
     }
     table
+}
+
+/// Columns of the terminal; `None` in a pipe.
+pub(super) fn width() -> Option<u16> {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.filter(|_| std::io::stdout().is_terminal()).map(|(width, _)| width.0)
 }
 
 /// Prints what the tables say: rows and hash of each, then the one number.
