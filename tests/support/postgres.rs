@@ -3,6 +3,7 @@
 use super::Answer;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -70,6 +71,29 @@ impl Postgres {
         std::fs::write(path, format!("{before}{settings}\n")).unwrap();
     }
 
+    /// Speaks TLS from now on, with this certificate and its key. These lines of `pg_hba.conf` win over those before.
+    pub fn encrypt(&self, (certificate, key): &(String, String), access: &str) {
+        let data = self.data();
+        let hba = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
+        std::fs::write(data.join("pg_hba.conf"), format!("{access}\n{hba}")).unwrap();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            std::fs::write(data.join(name), text).unwrap();
+            std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+            let (uid, gid) = other_user().unzip();
+            std::os::unix::fs::chown(data.join(name), uid, gid).unwrap();
+        }
+        self.configure("ssl = on");
+        let read = "SELECT pg_conf_load_time()";
+        let before = self.ask(read);
+        signal(self.child.as_ref().unwrap().id(), "HUP");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.ask(read) == before {
+            assert!(Instant::now() < deadline, "the configuration is not read again: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(self.ask("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), "t", "{}", self.log());
+    }
+
     fn serving(mut self) -> Self {
         self.serve();
         self
@@ -103,7 +127,8 @@ impl Postgres {
         command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
-    fn log(&self) -> String {
+    /// What it has written into its log since it was started.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 

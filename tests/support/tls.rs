@@ -1,7 +1,7 @@
 //! Certificates, and clients that speak TLS.
 
 use super::{Answer, TestServer};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::Read;
@@ -89,6 +89,33 @@ impl Pair {
             headers: response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
             body: response.body_mut().read_to_string().unwrap(),
         }
+    }
+}
+
+/// An authority that nobody knows, and that signs certificates of servers.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    key: String,
+}
+
+impl Authority {
+    pub fn named(name: &str) -> Self {
+        let (mut params, key) = (CertificateParams::new([]).unwrap(), KeyPair::generate().unwrap());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let pem = key.serialize_pem();
+        Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap(), key: pem }
+    }
+
+    /// A certificate of this host, and its key.
+    pub fn sign(&self, host: &str) -> (String, String) {
+        let (params, key) = (CertificateParams::new([host.to_owned()]).unwrap(), KeyPair::generate().unwrap());
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// The root certificate, and its key.
+    pub fn root(&self) -> (String, String) {
+        (self.issuer.pem(), self.key.clone())
     }
 }
 

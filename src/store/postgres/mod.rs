@@ -41,6 +41,7 @@ impl From<tokio_postgres::Error> for LogError {
         let mut cause = std::error::Error::source(&error);
         while let Some(error) = cause {
             words = format!("{words}: {error}");
+            words.extend(tls::advice(error).map(|advice| format!(". {advice}")));
             cause = error.source();
         }
         Self::Away(words)

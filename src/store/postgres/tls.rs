@@ -8,7 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres::config::SslMode;
@@ -57,6 +57,28 @@ fn roots(file: &Path) -> Result<RootCertStore, String> {
         return Err(wrong(&"it holds no certificate"));
     }
     Ok(roots)
+}
+
+/// What the operator has to do about an error of a handshake. The error itself says only what is wrong.
+pub(super) fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let Some(Error::InvalidCertificate(problem)) = inner.and_then(|inner| inner.downcast_ref()) else {
+        return (error.to_string() == "server does not support TLS")
+            .then_some("Write `ssl = on` into postgresql.conf, or sslmode=disable into the address of the log");
+    };
+    match problem {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            Some("sslrootcert has to hold the certificate of the authority that signed the server's certificate")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Some("The address of the log has to name the host as the subjectAltName of the server's certificate does")
+        }
+        // rustls gives this one no name of its own.
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => Some(
+            "The server uses the certificate of an authority: sign a certificate for the server with              basicConstraints=CA:FALSE",
+        ),
+        _ => None,
+    }
 }
 
 /// Takes any certificate: the connection is encrypted, and nothing says with whom.
