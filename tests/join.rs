@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use support::nodes::{agree, ask, change, deliver, hash, log, message, of, position, ready, until};
 use support::postgres::{Postgres, told};
+use support::tls::Pair;
 use support::{JSON, TestServer, chatfold, verified};
 
 fn text(path: &Path) -> &str {
@@ -201,6 +202,75 @@ fn a_copy_that_does_not_belong_to_the_log_is_not_put_in_place() {
     std::fs::write(&file, &token).unwrap();
     let (code, _, err) = join(&postgres, &sending(copy, 0), &file, &db, &[]);
     assert_eq!(code, 0, "{err}");
+}
+
+/// A node that serves TLS, its certificate in a file, and a token of scope admin in another.
+fn secure(postgres: &Postgres, pair: &Pair, files: &Path) -> (TestServer, String) {
+    let (node, token) = founder(postgres, 3);
+    let dir = node.dir();
+    drop(node);
+    pair.write(dir.path());
+    pair.write(files);
+    std::fs::write(files.join("token"), &token).unwrap();
+    let toml = format!("{}tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n", of(postgres));
+    (TestServer::within(dir, &toml), token)
+}
+
+#[test]
+fn a_node_joins_over_tls_with_a_root_certificate_of_its_own() {
+    let Some(postgres) = Postgres::start("") else { return };
+    let (pair, dir) = (Pair::default(), Arc::new(tempfile::tempdir().unwrap()));
+    let (one, token) = secure(&postgres, &pair, dir.path());
+    let (db, file, ca) = (dir.path().join("chatfold.db"), dir.path().join("token"), dir.path().join("chain.pem"));
+    let from = format!("https://localhost:{}", one.address.port());
+    let (code, out, err) = join(&postgres, &from, &file, &db, &["--ca-file", text(&ca)]);
+    assert!(code == 0 && out.contains(r#""position":"4""#), "{out} {err}");
+    assert!(!err.contains("without TLS") && !err.contains(&token) && !out.contains(&token), "{err}");
+    let two = ready(TestServer::within(Arc::clone(&dir), &of(&postgres)));
+    deliver(&two, &message(7));
+    until("the delivery in the log", || position(&two.db()) == 5);
+    until("both at one position", || position(&one.db()) == 5);
+    assert_eq!(hash(&one.db()), hash(&two.db()));
+    verified(&two.db());
+}
+
+#[test]
+fn a_node_whose_certificate_is_not_trusted_gives_no_file() {
+    let Some(postgres) = Postgres::start("") else { return };
+    let (pair, other, dir) = (Pair::default(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, token) = secure(&postgres, &pair, dir.path());
+    Pair::default().write(other.path());
+    let (db, file, port) = (dir.path().join("chatfold.db"), dir.path().join("token"), one.address.port());
+    let (ca, another) = (dir.path().join("chain.pem"), other.path().join("chain.pem"));
+    let before = names(dir.path());
+    let refused = |from: &str, more: &[&str], expected: &str| {
+        let (code, out, err) = join(&postgres, from, &file, &db, more);
+        assert!(code != 0 && out.is_empty() && err.contains(expected) && !err.contains(&token), "{expected}: {err}");
+        assert_eq!(names(dir.path()), before, "{expected}");
+    };
+    let from = format!("https://localhost:{port}");
+    refused(&from, &[], "--ca-file names the root certificate");
+    refused(&from, &["--ca-file", text(&another)], "--ca-file names the root certificate");
+    refused(&from, &["--ca-file", text(&file)], "--ca-file holds no certificate");
+    refused(&from, &["--ca-file", "none.pem"], "--ca-file: reading none.pem");
+    let ca = ["--ca-file", text(&ca)];
+    refused(&format!("https://127.0.0.1:{port}"), &ca, "--from has to name the host as");
+    refused(&format!("http://localhost:{port}"), &ca, "this port speaks TLS: use https://");
+    let plain = TestServer::start();
+    refused(&format!("https://localhost:{}", plain.address.port()), &ca, "If it does not speak TLS: use http://");
+    std::fs::write(&file, "cf_0000000000000000000000000000000000000000000").unwrap();
+    refused(&from, &ca, "a token of scope admin");
+    std::fs::write(&file, &token).unwrap();
+    let (code, _, err) = join(&postgres, &from, &file, &db, &ca);
+    assert_eq!(code, 0, "{err}");
+}
+
+/// The files of a folder, but for the lock, which is empty and stays.
+fn names(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| !name.ends_with(".lock")).collect();
+    names.sort();
+    names
 }
 
 /// What `GET /backup` gives.

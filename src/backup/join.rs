@@ -8,6 +8,7 @@ use crate::lock::Lock;
 use crate::store::StoreError;
 use crate::store::sqlite::shared_log::{self, Joined};
 use crate::store::sqlite::{self, copy};
+use rustls::CertificateError;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -91,7 +92,7 @@ fn receive(source: &Source, part: &Part, progress: &mut dyn FnMut(Progress)) -> 
         request = request.header("Authorization", format!("Bearer {}", token.expose()));
     }
     progress(Progress::Wait);
-    let mut answer = request.call().map_err(|error| told(error.to_string()))?;
+    let mut answer = request.call().map_err(|error| told(trouble(&error)))?;
     if answer.status() != 200 {
         let mut page = String::new();
         // What can be read of it is enough.
@@ -150,6 +151,29 @@ fn agent(source: &Source) -> Result<ureq::Agent, String> {
         .new_agent())
 }
 
+/// Why there is no answer, and what the operator has to do about a certificate.
+fn trouble(error: &ureq::Error) -> String {
+    let tls = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    let advice = match tls {
+        Some(rustls::Error::InvalidCertificate(problem)) => match problem {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                ". No authority that is known here signed the certificate: --ca-file names the root certificate"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                ". --from has to name the host as the certificate does"
+            }
+            _ => "",
+        },
+        Some(rustls::Error::InvalidMessage(_)) => ". If it does not speak TLS: use http://",
+        _ => "",
+    };
+    format!("{error}{advice}")
+}
+
 /// What an answer other than 200 says.
 fn refusal(status: u16, page: &str) -> String {
     let problem: Option<serde_json::Value> = serde_json::from_str(page).ok();
@@ -160,6 +184,7 @@ fn refusal(status: u16, page: &str) -> String {
                      create --scope admin` on that node prints one"
                 .to_owned()
         }
+        (400, None) if page.contains("this port speaks TLS") => page.to_owned(),
         (_, Some(detail)) => format!("it answered {status}: {detail}"),
         (_, None) => format!("it answered {status}, and not as chatfold does"),
     }
