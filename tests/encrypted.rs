@@ -90,11 +90,11 @@ fn an_append_wakes_who_listens_over_tls() {
     let address = Address::parse(&address).unwrap();
     Runtime::new().unwrap().block_on(async {
         let (appends, listens) = (Link::open(&address).await.unwrap(), Link::open(&address).await.unwrap());
-        listens.listen().await;
+        assert!(listens.listen().await);
         let (app_id, body) = ("a".to_owned(), message(1).into_bytes());
         let delivery = Delivery { id: [1; 16], received_at: Time(1), app_id, webhook: None, body };
         assert_eq!(appends.append(&[&delivery]).await.unwrap(), 1);
-        timeout(Duration::from_secs(60), listens.news()).await.unwrap();
+        timeout(Duration::from_secs(60), listens.news().behind(0)).await.unwrap();
         let (_, rows) = listens.after(0, 10, 1 << 20).await.unwrap();
         assert_eq!(rows[0].body, delivery.body);
     });

@@ -114,6 +114,29 @@ fn threads(server: &TestServer) -> String {
 }
 
 #[test]
+fn each_node_reads_the_log_once_for_each_append() {
+    let Some(postgres) = Postgres::start("log_statement = 'all'") else { return };
+    assert_eq!(chatfold(&["log", "init", "--log", &postgres.address()]).0, 0);
+    let nodes = [node(&postgres.address()), node(&postgres.address())];
+    let count = || {
+        let log = postgres.log();
+        ["UPDATE chatfold_head SET position = position + $1", "FROM chatfold_duties AS duties LEFT JOIN"]
+            .map(|statement| log.matches(statement).count())
+    };
+    deliver(&nodes[0], &message(0));
+    agree(&postgres, &[&nodes[0], &nodes[1]]);
+    let (before, begun) = (count(), Instant::now());
+    (1..=300).for_each(|n| drop(deliver(&nodes[0], &message(n))));
+    agree(&postgres, &[&nodes[0], &nodes[1]]);
+    let (after, elapsed) = (count(), begun.elapsed());
+    let (appends, reads) = (after[0] - before[0], after[1] - before[1]);
+    assert_eq!(appends, 300, "one statement for each append");
+    // A node that hears nothing for 50 ms looks by itself. Connections that broke are made again.
+    let looks = 2 * (elapsed.as_millis() / 50) as usize + 20;
+    assert!(reads <= 2 * appends + looks, "{appends} appends, {reads} reads by two nodes in {elapsed:?}");
+}
+
+#[test]
 fn while_the_log_is_away_deliveries_wait_in_the_outbox_and_reads_go_on() {
     let Some(mut postgres) = log() else { return };
     let (one, two) = (node(&postgres.address()), node(&postgres.address()));

@@ -113,7 +113,7 @@ impl Appender {
             let deliveries: Vec<&Delivery> = batch.iter().map(|it| &it.delivery).collect();
             let cause = match timeout(COMMIT_WITHIN, link.append(&deliveries)).await {
                 Ok(Ok(first)) => {
-                    self.shared.appended.notify_one();
+                    self.shared.appended.tell(first + batch.len() as i64 - 1);
                     for (position, it) in (first..).zip(batch) {
                         // A sender that has given up takes the retry's `duplicate`.
                         let _ = it.reply.send(Ok(Kept::InLog(position)));

@@ -131,7 +131,7 @@ impl Follower {
         let link = Link::open(&self.shared.address).await?;
         timeout(READ_WITHIN, self.check(&link)).await.unwrap_or_else(|_| Err(slow()))?;
         self.has_followed = true;
-        link.listen().await;
+        let listens = link.listen().await;
         self.shared.status.lost(None);
         self.shared.status.follows(true);
         let mut next = self.read(&link, self.joined.position).await?;
@@ -143,8 +143,8 @@ impl Follower {
             let Some(last) = deliveries.last().map(|it| (it.position, it.id)) else {
                 self.shared.status.complete(at);
                 tokio::select! {
-                    () = link.news() => {}
-                    () = self.shared.appended.notified() => {}
+                    () = link.news().behind(self.joined.position) => {}
+                    () = self.shared.appended.behind(self.joined.position) => {}
                     () = sleep(POLL) => {}
                     () = link.closed() => return Err(End::Broken("the connection is closed".to_owned())),
                 }
@@ -157,12 +157,13 @@ impl Follower {
                 next = self.read(&link, last.0).await?;
                 continue;
             }
-            if !next.deliveries.is_empty() {
+            // What is known to be there is read while the writer folds.
+            let knows = link.news().are_behind(last.0) || self.shared.appended.are_behind(last.0);
+            if !next.deliveries.is_empty() || is_all && listens && !knows {
                 self.fold(deliveries).await?;
                 self.moved(last);
                 continue;
             }
-            // While the writer folds, the next are read.
             let (folded, after) = tokio::join!(self.fold(deliveries), self.read(&link, last.0));
             folded?;
             self.moved(last);

@@ -12,7 +12,7 @@ use super::{LogStatus, OnFailure, Taken};
 use crate::config::{Config, SharedLog};
 use crate::envelope::Envelope;
 use crate::ids::Time;
-use crate::store::postgres::{Address, Link, LogError};
+use crate::store::postgres::{Address, Link, LogError, News};
 use crate::store::sqlite::{self, shared_log};
 use crate::store::{Delivery, DeliveryId, StoreError};
 use crate::writer::{Appended, Refusal, Writer};
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -46,8 +46,8 @@ pub struct Shared {
     pub log_id: String,
     pub checks: Checks,
     pub folds: Folds,
-    /// Something was appended by this node.
-    pub appended: Notify,
+    /// What was appended by this node.
+    pub appended: News,
     /// The newest position that this node has folded.
     pub position: AtomicI64,
     pub on_failure: OnFailure,
@@ -131,7 +131,7 @@ impl Node {
             log_id: joined.log_id.clone(),
             checks: Checks::new(config.db.clone()),
             folds: Folds::default(),
-            appended: Notify::new(),
+            appended: News::default(),
             position: AtomicI64::new(joined.position),
             on_failure,
         });

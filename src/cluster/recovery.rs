@@ -81,7 +81,7 @@ impl Recovery {
             let within = if chunk.is_all { COMMIT_WITHIN } else { SETTLE_WITHIN };
             timeout(within, link.settle(&chunk.deliveries)).await.unwrap_or_else(|_| Err(slow()))?;
             self.outbox.remove(&self.shared.status, &chunk)?;
-            self.shared.appended.notify_one();
+            self.shared.appended.tell_of_some();
         }
         Ok(link)
     }

@@ -54,6 +54,8 @@ fn a_token_made_or_revoked_on_one_node_is_so_on_every_node() {
         until("node that takes the next one", || status(node, &later) == 200);
     }
     let three = within(dir, &postgres);
+    // Until it is connected it knows what it knew before.
+    caught_up(&postgres, &[&three]);
     assert_eq!((status(&three, &secret), status(&three, &later)), (401, 200));
     agree(&postgres, &[&one, &two, &three]);
     let tokens = ask(&one.db(), TOKENS);

@@ -10,6 +10,7 @@ use crate::store::{Delivery, DeliveryId};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -33,10 +34,43 @@ pub struct Link {
 /// What the task of the connection tells.
 #[derive(Default)]
 pub(super) struct Signals {
-    /// Something was appended.
-    news: Notify,
+    /// What was appended, by whichever node.
+    news: News,
     /// The connection is closed.
     end: Notify,
+}
+
+/// How far the log is known to go. Whoever has read so far need not read again.
+#[derive(Default)]
+pub struct News {
+    newest: AtomicI64,
+    wake: Notify,
+}
+
+impl News {
+    /// The log goes up to this position.
+    pub fn tell(&self, newest: i64) {
+        self.newest.fetch_max(newest, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+
+    /// The log goes on behind a position, but nobody says how far.
+    pub fn tell_of_some(&self) {
+        self.tell(i64::MAX);
+    }
+
+    /// Whether the log is known to go on behind a position.
+    pub fn are_behind(&self, position: i64) -> bool {
+        self.newest.load(Ordering::Acquire) > position
+    }
+
+    /// Ends when the log is known to go on behind a position. What was told is forgotten then: a log that was replaced by
+    /// an older one may not go so far.
+    pub async fn behind(&self, position: i64) {
+        while self.newest.swap(0, Ordering::AcqRel) <= position {
+            self.wake.notified().await;
+        }
+    }
 }
 
 /// The row that gives the positions.
@@ -161,16 +195,18 @@ impl Link {
         Ok(Durability::of(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
     }
 
-    /// From now on appends of all nodes wake [`Link::news`]. Without it the caller looks from time to time.
-    pub async fn listen(&self) {
-        if let Err(error) = self.client.batch_execute(sql::LISTEN).await {
+    /// From now on [`Link::news`] tells of the appends of all nodes. False: the caller has to look from time to time.
+    pub async fn listen(&self) -> bool {
+        let listens = self.client.batch_execute(sql::LISTEN).await;
+        if let Err(error) = &listens {
             tracing::info!(%error, "the log does not wake this node, which looks every 50 ms");
         }
+        listens.is_ok()
     }
 
-    /// Ends when something was appended since it was last asked.
-    pub async fn news(&self) {
-        self.signals.news.notified().await;
+    /// What was appended, by whichever node.
+    pub fn news(&self) -> &News {
+        &self.signals.news
     }
 }
 
@@ -221,8 +257,9 @@ async fn connect_to(
     let told = Arc::clone(&signals);
     let connection = tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-            if let AsyncMessage::Notification(_) = message {
-                told.news.notify_one();
+            if let AsyncMessage::Notification(news) = message {
+                // A node of an older edition says only that there is something.
+                news.payload().parse().map_or_else(|_| told.news.tell_of_some(), |newest| told.news.tell(newest));
             }
         }
         told.end.notify_one();
@@ -257,4 +294,35 @@ fn id_of(bytes: &[u8]) -> Result<DeliveryId, LogError> {
 /// A text for people: PostgreSQL stores no NUL.
 pub(super) fn told(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether somebody who has read up to a position is woken now.
+    async fn wakes(news: &News, position: i64) -> bool {
+        tokio::select! {
+            biased;
+            () = news.behind(position) => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_not_read_yet_wakes_who_listens() {
+        let news = News::default();
+        assert!(!wakes(&news, 0).await);
+        news.tell(5);
+        news.tell(4);
+        assert!(news.are_behind(4) && !news.are_behind(5));
+        assert!(!wakes(&news, 5).await, "it has read so far");
+        news.tell(6);
+        assert!(wakes(&news, 5).await);
+        assert!(!wakes(&news, 6).await);
+        // Nobody says how far: it wakes once.
+        news.tell_of_some();
+        assert!(wakes(&news, 6).await);
+        assert!(!wakes(&news, 6).await);
+    }
 }

@@ -18,7 +18,7 @@ mod trim;
 pub use address::Address;
 pub use durability::Durability;
 pub use found::{Founder, Made};
-pub use link::{Head, Link, Row};
+pub use link::{Head, Link, News, Row};
 pub use nodes::{Check, Hashed, Presence, Seen};
 pub use orders::ErasureRow;
 pub use trim::Trimmed;

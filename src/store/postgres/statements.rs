@@ -31,7 +31,8 @@ pub const ENCODING: &str = "SELECT current_setting('server_encoding')";
 pub const SESSION: &str = "SET lock_timeout = 700; SET statement_timeout = 0";
 pub const LISTEN: &str = "LISTEN chatfold";
 
-/// One statement, so one transaction and one answer: positions, rows, and the call that wakes the other nodes.
+/// One statement, so one transaction and one answer: positions, rows, and the call that tells all nodes how far the log
+/// goes now.
 pub const APPEND: &str = "
     WITH head AS (
         UPDATE chatfold_head SET position = position + $1 RETURNING position - $1 AS before
@@ -42,7 +43,7 @@ pub const APPEND: &str = "
             AS it (id, received_at, app_id, webhook, body, n)
         RETURNING position
     )
-    SELECT min(position), pg_notify('chatfold', '') FROM added";
+    SELECT min(position), pg_notify('chatfold', CAST(max(position) AS text)) FROM added";
 
 /// A commit of its own that comes after every append that began before it, a lost one too.
 pub const BARRIER: &str = "UPDATE chatfold_head SET position = position";
