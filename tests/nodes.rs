@@ -137,6 +137,26 @@ fn each_node_reads_the_log_once_for_each_append() {
 }
 
 #[test]
+fn a_delivery_writes_no_page_of_an_index_anew_however_long_the_log_is() {
+    let Some(postgres) = Postgres::start("autovacuum = off\ncheckpoint_timeout = 1h") else { return };
+    assert_eq!(chatfold(&["log", "init", "--log", &postgres.address()]).0, 0);
+    // An index of 40,000 ids, of rows that no node reads. PostgreSQL logs a page as a whole when it changes for the first
+    // time after this.
+    postgres.ask(
+        "INSERT INTO chatfold_deliveries SELECT -n, decode(md5(n::text), 'hex'), 4102444800000, 'a', NULL, ''
+            FROM generate_series(1, 40000) AS n;
+        CHECKPOINT",
+    );
+    let node = node(&postgres.address());
+    let written =
+        || postgres.ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')").parse::<usize>().unwrap();
+    let before = written();
+    (0..300).for_each(|n| drop(deliver(&node, &message(n))));
+    let bytes = (written() - before) / 300;
+    assert!(bytes < 2_048, "{bytes} bytes of WAL for each delivery");
+}
+
+#[test]
 fn while_the_log_is_away_deliveries_wait_in_the_outbox_and_reads_go_on() {
     let Some(mut postgres) = log() else { return };
     let (one, two) = (node(&postgres.address()), node(&postgres.address()));

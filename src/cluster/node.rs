@@ -14,7 +14,7 @@ use crate::envelope::Envelope;
 use crate::ids::Time;
 use crate::store::postgres::{Address, Link, LogError, News};
 use crate::store::sqlite::{self, shared_log};
-use crate::store::{Delivery, DeliveryId, StoreError};
+use crate::store::{Delivery, DeliveryId, StoreError, delivery_id};
 use crate::writer::{Appended, Refusal, Writer};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -154,8 +154,7 @@ impl Node {
     pub async fn take(&self, envelope: Envelope, received_at: Time) -> Result<Taken, Refusal> {
         let stopping = Refusal::NotWritten("the server is stopping");
         let queue = lock(&self.queue).clone().ok_or_else(|| stopping.clone())?;
-        let mut id: DeliveryId = [0; 16];
-        getrandom::fill(&mut id).map_err(|_| Refusal::NotWritten("the system gives no random bytes"))?;
+        let id = delivery_id(received_at).ok_or(Refusal::NotWritten("the system gives no random bytes"))?;
         let delivery = Delivery {
             id,
             received_at,

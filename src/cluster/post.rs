@@ -7,8 +7,9 @@ use crate::lock::{Lock, LockError};
 use crate::store::postgres::{Address, Link, LogError};
 use crate::store::sqlite::shared_log::{self, Joined};
 use crate::store::sqlite::{Connection, is_erasing};
-use crate::store::{Delivery, DeliveryId};
+use crate::store::{Delivery, delivery_id};
 use crate::writer::orders::{BEGIN, Order};
+use anyhow::Context;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -59,11 +60,10 @@ impl Post {
 
     /// Appends an order: its position in the log. `who`: the uid of the person to erase.
     pub fn append(&self, order: &Order, who: Option<&str>) -> anyhow::Result<i64> {
-        let mut id: DeliveryId = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+        let received_at = clock::now();
         let delivery = Delivery {
-            id,
-            received_at: clock::now(),
+            id: delivery_id(received_at).context("the system gives no random bytes")?,
+            received_at,
             app_id: order.app_id().to_owned(),
             webhook: None,
             body: order.body()?,
