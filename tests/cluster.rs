@@ -199,7 +199,12 @@ impl Cluster {
     fn kill_primary(&mut self, clients: &Clients) -> Duration {
         let old = self.primary;
         self.servers[old].kill();
-        let received = "SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0')";
+        // Who still writes what the old one sent may be ahead a moment later.
+        let receives = "SELECT count(*) FROM pg_stat_wal_receiver";
+        until("standbys that receive no more", || {
+            self.standbys().all(|place| self.servers[place].ask(receives) == "0")
+        });
+        let received = "SELECT pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')";
         let ahead =
             self.standbys().max_by_key(|place| self.servers[*place].ask(received).parse::<u64>().unwrap()).unwrap();
         let other = self.standbys().find(|place| *place != ahead).unwrap();
@@ -211,9 +216,17 @@ impl Cluster {
         let (it, primary) = if other < ahead { (&mut one[other], &two[0]) } else { (&mut two[0], &one[ahead]) };
         it.follow(primary, NAMES[other]);
         it.serve();
-        until("delivery in the log of the new primary", || {
-            clients.told.newest.lock().unwrap().is_some_and(|at| at > promoted)
-        });
+        let is_back = || clients.told.newest.lock().unwrap().is_some_and(|at| at > promoted);
+        let deadline = promoted + Duration::from_secs(90);
+        while !is_back() {
+            let logs = || {
+                let servers = [ahead, other].map(|place| self.servers[place].log());
+                let nodes = self.nodes.iter().map(|node| node.get("/readyz").body + "\n" + &node.log());
+                servers.into_iter().chain(nodes).collect::<Vec<_>>().join("\n--\n")
+            };
+            assert!(Instant::now() < deadline, "no delivery in the log of the new primary: {}", logs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let back = clients.told.newest.lock().unwrap().unwrap().duration_since(promoted);
         let port = self.servers[old].port;
         self.servers[old] = self.servers[ahead].standby(NAMES[old], port);

@@ -135,12 +135,13 @@ impl Postgres {
     /// Ends it at once, whatever it does.
     pub fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        // Its children see their parent die.
+        let children = children(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-            assert!(Instant::now() < deadline);
+        // Its children see their parent die, and until then they serve and send what was written.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while children.iter().any(|pid| runs(*pid)) {
+            assert!(Instant::now() < deadline, "processes of a server that was killed are still there");
             std::thread::sleep(Duration::from_millis(20));
         }
         let _ = std::fs::remove_file(self.data().join("postmaster.pid"));
@@ -161,9 +162,7 @@ impl Postgres {
     /// SIGSTOP or SIGCONT to all of its processes.
     pub fn signal_all(&self, name: &str) {
         let main = self.child.as_ref().unwrap().id();
-        let of_parent = Command::new("ps").args(["-o", "pid=", "--ppid", &main.to_string()]).output().unwrap();
-        let children = String::from_utf8(of_parent.stdout).unwrap();
-        for pid in std::iter::once(main).chain(children.split_whitespace().map(|pid| pid.parse().unwrap())) {
+        for pid in std::iter::once(main).chain(children(main)) {
             signal(pid, name);
         }
     }
@@ -214,6 +213,18 @@ impl Drop for Postgres {
             let _ = child.wait();
         }
     }
+}
+
+/// The processes that a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let of_parent = Command::new("ps").args(["-o", "pid=", "--ppid", &pid.to_string()]).output().unwrap();
+    let pids = String::from_utf8(of_parent.stdout).unwrap();
+    pids.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Whether a process is there, and is not just waiting to be reaped.
+fn runs(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 fn signal(pid: u32, name: &str) {
