@@ -56,7 +56,7 @@ fn every_time_of_a_page_is_in_the_one_zone_that_it_names() {
         "/user?uid=ann",
     ] {
         let html = page(&server, path, NEW_YORK);
-        assert!(html.contains("Times in America/New_York"), "{path}");
+        assert!(html.contains("Times in </span>America/New_York"), "{path}");
         assert!(!html.contains("UTC</small>") && !html.contains("(UTC)"), "{path}: {html}");
         let times = html.split("<time datetime=\"").skip(1);
         let mut shown = 0;
@@ -75,8 +75,8 @@ fn every_time_of_a_page_is_in_the_one_zone_that_it_names() {
         let text = text.split("curl http").next().unwrap();
         assert!(!["2026-10-31T", "2026-11-01T", "2026-11-02T"].iter().any(|day| text.contains(day)), "{path}: {text}");
     }
-    assert!(page(&server, "/events", "").contains("Times in UTC"));
-    assert!(page(&server, "/events", "Mars/Crater").contains("Times in UTC"));
+    assert!(page(&server, "/events", "").contains("Times in </span>UTC"));
+    assert!(page(&server, "/events", "Mars/Crater").contains("Times in </span>UTC"));
 }
 
 #[test]
@@ -130,6 +130,30 @@ fn an_open_page_is_refreshed_in_its_own_zone() {
         let headers = [("Cookie", cookie.as_str()), ("Chatfold-Min-Seq", "6")];
         server.request("GET", "/group?guid=g", &headers, b"").body
     };
-    assert!(fresh(NEW_YORK).contains("Times in America/New_York"));
-    assert!(fresh("Europe/Berlin").contains("Times in Europe/Berlin"));
+    assert!(fresh(NEW_YORK).contains("Times in </span>America/New_York"));
+    assert!(fresh("Europe/Berlin").contains("Times in </span>Europe/Berlin"));
+}
+
+#[test]
+fn one_link_asks_for_the_members_at_the_end_of_a_day_of_the_last_week() {
+    let server = autumn();
+    let html = page(&server, "/group?guid=g", NEW_YORK);
+    let (_, days) = html.split_once("At the end of").unwrap();
+    let (days, _) = days.split_once("</p>").unwrap();
+    let links: Vec<&str> = days.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(links.len(), 7, "{days}");
+    let yesterday = links[0].replace("&#38;", "&").replace("&amp;", "&");
+    assert!(yesterday.contains("zone=America%2FNew_York") && yesterday.contains("T23%3A59%3A59"), "{yesterday}");
+    let html = page(&server, &yesterday, NEW_YORK);
+    let (_, title) = html.split_once("id=\"members-title\"").unwrap();
+    assert!(title.split("</h2>").next().unwrap().contains(" 23:59:59 <small>E"), "{html}");
+    assert!(html.contains("aria-current=\"true\">"), "{html}");
+}
+
+#[test]
+fn a_field_asks_for_milliseconds_only_where_the_instant_has_some() {
+    let server = autumn();
+    let html = page(&server, "/group?guid=g&asOf=2026-11-01T06:00:00Z", "");
+    assert!(html.contains("step=\"1\" name=\"asOf\"") && !html.contains("step=\"0.001\""), "{html}");
+    assert!(page(&server, "/group?guid=g&asOf=2026-11-01T06:00:00.25Z", "").contains("step=\"0.001\" name=\"asOf\""));
 }

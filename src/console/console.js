@@ -45,7 +45,7 @@ async function refresh(seq, force = false) {
     dress(fresh);
     const pairs = [...live()].map((part) => [part, fresh.getElementById(part.id)]);
     const changed = pairs.filter(([part, now]) => now && plain(now) !== plain(part));
-    const holds = ([part]) => part.contains(document.activeElement) || part.querySelector("details[open]");
+    const holds = ([part]) => part.contains(document.activeElement) || part.querySelector("details[open]:not([data-open])");
     if (!force && changed.some(holds)) { announce(); return; }
     for (const [part, now] of changed) part.replaceChildren(...now.childNodes);
     document.querySelector("[data-pause]").textContent = paused ? "Go on" : "Pause";
@@ -53,15 +53,37 @@ async function refresh(seq, force = false) {
   if (missed && !paused && !document.hidden) setTimeout(() => refresh(newest), 1000);
 }
 
-function follow() {
-  const button = document.querySelector("[data-pause]");
-  if (document.querySelectorAll("main [data-live]").length === 0 || !window.EventSource) return;
+/** Says that the page hears of no news, and why; an empty text: it does. */
+function tell(text) {
+  document.querySelector("[data-state]").textContent = text;
+}
+
+// A browser connects again by itself, but not where a proxy answers in place of a server that starts again.
+async function reconnect() {
+  const answer = await fetch("/live", { method: "HEAD" }).catch(() => undefined);
+  if (answer?.ok) listen();
+  else if (answer?.status === 401) tell("You are signed out. Load the page again to sign in.");
+  else setTimeout(reconnect, 5000);
+}
+
+function listen() {
   const source = new EventSource("/live");
+  source.onopen = () => tell("");
+  source.onerror = () => {
+    tell("No connection to the server. This page shows no news until the server answers.");
+    if (source.readyState === EventSource.CLOSED) reconnect();
+  };
   source.onmessage = (event) => {
     newest = event.data;
     if (newest === document.getElementById("seq")?.textContent) return;
     if (paused) announce(); else refresh(newest);
   };
+}
+
+function follow() {
+  const button = document.querySelector("[data-pause]");
+  if (document.querySelectorAll("main [data-live]").length === 0 || !window.EventSource) return;
+  listen();
   // What was held is let go.
   const released = () => setTimeout(() => { if (missed && !paused) refresh(newest); }, 100);
   document.addEventListener("focusout", released);
@@ -78,13 +100,22 @@ function follow() {
   setInterval(() => { for (const place of document.querySelectorAll("[data-ago]")) place.textContent = ago(place.dataset.ago); }, 10000);
 }
 
+/** Goes to the first link of another row. */
 function step(by) {
-  const rows = [...document.querySelectorAll("main tbody a, main .rows a")];
-  const at = rows.indexOf(document.activeElement);
-  rows[Math.max(0, Math.min(rows.length - 1, at + by))]?.focus();
+  const rows = [...document.querySelectorAll("main tbody tr, main .rows > li")].filter((row) => row.querySelector("a"));
+  const at = rows.findIndex((row) => row.contains(document.activeElement));
+  rows[Math.max(0, Math.min(rows.length - 1, at + by))]?.querySelector("a").focus();
 }
 
+// The list of apps covers the page: Escape or a click beside closes the list.
+const apps = document.querySelector("details.apps");
+document.addEventListener("click", (event) => { if (apps?.open && !apps.contains(event.target)) apps.open = false; });
+
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && apps?.open) {
+    apps.open = false;
+    apps.querySelector("summary").focus();
+  }
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
   const keys = {
     "/": () => document.querySelector("[data-find]")?.focus(),
@@ -112,7 +143,8 @@ for (const command of document.querySelectorAll("[data-origin]")) {
 for (const button of document.querySelectorAll("[data-zone]")) {
   const zone = button.dataset.zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!zone || (zone === "UTC" && !button.dataset.zone)) continue;
-  button.textContent = `Show ${zone}`;
+  button.textContent = zone === "UTC" ? "Show UTC" : "Show my time";
+  button.title = `Show all times in ${zone}`;
   button.hidden = false;
   button.addEventListener("click", () => {
     document.cookie = `chatfold_zone=${zone}; path=/; max-age=31536000; samesite=strict`;

@@ -141,6 +141,45 @@ const tests = {
     assert.notEqual(await page.textContent('#seq'), before);
   },
 
+  async 'a page that hears no news says so until the server answers again'() {
+    // A proxy answers 502 in place of a server that starts again: then a browser by itself connects no more.
+    const page = await (await browser.newContext()).newPage();
+    const live = `${base}/live`;
+    await page.route(live, (route) => route.fulfill({ status: 502 }));
+    await page.goto(path('/events'));
+    await page.waitForFunction(() => document.querySelector('[data-state]').textContent.includes('No connection'));
+    await page.unroute(live);
+    const seq = await deliver();
+    await page.waitForSelector(`main a[href*="seq=${seq}"]`, { timeout: 60_000 });
+    await page.waitForFunction(() => document.querySelector('[data-state]').textContent === '', null, { timeout: 60_000 });
+  },
+
+  async 'keys go from row to row, and what covers the page is closed by Escape or a click beside'() {
+    const page = await fresh();
+    await page.goto(path('/events'));
+    const rows = await page.$$eval('main tbody tr', (all) => all.slice(0, 2).map((row) => row.querySelector('a').textContent));
+    for (const [key, row] of [['j', 0], ['j', 1], ['k', 0]]) {
+      await page.keyboard.press(key);
+      assert.equal(await page.evaluate(() => document.activeElement.textContent), rows[row], key);
+    }
+    for (const close of [() => page.keyboard.press('Escape'), () => page.mouse.click(5, 400)]) {
+      await page.click('.apps summary');
+      assert.ok(await page.$eval('.apps', (it) => it.open));
+      await close();
+      assert.ok(!(await page.$eval('.apps', (it) => it.open)));
+    }
+  },
+
+  async 'the header of a desk is one line, and names never become towers at twice the size'() {
+    const page = await fresh({ viewport: { width: 1440, height: 900 } });
+    await page.goto(path('/groups'));
+    assert.ok((await page.locator('header').boundingBox()).height < 60);
+    await page.setViewportSize({ width: 720, height: 450 });
+    await page.goto(path('/group', { guid: 'night-shift' }));
+    const narrowest = await page.$$eval('.cards tbody th', (all) => Math.min(...all.map((it) => it.getBoundingClientRect().width)));
+    assert.ok(narrowest >= 140, `a name has ${narrowest} pixels`);
+  },
+
   async 'a conversation opens at its newest message'() {
     const page = await fresh({ viewport: { width: 390, height: 700 } });
     await page.goto(path('/conversation', { conversationId: 'group_night-shift' }));

@@ -8,7 +8,7 @@ const [base, token, theirs] = process.argv.slice(2);
 const MEMBERS = { app: '2489f0demo02', guid: 'night-shift' };
 const browser = await chromium.launch(CHROMIUM);
 try {
-  const page = await browser.newPage();
+  const page = await (await browser.newContext()).newPage();
   await page.goto(`${base}/groups`);
   assert.match(page.url(), /\/sign-in\?next=%2Fgroups$/);
   await page.fill('input[name=token]', 'cf_wrong');
@@ -37,7 +37,11 @@ try {
   await graphiql.run((answer) => answer.data?.changes?.seq);
   await page.goto(`${base}/groups`);
 
+  // Another page of the same browser signs out: the open one says that it hears no news.
+  const open = await page.context().newPage();
+  await open.goto(`${base}/events`);
   await page.click('text=Sign out');
+  await open.waitForFunction(() => document.querySelector('[data-state]')?.textContent.includes('signed out'), null, { timeout: 60_000 });
   await page.goto(`${base}/groups`);
   assert.match(page.url(), /\/sign-in/);
   await page.context().addCookies([cookie]);
