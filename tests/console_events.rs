@@ -104,6 +104,20 @@ fn each_page_shows_the_demo_story() {
     assert!(server.get("/events").body.contains("Which app?"));
 }
 
+#[test]
+fn an_event_page_tells_each_change_and_each_reason_once() {
+    let server = with(&demo());
+    let kicked = server.get(&format!("/event?seq=31&appId={APP}")).body;
+    assert!(kicked.contains("joined as participant") && !kicked.contains("Membership of"), "{kicked}");
+    let sent = server.get(&format!("/event?seq=7&appId={APP}")).body;
+    let (_, changed) = sent.split_once("message:2001</bdi></caption>").unwrap();
+    assert!(
+        changed.split_once("<th scope=\"row\">").unwrap().1.contains(">Text</"),
+        "the text stands first: {changed}"
+    );
+    assert_eq!(sent.matches("No value was known before").count(), 1, "{sent}");
+}
+
 /// Markup, quotes, a turn of direction.
 const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u{202e}";
 /// What says how the rest is to be read.

@@ -96,6 +96,7 @@ impl Show for EventPage {
         event
             .changed
             .sort_by_key(|it| matches!(Entity::named(&it.named.name), Some(Entity::Group(_) | Entity::User(_))));
+        leave_out_told_twice(&mut event.changed);
         let mut body = event.body.as_ref().map(source::pretty);
         let is_cut = frame.params.get("whole").is_none() && body.as_ref().is_some_and(|body| body.len() > SHOWN);
         let cut = body.as_mut().filter(|_| is_cut).map(|body| {
@@ -121,6 +122,22 @@ impl EventPage {
     /// The other events about the same.
     fn beside<'a>(&'a self, changed: &'a Changed) -> impl Iterator<Item = &'a Other> {
         changed.events.nodes.iter().filter(|it| it.seq != self.event.seq)
+    }
+}
+
+/// A group also keeps what happened to its members. Where the member stands beside the group, the member says it.
+fn leave_out_told_twice(changed: &mut [Changed]) {
+    let entities: Vec<Option<Entity>> = changed.iter().map(|it| Entity::named(&it.named.name)).collect();
+    for (it, entity) in changed.iter_mut().zip(&entities) {
+        let Some(Entity::Group(group)) = entity else { continue };
+        let stands_beside = |register: &str| {
+            register.strip_prefix("membership of ").is_some_and(|member| {
+                let is_it = |other: &Option<Entity>| matches!(other, Some(Entity::Membership { guid, uid }) if guid == group && uid == member);
+                entities.iter().any(is_it)
+            })
+        };
+        let delivery = it.explanation.as_mut().and_then(|it| it.deliveries.first_mut());
+        delivery.into_iter().for_each(|delivery| delivery.effects.retain(|effect| !stands_beside(&effect.register)));
     }
 }
 

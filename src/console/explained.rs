@@ -76,7 +76,20 @@ pub fn sorted(delivery: &Delivery) -> Sorted<'_> {
             }
         }
     }
+    // What people look for stands above the rest.
+    let is_rest = |effect: &&Effect| !matches!(effect.register.as_str(), "data.text" | "text" | "name" | "membership");
+    sorted.changed.sort_by_key(is_rest);
     sorted
+}
+
+impl Sorted<'_> {
+    /// Whether one rule says of all changes why, and no later delivery needs to be named.
+    pub fn have_one_reason(&self) -> bool {
+        let [first, others @ ..] = self.changed.as_slice() else { return false };
+        let is_plain = |effect: &Effect| !is_fact(effect) && effect.replaced_by.is_none();
+        let as_first = |effect: &&Effect| is_plain(effect) && effect.rule == first.rule;
+        !others.is_empty() && is_plain(first) && others.iter().all(as_first)
+    }
 }
 
 /// What the delivery told: facts are told in words.
