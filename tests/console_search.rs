@@ -101,12 +101,20 @@ fn an_earlier_text_of_an_edited_message_is_found_and_said_to_be_one() {
     assert!(!html.contains("I want a refund") && html.contains("name=\"earlier\""), "{html}");
     let html = ok(server.get("/search?q=refund&earlier=true"));
     let (now, earlier) = html.split_once("<h2>Earlier texts").unwrap();
+    assert!(earlier.contains("is-edited") && !now.contains("is-edited"), "a hit says that it was edited: {html}");
     assert!(now.contains("no refund here") && !earlier.contains("no refund here"), "{html}");
     assert!(earlier.contains("I want a coffee") && earlier.contains("I want a refund"), "{earlier}");
     let few = token(&server, &["--name", "few", "--scope", "content"]);
     let few = cookie(&sign_in(&server, &few, "/", None));
     let html = ok(with(&server, "/search?q=refund&earlier=true", &few));
     assert!(!html.contains("I want a refund") && !html.contains("name=\"earlier\""), "{html}");
+}
+
+#[test]
+fn what_narrows_a_search_is_open_where_it_narrows() {
+    let server = refunds();
+    assert!(ok(server.get("/search?q=refund")).contains("<details class=\"narrow\"><summary>"));
+    assert!(ok(server.get("/search?q=refund&sender=bob")).contains("<details class=\"narrow\" open><summary>"));
 }
 
 #[test]

@@ -75,9 +75,11 @@ pub struct Group {
 pub struct Message {
     message_id: String,
     sent_at: Option<String>,
+    edited_at: Option<String>,
     deleted_at: Option<String>,
     text: Option<String>,
     sender: Option<Person>,
+    mentions: Vec<Person>,
     conversation: Option<Conversation>,
     original_text: Option<String>,
     #[serde(default)]
@@ -181,6 +183,11 @@ fn words(text: &str) -> String {
 }
 
 impl Search {
+    /// Whether the form narrows the messages by more than words.
+    fn is_narrowed(&self) -> bool {
+        ["conversationId", "sender", "sentAfter", "sentBefore"].iter().any(|name| self.frame.params.get(name).is_some())
+    }
+
     fn asked(&self) -> &str {
         self.frame.param("q").trim()
     }
