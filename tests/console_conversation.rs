@@ -129,5 +129,5 @@ fn a_message_shows_names_links_and_files() {
         "{html}"
     );
     let list = page(&server, "/conversations");
-    assert!(list.contains("ask @kofi or @Ann B:"), "{list}");
+    assert!(list.contains("ask @Kofi Mensah or @Ann B:"), "{list}");
 }

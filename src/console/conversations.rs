@@ -42,6 +42,7 @@ pub struct LastMessage {
     pub text: Option<String>,
     pub sent_at: Option<String>,
     pub sender: Option<Person>,
+    pub mentions: Vec<Person>,
 }
 
 impl Show for Conversations {

@@ -96,6 +96,7 @@ pub struct Quote {
     pub message_id: String,
     pub text: Option<String>,
     pub sender: Option<Person>,
+    pub mentions: Vec<Person>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +173,10 @@ impl Message {
 
 impl Show for MessagePage {
     type Answer = Answer;
+
+    fn lists(data: &Value) -> Vec<String> {
+        data["message"]["receipts"].get(0).map(|_| "message.receipts".to_owned()).into_iter().collect()
+    }
 
     fn show(frame: Frame, answer: Answer) -> Option<Self> {
         let Whole { about, message, replies } = answer.message?;

@@ -31,8 +31,8 @@ pub fn text(frame: &Frame, text: &str, mentioned: &[Person]) -> Html {
 }
 
 /// A text on one line of a list: mentions by name, nothing linked.
-pub fn line(text: &str) -> Html {
-    view::name(&plain(text, &[]))
+pub fn line(text: &str, mentioned: &[Person]) -> Html {
+    view::name(&plain(text, mentioned))
 }
 
 fn plain(text: &str, mentioned: &[Person]) -> String {
@@ -140,6 +140,7 @@ mod tests {
         );
         assert!(html.contains("uid=%22x\">@<bdi class=\"name\">&quot;x</bdi>"), "{html}");
         assert!(text(&frame, &"x".repeat(10_000), &[]).0.contains("all 10,000 characters"));
-        assert!(line("hi <@uid:kofi>").0.contains("hi @kofi"));
+        let kofi = Person { uid: "kofi".into(), name: Some("Kofi Mensah".into()) };
+        assert!(line("hi <@uid:kofi>", &[kofi]).0.contains("hi @Kofi Mensah"));
     }
 }

@@ -90,6 +90,7 @@ pub struct Message {
     message_id: String,
     r#type: Option<String>,
     text: Option<String>,
+    mentions: Vec<Person>,
     sent_at: Option<String>,
     conversation: Option<Place>,
 }

@@ -35,7 +35,7 @@ async function readme() {
   for (const [name, [path, about, height]] of Object.entries(README)) {
     await page.setViewportSize({ width: 1440, height });
     await open(path, about);
-    for (const edits of await page.$$('details:has(.edits) summary')) await edits.click();
+    for (const edits of await page.$$('details:has(.edits):not([open]) summary')) await edits.click();
     await page.$eval('.message.asked', (it) => it.scrollIntoView({ block: 'center' })).catch(() => {});
     await page.evaluate(() => scrollTo(0, 0));
     await page.screenshot({ path: new URL(`../../docs/images/${name}.png`, import.meta.url).pathname });
