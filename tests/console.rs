@@ -387,6 +387,6 @@ fn a_time_that_no_delivery_tells_is_marked_on_the_pages() {
     }
     for (path, marks) in [("/group?guid=g", 1), ("/user?uid=ann", 2), ("/message?messageId=7", 1)] {
         let page = server.get(path);
-        assert_eq!(page.body.matches("by arrival").count(), marks, "{path}: {}", page.body);
+        assert_eq!(page.body.matches("time of arrival").count(), marks, "{path}: {}", page.body);
     }
 }

@@ -9,15 +9,17 @@ use support::TestServer;
 use support::pages::{cookie, sign_in, token, with};
 
 const APP: &str = "2489f0demo01";
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
+    "/?",
     "/groups?",
     "/group?guid=night-shift",
     "/users?",
     "/user?uid=mira",
     "/conversations?",
     "/conversation?conversationId=group_night-shift",
-    "/message?messageId=2005",
+    "/message?messageId=2007",
     "/calls?",
+    "/call?sessionId=night-shift-debrief",
     "/events?",
     "/event?seq=31",
     "/search?q=night",
@@ -56,13 +58,15 @@ fn each_table_is_taken_away_as_csv_and_json() {
             let file = server.get(&link);
             let kind = if link.contains("format=csv") { "text/csv; charset=utf-8" } else { "application/json" };
             assert_eq!((file.status, file.header("content-type")), (200, Some(kind)), "{link}: {}", file.body);
-            assert_eq!(file.header("content-disposition"), Some("attachment"));
+            let table = link.split("table=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+            let name = format!("attachment; filename=\"{table}.{}\"", link.rsplit("format=").next().unwrap());
+            assert_eq!(file.header("content-disposition"), Some(name.as_str()), "{link}");
             if kind == "application/json" {
                 assert!(file.json().as_array().is_some_and(|items| !items.is_empty()), "{link}");
             } else {
                 assert!(file.body.lines().count() > 1, "{link}: {}", file.body);
             }
-            tables.insert(link.split("table=").nth(1).unwrap().split('&').next().unwrap().to_owned());
+            tables.insert(table);
         }
     }
     for table in [
@@ -76,6 +80,9 @@ fn each_table_is_taken_away_as_csv_and_json() {
         "explain.row",
         "explain.deliveries",
         "status.settings",
+        "newest.participants",
+        "message.receipts",
+        "apps",
         "messages",
     ] {
         assert!(tables.contains(table) || table == "messages", "{table}: {tables:?}");
@@ -159,7 +166,66 @@ fn a_problem_says_what_was_looked_for_and_keeps_the_form() {
     for path in ["/nowhere", "/a/deep/path", "/groups/7"] {
         let page = server.request("GET", path, &[("Accept", "text/html")], b"");
         assert_eq!((page.status, page.header("content-type")), (404, Some("text/html; charset=utf-8")), "{path}");
+        let last = path.rsplit('/').next().unwrap();
+        assert!(page.body.contains(path) && page.body.contains(&format!("/search?q={last}\"")), "{}", page.body);
         let answer = server.request("GET", path, &[], b"");
         assert!(answer.status == 404 && answer.header("content-type").unwrap().contains("json"), "{path}");
     }
+}
+
+#[test]
+fn a_page_that_is_not_told_what_to_show_asks_for_it() {
+    let server = TestServer::with_story("demo");
+    for (path, title, field) in [
+        ("/group", "Which group?", "guid"),
+        ("/user", "Which user?", "uid"),
+        ("/message", "Which message?", "messageId"),
+        ("/event", "Which delivery?", "seq"),
+    ] {
+        let page = server.get(&format!("{path}?appId={APP}"));
+        assert_eq!(page.status, 400, "{path}");
+        assert!(page.body.contains(&format!("<h1>{title}</h1>")), "{}", page.body);
+        assert!(page.body.contains(&format!("<input name=\"{field}\" value=\"\"")), "{}", page.body);
+    }
+    for path in ["/group?guid=none", "/event?seq=9999", "/message?messageId=none"] {
+        let page = server.get(&format!("{path}&appId={APP}"));
+        assert!(page.status == 404 && page.body.contains("<h1>No such "), "{path}: {}", page.body);
+    }
+    assert!(
+        server.get(&format!("/event?seq=x&appId={APP}")).body.contains(">expected a whole number of up to 64 bits<")
+    );
+}
+
+#[test]
+fn an_app_that_nothing_came_from_is_a_problem_that_names_the_others() {
+    let server = TestServer::with_story("demo");
+    for path in ["/", "/groups", "/users", "/events", "/search", "/group?guid=night-shift"] {
+        let page = server.get(&format!("{path}{}appId=nope", if path.contains('?') { '&' } else { '?' }));
+        assert_eq!(page.status, 404, "{path}");
+        assert!(page.body.contains("No delivery of an app nope has come"), "{path}: {}", page.body);
+        assert!(!links(&page.body, "appId=2489f0demo02").is_empty(), "{path}: {}", page.body);
+        let again = links(&page.body, "appId=nope");
+        assert!(again.is_empty(), "{path} leads to it again: {again:?}");
+    }
+    let empty = TestServer::start().get("/groups");
+    assert!(empty.status == 200 && empty.body.contains("<h1>No delivery yet</h1>"), "{}", empty.body);
+}
+
+#[test]
+fn who_may_not_read_an_app_is_led_back_to_the_own_one() {
+    let server = TestServer::with_story("demo");
+    let one = token(&server, &["--name", "one", "--app", "2489f0demo02"]);
+    let one = cookie(&sign_in(&server, &one, "/", None));
+    for path in ["/groups?", "/group?guid=night-shift&", "/?"] {
+        let page = with(&server, &format!("{path}appId={APP}"), &one);
+        assert_eq!(page.status, 403, "{path}: {}", page.body);
+        let pages = links(&page.body, APP).into_iter().filter(|link| !link.starts_with("/graphql?"));
+        assert_eq!(pages.collect::<Vec<_>>(), [""; 0], "{path}");
+        assert!(!page.body.contains("Mira Halonen"), "{path}");
+    }
+    let few = token(&server, &["--name", "few", "--scope", "metadata"]);
+    let few = cookie(&sign_in(&server, &few, "/", None));
+    let page = with(&server, &format!("/group?guid=night-shift&appId={APP}"), &few);
+    let told = "A part of this page is hidden: this needs a token of the scope content";
+    assert!(page.status == 200 && page.body.contains(told), "{}", page.body);
 }

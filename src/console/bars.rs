@@ -54,8 +54,14 @@ impl Bars {
     /// The axis, in a zone.
     pub fn ticks(&self, zone: &Zone) -> Vec<Tick> {
         let length = self.end.0 - self.start.0;
-        // `2026-01-09`, or `2026-01-09 13:35` where days are long.
-        let letters = if length > DAYS { 10 } else { 16 };
+        // `2026-01-09`, `2026-01-09 13:35` where days are long, `2026-01-09 13:35:07` where minutes are.
+        let letters = if length > DAYS {
+            10
+        } else if length >= PARTS * 60_000 {
+            16
+        } else {
+            19
+        };
         let tick = |part: i64| Tick {
             left: part as f64 * 100.0 / PARTS as f64,
             anchor: if part == 0 {
@@ -113,5 +119,6 @@ mod tests {
         let days = ["2025-12-31", "2026-01-02", "2026-01-04", "2026-01-06", "2026-01-08"];
         assert_eq!(texts("2026-01-09T00:00:00Z"), days);
         assert_eq!(texts("2026-01-02T00:00:00Z")[1], "2026-01-01 01:00");
+        assert_eq!(texts("2026-01-01T00:01:00Z")[1], "2025-12-31 19:00:15", "each place of the axis has its own text");
     }
 }

@@ -99,6 +99,11 @@ pub struct Transcript {
 impl Show for CallPage {
     type Answer = Answer;
 
+    fn lists(data: &Value) -> Vec<String> {
+        let calls = ["newest", "one"].into_iter().filter(|call| data[call]["participants"].get(0).is_some());
+        calls.map(|call| format!("{call}.participants")).collect()
+    }
+
     fn variables(params: &Params, variables: &mut Map<String, Value>) {
         variables.insert("isOld".to_owned(), params.get("id").is_some().into());
     }

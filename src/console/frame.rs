@@ -4,6 +4,7 @@ use super::answer::Person;
 use super::params::Params;
 use super::view::{self, Html};
 use super::zone::Zone;
+use crate::clock;
 use crate::ids::{Time, TokenScope};
 use serde::Deserialize;
 use serde_json::Value;
@@ -64,7 +65,9 @@ impl Frame {
         let app = app.map(str::to_owned);
         let mut notices: Vec<String> = Vec::new();
         for error in answer["errors"].as_array().into_iter().flatten() {
-            let message = error["message"].as_str().unwrap_or_default().to_owned();
+            let message = plain(error["message"].as_str().unwrap_or_default());
+            let is_part = error["extensions"]["code"] == "FORBIDDEN" && !answer["data"].is_null();
+            let message = if is_part { format!("A part of this page is hidden: {message}") } else { message };
             if !notices.contains(&message) {
                 notices.push(message);
             }
@@ -155,6 +158,31 @@ impl Frame {
         [("last hour", to("1h")), ("today", to("today")), ("24 hours", to("24h")), ("7 days", to("7d"))]
     }
 
+    /// The ends of the last seven days, for a field of one instant: the day, its address, whether the page is there.
+    pub fn days(&self, name: &str) -> Vec<(String, String, bool)> {
+        let zone = &self.reader.zone;
+        let named = Some(zone.name()).filter(|_| !zone.is_utc());
+        let days = zone.days_before(clock::now(), 7).into_iter().map(|(date, day)| {
+            let end = format!("{date}T23:59:59");
+            (
+                day,
+                self.params
+                    .with("zone", named)
+                    .with("after", None)
+                    .with("before", None)
+                    .with(name, Some(&end))
+                    .href(self.path),
+                self.param(name) == end,
+            )
+        });
+        days.collect()
+    }
+
+    /// The smallest step of a field of date and time: milliseconds only where the instant asked for has some.
+    pub fn step(&self, name: &str) -> &'static str {
+        if self.instant(name).is_some_and(|at| at.0 % 1_000 != 0) { "0.001" } else { "1" }
+    }
+
     /// Whether the page is the one at an address of [`Self::presets`].
     pub fn is_chosen(&self, name: &str, href: &str) -> bool {
         self.params.get(name).is_some_and(|text| href.contains(&format!("{name}={text}")))
@@ -213,4 +241,11 @@ impl Frame {
     pub fn is_at(&self, paths: &[&str]) -> bool {
         paths.contains(&self.path)
     }
+}
+
+/// An error of the API without the words that are about the type of a variable.
+fn plain(message: &str) -> String {
+    let message = message.split(" (occurred while parsing").next().unwrap_or_default();
+    let named = message.strip_prefix("Failed to parse \"").and_then(|rest| rest.split_once("\": "));
+    named.map_or(message, |(_, rest)| rest).to_owned()
 }

@@ -9,6 +9,7 @@ use crate::ids::{Time, TokenScope};
 use crate::quiet;
 use askama::Template;
 use serde::Deserialize;
+use serde_json::Value;
 
 pub const PAGE: Page = Page::of::<Overview>("/", include_str!("overview.graphql"));
 
@@ -149,6 +150,10 @@ struct Bar {
 
 impl Show for Overview {
     type Answer = Answer;
+
+    fn lists(data: &Value) -> Vec<String> {
+        data["apps"].get(0).map(|_| "apps".to_owned()).into_iter().collect()
+    }
 
     fn show(mut frame: Frame, answer: Answer) -> Option<Self> {
         // That a token is bound to apps is no news here.

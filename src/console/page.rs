@@ -54,11 +54,13 @@ pub struct Rendered {
     pub body: String,
     /// Where the reader is sent instead.
     pub location: Option<String>,
+    /// The name of the file that the body is.
+    pub file: Option<String>,
 }
 
 impl Rendered {
     pub fn html(status: u16, body: String) -> Self {
-        Self { status, kind: HTML, body, location: None }
+        Self { status, kind: HTML, body, location: None, file: None }
     }
 }
 
@@ -76,11 +78,13 @@ enum Shown {
 #[template(path = "problem.html")]
 struct Problem {
     frame: Frame,
-    title: &'static str,
+    title: String,
     /// What was asked, to be asked again with something changed.
     asked: Vec<(String, String)>,
     /// Which app is meant is to be chosen.
     choose: bool,
+    /// Where there is no page: the path.
+    path: Option<String>,
 }
 
 impl Page {
@@ -117,19 +121,36 @@ impl Page {
         frame.graphiql = view::href("/graphql", [("query", self.document), ("variables", &variables)]);
         if must_choose(&answer) {
             frame.notices.clear();
-            return problem(frame, 200, "Which app?", true);
+            let title = if frame.apps.is_empty() { "No delivery yet" } else { "Which app?" };
+            return problem(frame, 200, title, true);
         }
         let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned();
         let data = answer["data"].take();
+        let missing = frame.params.missing(self.document);
+        if data.is_null() && !missing.is_empty() {
+            frame.notices.clear();
+            let title = format!("Which {}?", self.subject());
+            return Problem { asked: missing, ..Problem::of(frame, &title, false) }.answer(400);
+        }
         let failed = match code.as_str() {
-            "TIMEOUT" | "BUSY" => Some((503, "Not now")),
-            "BAD_INPUT" if data.is_null() => Some((400, "This cannot be asked")),
-            "FORBIDDEN" if data.is_null() => Some((403, "Not with this token")),
-            _ if data.is_null() => Some((400, "This cannot be asked")),
+            "TIMEOUT" | "BUSY" => Some((503, "The server is busy")),
+            "FORBIDDEN" if data.is_null() => Some((403, "This token may not read this")),
+            _ if data.is_null() => Some((400, "This request is not valid")),
             _ => None,
         };
         if let Some((status, title)) = failed {
+            // Links of a page must not lead to an app that the token may not read.
+            frame.app = frame.app.filter(|_| status != 403);
             return problem(frame, status, title, false);
+        }
+        if let Some(app) = frame.app.clone().filter(|app| !frame.apps.is_empty() && !frame.apps.contains(app)) {
+            frame.app = None;
+            frame.notices.clear();
+            let (status, title) = match code.as_str() {
+                "FORBIDDEN" => (403, format!("This token may not read the app {app}")),
+                _ => (404, format!("No delivery of an app {app} has come")),
+            };
+            return problem(frame, status, &title, true);
         }
         if let Some(format) = frame.params.get("format") {
             return taken(&frame, format, &data);
@@ -138,9 +159,18 @@ impl Page {
         match (self.show)(frame.clone(), data) {
             Some(Shown::Html(html)) => Rendered::html(200, html),
             Some(Shown::Elsewhere(href)) => Rendered { location: Some(href), ..Rendered::html(303, String::new()) },
-            None if code == "BAD_INPUT" => problem(frame, 400, "This cannot be asked", false),
-            None if code == "FORBIDDEN" => problem(frame, 403, "Not with this token", false),
-            None => problem(frame, 404, "Nothing is known of it", false),
+            None if code == "BAD_INPUT" => problem(frame, 400, "This request is not valid", false),
+            None if code == "FORBIDDEN" => problem(frame, 403, "This token may not read this", false),
+            None => problem(frame, 404, &format!("No such {}", self.subject()), false),
+        }
+    }
+
+    /// What the page is about.
+    fn subject(&self) -> &'static str {
+        match self.path {
+            "/event" => "delivery",
+            "/" => "app",
+            path => &path[1..],
         }
     }
 }
@@ -166,14 +196,34 @@ fn taken(frame: &Frame, format: &str, data: &Value) -> Rendered {
         "csv" => ("text/csv; charset=utf-8", export::csv(nodes)),
         _ => ("application/json", source::pretty(&Value::Array(nodes.to_vec()))),
     };
-    Rendered { kind, ..Rendered::html(200, body) }
+    // A name of the schema, and nothing that would end the name in a header.
+    let table: String =
+        frame.param("table").chars().filter(|it| it.is_ascii_alphanumeric() || "._".contains(*it)).collect();
+    let file = Some(format!("{table}.{}", if kind == "application/json" { "json" } else { "csv" }));
+    Rendered { kind, file, ..Rendered::html(200, body) }
 }
 
-fn problem(frame: Frame, status: u16, title: &'static str, choose: bool) -> Rendered {
-    let asked = frame.params.pairs().filter(|(name, _)| !HIDDEN.contains(name));
-    let asked = asked.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let html = Problem { frame, title, asked, choose }.render().unwrap_or_default();
-    Rendered::html(status, html)
+impl Problem {
+    fn of(frame: Frame, title: &str, choose: bool) -> Self {
+        let asked = frame.params.pairs().filter(|(name, _)| !HIDDEN.contains(name));
+        let asked = asked.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { frame, title: title.to_owned(), asked, choose, path: None }
+    }
+
+    /// What the last part of the path names may be a thing.
+    fn named(&self) -> Option<String> {
+        let last = self.path.as_deref()?.rsplit('/').next()?;
+        let (name, _) = form_urlencoded::parse(last.as_bytes()).next()?;
+        Some(name.into_owned())
+    }
+
+    fn answer(self, status: u16) -> Rendered {
+        Rendered::html(status, self.render().unwrap_or_default())
+    }
+}
+
+fn problem(frame: Frame, status: u16, title: &str, choose: bool) -> Rendered {
+    Problem::of(frame, title, choose).answer(status)
 }
 
 /// The apps to choose from, for an answer that leaves the choice.
@@ -185,6 +235,9 @@ pub fn must_choose(answer: &Value) -> bool {
 }
 
 /// A page that says that there is none at a path.
-pub fn nowhere(params: Params, reader: &Reader) -> Rendered {
-    problem(Frame::bare("", params, reader), 404, "There is no such page", false)
+pub fn nowhere(path: &str, params: Params, reader: &Reader) -> Rendered {
+    let app = params.get("appId").map(str::to_owned);
+    let frame = Frame { app, ..Frame::bare("", params, reader) };
+    let path = Some(path.to_owned());
+    Problem { path, asked: Vec::new(), ..Problem::of(frame, "There is no such page", false) }.answer(404)
 }

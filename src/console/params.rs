@@ -61,6 +61,15 @@ impl Params {
         variables
     }
 
+    /// The variables that a document needs and that are not given, each with an empty value.
+    pub fn missing(&self, document: &str) -> Vec<(String, String)> {
+        let Ok(ExecutableDocument { operations, .. }) = parse_query(document) else { return Vec::new() };
+        let defined = operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
+        let needed = defined.filter(|it| !it.node.var_type.node.nullable && it.node.default_value.is_none());
+        let names = needed.map(|it| it.node.name.node.to_string());
+        names.filter(|name| self.get(name).is_none()).map(|name| (name, String::new())).collect()
+    }
+
     /// The instant that a parameter names: by itself, or as a field of date and time of a form.
     pub fn instant(&self, name: &str) -> Option<Time> {
         Time::parse(&self.exact(name, self.get(name)?))

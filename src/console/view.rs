@@ -118,8 +118,8 @@ pub fn link(href: &str, named: Option<&str>, id: &str) -> Html {
 pub fn source(from: &str) -> Html {
     let (word, title) = match from {
         "TOLD" => return Html(String::new()),
-        "ARRIVAL" => ("by arrival", "The delivery has no time. This is when it arrived"),
-        _ => ("by replay", "The delivery has no time. This is the time of the old deliveries that came with it"),
+        "ARRIVAL" => ("time of arrival", "The delivery has no time. This is when it arrived"),
+        _ => ("estimated", "The delivery has no time. This is the time of the old deliveries that came with it"),
     };
     Html(format!("<span class=\"mark\" title=\"{title}\">{word}</span>"))
 }

@@ -3,8 +3,9 @@
 use super::view::{self, Html};
 use crate::ids::Time;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use std::iter::successors;
 
 /// A time zone of the IANA database; UTC unless the reader chose another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,13 @@ impl Zone {
     pub fn day(&self, at: &str) -> Option<(String, String)> {
         let date = self.civil(Time::parse(at)?).date();
         Some((date.to_string(), date.strftime("%A, %-d %B %Y").to_string()))
+    }
+
+    /// The days before the day that holds an instant, newest first: `2026-01-06`, and `Tue 6 Jan`.
+    pub fn days_before(&self, at: Time, count: usize) -> Vec<(String, String)> {
+        let before = |date: &Date| date.yesterday().ok();
+        let days = successors(before(&self.civil(at).date()), before).take(count);
+        days.map(|date| (date.to_string(), date.strftime("%a %-d %b").to_string())).collect()
     }
 
     /// An instant as a form's field of date and time takes it.
@@ -140,6 +148,14 @@ mod tests {
         assert_eq!(told.len(), 25 * 60);
         let (names, later) = zone.twice(time("2026-11-01T06:30:00Z")).unwrap();
         assert_eq!((names, later), (["EDT".to_owned(), "EST".to_owned()], true));
+    }
+
+    #[test]
+    fn the_days_before_are_those_of_the_zone() {
+        let days = |zone: Zone| zone.days_before(time("2026-03-02T03:00:00Z"), 2);
+        let named = |days: [(&str, &str); 2]| days.map(|(date, day)| (date.to_owned(), day.to_owned())).to_vec();
+        assert_eq!(days(Zone::default()), named([("2026-03-01", "Sun 1 Mar"), ("2026-02-28", "Sat 28 Feb")]));
+        assert_eq!(days(new_york()), named([("2026-02-28", "Sat 28 Feb"), ("2026-02-27", "Fri 27 Feb")]));
     }
 
     #[test]

@@ -94,7 +94,7 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
     let scope = caller.scope;
     let reader = Reader { signed_in: access.is_signed_in(), scope, zone: zone_of(request) };
     let Some(page) = console::page(request.path()) else {
-        return (0, console::nowhere(params, &reader));
+        return (0, console::nowhere(request.path(), params, &reader));
     };
     shared.metrics.graphql_requests.fetch_add(1, Ordering::Relaxed);
     let mut variables = page.variables(&params);
@@ -118,7 +118,7 @@ async fn render(request: &HttpRequest, shared: &Shared, access: &Access) -> (i64
     (seq.unwrap_or_default(), rendered)
 }
 
-fn html(Rendered { status, kind, body, location }: Rendered) -> HttpResponse {
+fn html(Rendered { status, kind, body, location, file }: Rendered) -> HttpResponse {
     if let Some(href) = location {
         return see_other(&href);
     }
@@ -127,8 +127,9 @@ fn html(Rendered { status, kind, body, location }: Rendered) -> HttpResponse {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.insert_header((RETRY_AFTER, "1"));
     }
-    if kind != HTML {
-        answer.insert_header((CONTENT_TYPE, kind)).insert_header((CONTENT_DISPOSITION, "attachment"));
+    if let Some(name) = file {
+        let disposition = format!("attachment; filename=\"{name}\"");
+        answer.insert_header((CONTENT_TYPE, kind)).insert_header((CONTENT_DISPOSITION, disposition));
     }
     answer.body(body)
 }
