@@ -116,6 +116,7 @@ fn an_event_page_tells_each_change_and_each_reason_once() {
         "the text stands first: {changed}"
     );
     assert_eq!(sent.matches("No value was known before").count(), 1, "{sent}");
+    assert!(!changed.contains("data-th=\"Before\"") && kicked.contains("data-th=\"Before\""), "{sent}");
 }
 
 /// Markup, quotes, a turn of direction.

@@ -83,6 +83,11 @@ pub fn sorted(delivery: &Delivery) -> Sorted<'_> {
 }
 
 impl Sorted<'_> {
+    /// Whether nothing stood before any of the changes.
+    pub fn are_new(&self) -> bool {
+        self.changed.iter().all(|effect| effect.before.is_null())
+    }
+
     /// Whether one rule says of all changes why, and no later delivery needs to be named.
     pub fn have_one_reason(&self) -> bool {
         let [first, others @ ..] = self.changed.as_slice() else { return false };
