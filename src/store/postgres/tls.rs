@@ -75,7 +75,7 @@ pub(super) fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'stat
         }
         // rustls gives this one no name of its own.
         other if format!("{other:?}").contains("CaUsedAsEndEntity") => Some(
-            "The server uses the certificate of an authority: sign a certificate for the server with              basicConstraints=CA:FALSE",
+            "The server uses the certificate of an authority: sign a certificate for the server with basicConstraints=CA:FALSE",
         ),
         _ => None,
     }
