@@ -869,21 +869,6 @@ CREATE VIEW v_moderation AS
         failed_at_from,
         failure
     FROM moderation;
-CREATE TABLE horizons (
-    -- What `chatfold retention` cut from the log. Events of the family that CometChat dates earlier are gone, but for those
-    -- that still decide a value of a table. Folded from the events `chatfold.retention`.
-    app_id TEXT NOT NULL,
-    family TEXT NOT NULL,                              -- presence, ignored
-    before INTEGER NOT NULL,                           -- the horizon
-    PRIMARY KEY (app_id, family)
-) STRICT, WITHOUT ROWID;
-CREATE VIEW v_horizons AS
-    -- Up to when `chatfold retention` cut events of a family from the log.
-    SELECT
-        app_id,
-        family,
-        strftime('%Y-%m-%dT%H:%M:%fZ', before / 1000.0, 'unixepoch') AS before
-    FROM horizons;
 CREATE TABLE cut_facts (
     -- Events of the family `ignored` that were cut: a late copy of one is a duplicate.
     app_id TEXT NOT NULL,
@@ -917,3 +902,20 @@ CREATE TABLE reconciles (
     unreachable INTEGER NOT NULL,                      -- what could not be read, or not whole
     error       TEXT                                   -- why the run ended early
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE horizons (
+    -- What `chatfold retention` cut from the log. Folded from the events `chatfold.retention`.
+    -- presence, ignored: events that CometChat dates before the horizon are gone, but for those that still decide a value.
+    -- message: messages sent before the horizon are gone with all events about them. People and groups stay as these told.
+    app_id  TEXT NOT NULL,
+    family  TEXT NOT NULL,                             -- presence, ignored, message
+    before  INTEGER NOT NULL,                          -- the horizon
+    last_id INTEGER NOT NULL,                          -- of message: messages with ids up to this number are gone; -1: not known
+    PRIMARY KEY (app_id, family)
+) STRICT, WITHOUT ROWID;
+CREATE VIEW v_horizons AS
+    -- Up to when `chatfold retention` cut events of a family from the log.
+    SELECT
+        app_id,
+        family,
+        strftime('%Y-%m-%dT%H:%M:%fZ', before / 1000.0, 'unixepoch') AS before
+    FROM horizons;

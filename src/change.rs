@@ -302,6 +302,8 @@ pub enum Change {
     Horizon {
         family: String,
         before: Time,
+        /// Of messages: ids up to this number are of messages before the horizon. -1: not known.
+        last_id: i64,
     },
 }
 
@@ -322,6 +324,11 @@ impl Changes {
             _ => {}
         }
         self.all.push(change);
+    }
+
+    /// Keeps the changes of which this is true.
+    pub fn retain(&mut self, keep: impl FnMut(&Change) -> bool) {
+        self.all.retain(keep);
     }
 
     /// A person somebody mentions: a row, whatever else is known. Most are described by the same fact already.

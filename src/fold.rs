@@ -6,6 +6,7 @@ use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::Fact;
 use crate::panics;
+use crate::passed::Passed;
 use crate::store::StoreError;
 use crate::store::sqlite::{App, Connection};
 use crate::trigger::{Ref, Role, family};
@@ -25,22 +26,27 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
         return Ok(Verdict { outcome: Outcome::Ignored, reason: Some(reason) });
     }
     let folded = panics::caught(|| {
+        let mut changes = Changes::default();
+        if applied {
+            payload.reduce(fact, &mut changes);
+            if let Some(reason) = pass(batch, conn, &app, envelope, &mut changes)? {
+                return Ok(Some(reason));
+            }
+        }
         let stored = |it: &&Ref| it.role == Role::About || (applied && it.role == Role::Sets);
         for reference in payload.refs().iter().filter(stored) {
             batch.refer(&app, reference, fact.seq);
         }
-        let mut changes = Changes::default();
-        if applied {
-            payload.reduce(fact, &mut changes);
-        }
         batch.load_many(conn, &app, &changes)?;
         changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))?;
-        batch.look_for_drift(conn, fact.seq)
+        batch.look_for_drift(conn, fact.seq)?;
+        Ok(None)
     });
     let problem = match folded {
         Err(panicked) => panicked.to_string(),
         Ok(Err(error)) => return Err(error),
-        Ok(Ok(())) => match batch.exceeds() {
+        Ok(Ok(Some(reason))) => return Ok(Verdict { outcome: Outcome::Ignored, reason: Some(reason) }),
+        Ok(Ok(None)) => match batch.exceeds() {
             Some(table) => format!("a row of {table} would be larger than {} MiB", ROW >> 20),
             None => {
                 batch.keep();
@@ -58,6 +64,36 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
 fn cut(batch: &mut Batch, conn: &Connection, app: &App, envelope: &Envelope) -> Result<Option<String>, StoreError> {
     let family = family::of(&envelope.trigger);
     let Some(told_at) = envelope.told_at.filter(|_| family == family::PRESENCE) else { return Ok(None) };
-    let before = batch.horizon(conn, app, family)?.filter(|before| told_at < *before);
-    Ok(before.map(|before| format!("older than {}, up to which events about {family} were cut", before.rfc3339())))
+    let horizon = batch.horizon(conn, app, family)?.filter(|horizon| told_at < horizon.before);
+    Ok(horizon.map(|it| format!("older than {}, up to which events about {family} were cut", it.before.rfc3339())))
+}
+
+/// Takes away what changes tell of messages that were cut. The reason, if the event is about nothing else and comes after
+/// the horizon.
+fn pass(
+    batch: &mut Batch,
+    conn: &Connection,
+    app: &App,
+    envelope: &Envelope,
+    changes: &mut Changes,
+) -> Result<Option<String>, StoreError> {
+    if !family::is_about_messages(&envelope.trigger) {
+        return Ok(None);
+    }
+    let (known, expected) = (batch.horizon(conn, app, family::MESSAGE)?, batch.expected(app));
+    let judge = |horizon, changes: &Changes| {
+        Passed::judge(&envelope.trigger, changes, envelope.told_at, horizon, |_| Ok::<_, StoreError>(None))
+    };
+    if let Some(horizon) = known {
+        let passed = judge(horizon, changes)?;
+        if passed.is_whole {
+            let before = horizon.before.rfc3339();
+            return Ok(Some(format!("about a message sent before {before}, up to which messages were cut")));
+        }
+        passed.forget(changes);
+    }
+    if let Some(horizon) = expected.filter(|expected| known != Some(*expected)) {
+        judge(horizon, changes)?.forget(changes);
+    }
+    Ok(None)
 }

@@ -66,6 +66,7 @@ pub mod rebuild;
 pub mod backup;
 pub mod erase;
 pub mod retention;
+pub mod passed;
 pub mod entity;
 pub mod person;
 pub mod quiet;

@@ -117,7 +117,7 @@ fn post(harness: &Harness, seed: u64, history: &[(i64, String)]) {
 fn cut(harness: &Harness, hours: u64) -> Report {
     let age = Some(Duration::from_secs(hours * 3_600));
     let host = Host::alone(sqlite::open_writer(&harness.path()).unwrap());
-    let rules = Rules { ignored: age, presence: age };
+    let rules = Rules { ignored: age, presence: age, ..Rules::default() };
     let now = Time(harness::READ_AT);
     let report = retention::cut(&harness.path(), &host, rules, now, &AtomicBool::new(false), &mut |_| {}).unwrap();
     host.finish().unwrap();

@@ -10,8 +10,9 @@ use crate::json::{self, Document, Json};
 use crate::reactions::emoji;
 use crate::rest::{self, Answer, Client};
 use crate::store::sqlite::backfill as store;
-use crate::store::sqlite::{App, Connection, membership};
-use crate::trigger::as_time;
+use crate::store::sqlite::{self, App, Connection, membership};
+use crate::tables::horizon::Horizon;
+use crate::trigger::{as_time, family};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Events that are handed over at once, and their bytes: webhooks of the app have their turn between.
@@ -182,8 +183,13 @@ impl<'a> Recorder<'a> {
         )
     }
 
-    /// One message, and who reacted to it where that may have changed.
+    /// One message, and who reacted to it where that may have changed. A message that retention cut is left out.
     pub fn message(&mut self, row: Json<'_>, at: Time, tally: &mut Tally) -> Result<(), BackfillError> {
+        let horizon: Option<Horizon> = sqlite::load(self.conn, &(App::clone(&self.app), family::MESSAGE.to_owned()))?;
+        let sent_at = row.get("sentAt").and_then(as_time);
+        if horizon.is_some_and(|horizon| sent_at.is_some_and(|at| at < horizon.before)) {
+            return Ok(());
+        }
         let id = rest::id(row, "id").unwrap_or_default();
         let category = row.get("category").and_then(Json::text);
         let is_echo = matches!(category.as_deref(), Some("action" | "call"));

@@ -9,6 +9,7 @@ use crate::sessions::CallFact;
 use crate::standing::Standing;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, App, Connection, Key, PairKey, call, edit, group, membership, message, reaction};
+use crate::tables::horizon::Horizon;
 use crate::tables::membership::Membership;
 use crate::tables::message::Effects;
 
@@ -73,9 +74,9 @@ impl Batch {
                 Ok(())
             }
             Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), &told),
-            Change::Horizon { family, before } => {
+            Change::Horizon { family, before, last_id } => {
                 let key = key(family);
-                self.tables.horizons.edit(&key, || sqlite::load(conn, &key))?.move_to(before);
+                self.tables.horizons.edit(&key, || sqlite::load(conn, &key))?.move_to(Horizon { before, last_id });
                 Ok(())
             }
         }

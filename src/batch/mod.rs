@@ -138,6 +138,8 @@ pub struct Batch {
     newest_position: Option<i64>,
     /// Who was erased from the file. `None`: the file has to be asked.
     erasures: Option<Arc<Erasures>>,
+    /// Horizons of messages that the log tells further on.
+    expected: HashMap<App, Horizon>,
     /// Deliveries by minute: how many, and when the last one came.
     counts: BTreeMap<CountKey, (i64, i64)>,
     /// The batch holds one large event, and some of its rows may be saved already.
@@ -164,6 +166,7 @@ impl Batch {
             carried: None,
             newest_position: None,
             erasures: None,
+            expected: HashMap::default(),
             counts: BTreeMap::new(),
             is_large: false,
         }
@@ -278,10 +281,19 @@ impl Batch {
     }
 
     /// Up to when events of a family were cut from the log of an app.
-    pub fn horizon(&mut self, conn: &Connection, app: &App, family: &str) -> Result<Option<Time>, StoreError> {
+    pub fn horizon(&mut self, conn: &Connection, app: &App, family: &str) -> Result<Option<Horizon>, StoreError> {
         let key = (App::clone(app), family.to_owned());
-        let known = self.tables.horizons.get(&key, || sqlite::load(conn, &key))?;
-        Ok(known.map(|horizon| horizon.before))
+        Ok(self.tables.horizons.get(&key, || sqlite::load(conn, &key))?.copied())
+    }
+
+    /// The log that is folded tells this horizon of the messages of an app further on. What it passes is gone already.
+    pub fn expect(&mut self, app: &App, horizon: Horizon) {
+        self.expected.entry(App::clone(app)).or_default().move_to(horizon);
+    }
+
+    /// The horizon of the messages of an app that is still to come.
+    pub fn expected(&self, app: &App) -> Option<Horizon> {
+        self.expected.get(app).copied()
     }
 
     /// Keeps the changes of the current event, which is folded.

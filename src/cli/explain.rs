@@ -38,7 +38,9 @@ pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     let Some(explanation) = found else {
-        anyhow::bail!("{} holds nothing about {} of the app {app_id}", config.db.display(), args.entity);
+        let cut = if args.entity.starts_with("message:") { explain::messages_cut(&conn, &app_id)? } else { None };
+        let cut = cut.map(|words| format!(". {words}")).unwrap_or_default();
+        anyhow::bail!("{} holds nothing about {} of the app {app_id}{cut}", config.db.display(), args.entity);
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.json {

@@ -289,8 +289,8 @@ impl Config {
         };
         if config.shared_log.is_some() && !config.retention.is_off() {
             return Err(ConfigError(
-                "retention cuts the log of a file, but the log of this node is PostgreSQL's. Leave retention_ignored and \
-                 retention_presence out"
+                "retention cuts the log of a file, but the log of this node is PostgreSQL's. Leave retention_ignored, \
+                 retention_presence and retention_message out"
                     .into(),
             ));
         }

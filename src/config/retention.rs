@@ -25,6 +25,11 @@ pub struct RetentionFlags {
     #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", env = "CHATFOLD_RETENTION_PRESENCE")]
     #[serde(rename = "presence")]
     pub retention_presence: Option<String>,
+    /// Age at which messages are cut from the log, with their edits, reactions, receipts and verdicts, 1d to 3660d
+    /// [default: none, and all stay]
+    #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", env = "CHATFOLD_RETENTION_MESSAGE")]
+    #[serde(rename = "message")]
+    pub retention_message: Option<String>,
     /// Time from one cut of the server to the next, 1m to 366d [default: 1d]
     #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", env = "CHATFOLD_RETENTION_EVERY")]
     #[serde(rename = "every")]
@@ -36,13 +41,14 @@ pub struct RetentionFlags {
 pub struct RetentionSettings {
     pub ignored: Option<Duration>,
     pub presence: Option<Duration>,
+    pub message: Option<Duration>,
     pub every: Duration,
 }
 
 impl RetentionSettings {
     /// Whether nothing is ever cut.
     pub fn is_off(&self) -> bool {
-        self.ignored.is_none() && self.presence.is_none()
+        self.ignored.is_none() && self.presence.is_none() && self.message.is_none()
     }
 }
 
@@ -53,11 +59,13 @@ impl RetentionFlags {
         let ignored = age("retention_ignored", choices.maybe("retention.ignored", flag, key))?;
         let (flag, key) = (self.retention_presence.clone(), file.retention_presence.clone());
         let presence = age("retention_presence", choices.maybe("retention.presence", flag, key))?;
+        let (flag, key) = (self.retention_message.clone(), file.retention_message.clone());
+        let message = age("retention_message", choices.maybe("retention.message", flag, key))?;
         let (flag, key) = (self.retention_every.clone(), file.retention_every.clone());
         let every = choices.choose("retention.every", flag, key, EVERY.to_owned());
         let every =
             span::parse(&every).map_err(|problem| ConfigError(format!("retention_every is {every:?}: {problem}")))?;
-        Ok(RetentionSettings { ignored, presence, every })
+        Ok(RetentionSettings { ignored, presence, message, every })
     }
 }
 

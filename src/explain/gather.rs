@@ -88,7 +88,8 @@ pub fn explain(
             "Only the newest {most} dead letters and the newest {most} anomalies were read. `chatfold explain` reads all."
         ));
     }
-    let mut replay = Replay::new(entity);
+    let horizon: Option<Horizon> = sqlite::load(conn, &(App::from(app_id), family::MESSAGE.to_owned()))?;
+    let mut replay = Replay::new(entity, horizon);
     if !all {
         let seqs: Vec<i64> = named.iter().copied().collect();
         for chunk in seqs.chunks(CHUNK) {
@@ -98,7 +99,7 @@ pub fn explain(
     }
     let scanned = all || (reach == Reach::Needed && replay.state != stored);
     if scanned {
-        replay = scan(conn, app_id, entity)?;
+        replay = scan(conn, app_id, entity, horizon)?;
     }
     let agrees = replay.state == stored;
     if replay.deliveries.is_empty() && !is_known {
@@ -147,8 +148,13 @@ pub fn explain(
     }))
 }
 
-fn scan<'a>(conn: &Connection, app_id: &str, entity: &'a Entity) -> Result<Replay<'a>, StoreError> {
-    let mut replay = Replay::new(entity);
+fn scan<'a>(
+    conn: &Connection,
+    app_id: &str,
+    entity: &'a Entity,
+    horizon: Option<Horizon>,
+) -> Result<Replay<'a>, StoreError> {
+    let mut replay = Replay::new(entity, horizon);
     let mut after = 0;
     while let Some(last) = store::log(conn, app_id, after, CHUNK, |heard| replay.take(heard))? {
         after = last;
@@ -203,6 +209,7 @@ fn about_answer(
             });
         }
         State::Message(it) => {
+            notes.extend(messages_cut(conn, app_id)?);
             let row = it.row.as_ref();
             if row.is_some_and(|row| row.row.keys[CATEGORY].is_none()) {
                 notes
@@ -236,6 +243,13 @@ fn about_answer(
         });
     }
     Ok(())
+}
+
+/// Up to when messages of an app were cut from the log, in words.
+pub fn messages_cut(conn: &Connection, app_id: &str) -> Result<Option<String>, StoreError> {
+    let horizon: Option<Horizon> = sqlite::load(conn, &(App::from(app_id), family::MESSAGE.to_owned()))?;
+    Ok(horizon
+        .map(|it| format!("Messages sent before {} were cut from the log, with all events about them.", it.before)))
 }
 
 /// Place among the registers of a message.

@@ -7,8 +7,11 @@ use crate::change::Changes;
 use crate::entity::Entity;
 use crate::envelope;
 use crate::ids::Outcome;
+use crate::passed::Passed;
 use crate::store::sqlite::read::explain::Heard;
+use crate::tables::horizon::Horizon;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 /// The replay so far.
 pub(super) struct Replay<'a> {
@@ -16,11 +19,13 @@ pub(super) struct Replay<'a> {
     pub state: State,
     pub deliveries: Vec<Delivery>,
     observer: Observer,
+    /// Up to when messages were cut.
+    horizon: Option<Horizon>,
 }
 
 impl<'a> Replay<'a> {
-    pub fn new(entity: &'a Entity) -> Self {
-        Self { entity, state: State::of(entity), deliveries: Vec::new(), observer: Observer::default() }
+    pub fn new(entity: &'a Entity, horizon: Option<Horizon>) -> Self {
+        Self { entity, state: State::of(entity), deliveries: Vec::new(), observer: Observer::default(), horizon }
     }
 
     /// Takes the next event of the log.
@@ -35,6 +40,12 @@ impl<'a> Replay<'a> {
                 self.observer.past.insert(fact.seq, fact.trigger.clone());
                 let mut changes = Changes::default();
                 payload.reduce(fact, &mut changes);
+                if let Some(horizon) = self.horizon {
+                    let told_at = payload.occurred_at();
+                    let Ok(passed) =
+                        Passed::judge(&fact.trigger, &changes, told_at, horizon, |_| Ok::<_, Infallible>(None));
+                    passed.forget(&mut changes);
+                }
                 for change in changes {
                     about |= self.state.take(self.entity, fact, change, &mut self.observer);
                 }

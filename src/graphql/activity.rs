@@ -7,6 +7,7 @@ use super::scalars::{DateTime, int};
 use crate::days::{Day, NoDays, days};
 use crate::ids::ConversationKey;
 use crate::store::sqlite::read::activity::{Span, count};
+use crate::store::sqlite::read::app::messages_horizon;
 use async_graphql::{Context, SimpleObject};
 
 /// Messages and reactions in a time span, day by day.
@@ -20,7 +21,7 @@ pub struct Activity {
     /// most 200.
     blocked_by_rule: Vec<RuleCount>,
     /// Whether every message and reaction in the span was counted. Counting stops at 50,000 messages and 50,000
-    /// reactions of the app.
+    /// reactions of the app. Messages that were cut from the log are not counted: see `status { horizons }`.
     exact: bool,
 }
 
@@ -86,9 +87,15 @@ impl Activity {
                 .into_iter()
                 .map(|(rule, count)| RuleCount { rule, count: int(count) })
                 .collect(),
-            exact: found.exact,
+            exact: found.exact && !is_cut(ctx, app, after)?,
         })
     }
+}
+
+/// Whether messages sent after this time may have been cut from the log.
+pub(super) fn is_cut(ctx: &Context<'_>, app: &str, after: DateTime) -> Result<bool> {
+    let horizon = ctx.read(|conn| messages_horizon(conn, app))?;
+    Ok(horizon.is_some_and(|horizon| after.0 < horizon))
 }
 
 /// The days between two times.

@@ -1,6 +1,6 @@
 //! How long customers wait for an agent's answer, day by day.
 
-use super::activity::days_of;
+use super::activity::{days_of, is_cut};
 use super::context::Ask;
 use super::error::{Result, bad_input};
 use super::objects as async_graphql;
@@ -31,7 +31,8 @@ pub struct Responses {
     p90_seconds: Option<i32>,
     /// The longest wait in seconds. Null without answers.
     max_seconds: Option<i32>,
-    /// Whether every message in the span was read. Reading stops at 50,000 messages of the app.
+    /// Whether every message in the span was read. Reading stops at 50,000 messages of the app. Messages that were cut
+    /// from the log are not read: see `status { horizons }`.
     exact: bool,
 }
 
@@ -95,7 +96,7 @@ impl Responses {
             median_seconds: within(&all.waits, 50),
             p90_seconds: within(&all.waits, 90),
             max_seconds: within(&all.waits, 100),
-            exact: found.exact,
+            exact: found.exact && !is_cut(ctx, app, asked.after)?,
         })
     }
 }

@@ -52,7 +52,8 @@ pub struct ClockOffset {
 pub struct Horizon {
     /// CometChat's id of the app.
     app_id: String,
-    /// Either `presence` (who is online, through which connections) or `ignored` (events that fill no tables).
+    /// One of `presence` (who is online, through which connections), `ignored` (events that fill no tables) and `message`
+    /// (messages with all that hangs on them; only messages sent since the horizon are there).
     family: String,
     /// The horizon.
     before: DateTime,

@@ -99,14 +99,18 @@ impl Rebuilds {
 
     /// Rebuilds the tables.
     fn rebuild(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Rebuilt, RebuildError> {
-        let is_at = |at| *self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner) = at;
         let host = Host::Writer(self.writer().clone());
         let rebuilt = rebuild::rebuild(&self.path, &host, stop, &mut |at| {
-            is_at(Some(at));
+            self.is_at(Some(at));
             progress(at);
         });
-        is_at(None);
+        self.is_at(None);
         rebuilt
+    }
+
+    /// Tells how far the tables are made anew. `None`: they are made.
+    pub(super) fn is_at(&self, at: Option<Progress>) {
+        *self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     /// Waits for the work that runs. While the guard lives, no rebuild folds the log.

@@ -5,7 +5,7 @@ use crate::backup::Stop;
 use crate::clock;
 use crate::config::Config;
 use crate::rebuild::Host;
-use crate::retention::{self, Report, RetentionError, Rules};
+use crate::retention::{self, At, Report, RetentionError, Rules};
 use crate::store::StoreError;
 use serde_json::{Value, json};
 use std::os::unix::net::UnixStream;
@@ -21,7 +21,7 @@ const FIRST: Duration = Duration::from_secs(60);
 
 /// The rules that the settings give.
 pub fn rules(config: &Config) -> Rules {
-    Rules { ignored: config.retention.ignored, presence: config.retention.presence }
+    Rules { ignored: config.retention.ignored, presence: config.retention.presence, message: config.retention.message }
 }
 
 /// Cuts again and again, until the server stops.
@@ -41,8 +41,8 @@ pub(super) fn schedule(rebuilds: &Rebuilds, rules: Rules, every: Duration, stop:
 /// Answers a client that asks for a cut.
 pub(super) fn answer(rebuilds: &Rebuilds, rules: Rules, stream: &UnixStream) {
     if rules.is_empty() {
-        let error = "the running server has no setting that says how old events may get. Set retention.presence or \
-                     retention.ignored, and start the server again";
+        let error = "the running server has no setting that says how old events may get. Set retention.presence, \
+                     retention.ignored or retention.message, and start the server again";
         say(stream, &json!({ "error": error }));
         return;
     }
@@ -58,7 +58,14 @@ pub(super) fn answer(rebuilds: &Rebuilds, rules: Rules, stream: &UnixStream) {
 fn cut(rebuilds: &Rebuilds, rules: Rules) -> Result<Report, RetentionError> {
     let stop: &AtomicBool = rebuilds.stopping();
     let host = Host::Writer(rebuilds.writer().clone());
-    retention::cut(rebuilds.path(), &host, rules, clock::now(), stop, &mut |_| {})
+    let done = retention::cut(rebuilds.path(), &host, rules, clock::now(), stop, &mut |at| {
+        rebuilds.is_at(match at {
+            At::Folding(at) => Some(at),
+            At::Cutting(_) => None,
+        });
+    });
+    rebuilds.is_at(None);
+    done
 }
 
 fn tell(done: &Result<Report, RetentionError>) {

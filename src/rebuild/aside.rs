@@ -3,14 +3,18 @@
 use super::chunk::Chunk;
 use super::repeat::{self, Repeat};
 use crate::batch::{self, Batch};
-use crate::envelope::{Envelope, NotADelivery};
+use crate::change::{Change, Changes};
+use crate::envelope::{self, Envelope, NotADelivery};
 use crate::fold::{self, Verdict};
 use crate::ids::Outcome;
 use crate::store::StoreError;
 use crate::store::sqlite::aside::{self as store, Assigned};
 use crate::store::sqlite::delivery::{self, Further};
 use crate::store::sqlite::events::Logged;
-use crate::store::sqlite::{self, Connection};
+use crate::store::sqlite::retention;
+use crate::store::sqlite::{self, App, Connection};
+use crate::tables::horizon::Horizon;
+use crate::trigger::family;
 use std::path::{Path, PathBuf};
 
 /// Damaged rows that are told one by one.
@@ -34,8 +38,9 @@ pub struct Aside {
 }
 
 impl Aside {
-    /// Begins with empty tables in a new file at `path`, whatever was there.
-    pub fn create(path: &Path) -> Result<Self, StoreError> {
+    /// Begins with empty tables in a new file at `path`, whatever was there. `log` is what will be folded: the horizons of
+    /// messages that it tells count from the beginning.
+    pub fn create(path: &Path, log: &Connection) -> Result<Self, StoreError> {
         remove(path)?;
         let mut options = std::fs::OpenOptions::new();
         // Chats are in it: made new, for its owner alone.
@@ -46,7 +51,7 @@ impl Aside {
         let conn = store::create(path)?;
         Ok(Self {
             conn,
-            batch: Batch::default(),
+            batch: expecting(log)?,
             path: path.to_owned(),
             repeat: Repeat::default(),
             pending: 0,
@@ -162,6 +167,25 @@ impl Aside {
             self.damaged.push(words);
         }
     }
+}
+
+/// A batch that knows the horizons of messages which a log tells.
+fn expecting(log: &Connection) -> Result<Batch, StoreError> {
+    let mut batch = Batch::default();
+    for told in retention::told(log)? {
+        let mut changes = Changes::default();
+        if let Some(payload) = envelope::payload(&told.body) {
+            payload.reduce(&told.fact, &mut changes);
+        }
+        for change in changes {
+            if let Change::Horizon { family, before, last_id } = change
+                && family == family::MESSAGE
+            {
+                batch.expect(&App::from(told.app_id.as_str()), Horizon { before, last_id });
+            }
+        }
+    }
+    Ok(batch)
 }
 
 impl Drop for Aside {

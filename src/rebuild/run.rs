@@ -110,7 +110,7 @@ struct Swapped {
 
 impl Run<'_> {
     fn all(&self, progress: &mut dyn FnMut(Progress)) -> Result<Rebuilt, RebuildError> {
-        let mut aside = Aside::create(&aside_of(self.path))?;
+        let mut aside = Aside::create(&aside_of(self.path), &self.log)?;
         self.fold(&mut aside, Phase::Fold, progress)?;
         self.host.write(shadow::create)?;
         let layouts = shadow::layouts(&aside.conn)?;

@@ -54,7 +54,7 @@ pub fn verify(
     aside: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verified, StoreError> {
-    let mut aside = Aside::create(aside)?;
+    let mut aside = Aside::create(aside, file)?;
     let cut = sqlite::events_cut(file)?;
     let newest = events::newest_position(file)?;
     let mut tell = |aside: &Aside, phase| {

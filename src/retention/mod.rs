@@ -1,15 +1,20 @@
 //! Retention: old events are cut from the log, and what the tables say of the present stays.
 //!
-//! The tables are a function of the log, also after a cut. So an event is cut only if the log without it folds to the
-//! tables as they are then, byte for byte:
+//! The tables are a function of the log, also after a cut. What is cut, by family:
 //!
 //! - `ignored`: events that fill no tables. Only the row of the app counts them.
 //! - `presence`: events whose every value lost to a newer one. A connection that ended before the horizon goes with all
 //!   its events.
+//! - `message`: messages that were sent before the horizon, with all events about them. What such an event tells of people
+//!   and groups stays if a row still needs it: an event `chatfold.kept` takes its place in the log, without the message.
+//!   The tables are made anew from the log that is left.
 //!
 //! An event `chatfold.retention` tells the horizon first. The fold refuses older events of the family that arrive behind
 //! it ([`crate::fold`]), because what they would change may be gone.
 
+mod kept;
+mod message;
+mod needs;
 mod plan;
 mod presence;
 mod run;
@@ -17,7 +22,7 @@ mod run;
 pub use run::{cut, survey};
 
 use crate::ids::Time;
-use crate::rebuild::RebuildError;
+use crate::rebuild::{Progress, RebuildError};
 use crate::store::StoreError;
 use crate::trigger::family;
 use serde::Serialize;
@@ -34,6 +39,8 @@ pub enum Family {
     Ignored,
     /// Who is online, through which connections.
     Presence,
+    /// Messages, and all that hangs on them.
+    Message,
 }
 
 impl Family {
@@ -41,6 +48,7 @@ impl Family {
         match self {
             Self::Ignored => "ignored",
             Self::Presence => family::PRESENCE,
+            Self::Message => family::MESSAGE,
         }
     }
 }
@@ -50,6 +58,7 @@ impl Family {
 pub struct Rules {
     pub ignored: Option<Duration>,
     pub presence: Option<Duration>,
+    pub message: Option<Duration>,
 }
 
 impl Rules {
@@ -58,7 +67,7 @@ impl Rules {
     }
 
     fn all(&self) -> impl Iterator<Item = (Family, Duration)> {
-        let all = [(Family::Ignored, self.ignored), (Family::Presence, self.presence)];
+        let all = [(Family::Ignored, self.ignored), (Family::Presence, self.presence), (Family::Message, self.message)];
         all.into_iter().filter_map(|(family, age)| Some((family, age?)))
     }
 }
@@ -77,12 +86,23 @@ pub struct Line {
     pub bytes: u64,
     /// Rows of connections that go with them.
     pub connections: u64,
+    /// Messages that go with them.
+    pub messages: u64,
     /// Older events that stay, because a table still needs them.
     pub kept: u64,
 }
 
 fn rfc3339<S: serde::Serializer>(time: &Time, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&time.rfc3339())
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy)]
+pub enum At {
+    /// So many events were cut.
+    Cutting(u64),
+    /// The tables are made anew.
+    Folding(Progress),
 }
 
 /// What was cut.

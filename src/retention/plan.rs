@@ -1,6 +1,7 @@
 //! What is to be cut, in pieces that each leave a log that folds to the tables.
 
-use super::{Family, RetentionError, presence};
+use super::kept::Kept;
+use super::{Family, RetentionError, message, presence};
 use crate::change;
 use crate::store::StoreError;
 use crate::store::sqlite::registers::ConnectionKey;
@@ -35,6 +36,8 @@ pub(super) struct Ended {
 pub(super) struct Piece {
     pub events: Vec<Event>,
     pub connections: Vec<Ended>,
+    /// Events of which only this stays.
+    pub kept: Vec<Kept>,
 }
 
 /// What became of a piece, or of many.
@@ -56,6 +59,11 @@ impl Count {
         self.events += 1;
         self.bytes += event.bytes;
     }
+
+    fn kept(&mut self, kept: &Kept) {
+        self.events += 1;
+        self.bytes += kept.bytes;
+    }
 }
 
 impl Piece {
@@ -63,6 +71,7 @@ impl Piece {
         let mut count = Count { connections: self.connections.len() as u64, ..Count::default() };
         let ended = self.connections.iter().flat_map(|it| &it.events);
         self.events.iter().chain(ended).for_each(|event| count.event(event));
+        self.kept.iter().for_each(|kept| count.kept(kept));
         count
     }
 
@@ -85,6 +94,10 @@ impl Piece {
         }
         count.connections = connections;
         store::count(conn, &bounds.app, count.events.cast_signed())?;
+        for kept in &self.kept {
+            store::replace(conn, kept.seq, &kept.envelope)?;
+            count.kept(kept);
+        }
         Ok(count)
     }
 }
@@ -108,6 +121,11 @@ impl Sink<'_> {
         self.grow(events)
     }
 
+    pub fn kept(&mut self, kept: Kept) -> Result<(), RetentionError> {
+        self.piece.kept.push(kept);
+        self.grow(1)
+    }
+
     fn grow(&mut self, events: usize) -> Result<(), RetentionError> {
         self.size += events;
         if self.size >= PIECE { self.flush() } else { Ok(()) }
@@ -116,7 +134,8 @@ impl Sink<'_> {
     fn flush(&mut self) -> Result<(), RetentionError> {
         self.size = 0;
         let piece = std::mem::take(&mut self.piece);
-        if piece.events.is_empty() && piece.connections.is_empty() { Ok(()) } else { (self.take)(piece) }
+        let is_empty = piece.events.is_empty() && piece.connections.is_empty() && piece.kept.is_empty();
+        if is_empty { Ok(()) } else { (self.take)(piece) }
     }
 }
 
@@ -127,11 +146,12 @@ pub(super) fn plan(
     bounds: &Bounds,
     take: &mut dyn FnMut(Piece) -> Result<(), RetentionError>,
 ) -> Result<u64, RetentionError> {
-    let pillars = Pillars::of(log, &bounds.app)?;
     let mut sink = Sink { piece: Piece::default(), size: 0, take };
     let kept = match family {
-        Family::Ignored => ignored(log, bounds, &pillars, &mut sink)?,
+        Family::Ignored => ignored(log, bounds, &Pillars::of(log, &bounds.app)?, &mut sink)?,
+        Family::Message => message::plan(log, bounds, &mut sink)?,
         Family::Presence => {
+            let pillars = Pillars::of(log, &bounds.app)?;
             let (mut kept, mut after) = (0, String::new());
             loop {
                 let people = store::people(log, &bounds.app, &after, PAGE)?;

@@ -1,11 +1,12 @@
 //! Which events about a person's presence no table needs any more.
 
 use super::RetentionError;
+use super::needs::Needs;
 use super::plan::{Ended, Event, Sink};
 use crate::change::{self, Change, Changes, Presence, User};
 use crate::envelope;
 use crate::ids::{Outcome, TimeSource};
-use crate::merge::{Row, Rule, Telling, When};
+use crate::merge::Row;
 use crate::store::StoreError;
 use crate::store::sqlite::events::{self, Logged};
 use crate::store::sqlite::registers::ConnectionKey;
@@ -13,7 +14,7 @@ use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
 use crate::store::sqlite::{self, App, Connection, RefKey};
 use crate::tables::registers::Registers;
 use crate::trigger;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 type Socket = Registers<change::Connection>;
 
@@ -43,15 +44,7 @@ pub(super) fn person(
     let key = (App::clone(&bounds.app), uid.to_owned());
     let (user, presence) = (sqlite::load(log, &key)?, sqlite::load(log, &key)?);
     let (Some(user), Some(presence)) = (user, presence) else { return Ok(0) };
-    let mut judge = Judge {
-        log,
-        uid,
-        user,
-        presence,
-        connections: BTreeMap::new(),
-        told: BTreeSet::new(),
-        by_feed: BTreeMap::new(),
-    };
+    let mut judge = Judge { log, uid, user, presence, connections: BTreeMap::new(), needs: Needs::new(log) };
     let (mut found, mut all_told) = (Vec::new(), true);
     store::presence(log, bounds, uid, &mut |logged| {
         all_told &= logged.fact.occurred_from == TimeSource::Told;
@@ -85,10 +78,7 @@ struct Judge<'a> {
     user: Registers<User>,
     presence: Registers<Presence>,
     connections: BTreeMap<ConnectionKey, Option<Socket>>,
-    /// Values without a key, by table, connection and field, that an event which stays tells.
-    told: BTreeSet<(Option<ConnectionKey>, &'static str, usize)>,
-    /// Whether a feed dated the event at a log position. `None`: there is no such event.
-    by_feed: BTreeMap<i64, Option<bool>>,
+    needs: Needs<'a, (Option<ConnectionKey>, &'static str)>,
 }
 
 impl Judge<'_> {
@@ -110,12 +100,11 @@ impl Judge<'_> {
         for change in &changes {
             match change {
                 Change::User { uid, telling } if uid == self.uid => {
-                    let row = self.user.row.clone();
-                    it.is_needed |= self.decides((None, "users"), &row, User::RULES, telling)?;
+                    it.is_needed |= self.needs.has(|| (None, "users"), &self.user.row, User::RULES, telling)?;
                 }
                 Change::Presence { uid, telling } if uid == self.uid => {
-                    let row = self.presence.row.clone();
-                    it.is_needed |= self.decides((None, "presence"), &row, Presence::RULES, telling)?;
+                    it.is_needed |=
+                        self.needs.has(|| (None, "presence"), &self.presence.row, Presence::RULES, telling)?;
                 }
                 Change::Connection { uid, platform, connected_at, telling }
                     if uid == self.uid && it.connection.is_none() =>
@@ -123,8 +112,8 @@ impl Judge<'_> {
                     let key = (App::clone(app), uid.clone(), platform.clone(), connected_at.0);
                     match self.connection(&key)? {
                         Some(row) => {
-                            let of = (Some(key.clone()), "connections");
-                            it.is_held = self.decides(of, &row, change::Connection::RULES, telling)?;
+                            let of = || (Some(key.clone()), "connections");
+                            it.is_held = self.needs.has(of, &row, change::Connection::RULES, telling)?;
                         }
                         None => it.is_needed = true,
                     }
@@ -141,39 +130,6 @@ impl Judge<'_> {
             self.connections.insert(key.clone(), sqlite::load(self.log, key)?);
         }
         Ok(self.connections.get(key).and_then(Option::as_ref).map(|it| it.row.clone()))
-    }
-
-    /// Whether a row would be another without an event that tells this.
-    fn decides(
-        &mut self,
-        (connection, table): (Option<ConnectionKey>, &'static str),
-        row: &Row,
-        rules: &[Rule],
-        telling: &Telling,
-    ) -> Result<bool, StoreError> {
-        let mut decides = !telling.named.is_empty();
-        for (field, value) in &telling.fields {
-            decides |= match (rules[*field], telling.stamp.when, row.keys[*field]) {
-                (Rule::Newest, When::At(_), Some(winner)) => {
-                    let key = telling.stamp.key(None);
-                    // A fact that a feed dated is not older than what its register knew when it came.
-                    key >= winner || (key.at >= winner.at && self.is_by_feed(winner.seq)?)
-                }
-                (Rule::Newest, ..) => true,
-                // One event that tells the value is enough.
-                (Rule::Least | Rule::Greatest, ..) => {
-                    row.values[*field] == *value && self.told.insert((connection.clone(), table, *field))
-                }
-            };
-        }
-        Ok(decides)
-    }
-
-    fn is_by_feed(&mut self, seq: i64) -> Result<bool, StoreError> {
-        if !self.by_feed.contains_key(&seq) {
-            self.by_feed.insert(seq, store::is_dated_by_feed(self.log, seq)?);
-        }
-        Ok(self.by_feed.get(&seq).copied().flatten().unwrap_or(true))
     }
 
     /// Connections of which nothing newer than the horizon was heard, and whose events no other row needs.

@@ -1,15 +1,16 @@
 //! A run: what would be cut, or cutting it piece by piece.
 
 use super::plan::{Count, plan};
-use super::{Family, Line, Report, RetentionError, Rules, TRIGGER};
+use super::{At, Family, Line, Report, RetentionError, Rules, TRIGGER};
 use crate::batch::Batch;
 use crate::envelope::Envelope;
+use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
 use crate::log::{self, Source};
-use crate::rebuild::Host;
+use crate::rebuild::{self, Host};
 use crate::store::StoreError;
 use crate::store::sqlite::retention::{self as store, Bounds};
-use crate::store::sqlite::{self, App, Connection, horizon, unfinished};
+use crate::store::sqlite::{self, App, Connection, erasures, horizon, reconcile, unfinished};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use std::time::Duration;
 const SWEEP: i64 = 1_000;
 /// Pages given back in one transaction.
 const PAGES: u32 = 64;
-/// How often the WAL is tried to be emptied.
+/// How often the file is tried to be made shorter, and the WAL to be emptied.
 const TRIES: u32 = 20;
 /// Before something is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -32,29 +33,41 @@ pub fn survey(log: &Connection, rules: Rules, now: Time) -> Result<Vec<Line>, Re
             count.add(piece.count());
             Ok(())
         })?;
-        lines.push(line(family, &bounds, count, kept));
+        lines.push(Line { messages: messages(log, family, &bounds)?, ..line(family, &bounds, count, kept) });
     }
     Ok(lines)
 }
 
 /// Cuts what the rules name from the file at `path`, which `host` writes, and gives the space back to the disk.
 ///
-/// After each piece the log folds to the tables. A run that ends early leaves the rest to the next one.
+/// After each piece the log folds to the tables, but for messages: their tables are made anew in the end. A run that ends
+/// early leaves the rest to the next one.
 pub fn cut(
     path: &Path,
     host: &Host,
     rules: Rules,
     now: Time,
     stop: &AtomicBool,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(At),
 ) -> Result<Report, RetentionError> {
     let log = sqlite::open_again(path)?;
     let (bytes_before, _) = store::size(&log)?;
+    let refold = |progress: &mut dyn FnMut(At)| {
+        host.run(|conn| store::wipe(conn, true))?;
+        let done = rebuild::rebuild(path, host, stop, &mut |at| progress(At::Folding(at))).map(drop);
+        host.run(|conn| store::wipe(conn, false))?;
+        done
+    };
+    // An earlier run may have been interrupted.
+    if sqlite::fold_version(&log)? != FOLD_VERSION {
+        refold(progress)?;
+    }
     let (mut lines, mut done) = (Vec::new(), 0);
     for (family, bounds) in ahead(&log, rules, now)? {
         if !is_any(&log, family, &bounds)? {
             continue;
         }
+        let messages = messages(&log, family, &bounds)?;
         let until = loop {
             check(stop)?;
             let announced = bounds.clone();
@@ -69,14 +82,22 @@ pub fn cut(
             check(stop)?;
             let bounds = bounds.clone();
             count.add(host.write(move |conn| store::wiping(conn, |conn| piece.cut(conn, &bounds)))?);
-            progress(done + count.events);
+            progress(At::Cutting(done + count.events));
             Ok(())
         })?;
         done += count.events;
-        lines.push(line(family, &bounds, count, kept));
+        lines.push(Line { messages, ..line(family, &bounds, count, kept) });
+    }
+    let is_folded = lines.iter().any(|line| line.family == Family::Message);
+    if is_folded {
+        refold(progress)?;
     }
     if !lines.is_empty() {
         sweep(host, sqlite::events::newest_seq(&log)?, stop)?;
+    }
+    if is_folded && host.is_alone() {
+        // A file of an earlier chatfold may hold pieces of texts inside pages that stay.
+        host.run(erasures::write_anew)?;
     }
     let bytes_after = shrink(host, stop)?;
     let wal_is_empty = lines.is_empty() || empty_wal(path, host)?;
@@ -88,7 +109,16 @@ fn check(stop: &AtomicBool) -> Result<(), RetentionError> {
 }
 
 fn line(family: Family, bounds: &Bounds, Count { events, bytes, connections }: Count, kept: u64) -> Line {
-    Line { app_id: bounds.app.to_string(), family, before: bounds.before, events, bytes, connections, kept }
+    let app_id = bounds.app.to_string();
+    Line { app_id, family, before: bounds.before, events, bytes, connections, messages: 0, kept }
+}
+
+/// Messages that the tables have, and that go.
+fn messages(log: &Connection, family: Family, bounds: &Bounds) -> Result<u64, StoreError> {
+    if family != Family::Message {
+        return Ok(0);
+    }
+    Ok(store::messages_before(log, &bounds.app, bounds.before)?.0)
 }
 
 /// Each family of each app, with its horizon.
@@ -105,8 +135,15 @@ fn ahead(log: &Connection, rules: Rules, now: Time) -> Result<Vec<(Family, Bound
             let before = Time(clock.0.saturating_sub(age)).second();
             let known = reached.iter().find(|it| *it.app_id == *app && it.family == family.as_str());
             let before = known.map_or(before, |known| known.before.max(before));
-            let bounds = Bounds { app: App::clone(&app), before, until: i64::MAX };
-            all.extend((before.0 > 0).then_some((family, bounds)));
+            if before.0 <= 0 {
+                continue;
+            }
+            let last_id = match family {
+                Family::Message => store::messages_before(log, &app, before)?.1,
+                Family::Ignored | Family::Presence => -1,
+            };
+            let last_id = known.map_or(last_id, |known| known.last_id.max(last_id));
+            all.push((family, Bounds { app: App::clone(&app), before, until: i64::MAX, last_id }));
         }
     }
     Ok(all)
@@ -127,16 +164,27 @@ fn announce(conn: &Connection, family: Family, bounds: &Bounds, now: Time) -> Re
     if unfinished::is_any(conn, &bounds.app)? {
         return Ok(None);
     }
-    let body = serde_json::json!({
+    let mut body = serde_json::json!({
         "trigger": TRIGGER,
         "appId": *bounds.app,
         "data": { "family": family.as_str(), "before": bounds.before.0, "cutAt": now.0 },
     });
+    if bounds.last_id >= 0 {
+        body["data"]["lastId"] = bounds.last_id.into();
+    }
     let envelope = Envelope::parse(body.to_string().as_bytes())
         .map_err(|error| StoreError::Unusable(format!("cannot tell of the horizon: {error}")))?;
     let mut batch = Batch::default();
     let appended = log::append(&mut batch, conn, &envelope, now, Source::Http)?;
     batch.save(conn)?;
+    if family == Family::Message {
+        // If this run ends before the tables are made anew, the next server or run does so.
+        sqlite::stamp_fold_version(conn, 0)?;
+        if bounds.last_id > 0 {
+            // The ids of messages that are gone are no gap.
+            reconcile::ask(conn, &bounds.app, 1, bounds.last_id)?;
+        }
+    }
     Ok(Some(appended.seq))
 }
 
@@ -152,19 +200,20 @@ fn sweep(host: &Host, until: i64, stop: &AtomicBool) -> Result<(), RetentionErro
     }
 }
 
-/// Gives free pages back to the disk. Gives the bytes of the file after that.
+/// Gives free pages back to the disk. Gives the bytes of the file after that. Deliveries may free pages meanwhile.
 fn shrink(host: &Host, stop: &AtomicBool) -> Result<i64, RetentionError> {
-    let mut before = i64::MAX;
+    let (mut least, mut tries) = (i64::MAX, 0);
     loop {
         check(stop)?;
         let (bytes, free) = host.write(|conn| {
             store::vacuum(conn, PAGES)?;
             store::size(conn)
         })?;
-        if free == 0 || free >= before {
+        tries = if free < least { 0 } else { tries + 1 };
+        if free == 0 || tries > TRIES {
             return Ok(bytes);
         }
-        before = free;
+        least = least.min(free);
     }
 }
 

@@ -6,7 +6,7 @@ pub fn of(trigger: &str) -> &'static str {
         "message_delivery_receipt" | "message_read_receipt" | "message_delivered_to_all" | "message_read_by_all" => {
             "receipt"
         }
-        "user_mentioned" | "after_message" => "message",
+        "user_mentioned" | "after_message" => MESSAGE,
         "user_blocked" | "user_unblocked" => "block",
         "user_connection_status_changed" | "user_connection_status_change" | "after_connection_status_changed" => {
             PRESENCE
@@ -16,8 +16,16 @@ pub fn of(trigger: &str) -> &'static str {
     }
 }
 
+/// Whether events of this trigger are about messages: what was sent, edited, read, reacted to, judged.
+pub fn is_about_messages(trigger: &str) -> bool {
+    matches!(of(trigger), MESSAGE | "receipt" | "reaction" | "moderation")
+        || matches!(trigger, "chatfold.message_snapshot" | "chatfold.reactions_snapshot")
+}
+
 /// Who is online, through which connections.
 pub const PRESENCE: &str = "presence";
+/// Messages.
+pub const MESSAGE: &str = "message";
 const OTHER: &str = "other";
 
 /// The first that fits counts.
@@ -25,7 +33,7 @@ const BY_START: [(&str, &str); 7] = [
     ("group_member_", "membership"),
     ("group_", "group"),
     ("message_reaction_", "reaction"),
-    ("message_", "message"),
+    ("message_", MESSAGE),
     ("call_", "call"),
     ("meeting_", "call"),
     ("moderation_", "moderation"),

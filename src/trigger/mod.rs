@@ -192,6 +192,7 @@ pub const TRIGGERS: &[(&str, Meaning)] = &[
     ("chatfold.reactions_snapshot", Projected(own::reactions)),
     // Told of the log itself.
     ("chatfold.retention", Projected(retention::cut)),
+    ("chatfold.kept", Projected(retention::kept)),
     // The older system. `before_message` asks whether a message may be sent: it is no message yet.
     ("after_message", Projected(message::sent)),
     ("after_connection_status_changed", Projected(presence::changed_legacy)),

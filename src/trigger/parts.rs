@@ -5,7 +5,7 @@ use super::notes::{Notes, element, member};
 use crate::change::{Change, Changes, Group, Told, User};
 use crate::ids::{ReceiverType, Time, TimeSource};
 use crate::json::{self, Json};
-use crate::merge::{Fact, rank};
+use crate::merge::{Fact, Stamp, rank};
 
 /// An object of a payload, with its path for notes.
 #[derive(Clone)]
@@ -191,13 +191,17 @@ impl UserPart {
 
     /// As what the fact itself tells.
     pub fn put_fact(&self, fact: &Fact, out: &mut Changes) {
-        out.put(Change::User { uid: self.uid.clone(), telling: self.row.clone().telling(fact.stamp(rank::FACT)) });
+        self.put_under(fact.stamp(rank::FACT), out);
     }
 
     /// A snapshot is as old as its own `updatedAt`, else as the fact around it.
     pub fn put(&self, fact: &Fact, out: &mut Changes) {
-        let telling = self.row.clone().telling(fact.copy(self.updated_at, rank::COPY));
-        out.put(Change::User { uid: self.uid.clone(), telling });
+        self.put_under(fact.copy(self.updated_at, rank::COPY), out);
+    }
+
+    /// As what this stamp orders.
+    pub fn put_under(&self, stamp: Stamp, out: &mut Changes) {
+        out.put(Change::User { uid: self.uid.clone(), telling: self.row.clone().telling(stamp) });
     }
 }
 

@@ -44,6 +44,7 @@ const OF_INTAKE: &[&str] =
 const UNUSED: &[&str] = &[
     "retention.ignored",
     "retention.presence",
+    "retention.message",
     "retention.every",
     "reconcile.every",
     "reconcile.requests",

@@ -156,12 +156,18 @@ pub fn forget_refused(conn: &Connection) -> Result<usize, StoreError> {
     Ok(conn.execute("DELETE FROM refused", [])?)
 }
 
-/// Writes the whole file anew, so that no byte of what was deleted stays in it or in the WAL.
-pub fn overwrite(conn: &Connection) -> Result<(), StoreError> {
+/// Writes the whole file anew, so that no byte of what was deleted stays in it. The WAL may still hold some.
+pub fn write_anew(conn: &Connection) -> Result<(), StoreError> {
     // SQLite attaches the copy that it makes, which may be larger than memory.
     let attached = conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
     conn.execute_batch("PRAGMA temp_store = FILE; VACUUM")?;
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, attached)?;
+    Ok(())
+}
+
+/// The same, and empties the WAL.
+pub fn overwrite(conn: &Connection) -> Result<(), StoreError> {
+    write_anew(conn)?;
     if super::checkpoint(conn, true)? {
         return Ok(());
     }

@@ -81,7 +81,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;",
+         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;
+         PRAGMA secure_delete = FAST;",
     )?;
     migrate(&mut conn, path, !has_wal)?;
     // The file itself gets the mark, so that no copy of it made before has the same. The WAL begins anew with the next.

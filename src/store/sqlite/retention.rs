@@ -1,10 +1,10 @@
 //! Statements that cut events from the log.
 
-use super::events::EVENT_REFS;
+use super::events::{self, EVENT_REFS};
 use super::{App, RefKey, settings};
 use crate::envelope::Envelope;
-use crate::ids::{Outcome, Time};
-use crate::store::StoreError;
+use crate::ids::{ConversationKey, Outcome, Time};
+use crate::store::{StoreError, write_json};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
@@ -27,6 +27,38 @@ const PRESENCE: &str = "
     WHERE r.app_id = :app AND r.kind = 'presence' AND r.key = :uid AND r.seq < :until
         AND (e.occurred_at < :before OR e.occurred_from <> 'told')
     ORDER BY r.seq";
+/// Three ways find them: what they tell of their own time, the messages that they name, and that the fold refused them.
+const ABOUT_MESSAGES: &str = "
+    SELECT seq FROM (
+        SELECT seq, trigger FROM events
+        WHERE app_id = :app AND iif(occurred_from = 'told', occurred_at, 0) < :before
+        UNION
+        SELECT e.seq, e.trigger FROM messages AS m
+        JOIN event_refs AS r ON r.app_id = m.app_id AND r.kind = 'message' AND r.key = m.message_id
+        JOIN events AS e ON e.seq = r.seq
+        WHERE m.app_id = :app AND m.chat AND m.sent_at < :before
+        UNION
+        SELECT e.seq, e.trigger FROM event_refs AS r JOIN events AS e ON e.seq = r.seq
+        WHERE r.app_id = :app AND r.kind = 'message'
+            AND length(r.key) < 19 AND r.key NOT GLOB '*[^0-9]*' AND CAST(r.key AS INTEGER) <= :last_id
+        UNION
+        SELECT seq, trigger FROM events WHERE app_id = :app AND outcome <> 'applied' AND outcome = 'ignored'
+    )
+    WHERE seq < :until AND trigger IN (SELECT value FROM json_each(:triggers))
+    ORDER BY seq";
+const EVENT: &str = "SELECT * FROM events WHERE seq = ?1";
+const TOLD: &str = "
+    SELECT e.* FROM feeds AS f JOIN events AS e ON e.app_id = f.app_id AND e.trigger = 'chatfold.retention' ORDER BY e.seq";
+const SENT_AT: &str = "SELECT sent_at FROM messages WHERE app_id = ?1 AND message_id = ?2";
+const KEEPS_MESSAGES: &str = "
+    SELECT 1 FROM messages
+    WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND chat AND sent_at >= ?4 LIMIT 1";
+const MESSAGES_BEFORE: &str = "
+    SELECT count(*), max(message_no) FILTER (
+        WHERE message_no < (SELECT min(message_no) FROM messages WHERE app_id = ?1 AND chat AND sent_at >= ?2))
+    FROM messages WHERE app_id = ?1 AND chat AND sent_at < ?2";
+const REPLACE: &str = "
+    UPDATE events SET trigger = ?2, body = ?3, fingerprint = ?4, has_secret = ?5, reason = NULL WHERE seq = ?1";
 const DATED_BY_FEED: &str = "SELECT occurred_from = 'feed' FROM events WHERE seq = ?1";
 const FIRST: &str = "SELECT min(seq) FROM events WHERE app_id = ?1";
 const REGION: &str = "
@@ -76,6 +108,8 @@ pub struct Bounds {
     pub app: App,
     pub before: Time,
     pub until: i64,
+    /// Of messages: see [`Horizon`](crate::tables::horizon::Horizon).
+    pub last_id: i64,
 }
 
 /// Events behind a log position that fill no tables, oldest first.
@@ -96,12 +130,62 @@ pub fn people(conn: &Connection, app: &App, after: &str, limit: i64) -> Result<V
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Log positions of events of these triggers that may be about messages before the horizon, in their order.
+pub fn about_messages(conn: &Connection, bounds: &Bounds, triggers: &[&str]) -> Result<Vec<i64>, StoreError> {
+    let mut statement = conn.prepare_cached(ABOUT_MESSAGES)?;
+    let params = named_params! {
+        ":app": bounds.app, ":until": bounds.until, ":before": bounds.before.0, ":last_id": bounds.last_id,
+        ":triggers": write_json(&triggers)?,
+    };
+    let seqs = statement.query_map(params, |row| row.get(0))?;
+    Ok(seqs.collect::<Result<_, _>>()?)
+}
+
+/// The event at a log position.
+pub fn event(conn: &Connection, seq: i64) -> Result<Option<events::Logged>, StoreError> {
+    Ok(conn.prepare_cached(EVENT)?.query_row([seq], events::logged).optional()?)
+}
+
+/// The events that tell of horizons, oldest first.
+pub fn told(conn: &Connection) -> Result<Vec<events::Logged>, StoreError> {
+    let mut statement = conn.prepare_cached(TOLD)?;
+    let all = statement.query_map([], events::logged)?;
+    Ok(all.collect::<Result<_, _>>()?)
+}
+
+/// When a message was sent, as far as the tables tell.
+pub fn sent_at(conn: &Connection, app: &App, message_id: &str) -> Result<Option<Time>, StoreError> {
+    let sent_at = conn.prepare_cached(SENT_AT)?.query_row((app, message_id), |row| row.get::<_, Option<i64>>(0));
+    Ok(sent_at.optional()?.flatten().map(Time))
+}
+
+/// Whether a conversation has a message that was sent since the horizon.
+pub fn keeps_messages(conn: &Connection, bounds: &Bounds, of: &ConversationKey) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached(KEEPS_MESSAGES)?.exists((&bounds.app, &of.id, of.low_length, bounds.before.0))?)
+}
+
+/// How many messages were sent before a time, and the greatest number among their ids below the ids of all later
+/// messages. -1: there is none, or nothing is sent later, and nothing tells what ids the next messages have.
+pub fn messages_before(conn: &Connection, app: &App, before: Time) -> Result<(u64, i64), StoreError> {
+    let found = conn.prepare_cached(MESSAGES_BEFORE)?.query_row((app, before.0), |row| {
+        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Option<i64>>(1)?.unwrap_or(-1)))
+    });
+    Ok(found?)
+}
+
+/// Puts another event into the place of one.
+pub fn replace(conn: &Connection, seq: i64, envelope: &Envelope) -> Result<(), StoreError> {
+    let values = (seq, &envelope.trigger, &envelope.body, envelope.fingerprint, envelope.has_secret);
+    conn.prepare_cached(REPLACE)?.execute(values)?;
+    Ok(())
+}
+
 /// Hands over the events about a person's presence that may be cut, and those that CometChat does not date.
 pub fn presence(
     conn: &Connection,
     bounds: &Bounds,
     uid: &str,
-    each: &mut dyn FnMut(super::events::Logged) -> Result<(), StoreError>,
+    each: &mut dyn FnMut(events::Logged) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement = conn.prepare_cached(PRESENCE)?;
     let params = named_params! {
@@ -109,7 +193,7 @@ pub fn presence(
     };
     let mut rows = statement.query(params)?;
     while let Some(row) = rows.next()? {
-        each(super::events::logged(row)?)?;
+        each(events::logged(row)?)?;
     }
     Ok(())
 }
@@ -180,11 +264,16 @@ pub fn sweep(conn: &Connection, after: i64, until: i64, limit: i64) -> Result<Op
 
 /// Runs a unit that leaves no byte of what it removes in the pages of the file.
 pub fn wiping<T>(conn: &Connection, unit: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let set = |on: bool| conn.pragma_update_and_check(None, "secure_delete", on, |row| row.get::<_, i64>(0));
-    set(true)?;
+    wipe(conn, true)?;
     let done = unit(conn);
-    set(false)?;
+    wipe(conn, false)?;
     done
+}
+
+/// From now on pages that get free are overwritten, or no more. What is removed inside a page always is.
+pub fn wipe(conn: &Connection, pages: bool) -> Result<(), StoreError> {
+    let mode = if pages { "ON" } else { "FAST" };
+    Ok(conn.pragma_update_and_check(None, "secure_delete", mode, |_| Ok(()))?)
 }
 
 /// Bytes of the file, and how many of them are free.

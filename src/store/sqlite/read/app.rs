@@ -75,6 +75,13 @@ pub fn horizons(conn: &Conn, only: Option<&[String]>) -> Sql<Vec<(String, String
     rows(conn, HORIZONS, &[(":only", &only)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }
 
+const MESSAGES_HORIZON: &str = "SELECT before FROM horizons WHERE app_id = :app AND family = 'message'";
+
+/// Up to when messages of an app were cut from the log.
+pub fn messages_horizon(conn: &Conn, app: &str) -> Sql<Option<Time>> {
+    Ok(rows(conn, MESSAGES_HORIZON, &[(":app", &app)], |row| Ok(Time(row.get(0)?)))?.pop())
+}
+
 /// Bytes of the file.
 pub fn file_bytes(conn: &Conn) -> Sql<i64> {
     let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
