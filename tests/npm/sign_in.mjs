@@ -8,7 +8,7 @@ const [base, token, theirs] = process.argv.slice(2);
 const MEMBERS = { app: '2489f0demo02', guid: 'night-shift' };
 const browser = await chromium.launch(CHROMIUM);
 try {
-  const page = await (await browser.newContext()).newPage();
+  const page = await (await browser.newContext({ viewport: { width: 1366, height: 768 }, timezoneId: 'America/New_York' })).newPage();
   await page.goto(`${base}/groups`);
   assert.match(page.url(), /\/sign-in\?next=%2Fgroups$/);
   await page.fill('input[name=token]', 'cf_wrong');
@@ -18,6 +18,7 @@ try {
   await page.click('main button');
   await page.waitForURL(`${base}/groups`);
   assert.match(await page.textContent('main'), /Night bus drivers/);
+  assert.ok((await page.locator('header').boundingBox()).height < 60, 'the header of a desk is one line');
   const [cookie] = await page.context().cookies();
   assert.equal(cookie.name, 'chatfold_session');
   assert.ok(!cookie.value.includes(token) && !token.includes(cookie.value), 'a session, not the token');
