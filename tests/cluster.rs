@@ -219,6 +219,13 @@ impl Cluster {
         let is_back = || clients.told.newest.lock().unwrap().is_some_and(|at| at > promoted);
         let deadline = promoted + Duration::from_secs(90);
         while !is_back() {
+            // A standby that was away for too long is made anew, as the page says.
+            let log = self.servers[other].log();
+            if ["has already been removed", "forked off"].iter().any(|words| log.contains(words)) {
+                let port = self.servers[other].port;
+                self.servers[other].stop();
+                self.servers[other] = self.servers[ahead].standby(NAMES[other], port);
+            }
             let logs = || {
                 let servers = [ahead, other].map(|place| self.servers[place].log());
                 let nodes = self.nodes.iter().map(|node| node.get("/readyz").body + "\n" + &node.log());
