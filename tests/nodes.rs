@@ -5,6 +5,9 @@
 
 mod support;
 
+use chatfold::ids::Time;
+use chatfold::store::Delivery;
+use chatfold::store::postgres::{Address, Link};
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
@@ -154,6 +157,36 @@ fn a_delivery_writes_no_page_of_an_index_anew_however_long_the_log_is() {
     (0..300).for_each(|n| drop(deliver(&node, &message(n))));
     let bytes = (written() - before) / 300;
     assert!(bytes < 2_048, "{bytes} bytes of WAL for each delivery");
+}
+
+#[test]
+fn a_node_waits_for_its_turn_where_others_append_and_nobody_appends_in_its_turn() {
+    let Some(postgres) = Postgres::start("log_statement = 'all'") else { return };
+    assert_eq!(chatfold(&["log", "init", "--log", &postgres.address()]).0, 0);
+    let nodes = [node(&postgres.address()), node(&postgres.address())];
+    let turns = |deliveries: std::ops::Range<usize>, others: usize| {
+        let count = || postgres.log().matches("FROM chatfold_head FOR UPDATE").count();
+        let before = count();
+        deliveries.for_each(|n| drop(deliver(&nodes[n % others], &message(n))));
+        count() - before
+    };
+    assert!(turns(0..20, 1) <= 3, "one node alone needs no second statement");
+    assert!(turns(20..60, 2) >= 20);
+    agree(&postgres, &[&nodes[0], &nodes[1]]);
+    drop(nodes);
+    let address = Address::parse(&postgres.address()).unwrap();
+    let delivery = |n: u8| {
+        let (app_id, body) = ("a".to_owned(), message(n.into()).into_bytes());
+        Delivery { id: [n; 16], received_at: Time(1), app_id, webhook: None, body }
+    };
+    let (a, b, c) = (delivery(1), delivery(2), delivery(3));
+    let (turn, other) = ([&a, &b], [&c]);
+    let (other, turn) = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let (one, two) = (Link::open(&address).await.unwrap(), Link::open(&address).await.unwrap());
+        one.turn().await.unwrap();
+        tokio::join!(biased; two.append(&other), one.append_in_turn(&turn))
+    });
+    assert_eq!(other.unwrap(), turn.unwrap() + 2, "who has the turn is first");
 }
 
 #[test]

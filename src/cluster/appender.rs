@@ -1,8 +1,11 @@
 //! Appends what this node takes to the shared log: whatever waits goes into one transaction, and while that one commits the
 //! next gathers. While the log is away, deliveries go to the outbox.
+//!
+//! Where other nodes append too, a node waits for its turn, and what comes meanwhile goes along: a commit takes as long for
+//! many deliveries as for few.
 
 use super::node::Shared;
-use super::recovery::{COMMIT_WITHIN, Recovery};
+use super::recovery::{COMMIT_WITHIN, Recovery, slow};
 use super::status::UNREACHABLE;
 use crate::store::postgres::Link;
 use crate::store::{Delivery, StoreError};
@@ -11,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 /// Deliveries in one transaction, and bytes of their bodies but for a single one.
 const ROWS: usize = 512;
@@ -91,6 +94,8 @@ impl Appender {
     async fn append(&mut self, link: &Link) -> Result<bool, StoreError> {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The position behind the newest append, and whether others had appended before it.
+        let (mut next, mut takes_turns) = (None, false);
         loop {
             let more = tokio::select! {
                 more = gather(&mut self.queue, &mut self.waiting) => more,
@@ -106,14 +111,27 @@ impl Appender {
                     return Ok(true);
                 }
             };
-            let batch = cut(&mut self.waiting);
-            if !more && batch.is_empty() {
+            if !more && self.waiting.is_empty() {
                 return Ok(false);
             }
+            let until = Instant::now() + COMMIT_WITHIN;
+            if takes_turns {
+                if let Err(error) = timeout_at(until, link.turn()).await.unwrap_or_else(|_| Err(slow())) {
+                    self.shared.status.cannot_append(UNREACHABLE, &error.to_string());
+                    return Ok(true);
+                }
+                take(&mut self.queue, &mut self.waiting);
+            }
+            let batch = cut(&mut self.waiting);
             let deliveries: Vec<&Delivery> = batch.iter().map(|it| &it.delivery).collect();
-            let cause = match timeout(COMMIT_WITHIN, link.append(&deliveries)).await {
+            let append = async {
+                if takes_turns { link.append_in_turn(&deliveries).await } else { link.append(&deliveries).await }
+            };
+            let cause = match timeout_at(until, append).await {
                 Ok(Ok(first)) => {
-                    self.shared.appended.tell(first + batch.len() as i64 - 1);
+                    let behind = first + batch.len() as i64;
+                    takes_turns = next.replace(behind).is_some_and(|next| next != first);
+                    self.shared.appended.tell(behind - 1);
                     for (position, it) in (first..).zip(batch) {
                         // A sender that has given up takes the retry's `duplicate`.
                         let _ = it.reply.send(Ok(Kept::InLog(position)));
@@ -138,11 +156,16 @@ async fn gather(queue: &mut mpsc::Receiver<Waiting>, waiting: &mut VecDeque<Wait
         return false;
     }
     waiting.extend(more);
+    take(queue, waiting);
+    true
+}
+
+/// Takes what is there.
+fn take(queue: &mut mpsc::Receiver<Waiting>, waiting: &mut VecDeque<Waiting>) {
     while waiting.len() < ROWS {
         let Ok(it) = queue.try_recv() else { break };
         waiting.push_back(it);
     }
-    true
 }
 
 /// The next deliveries that go together.

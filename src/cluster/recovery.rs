@@ -107,7 +107,8 @@ impl From<StoreError> for Failed {
     }
 }
 
-fn slow() -> LogError {
+/// The log is there, and too late.
+pub fn slow() -> LogError {
     LogError::Away("it does not answer in time".to_owned())
 }
 

@@ -143,6 +143,20 @@ impl Link {
             .ok_or_else(|| LogError::Unusable("the log has no head: `chatfold log init` makes it".to_owned()))
     }
 
+    /// Waits until nobody else appends. Nobody does until [`Link::append_in_turn`] ends, or the connection.
+    pub async fn turn(&self) -> Result<(), LogError> {
+        Ok(self.client.batch_execute(sql::TURN).await?)
+    }
+
+    /// The same as [`Link::append`], after [`Link::turn`].
+    pub async fn append_in_turn(&self, deliveries: &[&Delivery]) -> Result<i64, LogError> {
+        // Both are sent at once. After an append that failed, COMMIT takes the transaction back.
+        let (first, committed) = tokio::join!(biased; self.append(deliveries), self.client.batch_execute(sql::COMMIT));
+        let first = first?;
+        committed?;
+        Ok(first)
+    }
+
     /// Appends what is not in the log yet, of deliveries that may be there: an answer to an append was lost.
     pub async fn settle(&self, deliveries: &[Delivery]) -> Result<(), LogError> {
         self.barrier().await?;

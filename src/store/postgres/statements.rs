@@ -45,6 +45,11 @@ pub const APPEND: &str = "
     )
     SELECT min(position), pg_notify('chatfold', CAST(max(position) AS text)) FROM added";
 
+/// The same in two steps. The first ends when nobody else appends, and a node that says nothing more loses its turn.
+pub const TURN: &str = "
+    BEGIN; SET LOCAL idle_in_transaction_session_timeout = 700; SELECT 1 FROM chatfold_head FOR UPDATE";
+pub const COMMIT: &str = "COMMIT";
+
 /// A commit of its own that comes after every append that began before it, a lost one too.
 pub const BARRIER: &str = "UPDATE chatfold_head SET position = position";
 pub const FIND: &str = "SELECT id, position FROM chatfold_deliveries WHERE id = ANY($1)";
