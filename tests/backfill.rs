@@ -10,7 +10,7 @@ use harness::Harness;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
-use support::{TestServer, verified};
+use support::{TestServer, chatfold, verified};
 use vendor::app::App;
 use vendor::command::{File, ask, assert_true, backfill, done, run};
 use vendor::{Fate, Vendor};
@@ -83,6 +83,23 @@ fn a_second_backfill_finds_nothing_new_and_adds_one_row_a_group() {
     assert_eq!(rows("membership_changes"), changes, "no row a member");
     assert_true(&app, &file.db());
     verified(&file.db());
+}
+
+#[test]
+fn messages_that_retention_cut_are_not_read_again() {
+    let (app, file) = (app(2, 6, 30), File::new());
+    let vendor = Vendor::of(app, 100);
+    done(&vendor, &file.db());
+    let db = file.db();
+    let (code, _, err) =
+        chatfold(&["retention", "--apply", "--retention-message", "30d", "--db", db.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    let report = done(&vendor, &db);
+    assert_eq!(report["stages"]["messages"]["new"], 0, "{report:#}");
+    for table in ["messages", "events WHERE trigger = 'chatfold.message_snapshot'"] {
+        assert_eq!(ask(&db, &format!("SELECT count(*) || '' FROM {table}")), ["0"], "{table}");
+    }
+    verified(&db);
 }
 
 #[test]
