@@ -33,7 +33,7 @@ pub struct BackupArgs {
 
 /// Makes it. Reads the file only, so a server may be running.
 pub fn run(config: &Config, args: &BackupArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(config.db.exists(), "there is no file {}. Name the file with --db", config.db.display());
+    super::is_there(&config.db)?;
     let is_folder = args.to.is_dir();
     if !is_folder && (args.every.is_some() || args.keep.is_some()) {
         let problem = format!("{} is no folder. --every and --keep need a folder", args.to.display());

@@ -37,7 +37,7 @@ pub struct EraseUserArgs {
 
 /// Erases while no server holds the file, or tells all nodes of a shared log. Exit code 1 if the file knows no such person.
 pub fn run(config: &Config, args: &EraseUserArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(config.db.exists(), "there is no file {}. Name the file with --db", config.db.display());
+    super::is_there(&config.db)?;
     // A file of an earlier edition is updated below first.
     #[cfg(feature = "postgres")]
     if let Ok(conn) = sqlite::open_reader(&config.db)

@@ -40,8 +40,10 @@ mod traces;
 pub mod verify;
 
 use crate::config::{Config, ConfigError, Flags, Given, LogFormat, unknown_variables};
+use anyhow::Context;
 use clap::{FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
@@ -222,6 +224,17 @@ fn start_log(config: &Config, traces: Option<impl Layer<Registry> + Send + Sync>
 /// A number and what there is so many of: `1 delivery`, `2 deliveries`.
 fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Fails where there is no file, and where nothing may be looked for.
+fn is_there(db: &Path) -> anyhow::Result<()> {
+    let looking = || format!("looking for the file {}", db.display());
+    anyhow::ensure!(
+        db.try_exists().with_context(looking)?,
+        "there is no file {}. Name the file with --db",
+        db.display()
+    );
+    Ok(())
 }
 
 /// The error and its causes. A cause that the words before it tell already is left out.

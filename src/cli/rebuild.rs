@@ -29,7 +29,7 @@ pub struct RebuildArgs {
 
 /// Rebuilds, and prints rows and hashes of the tables before and after. Exit code 1 if the log is damaged.
 pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(config.db.exists(), "there is no file {}. Name the file with --db", config.db.display());
+    super::is_there(&config.db)?;
     #[cfg(feature = "postgres")]
     if args.all_nodes {
         return tell_all(config);

@@ -63,7 +63,7 @@ fn needs(rules: &Rules) -> anyhow::Result<()> {
 }
 
 fn apply(config: &Config, rules: Rules) -> anyhow::Result<Option<Value>> {
-    anyhow::ensure!(config.db.exists(), "there is no file {}. Name the file with --db", config.db.display());
+    super::is_there(&config.db)?;
     match Lock::acquire(&config.db) {
         Ok(_lock) => {
             needs(&rules)?;

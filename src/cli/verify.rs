@@ -1,6 +1,6 @@
 //! `chatfold verify`: whether the log still gives the tables that the file has.
 
-use super::{progress, table};
+use super::{counted, progress, table};
 use crate::config::Config;
 use crate::fold::FOLD_VERSION;
 use crate::rebuild::{self, Verified};
@@ -97,7 +97,8 @@ fn print(config: &Config, verified: &Verified, out: &mut impl Write) -> io::Resu
         writeln!(out, "{}", table::printable(line))?;
     }
     for difference in &verified.differences {
-        writeln!(out, "{}: {} rows differ from what the log gives", difference.table, difference.rows)?;
+        let rows = counted(difference.rows, "row differs", "rows differ");
+        writeln!(out, "{}: {rows} from what the log gives", difference.table)?;
         for words in &difference.words {
             writeln!(out, "  {}", table::printable(words))?;
         }
