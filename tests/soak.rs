@@ -16,8 +16,7 @@ use support::tls::{Pair, Secure};
 use support::{TestServer, WEBHOOK, chatfold, number, verified};
 use tempfile::TempDir;
 
-const TOML: &str =
-    "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n[retention]\npresence = \"1d\"\nignored = \"1d\"\n";
+const TOML: &str = "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n[retention]\npresence = \"1d\"\nignored = \"1d\"\nmessage = \"30d\"\n";
 /// Milliseconds of 1 January 2025, and of an hour.
 const BEGIN: u64 = 1_735_689_600_000;
 const HOUR: u64 = 3_600_000;
@@ -47,6 +46,8 @@ struct World {
     answers: AtomicU64,
     /// Events about the presence of one person.
     presence: AtomicU64,
+    /// Messages of one person, day after day.
+    messages: AtomicU64,
     /// The newest position that each subscriber heard.
     newest: [AtomicU64; 2],
     heard: AtomicU64,
@@ -70,6 +71,7 @@ impl World {
             rounds: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             presence: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
             newest: Default::default(),
             heard: AtomicU64::new(0),
         };
@@ -134,6 +136,22 @@ impl World {
                     return;
                 }
             }
+        }
+    }
+
+    /// A person who writes a message every day, for 600 days and then once more: some come long after the horizon has passed
+    /// them.
+    fn write(&self, address: SocketAddr) {
+        while self.goes_on() {
+            let id = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
+            let at = BEGIN / 1_000 + id % 600 * 86_400;
+            let body = format!(
+                r#"{{"trigger":"message_sent","appId":"old","data":{{"message":{{"id":"{id}","sender":"mira","receiverType":"group","receiver":"g","category":"message","type":"text","sentAt":{at},"data":{{"text":"hello"}}}}}}}}"#
+            );
+            if let Some(status) = self.ask(address, "POST", WEBHOOK, body.as_bytes()) {
+                assert!(matches!(status, 200 | 503), "{status}: {body}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -234,6 +252,7 @@ impl World {
             scope.spawn(|| self.mix(address));
             scope.spawn(|| self.garbage(address));
             scope.spawn(|| self.come_and_go(address));
+            scope.spawn(|| self.write(address));
             std::thread::sleep(length / 5);
             let backup = self.dir.path().join("backup.db");
             ran(&server, &["backup", backup.to_str().unwrap(), "--force"]);
@@ -339,6 +358,10 @@ fn a_long_mixed_load_loses_nothing_and_leaks_nothing() {
     let (before, kept): (i64, i64) = conn.query_row(older, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let cut = (before.cast_unsigned() - BEGIN) / HOUR;
     assert!(cut > 20 && kept < 5, "of {cut} events before the horizon {kept} are there");
+    let older = "SELECT h.before, count(m.message_id) FROM horizons AS h LEFT JOIN messages AS m
+        ON m.app_id = h.app_id AND m.sent_at < h.before WHERE h.app_id = 'old' AND h.family = 'message'";
+    let (before, kept): (i64, i64) = conn.query_row(older, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert!(before.cast_unsigned() > BEGIN && kept == 0, "{kept} messages before {before} are there");
     let (first, most) = (memories[0], *memories.iter().max().unwrap());
     assert!(most < MEMORY && most < first + GROWTH, "memory at the end of each life: {memories:?}");
     let (acknowledged, answers, heard) =
