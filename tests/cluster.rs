@@ -35,7 +35,8 @@ const CLIENTS: usize = 4;
 struct Told {
     acknowledged: Mutex<Vec<usize>>,
     outcomes: Mutex<BTreeMap<String, usize>>,
-    refused: AtomicUsize,
+    /// Reasons of answers 503, and how often each was given.
+    refused: Mutex<BTreeMap<String, usize>>,
     /// When a delivery last went into the log.
     newest: Mutex<Option<Instant>>,
 }
@@ -92,7 +93,12 @@ fn send(id: usize, place: usize, nodes: &Mutex<Vec<Option<SocketAddr>>>, told: &
                 told.acknowledged.lock().unwrap().push(id);
                 return;
             }
-            "503" => drop(told.refused.fetch_add(1, Ordering::SeqCst)),
+            "503" => {
+                let answer = answer.unwrap();
+                let why =
+                    answer.split_once("\"detail\":\"").map_or(&*answer, |(_, detail)| detail.trim_end_matches("\"}"));
+                *told.refused.lock().unwrap().entry(why.to_owned()).or_default() += 1;
+            }
             "" => {}
             other => panic!("{other}: {answer:?}"),
         }
@@ -373,9 +379,9 @@ fn what_was_answered_200_is_in_every_nodes_log_once_whatever_fails() {
         }
     }
     eprintln!(
-        "{faults} faults: {} deliveries answered 200 ({:?}), {} answers 503, {newest} positions",
+        "{faults} faults: {} deliveries answered 200 ({:?}), answers 503: {:?}, {newest} positions",
         acknowledged.len(),
         told.outcomes.lock().unwrap(),
-        told.refused.load(Ordering::SeqCst)
+        told.refused.lock().unwrap()
     );
 }
