@@ -232,3 +232,27 @@ fn empty_wal(path: &Path, host: &Host) -> Result<bool, RetentionError> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_horizon_is_told_once_all_events_of_the_app_are_folded() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        let told = |app: &str| {
+            let bounds = Bounds { app: App::from(app), before: Time(1_767_614_400_000), until: i64::MAX, last_id: -1 };
+            sqlite::begin(&conn).unwrap();
+            let told = announce(&conn, Family::Presence, &bounds, Time(1_767_700_000_000)).unwrap();
+            sqlite::commit(&conn).unwrap();
+            told
+        };
+        unfinished::add(&conn, 1, &App::from("a")).unwrap();
+        assert_eq!(told("a"), None);
+        assert_eq!(conn.query_row("SELECT count(*) FROM events", [], |row| row.get(0)), Ok(0));
+        assert!(told("b").is_some(), "another app waits for nothing");
+        unfinished::remove(&conn, 1).unwrap();
+        assert!(told("a").is_some());
+    }
+}
