@@ -286,7 +286,8 @@ impl Batch {
         Ok(self.tables.horizons.get(&key, || sqlite::load(conn, &key))?.copied())
     }
 
-    /// The log that is folded tells this horizon of the messages of an app further on. What it passes is gone already.
+    /// The log that is folded tells this horizon of the messages of an app at a later position. Messages before the horizon
+    /// count as gone from the beginning.
     pub fn expect(&mut self, app: &App, horizon: Horizon) {
         self.expected.entry(App::clone(app)).or_default().move_to(horizon);
     }

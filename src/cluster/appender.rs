@@ -1,8 +1,8 @@
 //! Appends what this node takes to the shared log: whatever waits goes into one transaction, and while that one commits the
 //! next gathers. While the log is away, deliveries go to the outbox.
 //!
-//! Where other nodes append too, a node waits for its turn, and what comes meanwhile goes along: a commit takes as long for
-//! many deliveries as for few.
+//! Where other nodes append too, a node waits for its turn. Deliveries that come meanwhile go into the same commit: a commit
+//! takes as long for many deliveries as for few.
 
 use super::node::Shared;
 use super::recovery::{COMMIT_WITHIN, Recovery, slow};

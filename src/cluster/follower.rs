@@ -157,7 +157,7 @@ impl Follower {
                 next = self.read(&link, last.0).await?;
                 continue;
             }
-            // What is known to be there is read while the writer folds.
+            // If the log is known to go on, the next deliveries are read while the writer folds.
             let knows = link.news().are_behind(last.0) || self.shared.appended.are_behind(last.0);
             if !next.deliveries.is_empty() || is_all && listens && !knows {
                 self.fold(deliveries).await?;

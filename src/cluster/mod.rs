@@ -55,7 +55,7 @@ pub type OnFailure = Arc<dyn Fn() + Send + Sync>;
 pub enum Taken {
     /// It is folded.
     Folded(Appended),
-    /// It is in the log at this position, and not folded here yet.
+    /// The delivery is in the log at this position. This process has not folded it yet.
     Accepted(i64),
     /// It is in the outbox.
     Queued,

@@ -46,7 +46,7 @@ pub struct Shared {
     pub log_id: String,
     pub checks: Checks,
     pub folds: Folds,
-    /// What was appended by this node.
+    /// How far this node has appended.
     pub appended: News,
     /// The newest position that this node has folded.
     pub position: AtomicI64,

@@ -7,7 +7,7 @@ use super::plan::{Event, Sink};
 use crate::change::{self, Change, Changes, Group, User};
 use crate::envelope;
 use crate::ids::{Outcome, Time, id_number};
-use crate::merge::Telling;
+use crate::merge::{Row, Rule, Telling};
 use crate::passed::Passed;
 use crate::store::StoreError;
 use crate::store::sqlite::events::Logged;
@@ -117,17 +117,13 @@ impl Judge<'_> {
     fn needs_user(&mut self, uid: &str, telling: &Telling) -> Result<bool, StoreError> {
         let row = row_of(&mut self.users, uid, || sqlite::load(self.log, &key(self.bounds, uid)))?;
         let Some(row) = row.as_ref().map(|it| &it.row) else { return Ok(false) };
-        let is_bare = row.keys.iter().all(Option::is_none);
-        let of = || ("users", uid.to_owned());
-        Ok(self.needs.has(of, row, User::RULES, telling)? || (is_bare && self.needs.is_first(of(), EXISTS)))
+        needs_row(&mut self.needs, ("users", uid), row, User::RULES, telling)
     }
 
     fn needs_group(&mut self, guid: &str, telling: &Telling) -> Result<bool, StoreError> {
         let row = row_of(&mut self.groups, guid, || sqlite::load(self.log, &key(self.bounds, guid)))?;
         let Some(row) = row.as_ref().map(|it| &it.row) else { return Ok(false) };
-        let is_bare = row.keys.iter().all(Option::is_none);
-        let of = || ("groups", guid.to_owned());
-        Ok(self.needs.has(of, row, Group::RULES, telling)? || (is_bare && self.needs.is_first(of(), EXISTS)))
+        needs_row(&mut self.needs, ("groups", guid), row, Group::RULES, telling)
     }
 
     /// Whether this is how far somebody has read in a conversation that keeps messages.
@@ -141,6 +137,19 @@ impl Judge<'_> {
             && store::keeps_messages(self.log, self.bounds, of)?
             && self.needs.is_first(("read_markers", format!("{key:?}")), EXISTS))
     }
+}
+
+/// Whether a row would be another, or would not be there, without an event that tells this.
+fn needs_row(
+    needs: &mut Needs<'_, (&'static str, String)>,
+    (table, id): (&'static str, &str),
+    row: &Row,
+    rules: &[Rule],
+    telling: &Telling,
+) -> Result<bool, StoreError> {
+    let is_bare = row.keys.iter().all(Option::is_none);
+    let of = || (table, id.to_owned());
+    Ok(needs.has(of, row, rules, telling)? || (is_bare && needs.is_first(of(), EXISTS)))
 }
 
 fn key(bounds: &Bounds, id: &str) -> Key {

@@ -285,8 +285,8 @@ impl Writer {
         }
     }
 
-    /// Runs a unit of work on the write connection, between two batches, when no large event is unfinished: deliveries wait
-    /// meanwhile. Blocking.
+    /// Runs a unit of work on the write connection, between two batches. It never runs while a large event is being folded or
+    /// saved, but other events may be in the log that are not folded yet. Deliveries wait meanwhile. Blocking.
     pub fn run<T: Send + 'static>(
         &self,
         unit: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
