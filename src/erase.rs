@@ -7,9 +7,11 @@ use crate::envelope::Envelope;
 use crate::ids::Time;
 use crate::json::Document;
 use crate::log::{self, Source};
+use crate::part::Part;
 use crate::person::{self, Erased};
 use crate::store::StoreError;
-use crate::store::sqlite::{self, Connection, erasures, reconcile};
+use crate::store::sqlite::{self, Connection, erasures, events, reconcile};
+use crate::tables::FOLD_VERSION;
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
@@ -66,8 +68,8 @@ fn map<S: serde::Serializer>(rows: &[(&'static str, i64)], to: S) -> Result<S::O
 /// What came of an order.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The log names the person no more, and its tables are to be folded again.
-    Erased(Box<Erasure>),
+    /// The log names the person no more, and this part of its tables is to be folded again.
+    Erased(Box<Erasure>, Part),
     /// The log did not name the person any more. An earlier run may have been interrupted before it was done.
     ErasedBefore,
     /// Nothing names such a person.
@@ -85,14 +87,28 @@ pub fn erase(path: &Path, conn: &Connection, order: &Order<'_>) -> Result<Outcom
         return Ok(if is_known { Outcome::ErasedBefore } else { Outcome::Unknown });
     };
     person.in_texts = order.in_texts;
+    let mut part = Part::of(order.app_id);
+    // Tables that another edition of the fold made are no more than what that edition understood.
+    part.is_whole = sqlite::fold_version(&log)? != FOLD_VERSION;
     sqlite::begin(conn)?;
     let salt = salt()?;
-    let erased =
-        person.rewrite(&log, conn, order.at, &salt, None).and_then(|erasure| sqlite::commit(conn).map(|()| erasure));
+    let erased = person
+        .rewrite(&log, conn, order.at, &salt, None, &mut |seq, envelope| note(&mut part, &log, seq, envelope))
+        .and_then(|erasure| sqlite::commit(conn).map(|()| erasure));
     if erased.is_err() {
         sqlite::rollback(conn);
     }
-    Ok(Outcome::Erased(Box::new(erased?)))
+    Ok(Outcome::Erased(Box::new(erased?), part))
+}
+
+/// Adds what may change when the event at a log position gets the body of this envelope.
+fn note(part: &mut Part, log: &Connection, seq: i64, after: &Envelope) -> Result<(), StoreError> {
+    let before = events::between(log, seq - 1, seq, 1)?.0.pop();
+    match before.map(|logged| (Envelope::parse(logged.body.as_bytes()), logged.fact)) {
+        Some((Ok(before), fact)) => part.add(&fact, &before, after),
+        _ => part.is_whole = true,
+    }
+    Ok(())
 }
 
 /// Reads the log for what it tells of a person; `None` where it does not name the person.
@@ -203,8 +219,8 @@ impl Person {
         std::iter::once(("uid", self.uid.as_str())).chain(names).chain(values)
     }
 
-    /// Rewrites the bodies, and keeps whom a late copy must not bring back. `place`: the log position of the event that
-    /// tells of it, where a shared log gives the positions.
+    /// Rewrites the bodies, each of which `each` is told first, and keeps whom a late copy must not bring back. `place`: the
+    /// log position of the event that tells of it, where a shared log gives the positions.
     fn rewrite(
         &self,
         log: &Connection,
@@ -212,6 +228,7 @@ impl Person {
         at: Time,
         salt: &str,
         place: Option<i64>,
+        each: &mut dyn FnMut(i64, &Envelope) -> Result<(), StoreError>,
     ) -> Result<Erasure, StoreError> {
         let (app_id, uid) = (self.app_id.as_str(), self.uid.as_str());
         let rows = erasures::rows(log, app_id, uid)?;
@@ -220,6 +237,7 @@ impl Person {
             if let Some(redacted) = redacted.filter(|redacted| *redacted != body) {
                 let envelope = Envelope::parse(redacted.as_bytes())
                     .map_err(|error| StoreError::Unusable(format!("event {seq} cannot be written anew: {error}")))?;
+                each(seq, &envelope)?;
                 erasures::rewrite(conn, seq, &envelope)?;
                 events += 1;
             }

@@ -6,6 +6,7 @@ use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::Fact;
 use crate::panics;
+use crate::part::Part;
 use crate::passed::Passed;
 use crate::store::StoreError;
 use crate::store::sqlite::{App, Connection};
@@ -17,6 +18,17 @@ pub use crate::tables::FOLD_VERSION;
 /// Folds an event that is in the log. If a reducer or a table panics, or a row gets too large to be stored, the event
 /// is a dead letter and changes nothing.
 pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
+    fold_part(batch, conn, envelope, fact, None)
+}
+
+/// The same, for no more than a part of the tables.
+pub fn fold_part(
+    batch: &mut Batch,
+    conn: &Connection,
+    envelope: &Envelope,
+    fact: &Fact,
+    part: Option<&Part>,
+) -> Result<Verdict, StoreError> {
     let app = App::from(envelope.app_id.as_str());
     batch.count_for_app(conn, &app, envelope.region.as_deref(), fact)?;
     let told = Verdict { outcome: envelope.outcome, reason: envelope.reason.clone() };
@@ -33,9 +45,14 @@ pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fa
                 return Ok(Some(reason));
             }
         }
+        if let Some(part) = part {
+            part.cut_out(&mut changes);
+        }
         let stored = |it: &&Ref| it.role == Role::About || (applied && it.role == Role::Sets);
-        for reference in payload.refs().iter().filter(stored) {
-            batch.refer(&app, reference, fact.seq);
+        if part.is_none_or(|part| part.is_anew(fact.seq)) {
+            for reference in payload.refs().iter().filter(stored) {
+                batch.refer(&app, reference, fact.seq);
+            }
         }
         batch.load_many(conn, &app, &changes)?;
         changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))?;

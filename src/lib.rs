@@ -48,6 +48,7 @@ pub mod log;
 pub mod feed;
 pub mod late;
 pub mod fold;
+pub mod part;
 pub mod batch;
 pub mod trigger;
 pub mod change;

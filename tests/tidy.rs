@@ -94,6 +94,7 @@ const LAYERS: &[&str] = &[
     "batch",
     "store",
     "feed",
+    "part",
     "envelope",
     "entity",
     "quiet",

@@ -52,16 +52,20 @@ pub fn run(config: &Config, args: &EraseUserArgs) -> anyhow::Result<ExitCode> {
     large::finish_all(&conn).with_context(opening)?;
     let app_id = app::only(config, args.app.as_deref(), &apps(&conn)?)?;
     let order = Order { app_id: &app_id, uid: &args.uid, in_texts: args.names_in_texts, at: clock::now() };
-    let erasure = match erase::erase(&config.db, &conn, &order)? {
-        Outcome::Erased(erasure) => Some(erasure),
-        Outcome::ErasedBefore => None,
+    let (erasure, part) = match erase::erase(&config.db, &conn, &order)? {
+        Outcome::Erased(erasure, part) => (Some(erasure), Some(part)),
+        Outcome::ErasedBefore => (None, None),
         Outcome::Unknown => {
             anyhow::bail!("{} holds nothing about the person {} of the app {app_id}", config.db.display(), args.uid)
         }
     };
     let mut bar = progress::Bar::new();
     let host = Host::alone(conn);
-    rebuild::rebuild(&config.db, &host, &AtomicBool::new(false), &mut |progress| bar.show(progress))?;
+    let mut show = |progress| bar.show(progress);
+    let refolded = part.map(|part| rebuild::refold(&config.db, &host, part, &mut show)).transpose()?;
+    if refolded != Some(true) {
+        rebuild::rebuild(&config.db, &host, &AtomicBool::new(false), &mut show)?;
+    }
     host.finish()?;
     bar.finish();
     let conn = sqlite::open_writer(&config.db).with_context(opening)?;

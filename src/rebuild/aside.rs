@@ -7,6 +7,7 @@ use crate::change::{Change, Changes};
 use crate::envelope::{self, Envelope, NotADelivery};
 use crate::fold::{self, Verdict};
 use crate::ids::Outcome;
+use crate::part::Part;
 use crate::store::StoreError;
 use crate::store::sqlite::aside::{self as store, Assigned};
 use crate::store::sqlite::delivery::{self, Further};
@@ -25,6 +26,8 @@ pub struct Aside {
     pub(super) conn: Connection,
     batch: Batch,
     path: PathBuf,
+    /// What is folded of the log. `None`: all of it.
+    part: Option<Part>,
     repeat: Repeat,
     pending: usize,
     pending_bytes: usize,
@@ -33,6 +36,8 @@ pub struct Aside {
     /// Log position of the event folded last.
     pub seq: i64,
     pub events: u64,
+    /// Something else became of an event than the log says.
+    pub(super) is_judged_otherwise: bool,
     /// Rows of the log that are not what was received: the first of them, in words.
     pub damaged: Vec<String>,
 }
@@ -41,6 +46,11 @@ impl Aside {
     /// Begins with empty tables in a new file at `path`, whatever was there. `log` is what will be folded: the horizons of
     /// messages that it tells count from the beginning.
     pub fn create(path: &Path, log: &Connection) -> Result<Self, StoreError> {
+        Self::of_part(path, log, None)
+    }
+
+    /// The same, for a part of the tables.
+    pub(super) fn of_part(path: &Path, log: &Connection, part: Option<Part>) -> Result<Self, StoreError> {
         remove(path)?;
         let mut options = std::fs::OpenOptions::new();
         // Chats are in it: made new, for its owner alone.
@@ -53,12 +63,14 @@ impl Aside {
             conn,
             batch: expecting(log)?,
             path: path.to_owned(),
+            part,
             repeat: Repeat::default(),
             pending: 0,
             pending_bytes: 0,
             position: 0,
             seq: 0,
             events: 0,
+            is_judged_otherwise: false,
             damaged: Vec::new(),
         })
     }
@@ -114,6 +126,9 @@ impl Aside {
         read: &Result<Envelope, NotADelivery>,
     ) -> Result<(), StoreError> {
         let seq = logged.fact.seq;
+        if self.part.as_ref().is_some_and(|part| part.app_id != logged.app_id) {
+            return Ok(());
+        }
         let envelope = match read {
             Ok(envelope) => envelope,
             Err(problem) => {
@@ -138,8 +153,9 @@ impl Aside {
                 let reason = Some(format!("the same fact as event {first}, as its time tells"));
                 Verdict { outcome: Outcome::Ignored, reason }
             }
-            None => fold::fold(&mut self.batch, &self.conn, envelope, &fact)?,
+            None => fold::fold_part(&mut self.batch, &self.conn, envelope, &fact, self.part.as_ref())?,
         };
+        self.is_judged_otherwise |= verdict.outcome != logged.outcome;
         if (verdict.outcome, &verdict.reason) != (logged.outcome, &logged.reason) {
             store::note(&self.conn, seq, &verdict)?;
         }

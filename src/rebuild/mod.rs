@@ -4,12 +4,14 @@
 mod aside;
 mod chunk;
 mod host;
+mod part;
 mod repeat;
 mod run;
 mod verify;
 
 pub use aside::Aside;
 pub use host::Host;
+pub use part::refold;
 pub use run::{rebuild, sweep};
 pub use verify::{Verified, finished, verify};
 

@@ -85,7 +85,7 @@ fn sweep_all(
 }
 
 /// The file into which the log of `db` is folded.
-fn aside_of(db: &Path) -> PathBuf {
+pub(super) fn aside_of(db: &Path) -> PathBuf {
     sqlite::beside(db, ".rebuild")
 }
 
@@ -238,7 +238,7 @@ fn said(before: Connection, after: Connection) -> Result<(State, State), StoreEr
 }
 
 /// Writes into the log what became of events that is not what it said.
-fn judge(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
+pub(super) fn judge(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
     let (mut seq, mut count) = (0, 0);
     loop {
         let noted = store::noted(&aside.conn, seq, 1_000)?;
@@ -288,7 +288,7 @@ fn assign(conn: &Connection, aside: &Aside) -> Result<u64, StoreError> {
 }
 
 /// Writes into the log which events hold secrets, where that is not what it said.
-fn mark(conn: &Connection, aside: &Aside) -> Result<(), StoreError> {
+pub(super) fn mark(conn: &Connection, aside: &Aside) -> Result<(), StoreError> {
     let mut seq = 0;
     loop {
         let marked = store::marked(&aside.conn, seq, 1_000)?;

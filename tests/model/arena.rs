@@ -32,6 +32,10 @@ impl Arena {
         &self.file.conn
     }
 
+    pub fn file(&self) -> &Harness {
+        &self.file
+    }
+
     /// An app nobody has heard of.
     pub fn app(&mut self) -> String {
         if self.apps >= APPS {

@@ -33,6 +33,7 @@ pub mod membership;
 pub mod message;
 #[cfg(feature = "postgres")]
 pub mod outbox;
+pub mod part;
 pub mod projection;
 pub mod reaction;
 pub mod read;

@@ -49,6 +49,8 @@ const NEXT: [&str; 2] = [
 ];
 /// What decides whether a message is in the index, and its text.
 const SEARCHED: [&str; 5] = ["chat", "step", "deleted", "sent_at", "text"];
+const TEXT: &str = "SELECT chat, step, deleted, sent_at, text FROM messages WHERE app_id = ?1 AND message_id = ?2";
+const MERGE: &str = "INSERT INTO message_search (message_search) VALUES ('optimize')";
 const NEXT_TEXT: &str =
     "SELECT chat, step, deleted, sent_at, text FROM next_messages WHERE app_id = ?1 AND message_id = ?2";
 const SCHEMA: &str = "SELECT sql FROM sqlite_schema WHERE name = ?1";
@@ -91,6 +93,19 @@ pub fn save(conn: &Connection, texts: Vec<Reindexed>) -> Result<(), StoreError> 
     write(conn, LIVE, texts)
 }
 
+/// The text that is in the index of a message, with its row there.
+pub(super) fn text(conn: &Connection, app: &App, message_id: &str) -> Result<Option<(i64, String)>, StoreError> {
+    let row = conn.prepare_cached(TEXT)?.query_row((app, message_id), searched).optional()?;
+    let text = row.and_then(|row| text_of(row.each_ref()));
+    let number = load_number(conn, app)?;
+    Ok(number.and_then(|number| rowid(number, message_id)).zip(text))
+}
+
+/// Writes the index as one segment, so that no word stays in it that no text has any more.
+pub(super) fn merge(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.execute_batch(MERGE)?)
+}
+
 /// The row of a message, by the number of its app; `None`: it has no place in the index.
 pub fn rowid(number: i64, message_id: &str) -> Option<i64> {
     let no = id_order(message_id);
@@ -117,6 +132,11 @@ pub(super) fn create_next(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.execute_batch(&format!("CREATE VIRTUAL TABLE next_{INDEX}{body}; {NEXT_SETTINGS}"))?)
 }
 
+/// The values of [`SEARCHED`].
+fn searched(row: &Row<'_>) -> rusqlite::Result<[Value; 5]> {
+    Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
+}
+
 /// The text in the index of a row, by its values of [`SEARCHED`].
 fn text_of([chat, step, deleted, sent_at, text]: [&Value; 5]) -> Option<String> {
     let is = |value: &Value| *value == Value::Integer(1);
@@ -129,10 +149,7 @@ fn text_of([chat, step, deleted, sent_at, text]: [&Value; 5]) -> Option<String> 
 
 /// The shadow's text of a message that is about to change, by the message's key.
 pub(super) fn next_text(conn: &Connection, key: &[Value]) -> Result<Option<(i64, String)>, StoreError> {
-    let read = |row: &Row<'_>| -> rusqlite::Result<[Value; 5]> {
-        Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
-    };
-    let row = conn.prepare_cached(NEXT_TEXT)?.query_row(params_from_iter(key), read).optional()?;
+    let row = conn.prepare_cached(NEXT_TEXT)?.query_row(params_from_iter(key), searched).optional()?;
     let text = row.and_then(|row| text_of(row.each_ref()));
     Ok(next_rowid(conn, key.iter())?.zip(text))
 }

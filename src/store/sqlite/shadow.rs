@@ -115,14 +115,20 @@ fn replace(
     rows: &[Vec<Value>],
     indexed: HashMap<i64, String>,
 ) -> Result<(), StoreError> {
+    put(conn, &format!("next_{}", layout.table), layout, rows)?;
+    if layout.table == "messages" {
+        search::fill_next(conn, layout, rows, indexed)?;
+    }
+    Ok(())
+}
+
+/// Puts rows into a table of this layout.
+pub(super) fn put(conn: &Connection, table: &str, layout: &Layout, rows: &[Vec<Value>]) -> Result<(), StoreError> {
     let columns = layout.columns.join(", ");
-    let insert = format!("INSERT INTO next_{} ({columns}) VALUES ({})", layout.table, places(layout.columns.len()));
+    let insert = format!("INSERT INTO {table} ({columns}) VALUES ({})", places(layout.columns.len()));
     let mut statement = conn.prepare_cached(&insert)?;
     for row in rows {
         statement.execute(params_from_iter(row))?;
-    }
-    if layout.table == "messages" {
-        search::fill_next(conn, layout, rows, indexed)?;
     }
     Ok(())
 }
