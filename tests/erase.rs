@@ -16,6 +16,8 @@ use chatfold::store::sqlite::{self, projection::PROJECTION};
 use rusqlite::types::Value as Cell;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::{JSON, TestServer, chatfold, verified};
@@ -247,6 +249,36 @@ fn an_erasure_survives_a_rebuild_and_one_that_was_interrupted_is_finished() {
     assert_eq!(file.tables(), tables);
     let (_, out, _) = file.run("events", &["--json", "--trigger", erase::TRIGGER]);
     assert_eq!(out.lines().count(), 1);
+}
+
+#[test]
+fn the_new_file_has_the_owner_and_mode_of_the_old_one_and_what_was_there_is_written_over() {
+    let file = File::with(&deliveries());
+    std::fs::set_permissions(&file.db, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let was = file.db.metadata().unwrap();
+    // Keeps what was in place.
+    let old = std::fs::File::open(&file.db).unwrap();
+    file.erase(UID);
+    let is = file.db.metadata().unwrap();
+    assert_ne!(was.ino(), is.ino());
+    assert_eq!((was.mode(), was.uid(), was.gid()), (is.mode(), is.uid(), is.gid()));
+    let mut bytes = Vec::new();
+    (&old).read_to_end(&mut bytes).unwrap();
+    assert!(bytes.len() > 100_000 && bytes.iter().all(|byte| *byte == 0));
+    let names: Vec<_> = std::fs::read_dir(file.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| name == "chatfold.db" || name == "chatfold.db.lock"), "{names:?}");
+}
+
+#[test]
+fn a_file_that_another_process_reads_stays_and_is_written_anew_in_its_place() {
+    let file = File::with(&deliveries());
+    let was = file.db.metadata().unwrap().ino();
+    let reader = sqlite::open_reader(&file.db).unwrap();
+    file.erase(UID);
+    assert_eq!(file.db.metadata().unwrap().ino(), was);
+    drop(reader);
+    assert_folder_clean(file.dir.path());
+    verified(&file.db);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Copies of a file, each checked before it counts, and a copy put in place again.
 
+mod anew;
 #[cfg(feature = "postgres")]
 mod join;
 mod part;
@@ -7,6 +8,7 @@ mod restore;
 mod schedule;
 mod stop;
 
+pub use anew::write_anew;
 #[cfg(feature = "postgres")]
 pub use join::{Fetched, fetch};
 pub use restore::{Restored, restore};

@@ -4,6 +4,7 @@
 mod shared;
 
 use super::{app, progress, table};
+use crate::backup;
 use crate::clock;
 use crate::config::Config;
 use crate::erase::{self, Erasure, Order, Outcome};
@@ -68,8 +69,11 @@ pub fn run(config: &Config, args: &EraseUserArgs) -> anyhow::Result<ExitCode> {
     }
     host.finish()?;
     bar.finish();
+    let is_anew = backup::write_anew(sqlite::open_writer(&config.db).with_context(opening)?, &config.db)?;
     let conn = sqlite::open_writer(&config.db).with_context(opening)?;
-    sqlite::erasures::overwrite(&conn)?;
+    if !is_anew {
+        sqlite::erasures::overwrite(&conn)?;
+    }
     sqlite::finish(&conn)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match erasure {

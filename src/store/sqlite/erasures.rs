@@ -5,10 +5,11 @@ use crate::ids::Time;
 use crate::store::StoreError;
 use foldhash::HashMap;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OptionalExtension, ToSql, named_params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ToSql, named_params, params_from_iter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 /// Which rows of a table are about the person :uid of the app :app.
 pub(super) const ROWS: &[(&str, &str)] = &[
@@ -175,6 +176,27 @@ pub fn overwrite(conn: &Connection) -> Result<(), StoreError> {
         "the WAL still holds what was erased, because another process reads the file. End that process, and erase again"
             .into(),
     ))
+}
+
+/// Writes all that the file holds, and nothing that was deleted, into an empty file.
+pub fn write_into(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    // SQLite attaches the copy.
+    let attached = conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
+    conn.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+    conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, attached)?;
+    Ok(())
+}
+
+/// Moves the WAL into the file and removes it. False: somebody else has the file open.
+pub fn leave_wal(conn: &Connection) -> Result<bool, StoreError> {
+    if !super::checkpoint(conn, true)? {
+        return Ok(false);
+    }
+    let mode = conn.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
+    match mode {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::DatabaseBusy => Ok(false),
+        mode => Ok(mode? == "delete"),
+    }
 }
 
 /// The people erased from a file, as far as the file knows them: by salted hashes of what a late copy may tell.
