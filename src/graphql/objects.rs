@@ -35,20 +35,20 @@ pub async fn resolve_container<T: ContainerType + ?Sized>(
     let mut fields = Vec::with_capacity(ctx.item.node.items.len());
     select::<T>(ctx, &mut fields)?;
     let mut values = vec![Value::Null; fields.len()];
-    let mut waiting: Vec<Waiting<'_>> = Vec::new();
+    let (mut waiting, mut begun) = (Vec::new(), false);
     poll_fn(|poller| {
+        if std::mem::replace(&mut begun, true) {
+            return go_on(&mut waiting, &mut values, poller);
+        }
         for (place, field) in fields.iter().enumerate() {
             match begin(ctx, root, field, poller) {
                 Begun::Ready(value) => values[place] = value?.unwrap_or_default(),
                 Begun::Waits(future) => waiting.push((place, future)),
             }
         }
-        Poll::Ready(ServerResult::Ok(()))
+        until_woken(&waiting)
     })
     .await?;
-    if !waiting.is_empty() {
-        poll_fn(|poller| go_on(&mut waiting, &mut values, poller)).await?;
-    }
     let Some(asking) = ctx.data_opt::<Arc<Asking>>() else { return Ok(merged(&fields, values)) };
     let leaves = fields.iter().zip(&values).filter(|(field, _)| is_leaf(field));
     asking.tell(leaves.map(|(_, value)| length(value)).sum())?;
@@ -132,6 +132,11 @@ fn begin<'a, T: ContainerType + ?Sized>(
     }
 }
 
+/// What waits was polled just now: once more would find the same, at each level of the answer again.
+fn until_woken(waiting: &[Waiting<'_>]) -> Poll<ServerResult<()>> {
+    if waiting.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+}
+
 /// Polls all that waits, in the order of the fields.
 fn go_on(waiting: &mut Vec<Waiting<'_>>, values: &mut [Value], poller: &mut Poller<'_>) -> Poll<ServerResult<()>> {
     let mut failed = None;
@@ -171,8 +176,11 @@ impl<T: OutputType> OutputType for Nodes<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let mut values = vec![Value::Null; self.0.len()];
-        let mut waiting: Vec<Waiting<'_>> = Vec::new();
+        let (mut waiting, mut begun) = (Vec::new(), false);
         poll_fn(|poller| {
+            if std::mem::replace(&mut begun, true) {
+                return go_on(&mut waiting, &mut values, poller);
+            }
             for (place, item) in self.0.iter().enumerate() {
                 let mut future: BoxFuture<'_, Resolved> = Box::pin(async move {
                     let ctx = ctx.with_index(place);
@@ -183,12 +191,9 @@ impl<T: OutputType> OutputType for Nodes<T> {
                     Poll::Pending => waiting.push((place, future)),
                 }
             }
-            Poll::Ready(ServerResult::Ok(()))
+            until_woken(&waiting)
         })
         .await?;
-        if !waiting.is_empty() {
-            poll_fn(|poller| go_on(&mut waiting, &mut values, poller)).await?;
-        }
         Ok(Value::List(values))
     }
 }
@@ -218,5 +223,51 @@ fn merge(object: &mut IndexMap<Name, Value>, name: Name, value: Value) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::objects as async_graphql;
+    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Waker};
+
+    static POLLS: AtomicUsize = AtomicUsize::new(0);
+
+    struct Deep;
+
+    #[Object]
+    impl Deep {
+        async fn deeper(&self) -> Deep {
+            Self
+        }
+
+        async fn all(&self) -> super::Nodes<Deep> {
+            super::Nodes(vec![Self])
+        }
+
+        /// Waits until the whole request is polled for the second time.
+        async fn waits(&self) -> i32 {
+            let ready = |_: &mut Context<'_>| match POLLS.fetch_add(1, Ordering::Relaxed) {
+                0 => Poll::Pending,
+                _ => Poll::Ready(1),
+            };
+            poll_fn(ready).await
+        }
+    }
+
+    #[test]
+    fn what_waits_is_polled_once_however_deep_it_stands() {
+        let schema = Schema::new(Deep, EmptyMutation, EmptySubscription);
+        let mut request = pin!(schema.execute("{deeper{all{deeper{all{waits}}}}}"));
+        let mut poll = || request.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        assert_eq!(POLLS.load(Ordering::Relaxed), 1);
+        let Poll::Ready(answer) = poll() else { panic!("still waits") };
+        assert!(answer.is_ok(), "{:?}", answer.errors);
+        assert_eq!(POLLS.load(Ordering::Relaxed), 2);
     }
 }

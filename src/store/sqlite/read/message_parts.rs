@@ -124,12 +124,12 @@ lists! {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReactionsOf(pub Arc<str>);
 
-/// One row a person and spelling, those taken back too: an emoji is shown as first told.
+/// One row a person and spelling, those taken back too: an emoji is shown as first told. The rows come in the order of the
+/// keys, and of one message in that of the primary key, by emoji and person: SQLite does not see that, and would sort them.
 const REACTIONS: &str = "
     SELECT k.key, r.emoji, r.uid, r.reaction, r.present, r.first_at
     FROM json_each(:keys) k
-    CROSS JOIN reactions r ON r.app_id = :app AND r.message_id = k.value
-    ORDER BY k.key, r.emoji, r.uid";
+    CROSS JOIN reactions r ON r.app_id = :app AND r.message_id = k.value";
 
 /// The rows of one emoji on one message, as far as they were read.
 struct Emoji {
@@ -284,5 +284,21 @@ impl Lookup for ModerationOf {
                 })
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reactions_come_by_message_and_primary_key_without_a_sort() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {REACTIONS}");
+        let plan: Vec<String> = rows(&conn, &explain, &[], |row| row.get("detail")).unwrap();
+        let [keys, reactions] = plan.as_slice() else { panic!("{plan:?}") };
+        assert!(keys.starts_with("SCAN k "), "{plan:?}");
+        assert_eq!(reactions, "SEARCH r USING PRIMARY KEY (app_id=? AND message_id=?)", "{plan:?}");
     }
 }
