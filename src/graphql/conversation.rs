@@ -15,9 +15,8 @@ use super::scalars::{DateTime, int};
 use super::user::User;
 use crate::ids::{self, ConversationKey};
 use crate::store::sqlite::read::Lookup;
-use crate::store::sqlite::read::conversation::{
-    self as row, MarkersCount, MarkersOf, Namesakes, UNREAD_MOST, UnreadOf,
-};
+use crate::store::sqlite::read::conversation::{self as row, MarkersCount, MarkersOf, Namesakes};
+use crate::store::sqlite::read::unread::{UNREAD_MOST, UnreadOf};
 use async_graphql::{Context, ID, Object};
 use std::sync::Arc;
 
@@ -226,6 +225,9 @@ impl Conversation {
     }
 
     async fn of_page(ctx: &Context<'_>, page: &Page) -> Result<Vec<Self>> {
+        if let Some(rows) = page.rows::<row::Conversation>() {
+            return Ok(rows.into_iter().map(|row| Self { app: Arc::clone(&page.app), row }).collect());
+        }
         let keys =
             page.keys.iter().map(|key| ConversationKey { id: text(&key[1]).to_owned(), low_length: key[2].int() });
         let rows = ctx.load_all(&page.app, keys.collect()).await?;

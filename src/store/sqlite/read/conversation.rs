@@ -1,10 +1,10 @@
-//! Conversations, who has read how far, and what is unread.
+//! Conversations, and who has read how far.
 
-use super::list::{Scan, merge, run, scan};
-use super::{Conn, Found, List, Lookup, PLAIN_LIST, Range, Sql, gather, json, rows};
-use crate::chat::Unread;
+use super::list::{Key, ReadRows, Scan, Wanted, merge, scan, sorted, walk};
+use super::{Conn, Found, List, Lookup, PLAIN_LIST, Range, Sql, Values, gather, json, rows};
 use crate::ids::{ConversationKey, ReceiverType, Time};
 use rusqlite::Row;
+use std::collections::HashMap;
 
 /// A row of `conversations`.
 #[derive(Debug, Clone)]
@@ -25,12 +25,20 @@ impl Conversation {
     }
 }
 
+/// The columns of a conversation `c` behind its key.
+macro_rules! columns {
+    () => {
+        "c.type, c.guid, c.low_uid, c.high_uid, c.messages_count, c.last_message_id"
+    };
+}
+
 /// Writes a look-up of whole rows; `$from` names them `c`.
 macro_rules! conversations {
     ($from:literal) => {
         concat!(
-            "SELECT c.conversation_id, c.low_length, c.type, c.guid, c.low_uid, c.high_uid, c.messages_count, c.last_message_id
-             FROM json_each(:keys) k CROSS JOIN conversations c ON c.app_id = :app AND ",
+            "SELECT c.conversation_id, c.low_length, ",
+            columns!(),
+            " FROM json_each(:keys) k CROSS JOIN conversations c ON c.app_id = :app AND ",
             $from
         )
     };
@@ -52,14 +60,22 @@ pub(super) fn key(row: &Row<'_>) -> Sql<ConversationKey> {
 }
 
 fn conversation(row: &Row<'_>) -> Sql<Conversation> {
+    let mut row = Values::of(row);
+    let key = ConversationKey { id: row.next()?, low_length: row.next()? };
+    behind(key, &mut row)
+}
+
+/// Reads the columns behind the key.
+fn behind(key: ConversationKey, row: &mut Values<'_>) -> Sql<Conversation> {
+    let kind: String = row.next()?;
     Ok(Conversation {
-        key: key(row)?,
-        kind: if row.get::<_, String>("type")? == "group" { ReceiverType::Group } else { ReceiverType::User },
-        guid: row.get("guid")?,
-        low_uid: row.get("low_uid")?,
-        high_uid: row.get("high_uid")?,
-        messages_count: row.get("messages_count")?,
-        last_message_id: row.get("last_message_id")?,
+        key,
+        kind: if kind == "group" { ReceiverType::Group } else { ReceiverType::User },
+        guid: row.next()?,
+        low_uid: row.next()?,
+        high_uid: row.next()?,
+        messages_count: row.next()?,
+        last_message_id: row.next()?,
     })
 }
 
@@ -113,25 +129,67 @@ pub struct Conversations {
     pub types: Option<Vec<&'static str>>,
 }
 
+/// The walks by activity.
+struct Walks {
+    all: Scan,
+    /// Those of a person: 1:1 as the one or the other, and of groups.
+    low: Scan,
+    high: Scan,
+    groups: Scan,
+}
+
 /// Writes one walk by activity.
 macro_rules! by_activity {
-    ($from:literal) => {
-        scan!("iti", by ["c.active_at", "c.conversation_id", "c.low_length"] from ":k1, :k2, :k3",
-            matching "(:types IS NULL OR c.type IN (SELECT value FROM json_each(:types)))", of $from)
+    ($walk:ident, with $columns:expr, of $from:literal) => {
+        $walk!("iti", by ["c.active_at", "c.conversation_id", "c.low_length"] from ":k1, :k2, :k3",
+            matching "(:types IS NULL OR c.type IN (SELECT value FROM json_each(:types)))", with $columns, of $from)
     };
 }
 
-const ALL: Scan = by_activity!("conversations c WHERE c.app_id = :app AND c.active_at IS NOT NULL");
-// The `+` keeps SQLite from the index of all conversations, whose condition it would be: it then walks those of everybody.
-const LOW: Scan =
-    by_activity!("conversations c WHERE c.app_id = :app AND c.low_uid = :uid AND +c.active_at IS NOT NULL");
-const HIGH: Scan =
-    by_activity!("conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND +c.active_at IS NOT NULL");
-const GROUPS: Scan = by_activity!(
-    "memberships m
-     CROSS JOIN conversations c ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid AND c.low_length = 0
-     WHERE m.app_id = :app AND m.uid = :uid AND m.current AND c.active_at IS NOT NULL"
-);
+/// Writes all walks. The `+` keeps SQLite from the index of all conversations, whose condition it would be: it then walks
+/// those of everybody. The groups of a person are in no order of time: all are walked.
+macro_rules! walks {
+    (with $columns:expr) => {
+        Walks {
+            all: by_activity!(scan, with $columns, of "conversations c WHERE c.app_id = :app AND c.active_at IS NOT NULL"),
+            low: by_activity!(scan, with $columns,
+                of "conversations c WHERE c.app_id = :app AND c.low_uid = :uid AND +c.active_at IS NOT NULL"),
+            high: by_activity!(scan, with $columns,
+                of "conversations c WHERE c.app_id = :app AND c.high_uid = :uid AND +c.active_at IS NOT NULL"),
+            groups: by_activity!(sorted, with $columns,
+                of "memberships m
+                CROSS JOIN conversations c
+                    ON c.app_id = m.app_id AND c.conversation_id = 'group_' || m.guid AND c.low_length = 0
+                WHERE m.app_id = :app AND m.uid = :uid AND m.current AND c.active_at IS NOT NULL"),
+        }
+    };
+}
+
+const KEYS: Walks = walks!(with "");
+const ROWS: Walks = walks!(with concat!(", ", columns!()));
+
+impl Conversations {
+    /// Walks, with what `map` makes of each row.
+    fn walk<R>(
+        &self,
+        conn: &Conn,
+        range: Range<'_>,
+        walks: &Walks,
+        map: impl Fn(&Key, &mut Values<'_>) -> Sql<R>,
+    ) -> Sql<(Found, Vec<(Key, R)>)> {
+        let types = self.types.as_ref().map(json);
+        let params: super::Params<'_> = &[(":app", &self.app), (":uid", &self.uid), (":types", &types)];
+        let of_person = [&walks.low, &walks.high, &walks.groups];
+        let scans = if self.uid.is_some() { of_person.as_slice() } else { &[&walks.all] };
+        let (mut parts, mut rows) = (Vec::new(), Vec::new());
+        for scan in scans {
+            let (found, read) = walk(conn, scan, params, range, |_| false, &map)?;
+            rows.extend(found.keys.iter().cloned().zip(read));
+            parts.push(found);
+        }
+        Ok((merge(parts, range), rows))
+    }
+}
 
 impl List for Conversations {
     fn name(&self) -> &'static str {
@@ -147,13 +205,18 @@ impl List for Conversations {
     }
 
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
-        let types = self.types.as_ref().map(json);
-        let params: super::Params<'_> = &[(":app", &self.app), (":uid", &self.uid), (":types", &types)];
-        if self.uid.is_none() {
-            return run(conn, &ALL, params, range);
-        }
-        let parts = [&LOW, &HIGH, &GROUPS].map(|scan| run(conn, scan, params, range));
-        Ok(merge(parts.into_iter().collect::<Sql<_>>()?, range))
+        Ok(self.walk(conn, range, &KEYS, |_, _| Ok(()))?.0)
+    }
+
+    fn read(&self, conn: &Conn, range: Range<'_>, _: Wanted) -> Sql<(Found, Option<ReadRows>)> {
+        let map = |key: &Key, row: &mut Values<'_>| {
+            behind(ConversationKey { id: key[1].text().to_owned(), low_length: key[2].int() }, row)
+        };
+        let (found, rows) = self.walk(conn, range, &ROWS, map)?;
+        // One with oneself is found twice.
+        let mut rows: HashMap<Key, Conversation> = rows.into_iter().collect();
+        let rows: Vec<Conversation> = found.keys.iter().filter_map(|key| rows.remove(key)).collect();
+        Ok((found, Some(Box::new(rows))))
     }
 }
 
@@ -216,101 +279,6 @@ impl Lookup for MarkersCount {
     }
 }
 
-/// Whether a person may be in a group: is in it, or was not heard of in a group whose members are not all known.
-macro_rules! may_be_in {
-    ($guid:literal, $uid:literal) => {
-        concat!(
-            "coalesce(
-                 (SELECT x.current FROM memberships x WHERE x.app_id = :app AND x.guid = ",
-            $guid,
-            " AND x.uid = ",
-            $uid,
-            "),
-                 (SELECT g.members_known_since IS NULL FROM groups g WHERE g.app_id = :app AND g.guid = ",
-            $guid,
-            "),
-                 1)"
-        )
-    };
-}
-pub(super) use may_be_in;
-
-/// What a person has not read in a conversation; counted up to one more than is shown. No answer where the person is
-/// known not to be in the group.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct UnreadOf {
-    pub conversation: ConversationKey,
-    pub uid: String,
-    /// Of a group's conversation.
-    pub guid: Option<String>,
-    /// What counts.
-    pub unread: Unread,
-}
-
-/// Where counting unread messages stops.
-pub const UNREAD_MOST: i64 = 1_000;
-
-/// Writes the count of what stands behind the marker of one kind of id. The index begins with all that is compared, so
-/// that no message is looked at but those that count and the person's own.
-macro_rules! unread {
-    ($behind:literal) => {
-        concat!(
-            "(SELECT count(*) FROM (
-                SELECT 1 FROM messages m
-                WHERE m.app_id = :app AND m.conversation_id = a.conversation_id AND m.low_length = a.low_length
-                  AND m.listed
-                  AND m.uncounted IN (SELECT value FROM json_each(a.counted))
-                  AND ",
-            $behind,
-            " AND m.sender_uid IS NOT a.uid
-                LIMIT 1001))"
-        )
-    };
-}
-
-/// A marker counts for ids of its own kind only: numbers, or texts, which all share the greatest number.
-const UNREAD: &str = concat!(
-    "WITH asked AS MATERIALIZED (
-        SELECT key AS place, json_extract(value, '$[0]') AS conversation_id, json_extract(value, '$[1]') AS low_length,
-            json_extract(value, '$[2]') AS uid, json_extract(value, '$[3]') AS guid, json_extract(value, '$[4]') AS counted
-        FROM json_each(:keys))
-    SELECT a.place, ",
-    unread!(
-        "m.message_no > coalesce((
-             SELECT r.message_no FROM read_markers r
-             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.low_length = a.low_length
-                 AND r.uid = a.uid AND r.numeric = 1), -1)
-         AND m.message_no < 9223372036854775807"
-    ),
-    " + ",
-    unread!(
-        "m.message_no = 9223372036854775807 AND m.message_id > coalesce((
-             SELECT r.message_id FROM read_markers r
-             WHERE r.app_id = :app AND r.conversation_id = a.conversation_id AND r.low_length = a.low_length
-                 AND r.uid = a.uid AND r.numeric = 0), '')"
-    ),
-    " AS n FROM asked a WHERE a.guid IS NULL OR ",
-    may_be_in!("a.guid", "a.uid")
-);
-
-impl Lookup for UnreadOf {
-    type Found = i64;
-
-    fn look_up(conn: &Conn, app: &str, keys: &[Self]) -> Sql<Vec<(Self, i64)>> {
-        let asked: Vec<_> = keys
-            .iter()
-            .map(|key| {
-                let ConversationKey { id, low_length } = &key.conversation;
-                serde_json::json!([id, low_length, key.uid, key.guid, key.unread.counted()])
-            })
-            .collect();
-        let asked = serde_json::Value::from(asked).to_string();
-        rows(conn, UNREAD, &[(":app", &app), (":keys", &asked)], |row| {
-            Ok((keys[row.get::<_, u32>("place")? as usize].clone(), row.get("n")?))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,12 +287,49 @@ mod tests {
     fn conversations_of_a_person_are_found_by_the_person() {
         let dir = tempfile::tempdir().unwrap();
         let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
-        for (scan, index) in [(&LOW, "conversations_by_low"), (&HIGH, "conversations_by_high")] {
+        for (scan, index) in [
+            (&KEYS.low, "conversations_by_low"),
+            (&KEYS.high, "conversations_by_high"),
+            (&ROWS.low, "conversations_by_low"),
+            (&ROWS.high, "conversations_by_high"),
+        ] {
             for sql in [scan.falling, scan.rising] {
                 let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
                 let plan: Vec<String> =
                     statement.raw_query().mapped(|row| row.get("detail")).map(Result::unwrap).collect();
                 assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
+            }
+        }
+    }
+    #[test]
+    fn a_walk_reads_what_a_look_up_finds() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        conn.execute_batch(
+            "INSERT INTO conversations VALUES
+                 ('app', 'a_user_b', 1, 'user', NULL, 'a', 'b', 3, '7', 7, 5), ('app', 'a_user_a', 1, 'user', NULL, 'a', 'a', 1, '2', 2, 2),
+                 ('app', 'Z_user_a', 1, 'user', NULL, 'Z', 'a', 1, '9', 9, 9), ('app', 'group_g', 0, 'group', 'g', NULL, NULL, 2, '8', 8, 8);
+             INSERT INTO memberships VALUES ('app', 'g', 'a', 'joined', NULL, NULL, NULL, 1, 'told', NULL, 1)",
+        )
+        .unwrap();
+        for (uid, types) in
+            [(None, None), (Some("a"), None), (Some("a"), Some(vec!["group"])), (Some("a"), Some(vec!["user"]))]
+        {
+            for (falling, want) in [(true, 10), (false, 10), (true, 2)] {
+                let list = Conversations { app: "app".into(), uid: uid.map(str::to_owned), types: types.clone() };
+                let range = Range { from: None, falling, want };
+                let (found, rows) = list.read(&conn, range, Wanted::default()).unwrap();
+                assert_eq!(found.keys, list.scan(&conn, range).unwrap().keys, "{list:?}");
+                assert_eq!(
+                    found.keys.len(),
+                    want.min(types.as_ref().map_or(4, |of| if of[0] == "group" { 1 } else { 3 }))
+                );
+                let rows = rows.unwrap().downcast::<Vec<Conversation>>().unwrap();
+                let key = |key: &Key| ConversationKey { id: key[1].text().to_owned(), low_length: key[2].int() };
+                let keys: Vec<ConversationKey> = found.keys.iter().map(key).collect();
+                let looked_up = ConversationKey::look_up(&conn, "app", &keys).unwrap();
+                let looked_up: Vec<Conversation> = looked_up.into_iter().map(|(_, row)| row).collect();
+                assert_eq!(format!("{rows:?}"), format!("{looked_up:?}"), "{list:?}");
             }
         }
     }

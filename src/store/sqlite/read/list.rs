@@ -122,7 +122,8 @@ pub struct Scan {
     pub falling: &'static str,
 }
 
-/// Writes both statements of a [`Scan`] from its parts; `$from` ends in a WHERE clause.
+/// Writes both statements of a [`Scan`] from its parts; `$from` ends in a WHERE clause. SQLite leaves a condition at its
+/// first part that decides it; as a value of its own it would be computed whole.
 macro_rules! scan {
     ($kinds:literal, by [$first:literal $(, $more:literal)*] from $binds:literal, matching $ok:expr, of $from:expr) => {
         scan!($kinds, by [$first $(, $more)*] from $binds, matching $ok, with "", of $from)
@@ -132,12 +133,12 @@ macro_rules! scan {
         $crate::store::sqlite::read::list::Scan {
             kinds: $kinds,
             rising: concat!(
-                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0)", $columns, " FROM ", $from,
+                "SELECT ", $first $(, ", ", $more)*, ", CASE WHEN ", $ok, " THEN 1 ELSE 0 END", $columns, " FROM ", $from,
                 " AND (", $first $(, ", ", $more)*, ") > (", $binds, ")",
                 " ORDER BY ", $first $(, ", ", $more)*, " LIMIT :limit"
             ),
             falling: concat!(
-                "SELECT ", $first $(, ", ", $more)*, ", coalesce(", $ok, ", 0)", $columns, " FROM ", $from,
+                "SELECT ", $first $(, ", ", $more)*, ", CASE WHEN ", $ok, " THEN 1 ELSE 0 END", $columns, " FROM ", $from,
                 " AND (", $first $(, ", ", $more)*, ") < (", $binds, ")",
                 " ORDER BY ", $first, " DESC" $(, ", ", $more, " DESC")*, " LIMIT :limit"
             ),
@@ -150,15 +151,19 @@ pub(super) use scan;
 /// that is little; the sort holds no more than a page.
 macro_rules! sorted {
     ($kinds:literal, by [$first:literal $(, $more:literal)*] from $binds:literal, matching $ok:expr, of $from:expr) => {
+        sorted!($kinds, by [$first $(, $more)*] from $binds, matching $ok, with "", of $from)
+    };
+    ($kinds:literal, by [$first:literal $(, $more:literal)*] from $binds:literal, matching $ok:expr, with $columns:expr,
+     of $from:expr) => {
         $crate::store::sqlite::read::list::Scan {
             kinds: $kinds,
             rising: concat!(
-                "SELECT ", $first $(, ", ", $more)*, ", 1 FROM ", $from, " AND ", $ok,
+                "SELECT ", $first $(, ", ", $more)*, ", 1", $columns, " FROM ", $from, " AND ", $ok,
                 " AND (", $first $(, ", ", $more)*, ") > (", $binds, ")",
                 " ORDER BY ", $first $(, ", ", $more)*, " LIMIT :page"
             ),
             falling: concat!(
-                "SELECT ", $first $(, ", ", $more)*, ", 1 FROM ", $from, " AND ", $ok,
+                "SELECT ", $first $(, ", ", $more)*, ", 1", $columns, " FROM ", $from, " AND ", $ok,
                 " AND (", $first $(, ", ", $more)*, ") < (", $binds, ")",
                 " ORDER BY ", $first, " DESC" $(, ", ", $more, " DESC")*, " LIMIT :page"
             ),

@@ -3,11 +3,13 @@
 use super::super::table::Reader;
 use super::list::{EXAMINED, Part};
 use super::membership::{Membership, Rest};
-use super::{Conn, Found, Range, Sql, json, rows};
+use super::{Conn, Found, Params, Range, Sql, json, next, prepare, rows};
 use crate::standing::{MembershipFact, Roster, standing};
 use crate::store::sqlite::functions::folded;
-use rusqlite::Row;
+use rusqlite::types::ToSql;
+use rusqlite::{CachedStatement, Rows};
 use std::collections::HashSet;
+use std::iter::from_fn;
 
 /// A group at an instant: the same function as for the present, over the facts not later (contract 4.3).
 pub(super) struct Instant<'a> {
@@ -16,11 +18,12 @@ pub(super) struct Instant<'a> {
     pub at: i64,
 }
 
-/// Facts by person.
-type People = Vec<(String, Vec<MembershipFact>)>;
+/// A person, and the facts that are not later than the instant: there may be none.
+type Person = (String, Vec<MembershipFact>);
 
-/// The facts of a page of people, whole people only. Later facts are yielded, too, so that they count as examined; and
-/// no bound on the time: it would make the index by time look better, all of which has to be sorted.
+/// The facts of people, one person after the other: nothing is sorted, so that reading can end behind any person. Later
+/// facts are yielded, too, so that they count as examined; and no bound on the time: it would make the index by time
+/// look better, all of which has to be sorted.
 macro_rules! facts {
     ($which:literal, $order:literal) => {
         concat!(
@@ -29,11 +32,9 @@ macro_rules! facts {
              FROM membership_changes
              WHERE app_id = :app AND guid = :guid AND ",
             $which,
-            "
-             ORDER BY uid",
+            " ORDER BY uid",
             $order,
-            ", at, seq
-             LIMIT :limit"
+            " LIMIT :limit"
         )
     };
 }
@@ -49,8 +50,8 @@ const NAMED: &str = "
     WHERE instr(folded(u.name), :name) > 0";
 
 impl Instant<'_> {
-    /// Those who match, by uid, over at most [`EXAMINED`] facts a page; of one person all facts, however many: the
-    /// bounds of the request end it with an error. `name`: only people whose name contains it.
+    /// Those who match, by uid, over at most [`EXAMINED`] facts a page, and no more than decide it; of one person all
+    /// facts, however many: the bounds of the request end it with an error. `name`: only people whose name contains it.
     pub fn members(
         &self,
         conn: &Conn,
@@ -58,6 +59,7 @@ impl Instant<'_> {
         name: Option<&str>,
         shows: impl Fn(&Membership) -> bool,
     ) -> Sql<(Found, Vec<Membership>)> {
+        let rosters = self.rosters(conn)?;
         let from = range.from.map(|key| key[0].text().to_owned());
         let sql = match (range.falling, &from) {
             (true, None) => FACTS_LAST,
@@ -65,72 +67,58 @@ impl Instant<'_> {
             (false, _) => FACTS_RISING,
         };
         let limit = EXAMINED as i64 + 1;
-        let (mut people, facts) = self.facts(conn, sql, &[(":uid", &from.unwrap_or_default()), (":limit", &limit)])?;
-        let cut = facts > EXAMINED;
-        // The last person's facts may not be complete: they begin the next page, unless they are all of this one.
-        if cut && people.len() > 1 {
-            people.pop();
-        } else if cut && let Some((uid, facts)) = people.last_mut() {
-            let (mut person, _) = self.facts(conn, FACTS_OF, &[(":uids", &json([uid.as_str()])), (":limit", &-1)])?;
-            *facts = person.pop().map(|(_, facts)| facts).unwrap_or_default();
-        }
-        let rosters = self.rosters(conn)?;
-        let (mut found, mut members) = (Found::default(), Vec::new());
-        let last = people.last().map(|(uid, _)| vec![Part::Text(uid.clone())]);
+        let mut statement = self.prepare(conn, sql, &[(":uid", &from.unwrap_or_default()), (":limit", &limit)])?;
+        let mut walk = Walk::over(&mut statement, range.falling);
+        let mut people: Box<dyn Iterator<Item = Sql<Person>>> =
+            Box::new(from_fn(|| walk.next_whole(|uid| self.facts(conn, &[uid])).transpose()));
         if let Some(name) = name {
-            let named = self.named(conn, &people, name)?;
-            people.retain(|(uid, _)| named.contains(uid));
+            let mut all = people.collect::<Sql<Vec<Person>>>()?;
+            let named = self.named(conn, &all, name)?;
+            all.retain(|(uid, _)| named.contains(uid));
+            people = Box::new(all.into_iter().map(Ok));
         }
-        for (uid, facts) in people {
-            let member = if facts.is_empty() { None } else { self.member(&uid, &facts, &rosters) };
-            let Some(member) = member else { continue };
-            if shows(&member) {
-                if found.keys.len() == range.want {
-                    found.more = true;
-                    return Ok((found, members));
-                }
-                found.keys.push(vec![Part::Text(uid)]);
-                members.push(member);
+        let (mut found, mut members) = (Found::default(), Vec::new());
+        for person in people {
+            let (uid, facts) = person?;
+            let Some(member) = self.member(&uid, &facts, &rosters).filter(&shows) else { continue };
+            if found.keys.len() == range.want {
+                found.more = true;
+                return Ok((found, members));
             }
+            found.keys.push(vec![Part::Text(uid)]);
+            members.push(member);
         }
-        if cut {
+        if walk.is_cut() {
             found.more = true;
-            found.stopped = last;
+            found.stopped = walk.last.map(|uid| vec![Part::Text(uid)]);
         }
         Ok((found, members))
     }
 
     /// The people with these uids.
     pub fn of(&self, conn: &Conn, uids: &[&str]) -> Sql<Vec<Membership>> {
-        let (people, _) = self.facts(conn, FACTS_OF, &[(":uids", &json(uids)), (":limit", &-1)])?;
+        let people = self.facts(conn, uids)?;
         let rosters = self.rosters(conn)?;
         Ok(people.iter().filter_map(|(uid, facts)| self.member(uid, facts, &rosters)).collect())
     }
 
-    /// By person those that are not later than the instant, none for some; and how many were examined.
-    fn facts(&self, conn: &Conn, sql: &str, params: super::Params<'_>) -> Sql<(People, usize)> {
-        let mut all: Vec<(&str, &dyn rusqlite::types::ToSql)> = params.to_vec();
-        all.extend([(":app", &self.app as &dyn rusqlite::types::ToSql), (":guid", &self.guid), (":at", &self.at)]);
-        let mut people = People::new();
-        let read = |row: &Row<'_>| {
-            let (uid, counts, fact): (String, bool, MembershipFact) = Reader::of(row).next()?;
-            Ok((uid, Some(fact).filter(|_| counts)))
-        };
-        let examined = rows(conn, sql, &all, read)?;
-        let count = examined.len();
-        for (uid, fact) in examined {
-            match people.last_mut() {
-                Some((last, facts)) if *last == uid => facts.extend(fact),
-                _ => people.push((uid, fact.into_iter().collect())),
-            }
-        }
-        Ok((people, count))
+    /// All facts of these people.
+    fn facts(&self, conn: &Conn, uids: &[&str]) -> Sql<Vec<Person>> {
+        let mut statement = self.prepare(conn, FACTS_OF, &[(":uids", &json(uids)), (":limit", &-1)])?;
+        let mut walk = Walk::over(&mut statement, false);
+        from_fn(|| walk.next().transpose()).collect()
+    }
+
+    fn prepare<'c>(&self, conn: &'c Conn, sql: &str, params: Params<'_>) -> Sql<CachedStatement<'c>> {
+        let mut all = params.to_vec();
+        all.extend([(":app", &self.app as &dyn ToSql), (":guid", &self.guid), (":at", &self.at)]);
+        prepare(conn, sql, &all)
     }
 
     /// Those whose name contains a text.
-    fn named(&self, conn: &Conn, people: &People, name: &str) -> Sql<HashSet<String>> {
+    fn named(&self, conn: &Conn, people: &[Person], name: &str) -> Sql<HashSet<String>> {
         let uids: Vec<&str> = people.iter().map(|(uid, _)| uid.as_str()).collect();
-        let params: super::Params<'_> = &[(":app", &self.app), (":uids", &json(uids)), (":name", &folded(name))];
+        let params: Params<'_> = &[(":app", &self.app), (":uids", &json(uids)), (":name", &folded(name))];
         Ok(rows(conn, NAMED, params, |row| row.get(0))?.into_iter().collect())
     }
 
@@ -156,5 +144,97 @@ impl Instant<'_> {
             rest: Some(rest),
             person: None,
         })
+    }
+}
+
+/// Reads facts, one person after the other.
+struct Walk<'s> {
+    rows: Rows<'s>,
+    falling: bool,
+    examined: usize,
+    /// Who the last row was the first of.
+    begun: Option<Person>,
+    /// Who came last.
+    last: Option<String>,
+}
+
+impl<'s> Walk<'s> {
+    fn over(statement: &'s mut CachedStatement<'_>, falling: bool) -> Self {
+        Self { rows: statement.raw_query(), falling, examined: 0, begun: None, last: None }
+    }
+
+    /// Whether there are more facts than a page examines.
+    fn is_cut(&self) -> bool {
+        self.examined > EXAMINED
+    }
+
+    /// The next person whose facts are complete. The last one's may not be: that one begins the next page, unless nobody
+    /// comes before, and then `all` gives them.
+    fn next_whole(&mut self, all: impl FnOnce(&str) -> Sql<Vec<Person>>) -> Sql<Option<Person>> {
+        let Some(mut person) = self.next()? else { return Ok(None) };
+        if self.is_cut() && self.begun.is_none() {
+            if self.last.is_some() {
+                return Ok(None);
+            }
+            person.1 = all(&person.0)?.pop().map(|(_, facts)| facts).unwrap_or_default();
+        }
+        self.last = Some(person.0.clone());
+        Ok(Some(person))
+    }
+
+    /// The next person, with the facts that were read.
+    fn next(&mut self) -> Sql<Option<Person>> {
+        let mut person = self.begun.take();
+        while let Some(row) = next(&mut self.rows)? {
+            self.examined += 1;
+            let mut row = Reader::of(row);
+            let uid = row.cell()?.as_str().map_err(rusqlite::Error::from)?;
+            let is_another = person.as_ref().is_none_or(|(known, _)| known != uid);
+            let done = if is_another { person.replace((uid.to_owned(), Vec::new())) } else { None };
+            let counts: bool = row.value()?;
+            if let Some((_, facts)) = person.as_mut().filter(|_| counts) {
+                facts.push(row.next()?);
+            }
+            if done.is_some() {
+                self.begun = person;
+                person = done;
+                break;
+            }
+        }
+        if self.falling
+            && let Some((_, facts)) = &mut person
+        {
+            facts.reverse();
+        }
+        Ok(person)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some facts have one time and one log position: which of them is last decides how the person stands.
+    #[test]
+    fn members_are_the_same_from_either_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = crate::store::sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        conn.execute_batch(
+            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+             INSERT INTO membership_changes (app_id, guid, uid, at, digest, seq, at_from, occurred_at, trigger, state)
+             SELECT 'app', 'g', 'u' || (i / 10), 5 * (i % 3), unhex(printf('%02d', i)), i % 2, 'arrival', i, 't', iif(i % 10 < 3, 'left', 'joined')
+             FROM n",
+        )
+        .unwrap();
+        let then = Instant { app: "app", guid: "g", at: 5 };
+        let [rising, falling] = [false, true].map(|falling| {
+            let (found, mut members) =
+                then.members(&conn, Range { from: None, falling, want: 20 }, None, |_| true).unwrap();
+            assert!(!found.more);
+            members.sort_by(|a, b| a.uid.cmp(&b.uid));
+            format!("{members:#?}")
+        });
+        assert_eq!(rising, falling);
+        assert_eq!(rising.matches("state: ").count(), 10, "{rising}");
     }
 }

@@ -34,6 +34,7 @@ pub mod search;
 pub mod server;
 pub mod snapshot;
 pub mod traffic;
+pub mod unread;
 pub mod user;
 
 use rusqlite::types::{FromSql, ToSql, ValueRef};
