@@ -6,6 +6,7 @@ use crate::merge::{Fact, Rule, Stamp, Telling, Value};
 use crate::sessions::CallFact;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Outer `None`: the delivery does not say. Inner `None`: it says null, which clears.
 pub type Told<T> = Option<Option<T>>;
@@ -135,7 +136,7 @@ pub struct MemberList {
     pub base: Option<Time>,
     /// It stands for the lists that were read since this time, which only confirmed.
     pub replaces: Option<Time>,
-    pub entries: Vec<ListEntry>,
+    pub entries: Arc<[ListEntry]>,
 }
 
 /// A person whom a member list names.
@@ -296,7 +297,7 @@ pub enum Change {
     },
     Call {
         session_key: String,
-        fact: CallFact,
+        fact: Box<CallFact>,
     },
     /// Older events of the family were cut from the log.
     Horizon {
@@ -329,6 +330,7 @@ impl Changes {
     /// Keeps the changes of which this is true.
     pub fn retain(&mut self, keep: impl FnMut(&Change) -> bool) {
         self.all.retain(keep);
+        self.all.shrink_to_fit();
     }
 
     /// A person somebody mentions: a row, whatever else is known. Most are described by the same fact already.

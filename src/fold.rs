@@ -54,7 +54,7 @@ pub fn fold_part(
                 batch.refer(&app, reference, fact.seq);
             }
         }
-        batch.load_many(conn, &app, &changes)?;
+        batch.load_many(conn, &app, &mut changes)?;
         changes.into_iter().try_for_each(|change| batch.apply(conn, &app, fact, change))?;
         batch.look_for_drift(conn, fact.seq)?;
         Ok(None)

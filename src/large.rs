@@ -130,7 +130,9 @@ pub struct Folded {
 
 /// Folds an unfinished event over what a snapshot holds. It may be saved in part already.
 pub fn fold(conn: &Connection, seq: i64) -> Result<Folded, StoreError> {
-    let (envelope, fact) = read(conn, seq)?;
+    let (mut envelope, fact) = read(conn, seq)?;
+    // The log has it, and it may take megabytes.
+    envelope.body = String::new();
     let mut batch = Batch::for_large();
     let verdict = fold::fold(&mut batch, conn, &envelope, &fact)?;
     let app = App::from(envelope.app_id.as_str());

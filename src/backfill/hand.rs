@@ -176,7 +176,10 @@ pub fn serve(intake: &Intake, mut lines: impl BufRead, mut answers: impl Write) 
     let Ok(runtime) = runtime() else { return };
     let mut line = String::new();
     while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-        let taken = match serde_json::from_str(&line) {
+        let request = serde_json::from_str(&line);
+        // A list of many people takes megabytes.
+        line = String::new();
+        let taken = match request {
             Ok(request) => take(intake, &runtime, request).err().map(|error| error.to_string()),
             Err(_) => Some("the server does not know this request. It may be another version of chatfold".to_owned()),
         };
@@ -184,7 +187,6 @@ pub fn serve(intake: &Intake, mut lines: impl BufRead, mut answers: impl Write) 
         if writeln!(answers, "{answer}").is_err() {
             return;
         }
-        line.clear();
     }
 }
 
@@ -228,7 +230,7 @@ async fn append_all(intake: &Intake, bodies: Vec<String>) -> Result<(), HandErro
     let mut appends = JoinSet::new();
     for body in bodies {
         let intake = intake.clone();
-        appends.spawn(async move { append(&intake, &body).await });
+        appends.spawn(async move { append(&intake, body).await });
     }
     while let Some(appended) = appends.join_next().await {
         appended.map_err(|error| HandError::NotTaken(error.to_string()))??;
@@ -236,7 +238,7 @@ async fn append_all(intake: &Intake, bodies: Vec<String>) -> Result<(), HandErro
     Ok(())
 }
 
-async fn append(intake: &Intake, body: &str) -> Result<(), HandError> {
+async fn append(intake: &Intake, body: String) -> Result<(), HandError> {
     let not_taken = |why: &dyn std::fmt::Display| HandError::NotTaken(why.to_string());
     let mut refused = Refusal::Unknown;
     for _ in 0..TIMES {
@@ -247,6 +249,7 @@ async fn append(intake: &Intake, body: &str) -> Result<(), HandError> {
         match intake.take(envelope, clock::now()).await {
             Ok(Taken::Folded(_) | Taken::Queued) => return Ok(()),
             Ok(Taken::Accepted(position)) => {
+                drop(body);
                 // What is read next is compared with the tables.
                 intake.folded(position).await;
                 return Ok(());

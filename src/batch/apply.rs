@@ -85,8 +85,8 @@ impl Batch {
     /// Most facts only name a person. Then making a row is all that is to do.
     fn user(&mut self, conn: &Connection, key: &Key, telling: Telling) -> Result<(), StoreError> {
         let load = || sqlite::load(conn, key);
-        if telling.fields.is_empty() && self.tables.users.get(key, load)?.is_some() {
-            return Ok(());
+        if telling.fields.is_empty() {
+            return self.tables.users.make(key, load);
         }
         self.tables.users.edit(key, load)?.apply(telling);
         Ok(())

@@ -17,7 +17,7 @@ struct Heard {
     /// The report or the complete lists are others than before.
     anew: bool,
     /// Its facts about members, with the person of each.
-    facts: Vec<(PairKey, Arc<Told>)>,
+    facts: Vec<(Arc<PairKey>, Arc<Told>)>,
 }
 
 impl Batch {
@@ -37,18 +37,18 @@ impl Batch {
         let mut all: BTreeMap<Key, Heard> = BTreeMap::new();
         for (key, before, now) in self.tables.groups.edited() {
             if now.report() != before.and_then(Group::report) {
-                all.entry(key.clone()).or_default().anew = true;
+                all.entry(Key::clone(key)).or_default().anew = true;
             }
         }
         for (key, before, now) in self.tables.rosters.edited() {
             if before.is_none_or(|before| before != now) {
-                all.entry(key.clone()).or_default().anew = true;
+                all.entry(Key::clone(key)).or_default().anew = true;
             }
         }
         for (person, _, now) in self.tables.membership_facts.edited() {
             let group = all.entry((App::clone(&person.0), person.1.clone())).or_default();
             let own = now.0.iter().filter(|told| told.change.seq == seq);
-            group.facts.extend(own.map(|told| (person.clone(), Arc::clone(told))));
+            group.facts.extend(own.map(|told| (Arc::clone(person), Arc::clone(told))));
         }
         all
     }
@@ -144,7 +144,7 @@ impl Batch {
         &mut self,
         conn: &Connection,
         key: &Key,
-        heard: &[(PairKey, Arc<Told>)],
+        heard: &[(Arc<PairKey>, Arc<Told>)],
     ) -> Result<(), StoreError> {
         let load = || sqlite::load(conn, key);
         let mut tally = self.tables.groups.get(key, load)?.map(|group| group.tally.clone()).unwrap_or_default();

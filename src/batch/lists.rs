@@ -59,7 +59,7 @@ impl Batch {
         for seq in replaced {
             self.drop_event(conn, app, seq)?;
         }
-        for entry in &list.entries {
+        for entry in &*list.entries {
             let person = (App::clone(app), list.guid.clone(), entry.uid.clone());
             let facts = self.tables.membership_facts.edit(&person, || membership::load_facts(conn, &person))?;
             facts.apply(&list.says(entry), fact, None);

@@ -30,16 +30,20 @@ struct Slot<V> {
 ///
 /// Rows live in two generations. A row that is used moves into the younger generation. When the younger generation is
 /// full, it becomes the older one, and the rows of the old one are forgotten.
+///
+/// The collections share their keys: an event may change a hundred thousand rows at once.
 #[derive(Debug)]
 pub struct Rows<K, V> {
-    younger: HashMap<K, Slot<V>>,
-    older: HashMap<K, Slot<V>>,
+    younger: HashMap<Arc<K>, Slot<V>>,
+    older: HashMap<Arc<K>, Slot<V>>,
     /// Bytes of the younger generation.
     bytes: usize,
     /// Keys of the rows that may differ from the file.
-    changed: BTreeSet<K>,
+    changed: BTreeSet<Arc<K>>,
     /// The rows that the current event changed, as they were before.
-    before: HashMap<K, Option<Arc<V>>>,
+    before: HashMap<Arc<K>, Option<Arc<V>>>,
+    /// The row with default values, once there is one.
+    made: Option<Arc<V>>,
 }
 
 impl<K, V> Default for Rows<K, V> {
@@ -50,27 +54,34 @@ impl<K, V> Default for Rows<K, V> {
             bytes: 0,
             changed: BTreeSet::new(),
             before: HashMap::default(),
+            made: None,
         }
     }
 }
 
 impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V> {
-    /// Puts the row into the younger generation. `load` reads a new row from the file.
-    fn see<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<(), E> {
-        if self.younger.contains_key(key) {
-            return Ok(());
+    /// Puts the row into the younger generation, and gives its key there. `load` reads a new row from the file.
+    fn see<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<Arc<K>, E> {
+        if let Some((key, _)) = self.younger.get_key_value(key) {
+            return Ok(Arc::clone(key));
         }
-        let slot = match self.older.remove(key) {
-            Some(slot) => slot,
-            None => {
-                let stored = load()?.map(Arc::new);
-                let bytes = 2 * key.bytes() + stored.as_ref().map_or(0, |row| row.bytes());
-                Slot { now: stored.clone(), stored, bytes, is_changed: false }
-            }
-        };
+        if let Some((key, slot)) = self.older.remove_entry(key) {
+            return Ok(self.put(key, slot));
+        }
+        Ok(self.put_loaded(key.clone(), load()?))
+    }
+
+    /// Puts a row that the file has into the younger generation.
+    fn put_loaded(&mut self, key: K, stored: Option<V>) -> Arc<K> {
+        let stored = stored.map(Arc::new);
+        let bytes = key.bytes() + stored.as_ref().map_or(0, |row| row.bytes());
+        self.put(Arc::new(key), Slot { now: stored.clone(), stored, bytes, is_changed: false })
+    }
+
+    fn put(&mut self, key: Arc<K>, slot: Slot<V>) -> Arc<K> {
         self.bytes += slot.bytes;
-        self.younger.insert(key.clone(), slot);
-        Ok(())
+        self.younger.insert(Arc::clone(&key), slot);
+        key
     }
 
     /// Puts many rows into the younger generation at once. `load` reads the new ones from the file.
@@ -83,8 +94,11 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         let keys: Vec<K> = keys.into_iter().filter(unseen).collect();
         let mut found = load(&keys)?;
         for key in keys {
-            let row = found.remove(&key);
-            self.see(&key, || Ok(row))?;
+            // An event may name somebody twice.
+            if !self.younger.contains_key(&key) {
+                let row = found.remove(&key);
+                self.put_loaded(key, row);
+            }
         }
         Ok(())
     }
@@ -100,16 +114,34 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
     where
         V: Default,
     {
-        self.see(key, load)?;
+        let now = self.now(key, load)?;
+        Ok(Arc::make_mut(now.get_or_insert_default()))
+    }
+
+    /// Makes a missing row with default values. All such rows are one in memory until they are edited.
+    pub fn make<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<(), E>
+    where
+        V: Default,
+    {
+        if self.get(key, load)?.is_none() {
+            let made = Arc::clone(self.made.get_or_insert_default());
+            *self.now(key, || Ok(None))? = Some(made);
+        }
+        Ok(())
+    }
+
+    /// The row as it is now, to be changed by the current event.
+    fn now<E>(&mut self, key: &K, load: impl FnOnce() -> Result<Option<V>, E>) -> Result<&mut Option<Arc<V>>, E> {
+        let key = self.see(key, load)?;
         let unseen = Slot { now: None, stored: None, bytes: 0, is_changed: false };
-        let slot = self.younger.entry(key.clone()).or_insert(unseen);
-        if !self.before.contains_key(key) {
-            self.before.insert(key.clone(), slot.now.clone());
+        let slot = self.younger.entry(Arc::clone(&key)).or_insert(unseen);
+        if !self.before.contains_key(&key) {
+            self.before.insert(Arc::clone(&key), slot.now.clone());
             if !std::mem::replace(&mut slot.is_changed, true) {
-                self.changed.insert(key.clone());
+                self.changed.insert(key);
             }
         }
-        Ok(Arc::make_mut(slot.now.get_or_insert_default()))
+        Ok(&mut slot.now)
     }
 
     /// The row, if it was seen before. `None`: the file has to be asked.
@@ -133,7 +165,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
     }
 
     /// Rows that the current event was given to change: the key, the row before the event and the row now.
-    pub fn edited(&self) -> impl Iterator<Item = (&K, Option<&V>, &V)> {
+    pub fn edited(&self) -> impl Iterator<Item = (&Arc<K>, Option<&V>, &V)> {
         self.before.iter().filter_map(|(key, before)| {
             let now = self.younger.get(key)?.now.as_deref()?;
             Some((key, before.as_deref(), now))
@@ -158,14 +190,14 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
 
     /// Keys of the rows that may differ from the file, from a key on.
     pub fn changed_from(&self, key: &K) -> impl Iterator<Item = &K> {
-        self.changed.range(key..)
+        self.changed.range::<K, _>(key..).map(|key| &**key)
     }
 
     /// Rows that differ from the file, in the order of their keys: the key, the row of the file and the row now.
     pub fn changed(&self) -> impl Iterator<Item = (&K, Option<&V>, &V)> {
         self.changed.iter().filter_map(|key| {
             let slot = self.younger.get(key).filter(|slot| slot.now != slot.stored)?;
-            Some((key, slot.stored.as_deref(), slot.now.as_deref()?))
+            Some((&**key, slot.stored.as_deref(), slot.now.as_deref()?))
         })
     }
 
@@ -189,7 +221,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
             slot.is_changed = false;
             let Some(now) = slot.now.as_ref().filter(|_| slot.now != slot.stored) else { continue };
             save(&key, slot.stored.as_deref(), now)?;
-            let bytes = 2 * key.bytes() + now.bytes();
+            let bytes = key.bytes() + now.bytes();
             self.bytes = self.bytes + bytes - slot.bytes;
             slot.bytes = bytes;
             slot.stored = Some(Arc::clone(now));
@@ -200,7 +232,7 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
 
     /// Keys of the younger rows.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.younger.keys()
+        self.younger.keys().map(|key| &**key)
     }
 
     /// Bytes of the younger rows.
@@ -254,6 +286,30 @@ mod tests {
         assert_eq!(saved(&mut rows), [(1, None, 6), (2, None, 7)]);
         edit(&mut rows, 2, 7);
         assert_eq!(saved(&mut rows), [], "the file has it already");
+    }
+
+    #[test]
+    fn made_rows_are_one_in_memory_until_they_are_edited() {
+        let mut rows = Rows::<i32, i32>::default();
+        for key in [1, 2, 3] {
+            rows.make(&key, nothing).unwrap();
+        }
+        let is_shared = |rows: &Rows<i32, i32>, key: i32| {
+            let row = |key: i32| rows.younger[&key].now.as_ref().unwrap();
+            Arc::ptr_eq(row(1), row(key))
+        };
+        assert!(is_shared(&rows, 2) && is_shared(&rows, 3));
+        edit(&mut rows, 3, 5);
+        assert!(!is_shared(&rows, 3));
+        rows.make(&3, nothing).unwrap();
+        assert_eq!(saved(&mut rows), [(1, None, 0), (2, None, 0), (3, None, 5)]);
+    }
+
+    #[test]
+    fn a_row_that_is_named_twice_is_loaded_once() {
+        let mut rows = Rows::<i32, i32>::default();
+        rows.see_all([1, 1], |_| Ok::<_, Infallible>([(1, 7)].into())).unwrap();
+        assert_eq!(rows.get(&1, nothing).unwrap(), Some(&7));
     }
 
     #[test]

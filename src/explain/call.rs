@@ -13,7 +13,7 @@ impl Call {
     pub(super) fn take(&mut self, which: &str, change: Change) -> bool {
         let Change::Call { session_key, fact } = change else { return false };
         let own = session_key == which;
-        self.facts.extend(own.then_some(fact));
+        self.facts.extend(own.then_some(*fact));
         own
     }
 

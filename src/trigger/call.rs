@@ -59,7 +59,7 @@ impl Payload for Call {
             *ended_at = fact.occurred_at.0;
         }
         let fact = CallFact { at: fact.occurred_at.0, seq: fact.seq, session_id: self.session_id.clone(), news };
-        out.put(Change::Call { session_key: self.session_key.clone(), fact });
+        out.put(Change::Call { session_key: self.session_key.clone(), fact: Box::new(fact) });
     }
 }
 

@@ -109,6 +109,7 @@ impl Pieces {
         let fold = move || {
             let read = || {
                 let conn = sqlite::open_again(&path)?;
+                sqlite::keep_few_pages(&conn)?;
                 sqlite::begin_read(&conn)?;
                 large::fold(&conn, seq)
             };

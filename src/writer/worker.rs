@@ -166,6 +166,10 @@ impl Worker {
                             let (seq, is_large) = (event.seq, event.is_large);
                             event.waits = Some(done);
                             self.pieces.add(event);
+                            if is_large {
+                                // Its rows need the memory of the rows that are kept.
+                                self.batch.forget();
+                            }
                             let _ = reply.send(Ok(Committed::Unfinished { seq, is_large, folded }));
                         }
                     }

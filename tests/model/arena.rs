@@ -32,6 +32,7 @@ impl Arena {
         &self.file.conn
     }
 
+    #[allow(dead_code, reason = "tests/erase_part.rs uses it")]
     pub fn file(&self) -> &Harness {
         &self.file
     }

@@ -50,7 +50,7 @@ pub mod tokens;
 pub mod unfinished;
 
 pub use marks::mark;
-pub use open::{open_again, open_beside, open_copy, open_reader, open_writer};
+pub use open::{keep_few_pages, open_again, open_beside, open_copy, open_reader, open_writer};
 pub use place::{Place, beside, folder, links, real, resolve};
 pub use pool::{Pool, open_pool};
 pub use rusqlite::{Connection, Transaction};

@@ -159,6 +159,11 @@ pub fn open_again(path: &Path) -> Result<Connection, StoreError> {
     open_to_read(&real(path), path, |conn| check_identity(conn, path))
 }
 
+/// Keeps few pages in memory: for a reader that walks over tables once, in their order.
+pub fn keep_few_pages(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.execute_batch("PRAGMA cache_size = -2048")?)
+}
+
 /// Opens the file for a short write of its own, also beside the process that writes it: nothing is made, migrated or
 /// checkpointed, and a transaction waits for the other's to end.
 pub fn open_beside(path: &Path) -> Result<Connection, StoreError> {

@@ -8,7 +8,7 @@ use crate::change::{Connection as Socket, Moderation, Presence, User};
 use crate::store::StoreError;
 use crate::tables::registers::{Registers, Told};
 use rusqlite::Connection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// App, uid, platform, connect time.
 pub type ConnectionKey = (App, String, String, i64);
@@ -60,6 +60,15 @@ where
     fn take(from: &mut Reader<'_>) -> Result<Self, StoreError> {
         Ok(take_row(Self::table().name, T::COLUMNS.len(), T::COLUMNS.len(), from)?.into())
     }
+}
+
+const KNOWN_USERS: &str = "SELECT uid FROM users WHERE app_id = ?1 AND uid IN (SELECT value FROM json_each(?2))";
+
+/// Which of many people have a row.
+pub fn known_users(conn: &Connection, app: &App, uids: &[&str]) -> Result<HashSet<String>, StoreError> {
+    let uids = serde_json::json!(uids).to_string();
+    let mut statement = conn.prepare_cached(KNOWN_USERS)?;
+    Ok(statement.query_map((&**app, uids), |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// The people that there are among many.
