@@ -187,7 +187,7 @@ impl Chat {
 
 #[test]
 fn unread_counts_and_last_messages_are_as_the_app_shows_them_after_a_reconcile() {
-    let conversations = support::number("CHATFOLD_SHOWN_CONVERSATIONS", 18) as usize;
+    let conversations = support::number("CHATFOLD_SHOWN_CONVERSATIONS", 60) as usize;
     let vendor = Vendor::of(App::default(), 100);
     let toml = format!(
         "api_key = \"{KEY}\"\napi_region = \"eu\"\napi_url = \"{}\"\n[reconcile]\nrequests = 100000",

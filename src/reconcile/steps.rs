@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 /// Groups and people between two notes that they were read.
 const NOTED: usize = 50;
-/// Events, and holes of message ids, that one run looks at: the newest.
+/// Events that one run looks at, and holes of message ids that are looked up at once: the newest.
 const MOST: usize = 200;
 /// Messages known by what others say of them that one run looks at: the newest.
 const UNKNOWN: i64 = 10_000;
@@ -148,13 +148,25 @@ impl Run<'_> {
     }
 
     fn messages(&mut self, tally: &mut Tally) -> Result<(), BackfillError> {
-        let holes = gaps::holes(self.recorder.conn, &self.plan.app_id, MOST).map_err(StoreError::from)?;
-        for hole in holes.newest.iter().rev() {
-            self.hole(*hole, tally)?;
+        let (mut last, mut before) = (None, u64::MAX);
+        while self.left() > 0 {
+            let holes = gaps::holes(self.recorder.conn, &self.plan.app_id, MOST).map_err(StoreError::from)?;
+            last = holes.last;
+            // Holes that stay although CometChat was asked are left to the next run.
+            if holes.holes >= before {
+                break;
+            }
+            before = holes.holes;
+            for hole in holes.newest.iter().rev() {
+                self.hole(*hole, tally)?;
+            }
+            if holes.holes <= MOST as u64 {
+                break;
+            }
         }
         let unknown = store::unknown_messages(self.recorder.conn, &self.recorder.app, UNKNOWN)?;
         self.unknown(&unknown, tally)?;
-        holes.last.map_or(Ok(()), |last| self.newer(last, tally))
+        last.map_or(Ok(()), |last| self.newer(last, tally))
     }
 
     /// Reads the messages whose ids no event names.
