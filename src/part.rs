@@ -1,7 +1,7 @@
 //! A part of the tables: the rows that may change when a few events of the log are written anew.
 //!
-//! What a change does to the tables depends on the rows of its own entity alone ([`Piece`]), and so these rows follow from
-//! the changes that name the entity, and from their facts. An entity of which the events say the same before and after
+//! A change reads and writes the rows of its own entity alone ([`Piece`]). So these rows follow from the changes that name
+//! the entity, and from their facts. An entity of which the events say the same before and after
 //! keeps its rows. All events that name one of the others are folded again, and of each event only the changes of these.
 //!
 //! Three things look at more than one entity, and whoever folds a part takes care of them:
@@ -102,12 +102,12 @@ fn do_the_same(one: &Change, other: &Change) -> bool {
 /// An entry of `event_refs`: kind, key, log position.
 pub type Reference = (&'static str, String, i64);
 
-/// What may change in one app.
+/// The rows of one app that may change.
 #[derive(Debug, Clone, Default)]
 pub struct Part {
     pub app_id: String,
     pub pieces: HashSet<Piece>,
-    /// What the events spoke of before they were written anew.
+    /// The references of the events before these were written anew.
     pub references: BTreeSet<Reference>,
     /// Log positions of the events that were written anew.
     events: HashSet<i64>,

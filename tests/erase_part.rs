@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
-#[allow(dead_code, reason = "tests/truth.rs uses the rest")]
+#[expect(dead_code, reason = "tests/truth.rs uses the rest")]
 mod model;
 
 use chatfold::erase::{self, Order, Outcome};
@@ -46,7 +46,7 @@ fn the_part_that_an_erasure_touches_is_what_the_whole_log_gives_in_histories_of_
             each(test, 1, class, mix, 60, |case| {
                 let mut arena = Arena::new();
                 let (app, other) = (case.run(&mut arena).app, case.run(&mut arena).app);
-                let file = arena.file();
+                let file = &arena.file;
                 let mut done = 0;
                 for (uid, app) in USERS[..4].iter().zip([&app, &other].into_iter().cycle()) {
                     match erased(file, app, uid) {

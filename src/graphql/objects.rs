@@ -132,7 +132,7 @@ fn begin<'a, T: ContainerType + ?Sized>(
     }
 }
 
-/// What waits was polled just now: once more would find the same, at each level of the answer again.
+/// The waiting fields were polled just now. A second poll would find the same, and each level of the answer would repeat it.
 fn until_woken(waiting: &[Waiting<'_>]) -> Poll<ServerResult<()>> {
     if waiting.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
 }

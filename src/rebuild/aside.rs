@@ -26,7 +26,7 @@ pub struct Aside {
     pub(super) conn: Connection,
     batch: Batch,
     path: PathBuf,
-    /// What is folded of the log. `None`: all of it.
+    /// The part of the tables that is folded. `None`: all tables.
     part: Option<Part>,
     repeat: Repeat,
     pending: usize,

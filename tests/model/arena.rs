@@ -16,7 +16,7 @@ use std::fmt::Write;
 const APPS: usize = 400;
 
 pub struct Arena {
-    file: Harness,
+    pub file: Harness,
     apps: usize,
 }
 
@@ -30,11 +30,6 @@ impl Arena {
 
     pub fn conn(&self) -> &Connection {
         &self.file.conn
-    }
-
-    #[allow(dead_code, reason = "tests/erase_part.rs uses it")]
-    pub fn file(&self) -> &Harness {
-        &self.file
     }
 
     /// An app nobody has heard of.

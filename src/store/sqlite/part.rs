@@ -67,7 +67,7 @@ pub fn with_listed(conn: &Connection, part: &mut Part) -> Result<(), StoreError>
     Ok(())
 }
 
-/// What a conversation sees of a message.
+/// The values of a message that decide its place in a conversation.
 #[derive(Debug, PartialEq)]
 struct Place {
     conversation: Option<ConversationKey>,

@@ -132,7 +132,7 @@ pub struct Conversations {
 /// The walks by activity.
 struct Walks {
     all: Scan,
-    /// Those of a person: 1:1 as the one or the other, and of groups.
+    /// The walks of one person: 1:1 conversations by the lower uid, by the higher uid, and conversations of groups.
     low: Scan,
     high: Scan,
     groups: Scan,
@@ -301,6 +301,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_walk_reads_what_a_look_up_finds() {
         let dir = tempfile::tempdir().unwrap();

@@ -363,6 +363,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_message_costs_little_for_what_is_not_asked() {
         let dir = tempfile::tempdir().expect("a folder");
