@@ -906,8 +906,9 @@ CREATE TABLE horizons (
     -- What `chatfold retention` cut from the log. Folded from the events `chatfold.retention`.
     -- presence, ignored: events that CometChat dates before the horizon are gone, but for those that still decide a value.
     -- message: messages sent before the horizon are gone with all events about them. People and groups stay as these told.
+    -- call: calls and meetings are gone if their session id was last heard of before the horizon, likewise.
     app_id  TEXT NOT NULL,
-    family  TEXT NOT NULL,                             -- presence, ignored, message
+    family  TEXT NOT NULL,                             -- presence, ignored, message, call
     before  INTEGER NOT NULL,                          -- the horizon
     last_id INTEGER NOT NULL,                          -- of message: messages with ids up to this number are gone; -1: not known
     PRIMARY KEY (app_id, family)

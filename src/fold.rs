@@ -1,7 +1,7 @@
 //! The fold: puts one event into the tables. Live deliveries and rebuilds use the same function.
 
 use crate::batch::{Batch, ROW};
-use crate::change::Changes;
+use crate::change::{Change, Changes};
 use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::Fact;
@@ -34,13 +34,13 @@ pub fn fold_part(
     let told = Verdict { outcome: envelope.outcome, reason: envelope.reason.clone() };
     let Some(payload) = &envelope.payload else { return Ok(told) };
     let applied = envelope.outcome == Outcome::Applied;
-    if applied && let Some(reason) = cut(batch, conn, &app, envelope)? {
-        return Ok(Verdict { outcome: Outcome::Ignored, reason: Some(reason) });
-    }
     let folded = panics::caught(|| {
         let mut changes = Changes::default();
         if applied {
             payload.reduce(fact, &mut changes);
+            if let Some(reason) = cut(batch, conn, &app, envelope, &changes)? {
+                return Ok(Some(reason));
+            }
             if let Some(reason) = pass(batch, conn, &app, envelope, &mut changes)? {
                 return Ok(Some(reason));
             }
@@ -78,9 +78,20 @@ pub fn fold_part(
 
 /// The reason, if the event is older than the horizon of its family. What it would change may have been cut already, so
 /// its tables would say something that no order of the log gives.
-fn cut(batch: &mut Batch, conn: &Connection, app: &App, envelope: &Envelope) -> Result<Option<String>, StoreError> {
-    let family = family::of(&envelope.trigger);
-    let Some(told_at) = envelope.told_at.filter(|_| family == family::PRESENCE) else { return Ok(None) };
+fn cut(
+    batch: &mut Batch,
+    conn: &Connection,
+    app: &App,
+    envelope: &Envelope,
+    changes: &Changes,
+) -> Result<Option<String>, StoreError> {
+    // An action of a call comes among the messages too.
+    let family = match family::of(&envelope.trigger) {
+        family::PRESENCE => family::PRESENCE,
+        _ if changes.into_iter().any(|change| matches!(change, Change::Call { .. })) => family::CALL,
+        _ => return Ok(None),
+    };
+    let Some(told_at) = envelope.told_at else { return Ok(None) };
     let horizon = batch.horizon(conn, app, family)?.filter(|horizon| told_at < horizon.before);
     Ok(horizon.map(|it| format!("older than {}, up to which events about {family} were cut", it.before.rfc3339())))
 }

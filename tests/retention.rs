@@ -386,6 +386,7 @@ fn ages_and_nodes_are_checked_at_the_start() {
         (&["--retention-presence", "0d"], "expected days, from 1d to 3660d"),
         (&["--retention-presence", "90d", "--log", "postgres://localhost/x"], "the log of this node is PostgreSQL's"),
         (&["--retention-message", "90d", "--log", "postgres://localhost/x"], "the log of this node is PostgreSQL's"),
+        (&["--retention-call", "90d", "--log", "postgres://localhost/x"], "the log of this node is PostgreSQL's"),
     ] {
         let (code, _, err) = chatfold(&[&["config"], args].concat());
         assert_eq!(code, 2, "{err}");

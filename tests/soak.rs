@@ -16,7 +16,7 @@ use support::tls::{Pair, Secure};
 use support::{TestServer, WEBHOOK, chatfold, number, verified};
 use tempfile::TempDir;
 
-const TOML: &str = "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n[retention]\npresence = \"1d\"\nignored = \"1d\"\nmessage = \"30d\"\n";
+const TOML: &str = "tls_certificate = \"chain.pem\"\ntls_key = \"key.pem\"\n[retention]\npresence = \"1d\"\nignored = \"1d\"\nmessage = \"30d\"\ncall = \"30d\"\n";
 /// Milliseconds of 1 January 2025, and of an hour.
 const BEGIN: u64 = 1_735_689_600_000;
 const HOUR: u64 = 3_600_000;

@@ -183,15 +183,16 @@ impl<'a> Recorder<'a> {
         )
     }
 
-    /// One message, and who reacted to it where that may have changed. A message that retention cut is left out.
+    /// One message, and who reacted to it where that may have changed. What retention cut is left out.
     pub fn message(&mut self, row: Json<'_>, at: Time, tally: &mut Tally) -> Result<(), BackfillError> {
-        let horizon: Option<Horizon> = sqlite::load(self.conn, &(App::clone(&self.app), family::MESSAGE.to_owned()))?;
+        let category = row.get("category").and_then(Json::text);
+        let family = if category.as_deref() == Some("call") { family::CALL } else { family::MESSAGE };
+        let horizon: Option<Horizon> = sqlite::load(self.conn, &(App::clone(&self.app), family.to_owned()))?;
         let sent_at = row.get("sentAt").and_then(as_time);
         if horizon.is_some_and(|horizon| sent_at.is_some_and(|at| at < horizon.before)) {
             return Ok(());
         }
         let id = rest::id(row, "id").unwrap_or_default();
-        let category = row.get("category").and_then(Json::text);
         let is_echo = matches!(category.as_deref(), Some("action" | "call"));
         let read_at = if is_echo { String::new() } else { format!(r#""readAt":{},"#, at.0) };
         self.snapshot("message_snapshot", &id, &format!(r#"{read_at}"message":{}"#, row.source()), tally)?;

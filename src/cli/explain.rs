@@ -2,6 +2,7 @@
 
 use super::app;
 use crate::config::{Config, ConfigError};
+use crate::entity::Entity;
 use crate::explain::{self, ExplainError};
 use crate::store::sqlite::read::explain::apps;
 use crate::store::sqlite::{begin_read, inspect};
@@ -38,8 +39,8 @@ pub fn run(config: &Config, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     let Some(explanation) = found else {
-        let cut = if args.entity.starts_with("message:") { explain::messages_cut(&conn, &app_id)? } else { None };
-        let cut = cut.map(|words| format!(". {words}")).unwrap_or_default();
+        let cut = Entity::named(&args.entity).map(|entity| explain::cut(&conn, &app_id, &entity)).transpose()?;
+        let cut = cut.flatten().map(|words| format!(". {words}")).unwrap_or_default();
         anyhow::bail!("{} holds nothing about {} of the app {app_id}{cut}", config.db.display(), args.entity);
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

@@ -56,8 +56,8 @@ fn dry(config: &Config, rules: Rules) -> anyhow::Result<Value> {
 fn needs(rules: &Rules) -> anyhow::Result<()> {
     anyhow::ensure!(
         !rules.is_empty(),
-        "no setting says how old events may get, so all stay. Set retention.presence, retention.ignored or \
-         retention.message, for example with --retention-presence 90d"
+        "no setting says how old events may get, so all stay. Set retention.presence, \
+         retention.ignored, retention.message or retention.call, for example with --retention-presence 90d"
     );
     Ok(())
 }
@@ -97,7 +97,8 @@ fn print(report: &Value, done: bool, out: &mut impl Write) -> std::io::Result<()
         writeln!(out, "nothing is old enough")?;
     } else {
         let cells = lines.iter().map(|line| {
-            let numbers = ["events", "bytes", "messages", "connections", "kept"].map(|name| line[name].to_string());
+            let numbers =
+                ["events", "bytes", "messages", "connections", "sessions", "kept"].map(|name| line[name].to_string());
             let before = line["before"].as_str().and_then(Time::parse);
             let before = before.map_or_else(|| text(&line["before"]), |at| at.to_string());
             [vec![text(&line["appId"]), text(&line["family"]), before], numbers.to_vec()].concat()
@@ -105,7 +106,17 @@ fn print(report: &Value, done: bool, out: &mut impl Write) -> std::io::Result<()
         let events = if done { "events cut" } else { "events to cut" };
         table::print(
             out,
-            &["app", "family", "before", events, "bytes of bodies", "messages", "connections", "still needed"],
+            &[
+                "app",
+                "family",
+                "before",
+                events,
+                "bytes of bodies",
+                "messages",
+                "connections",
+                "sessions",
+                "still needed",
+            ],
             cells,
         )?;
     }

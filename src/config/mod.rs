@@ -290,7 +290,7 @@ impl Config {
         if config.shared_log.is_some() && !config.retention.is_off() {
             return Err(ConfigError(
                 "retention cuts the log of a file, but the log of this node is PostgreSQL's. Leave retention_ignored, \
-                 retention_presence and retention_message out"
+                 retention_presence, retention_message and retention_call out"
                     .into(),
             ));
         }

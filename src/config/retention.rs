@@ -30,6 +30,11 @@ pub struct RetentionFlags {
     #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", env = "CHATFOLD_RETENTION_MESSAGE")]
     #[serde(rename = "message")]
     pub retention_message: Option<String>,
+    /// Age at which calls and meetings are cut from the log if nothing newer was heard of their session ids, with their
+    /// participants, recordings and transcripts, 1d to 3660d [default: none, and all stay]
+    #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", env = "CHATFOLD_RETENTION_CALL")]
+    #[serde(rename = "call")]
+    pub retention_call: Option<String>,
     /// Time from one cut of the server to the next, 1m to 366d [default: 1d]
     #[arg(long, global = true, hide_short_help = true, value_name = "SPAN", env = "CHATFOLD_RETENTION_EVERY")]
     #[serde(rename = "every")]
@@ -42,13 +47,14 @@ pub struct RetentionSettings {
     pub ignored: Option<Duration>,
     pub presence: Option<Duration>,
     pub message: Option<Duration>,
+    pub call: Option<Duration>,
     pub every: Duration,
 }
 
 impl RetentionSettings {
     /// Whether nothing is ever cut.
     pub fn is_off(&self) -> bool {
-        self.ignored.is_none() && self.presence.is_none() && self.message.is_none()
+        [self.ignored, self.presence, self.message, self.call].iter().all(Option::is_none)
     }
 }
 
@@ -61,11 +67,13 @@ impl RetentionFlags {
         let presence = age("retention_presence", choices.maybe("retention.presence", flag, key))?;
         let (flag, key) = (self.retention_message.clone(), file.retention_message.clone());
         let message = age("retention_message", choices.maybe("retention.message", flag, key))?;
+        let (flag, key) = (self.retention_call.clone(), file.retention_call.clone());
+        let call = age("retention_call", choices.maybe("retention.call", flag, key))?;
         let (flag, key) = (self.retention_every.clone(), file.retention_every.clone());
         let every = choices.choose("retention.every", flag, key, EVERY.to_owned());
         let every =
             span::parse(&every).map_err(|problem| ConfigError(format!("retention_every is {every:?}: {problem}")))?;
-        Ok(RetentionSettings { ignored, presence, message, every })
+        Ok(RetentionSettings { ignored, presence, message, call, every })
     }
 }
 

@@ -209,7 +209,6 @@ fn about_answer(
             });
         }
         State::Message(it) => {
-            notes.extend(messages_cut(conn, app_id)?);
             let row = it.row.as_ref();
             if row.is_some_and(|row| row.row.keys[CATEGORY].is_none()) {
                 notes
@@ -226,15 +225,7 @@ fn about_answer(
         }
         _ => {}
     }
-    if let Entity::User(_) = entity {
-        let horizon: Option<Horizon> = sqlite::load(conn, &(App::from(app_id), family::PRESENCE.to_owned()))?;
-        notes.extend(horizon.map(|it| {
-            format!(
-                "Events about presence before {} were cut from the log, but for those that still decide a value.",
-                it.before
-            )
-        }));
-    }
+    notes.extend(cut(conn, app_id, entity)?);
     if let Entity::Membership { guid, .. } | Entity::Group(guid) = entity {
         let group: Option<Group> = sqlite::load(conn, &(App::from(app_id), guid.clone()))?;
         notes.push(match group.and_then(|group| group.members_known_since) {
@@ -245,11 +236,16 @@ fn about_answer(
     Ok(())
 }
 
-/// Up to when messages of an app were cut from the log, in words.
-pub fn messages_cut(conn: &Connection, app_id: &str) -> Result<Option<String>, StoreError> {
-    let horizon: Option<Horizon> = sqlite::load(conn, &(App::from(app_id), family::MESSAGE.to_owned()))?;
-    Ok(horizon
-        .map(|it| format!("Messages sent before {} were cut from the log, with all events about them.", it.before)))
+/// What retention cut from the log of an app that may have been about an entity, in words.
+pub fn cut(conn: &Connection, app_id: &str, entity: &Entity) -> Result<Option<String>, StoreError> {
+    let (family, what, but) = match entity {
+        Entity::Message(_) => (family::MESSAGE, "Messages sent", "with all events about them"),
+        Entity::Call(_) => (family::CALL, "Session ids last heard of", "with all events about them"),
+        Entity::User(_) => (family::PRESENCE, "Events about presence", "but for those that still decide a value"),
+        _ => return Ok(None),
+    };
+    let horizon: Option<Horizon> = sqlite::load(conn, &(App::from(app_id), family.to_owned()))?;
+    Ok(horizon.map(|it| format!("{what} before {} were cut from the log, {but}.", it.before)))
 }
 
 /// Place among the registers of a message.

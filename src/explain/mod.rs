@@ -20,7 +20,7 @@ mod user;
 mod value;
 mod words;
 
-pub use gather::{ExplainError, Reach, explain, explain_named, messages_cut};
+pub use gather::{ExplainError, Reach, cut, explain, explain_named};
 pub use state::State;
 pub use text::{groups, late, write};
 

@@ -52,8 +52,9 @@ pub struct ClockOffset {
 pub struct Horizon {
     /// CometChat's id of the app.
     app_id: String,
-    /// One of `presence` (who is online, through which connections), `ignored` (events that fill no tables) and `message`
-    /// (messages with all that hangs on them; only messages sent since the horizon are there).
+    /// One of `presence` (who is online, through which connections), `ignored` (events that fill no tables), `message`
+    /// (messages with all that hangs on them; only messages sent since the horizon are there) and `call` (calls and
+    /// meetings; only those of session ids heard of since the horizon are there).
     family: String,
     /// The horizon.
     before: DateTime,

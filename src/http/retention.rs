@@ -3,7 +3,7 @@
 use super::rebuilds::{Rebuilds, request, say};
 use crate::backup::Stop;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, RetentionSettings};
 use crate::rebuild::Host;
 use crate::retention::{self, At, Report, RetentionError, Rules};
 use crate::store::StoreError;
@@ -21,7 +21,8 @@ const FIRST: Duration = Duration::from_secs(60);
 
 /// The rules that the settings give.
 pub fn rules(config: &Config) -> Rules {
-    Rules { ignored: config.retention.ignored, presence: config.retention.presence, message: config.retention.message }
+    let RetentionSettings { ignored, presence, message, call, every: _ } = config.retention;
+    Rules { ignored, presence, message, call }
 }
 
 /// Cuts again and again, until the server stops.
@@ -42,7 +43,7 @@ pub(super) fn schedule(rebuilds: &Rebuilds, rules: Rules, every: Duration, stop:
 pub(super) fn answer(rebuilds: &Rebuilds, rules: Rules, stream: &UnixStream) {
     if rules.is_empty() {
         let error = "the running server has no setting that says how old events may get. Set retention.presence, \
-                     retention.ignored or retention.message, and start the server again";
+                     retention.ignored, retention.message or retention.call, and start the server again";
         say(stream, &json!({ "error": error }));
         return;
     }

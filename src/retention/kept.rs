@@ -1,11 +1,13 @@
-//! What stays of an event about messages that are cut: the people and groups that it describes, as an event of its own in
-//! its place.
+//! What stays of an event about messages or calls that are cut: the people and groups that it describes, as an event of
+//! its own in its place.
 
 use crate::change::{Group, User};
-use crate::envelope::{Envelope, NotADelivery};
+use crate::envelope::Envelope;
 use crate::ids::TimeSource;
 use crate::json::quote;
 use crate::merge::{Fact, Telling, Value, When};
+use crate::store::StoreError;
+use crate::store::sqlite::RefKey;
 use crate::store::sqlite::events::Logged;
 
 /// The event that tells of them.
@@ -40,6 +42,8 @@ const AS_MS: i64 = 100_000_000_000_000;
 pub(super) struct Kept {
     pub seq: i64,
     pub envelope: Envelope,
+    /// What the event no longer refers to.
+    pub refs: Vec<RefKey>,
     /// Bytes by which the body gets shorter.
     pub bytes: u64,
 }
@@ -65,7 +69,7 @@ impl Entries {
     }
 
     /// The event that tells nothing else of what an event told.
-    pub fn instead_of(&self, logged: &Logged) -> Result<Kept, NotADelivery> {
+    pub fn instead_of(&self, logged: &Logged) -> Result<Kept, StoreError> {
         let fact = &logged.fact;
         let mut members = vec![("trigger", quote(TRIGGER)), ("appId", quote(&logged.app_id))];
         members.extend(logged.region.as_ref().map(|region| ("region", quote(region))));
@@ -80,9 +84,10 @@ impl Entries {
             }
         }
         members.push(("data", object(data)));
-        let envelope = Envelope::parse(object(members).as_bytes())?;
+        let unusable = |error| StoreError::Unusable(format!("event {} cannot be written anew: {error}", fact.seq));
+        let envelope = Envelope::parse(object(members).as_bytes()).map_err(unusable)?;
         let bytes = logged.body.len().saturating_sub(envelope.body.len()) as u64;
-        Ok(Kept { seq: fact.seq, envelope, bytes })
+        Ok(Kept { seq: fact.seq, envelope, refs: Vec::new(), bytes })
     }
 }
 

@@ -8,10 +8,14 @@
 //! - `message`: messages that were sent before the horizon, with all events about them. What such an event tells of people
 //!   and groups stays if a row still needs it: an event `chatfold.kept` takes its place in the log, without the message.
 //!   The tables are made anew from the log that is left.
+//! - `call`: session ids of which nothing was heard since the horizon, each with its calls, its meetings and all events
+//!   about it. What such an event tells of people and groups stays in the same way.
 //!
 //! An event `chatfold.retention` tells the horizon first. The fold refuses older events of the family that arrive behind
 //! it ([`crate::fold`]), because what they would change may be gone.
 
+mod call;
+mod described;
 mod kept;
 mod message;
 mod needs;
@@ -41,6 +45,8 @@ pub enum Family {
     Presence,
     /// Messages, and all that hangs on them.
     Message,
+    /// Calls and meetings.
+    Call,
 }
 
 impl Family {
@@ -49,6 +55,7 @@ impl Family {
             Self::Ignored => "ignored",
             Self::Presence => family::PRESENCE,
             Self::Message => family::MESSAGE,
+            Self::Call => family::CALL,
         }
     }
 }
@@ -59,6 +66,7 @@ pub struct Rules {
     pub ignored: Option<Duration>,
     pub presence: Option<Duration>,
     pub message: Option<Duration>,
+    pub call: Option<Duration>,
 }
 
 impl Rules {
@@ -67,7 +75,12 @@ impl Rules {
     }
 
     fn all(&self) -> impl Iterator<Item = (Family, Duration)> {
-        let all = [(Family::Ignored, self.ignored), (Family::Presence, self.presence), (Family::Message, self.message)];
+        let all = [
+            (Family::Ignored, self.ignored),
+            (Family::Presence, self.presence),
+            (Family::Message, self.message),
+            (Family::Call, self.call),
+        ];
         all.into_iter().filter_map(|(family, age)| Some((family, age?)))
     }
 }
@@ -88,6 +101,8 @@ pub struct Line {
     pub connections: u64,
     /// Messages that go with them.
     pub messages: u64,
+    /// Session ids that go with them.
+    pub sessions: u64,
     /// Older events that stay, because a table still needs them.
     pub kept: u64,
 }

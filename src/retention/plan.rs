@@ -1,13 +1,15 @@
 //! What is to be cut, in pieces that each leave a log that folds to the tables.
 
 use super::kept::Kept;
-use super::{Family, RetentionError, message, presence};
+use super::{Family, RetentionError, call, message, presence};
 use crate::change;
+use crate::sessions::History;
 use crate::store::StoreError;
 use crate::store::sqlite::registers::ConnectionKey;
 use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
-use crate::store::sqlite::{self, Connection, RefKey};
+use crate::store::sqlite::{self, Connection, Key, RefKey};
 use crate::tables::registers::Registers;
+use crate::trigger::{TRIGGERS, family};
 
 /// Events of one piece: deliveries wait while it is cut.
 const PIECE: usize = 50;
@@ -31,11 +33,22 @@ pub(super) struct Ended {
     pub events: Vec<Event>,
 }
 
+/// A session id of which nothing was heard for long.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub key: Key,
+    pub history: History,
+    pub events: Vec<Event>,
+    /// Events of which only this stays.
+    pub kept: Vec<Kept>,
+}
+
 /// What is cut in one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     pub events: Vec<Event>,
     pub connections: Vec<Ended>,
+    pub sessions: Vec<Session>,
     /// Events of which only this stays.
     pub kept: Vec<Kept>,
 }
@@ -46,6 +59,7 @@ pub(super) struct Count {
     pub events: u64,
     pub bytes: u64,
     pub connections: u64,
+    pub sessions: u64,
 }
 
 impl Count {
@@ -53,6 +67,7 @@ impl Count {
         self.events += other.events;
         self.bytes += other.bytes;
         self.connections += other.connections;
+        self.sessions += other.sessions;
     }
 
     fn event(&mut self, event: &Event) {
@@ -68,14 +83,17 @@ impl Count {
 
 impl Piece {
     pub fn count(&self) -> Count {
-        let mut count = Count { connections: self.connections.len() as u64, ..Count::default() };
+        let (connections, sessions) = (self.connections.len() as u64, self.sessions.len() as u64);
+        let mut count = Count { connections, sessions, ..Count::default() };
         let ended = self.connections.iter().flat_map(|it| &it.events);
-        self.events.iter().chain(ended).for_each(|event| count.event(event));
-        self.kept.iter().for_each(|kept| count.kept(kept));
+        let of_sessions = self.sessions.iter().flat_map(|it| &it.events);
+        self.events.iter().chain(ended).chain(of_sessions).for_each(|event| count.event(event));
+        let kept = self.sessions.iter().flat_map(|it| &it.kept);
+        self.kept.iter().chain(kept).for_each(|kept| count.kept(kept));
         count
     }
 
-    /// Cuts it, inside the caller's transaction. A connection that changed since it was looked at stays.
+    /// Cuts it, inside the caller's transaction. A connection or a session id that changed since it was looked at stays.
     pub fn cut(&self, conn: &Connection, bounds: &Bounds) -> Result<Count, StoreError> {
         let mut count = Count::default();
         let mut cut = |event: &Event| {
@@ -92,10 +110,19 @@ impl Piece {
                 connections += 1;
             }
         }
+        let mut gone = Vec::new();
+        for session in &self.sessions {
+            if sqlite::load(conn, &session.key)?.as_ref() == Some(&session.history) {
+                sqlite::call::remove(conn, &session.key)?;
+                session.events.iter().try_for_each(&mut cut)?;
+                gone.push(session);
+            }
+        }
         count.connections = connections;
+        count.sessions = gone.len() as u64;
         store::count(conn, &bounds.app, count.events.cast_signed())?;
-        for kept in &self.kept {
-            store::replace(conn, kept.seq, &kept.envelope)?;
+        for kept in self.kept.iter().chain(gone.iter().flat_map(|session| &session.kept)) {
+            store::replace(conn, kept.seq, &kept.envelope, &kept.refs)?;
             count.kept(kept);
         }
         Ok(count)
@@ -121,6 +148,12 @@ impl Sink<'_> {
         self.grow(events)
     }
 
+    pub fn session(&mut self, session: Session) -> Result<(), RetentionError> {
+        let events = session.events.len() + session.kept.len();
+        self.piece.sessions.push(session);
+        self.grow(events)
+    }
+
     pub fn kept(&mut self, kept: Kept) -> Result<(), RetentionError> {
         self.piece.kept.push(kept);
         self.grow(1)
@@ -134,7 +167,8 @@ impl Sink<'_> {
     fn flush(&mut self) -> Result<(), RetentionError> {
         self.size = 0;
         let piece = std::mem::take(&mut self.piece);
-        let is_empty = piece.events.is_empty() && piece.connections.is_empty() && piece.kept.is_empty();
+        let has_rows = !piece.connections.is_empty() || !piece.sessions.is_empty();
+        let is_empty = piece.events.is_empty() && piece.kept.is_empty() && !has_rows;
         if is_empty { Ok(()) } else { (self.take)(piece) }
     }
 }
@@ -150,8 +184,10 @@ pub(super) fn plan(
     let kept = match family {
         Family::Ignored => ignored(log, bounds, &Pillars::of(log, &bounds.app)?, &mut sink)?,
         Family::Message => message::plan(log, bounds, &mut sink)?,
+        Family::Call => call::plan(log, bounds, &Pillars::of(log, &bounds.app)?, &mut sink)?,
         Family::Presence => {
             let pillars = Pillars::of(log, &bounds.app)?;
+            refused(log, bounds, &pillars, &mut sink)?;
             let (mut kept, mut after) = (0, String::new());
             loop {
                 let people = store::people(log, &bounds.app, &after, PAGE)?;
@@ -165,6 +201,23 @@ pub(super) fn plan(
     };
     sink.flush()?;
     Ok(kept)
+}
+
+/// Triggers of this kind that chatfold knows.
+pub(super) fn triggers(are: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    TRIGGERS.iter().map(|(name, _)| *name).filter(|name| are(name)).collect()
+}
+
+/// Events about presence that came after an earlier cut, and that the fold refused.
+fn refused(log: &Connection, bounds: &Bounds, pillars: &Pillars, sink: &mut Sink<'_>) -> Result<(), RetentionError> {
+    let triggers = triggers(|trigger| family::of(trigger) == family::PRESENCE);
+    for seq in store::refused(log, bounds, &triggers)? {
+        let Some(logged) = store::event(log, seq)? else { continue };
+        if !pillars.has(seq, logged.fact.received_at.0) {
+            sink.event(Event { seq, bytes: logged.body.len() as u64, refs: Vec::new() })?;
+        }
+    }
+    Ok(())
 }
 
 fn ignored(log: &Connection, bounds: &Bounds, pillars: &Pillars, sink: &mut Sink<'_>) -> Result<u64, RetentionError> {

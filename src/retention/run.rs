@@ -108,9 +108,10 @@ fn check(stop: &AtomicBool) -> Result<(), RetentionError> {
     if stop.load(Ordering::Relaxed) { Err(RetentionError::Stopped) } else { Ok(()) }
 }
 
-fn line(family: Family, bounds: &Bounds, Count { events, bytes, connections }: Count, kept: u64) -> Line {
+fn line(family: Family, bounds: &Bounds, count: Count, kept: u64) -> Line {
+    let Count { events, bytes, connections, sessions } = count;
     let app_id = bounds.app.to_string();
-    Line { app_id, family, before: bounds.before, events, bytes, connections, messages: 0, kept }
+    Line { app_id, family, before: bounds.before, events, bytes, connections, sessions, messages: 0, kept }
 }
 
 /// Messages that the tables have, and that go.
@@ -140,7 +141,7 @@ fn ahead(log: &Connection, rules: Rules, now: Time) -> Result<Vec<(Family, Bound
             }
             let last_id = match family {
                 Family::Message => store::messages_before(log, &app, before)?.1,
-                Family::Ignored | Family::Presence => -1,
+                Family::Ignored | Family::Presence | Family::Call => -1,
             };
             let last_id = known.map_or(last_id, |known| known.last_id.max(last_id));
             all.push((family, Bounds { app: App::clone(&app), before, until: i64::MAX, last_id }));

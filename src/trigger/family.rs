@@ -11,7 +11,7 @@ pub fn of(trigger: &str) -> &'static str {
         "user_connection_status_changed" | "user_connection_status_change" | "after_connection_status_changed" => {
             PRESENCE
         }
-        "recording_generated" | "transcription_generated" => "call",
+        "recording_generated" | "transcription_generated" => CALL,
         _ => BY_START.iter().find(|(start, _)| trigger.starts_with(start)).map_or(OTHER, |(_, family)| family),
     }
 }
@@ -24,6 +24,8 @@ pub fn is_about_messages(trigger: &str) -> bool {
 
 /// Who is online, through which connections.
 pub const PRESENCE: &str = "presence";
+/// Calls and meetings.
+pub const CALL: &str = "call";
 /// Messages.
 pub const MESSAGE: &str = "message";
 const OTHER: &str = "other";
@@ -34,8 +36,8 @@ const BY_START: [(&str, &str); 7] = [
     ("group_", "group"),
     ("message_reaction_", "reaction"),
     ("message_", MESSAGE),
-    ("call_", "call"),
-    ("meeting_", "call"),
+    ("call_", CALL),
+    ("meeting_", CALL),
     ("moderation_", "moderation"),
 ];
 

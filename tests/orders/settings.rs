@@ -45,6 +45,7 @@ const UNUSED: &[&str] = &[
     "retention.ignored",
     "retention.presence",
     "retention.message",
+    "retention.call",
     "retention.every",
     "reconcile.every",
     "reconcile.requests",

@@ -1,12 +1,13 @@
 //! `call_facts` and `call_histories`, and what they come to: `call_sessions`, `call_participants`, `recordings`,
 //! `transcripts`.
 
-use super::Key;
 use super::table::{self, FromColumns, Json, Reader, Stored, ToColumns, bound, collect, table};
+use super::{App, Key};
+use crate::ids::Time;
 use crate::sessions::{CallFact, History, Instance, RecordingRow, StayRow, TranscriptRow};
 use crate::store::StoreError;
 use crate::tables::call::{Decided, Page, Session, place};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 
 table! {
@@ -69,6 +70,13 @@ const BEFORE: &str = "
 const AFTER: &str = "
     SELECT fact FROM call_facts WHERE app_id = ?1 AND session_key = ?2 AND (at, seq) > (?3, ?4)
     ORDER BY at, seq LIMIT ?5";
+const KEYS: &str =
+    "SELECT session_key FROM call_histories WHERE app_id = ?1 AND session_key > ?2 ORDER BY session_key LIMIT ?3";
+const NEWEST: &str = "SELECT at FROM call_facts WHERE app_id = ?1 AND session_key = ?2 ORDER BY at DESC LIMIT 1";
+const SEQS: &str = "SELECT seq FROM call_facts WHERE app_id = ?1 AND session_key = ?2 ORDER BY seq";
+const HOLDING: [&str; 6] =
+    ["call_histories", "call_facts", "call_sessions", "call_participants", "recordings", "transcripts"];
+
 /// What is known of a session id as a whole.
 pub fn load(conn: &Connection, key: &Key) -> Result<Option<Session>, StoreError> {
     Ok(table::load(conn, key)?.map(Session::stored))
@@ -81,6 +89,33 @@ pub fn facts(conn: &Connection, key: &Key, page: Page) -> Result<Vec<CallFact>, 
         Page::After(place, most) => (AFTER, place, most),
     };
     collect(&mut bound(conn, sql, &[key, &place, &(most as i64)])?)
+}
+
+/// Session ids of an app behind one of them, in their order.
+pub fn session_keys(conn: &Connection, app: &App, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare_cached(KEYS)?;
+    let rows = statement.query_map((app, after, limit), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Log positions of all events about a session id. None: a fact since `before` is known.
+pub fn seqs(conn: &Connection, (app, session_key): &Key, before: Time) -> Result<Vec<i64>, StoreError> {
+    let newest = conn.prepare_cached(NEWEST)?.query_row((app, session_key), |row| row.get::<_, i64>(0)).optional()?;
+    if newest.is_some_and(|newest| newest >= before.0) {
+        return Ok(Vec::new());
+    }
+    let mut statement = conn.prepare_cached(SEQS)?;
+    let rows = statement.query_map((app, session_key), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Removes all that is known of a session id.
+pub fn remove(conn: &Connection, (app, session_key): &Key) -> Result<(), StoreError> {
+    for table in HOLDING {
+        let sql = format!("DELETE FROM {table} WHERE app_id = ?1 AND session_key = ?2");
+        conn.prepare_cached(&sql)?.execute((app, session_key))?;
+    }
+    Ok(())
 }
 
 /// Facts are added and never changed. Of calls and meetings the rows that differ are written.

@@ -46,6 +46,14 @@ const ABOUT_MESSAGES: &str = "
     )
     WHERE seq < :until AND trigger IN (SELECT value FROM json_each(:triggers))
     ORDER BY seq";
+const REFUSED: &str = "
+    SELECT seq FROM events
+    WHERE app_id = :app AND outcome <> 'applied' AND outcome = 'ignored' AND seq < :until AND occurred_at < :before
+        AND trigger IN (SELECT value FROM json_each(:triggers))
+    ORDER BY seq";
+const OF_TRIGGER: &str = "
+    SELECT seq FROM events
+    WHERE app_id = :app AND trigger = :trigger AND seq < :until AND occurred_at < :before ORDER BY seq";
 const EVENT: &str = "SELECT * FROM events WHERE seq = ?1";
 const TOLD: &str = "
     SELECT e.* FROM feeds AS f JOIN events AS e ON e.app_id = f.app_id AND e.trigger = 'chatfold.retention' ORDER BY e.seq";
@@ -141,6 +149,26 @@ pub fn about_messages(conn: &Connection, bounds: &Bounds, triggers: &[&str]) -> 
     Ok(seqs.collect::<Result<_, _>>()?)
 }
 
+/// Log positions of events of these triggers before the horizon that fill no tables, in their order.
+pub fn refused(conn: &Connection, bounds: &Bounds, triggers: &[&str]) -> Result<Vec<i64>, StoreError> {
+    let params = named_params! {
+        ":app": bounds.app, ":until": bounds.until, ":before": bounds.before.0, ":triggers": write_json(&triggers)?,
+    };
+    let mut statement = conn.prepare_cached(REFUSED)?;
+    let seqs = statement.query_map(params, |row| row.get(0))?;
+    Ok(seqs.collect::<Result<_, _>>()?)
+}
+
+/// Log positions of events of a trigger before the horizon, in their order.
+pub fn of_trigger(conn: &Connection, bounds: &Bounds, trigger: &str) -> Result<Vec<i64>, StoreError> {
+    let params = named_params! {
+        ":app": bounds.app, ":until": bounds.until, ":before": bounds.before.0, ":trigger": trigger,
+    };
+    let mut statement = conn.prepare_cached(OF_TRIGGER)?;
+    let seqs = statement.query_map(params, |row| row.get(0))?;
+    Ok(seqs.collect::<Result<_, _>>()?)
+}
+
 /// The event at a log position.
 pub fn event(conn: &Connection, seq: i64) -> Result<Option<events::Logged>, StoreError> {
     Ok(conn.prepare_cached(EVENT)?.query_row([seq], events::logged).optional()?)
@@ -173,8 +201,9 @@ pub fn messages_before(conn: &Connection, app: &App, before: Time) -> Result<(u6
     Ok(found?)
 }
 
-/// Puts another event into the place of one.
-pub fn replace(conn: &Connection, seq: i64, envelope: &Envelope) -> Result<(), StoreError> {
+/// Puts another event into the place of one. It refers to nothing.
+pub fn replace(conn: &Connection, seq: i64, envelope: &Envelope, refs: &[RefKey]) -> Result<(), StoreError> {
+    refs.iter().try_for_each(|key| EVENT_REFS.delete(conn, &(key, seq)))?;
     let values = (seq, &envelope.trigger, &envelope.body, envelope.fingerprint, envelope.has_secret);
     conn.prepare_cached(REPLACE)?.execute(values)?;
     Ok(())

@@ -1,0 +1,134 @@
+//! Which session ids were last heard of before the horizon: all events about them go, and what of them a row of a person
+//! or a group still needs stays.
+
+use super::RetentionError;
+use super::described::Described;
+use super::kept::{self, Kept};
+use super::plan::{Event, Session, Sink, triggers};
+use crate::change::{Change, Changes};
+use crate::envelope;
+use crate::ids::TimeSource;
+use crate::sessions::History;
+use crate::store::StoreError;
+use crate::store::sqlite::events::{self, Logged};
+use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
+use crate::store::sqlite::{self, App, Connection, Key, RefKey, call};
+use crate::trigger::family;
+
+/// Rows that are read at once.
+const PAGE: i64 = 1_000;
+
+/// Hands over the session ids of which nothing was heard since the horizon. Gives how many events within the bounds stay.
+///
+/// An event that CometChat does not date may be one of two facts with equal bodies, and the events between the two tell
+/// which (contract 3). So a session id with such an event stays.
+pub(super) fn plan(
+    log: &Connection,
+    bounds: &Bounds,
+    pillars: &Pillars,
+    sink: &mut Sink<'_>,
+) -> Result<u64, RetentionError> {
+    let mut judge = Judge { log, bounds, pillars, described: Described::of(log, &bounds.app), stay: 0 };
+    judge.refused(sink)?;
+    judge.kept(sink)?;
+    let mut after = String::new();
+    loop {
+        let page = call::session_keys(log, &bounds.app, &after, PAGE)?;
+        for session_key in &page {
+            if let Some(session) = judge.session((App::clone(&bounds.app), session_key.clone()))? {
+                sink.session(session)?;
+            }
+        }
+        let Some(last) = page.into_iter().next_back() else { return Ok(judge.stay) };
+        after = last;
+    }
+}
+
+struct Judge<'a> {
+    log: &'a Connection,
+    bounds: &'a Bounds,
+    pillars: &'a Pillars,
+    described: Described<'a>,
+    /// Events that stay because a row needs them.
+    stay: u64,
+}
+
+impl Judge<'_> {
+    /// Events that came after an earlier cut, and that the fold refused.
+    fn refused(&mut self, sink: &mut Sink<'_>) -> Result<(), RetentionError> {
+        for seq in store::refused(self.log, self.bounds, &triggers(may_tell_of_calls))? {
+            let Some(logged) = store::event(self.log, seq)? else { continue };
+            let (changes, _) = told(&self.bounds.app, &logged);
+            let is_of_call = changes.into_iter().any(|change| matches!(change, Change::Call { .. }));
+            if is_of_call && !self.pillars.has(seq, logged.fact.received_at.0) {
+                sink.event(Event { seq, bytes: logged.body.len() as u64, refs: Vec::new() })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an earlier cut left of events, where newer events tell all that is needed of it.
+    fn kept(&mut self, sink: &mut Sink<'_>) -> Result<(), RetentionError> {
+        for seq in store::of_trigger(self.log, self.bounds, kept::TRIGGER)? {
+            let Some(logged) = store::event(self.log, seq)? else { continue };
+            let (changes, refs) = told(&self.bounds.app, &logged);
+            let is_pillar = self.pillars.has(seq, logged.fact.received_at.0);
+            if is_pillar || !self.described.entries(&logged.fact, &changes)?.is_empty() {
+                self.stay += 1;
+            } else {
+                sink.event(Event { seq, bytes: logged.body.len() as u64, refs })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A session id, if all events about it are old and may go.
+    fn session(&mut self, key: Key) -> Result<Option<Session>, StoreError> {
+        let seqs = call::seqs(self.log, &key, self.bounds.before)?;
+        let Some(history) = sqlite::load::<History>(self.log, &key)?.filter(|_| !seqs.is_empty()) else {
+            return Ok(None);
+        };
+        let mut is_held = false;
+        for seq in &seqs {
+            let Some(logged) = store::event(self.log, *seq)? else { return Ok(None) };
+            let fact = &logged.fact;
+            if *seq >= self.bounds.until || fact.occurred_at >= self.bounds.before {
+                return Ok(None);
+            }
+            // A build that understood less may have taken the same fact twice: the second folds to nothing only beside the first.
+            is_held |= fact.occurred_from != TimeSource::Told
+                || self.pillars.has(*seq, fact.received_at.0)
+                || events::equals(self.log, &key.0, &fact.fingerprint, Some(fact.occurred_at))?.len() > 1;
+        }
+        if is_held {
+            self.stay += seqs.len() as u64;
+            return Ok(None);
+        }
+        let mut session = Session { key, history, events: Vec::new(), kept: Vec::new() };
+        for seq in seqs {
+            let Some(logged) = store::event(self.log, seq)? else { return Ok(None) };
+            let (changes, refs) = told(&self.bounds.app, &logged);
+            let entries = self.described.entries(&logged.fact, &changes)?;
+            if entries.is_empty() {
+                session.events.push(Event { seq, bytes: logged.body.len() as u64, refs });
+            } else {
+                session.kept.push(Kept { refs, ..entries.instead_of(&logged)? });
+            }
+        }
+        Ok(Some(session))
+    }
+}
+
+/// An action of a call comes among the messages too.
+fn may_tell_of_calls(trigger: &str) -> bool {
+    family::of(trigger) == family::CALL || family::is_about_messages(trigger)
+}
+
+/// What an event changes, and what it refers to.
+fn told(app: &App, logged: &Logged) -> (Changes, Vec<RefKey>) {
+    let mut changes = Changes::default();
+    let Some(payload) = envelope::payload(&logged.body) else { return (changes, Vec::new()) };
+    payload.reduce(&logged.fact, &mut changes);
+    let refs = payload.refs().into_iter().map(|it| (App::clone(app), it.kind, it.key)).collect();
+    (changes, refs)
+}
