@@ -200,6 +200,8 @@ fn rows_kept_in_memory_do_not_undo_what_a_large_event_changed() {
     acknowledged(&server, &crowd("large", 1, 1));
     acknowledged(&server, &crowd("large", 1, 8_000).replace("N ", "New "));
     acknowledged(&server, &crowd("large", 1, 1).replace("u0", "another"));
+    // A busy machine answers `accepted` before they are folded.
+    wait_until(&server, "finished", || unfinished(&server) == 0);
     assert_eq!(count(&server, "memberships WHERE state = 'joined'"), 8_001);
     assert_eq!(count(&server, "groups WHERE members_count = 8001"), 1);
     let (code, out, _) = server.run(&["verify"]);
