@@ -2,11 +2,14 @@
 //! they were.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/calls.rs"]
+mod calls;
 mod harness;
 #[path = "support/messages.rs"]
 mod messages;
 mod support;
 
+use calls::{ended, joined, joins, recording, rings_group, signal, started, transcript};
 use chatfold::ids::{Outcome, Time};
 use chatfold::rebuild::Host;
 use chatfold::retention::{self, At, Report, RetentionError, Rules};
@@ -23,56 +26,6 @@ const DAY: i64 = 24 * HOUR;
 const OF_CALLS: [&str; 6] =
     ["call_histories", "call_facts", "call_sessions", "call_participants", "recordings", "transcripts"];
 
-fn person(uid: &str, at: i64) -> Value {
-    json!({ "entityType": "user", "entity": { "uid": uid, "name": format!("{uid} {}", at / HOUR), "updatedAt": at / 1_000 } })
-}
-
-/// Somebody rings, takes, refuses or ends a call.
-fn signal(trigger: &str, id: i64, session: &str, [by, to]: [&str; 2], at: i64) -> String {
-    let action = trigger.strip_prefix("call_").unwrap_or("initiated");
-    let on = json!({ "entityType": "call", "entity": { "sessionid": session, "sender": by, "receiverType": "user", "receiver": to,
-        "status": action, "type": "audio", "initiatedAt": at / 1_000 } });
-    let call = json!({ "id": id.to_string(), "sender": by, "receiverType": "user", "receiver": to, "category": "call", "type": "audio",
-        "sentAt": at / 1_000, "data": { "action": action, "entities": { "by": person(by, at), "for": person(to, NOON), "on": on } } });
-    match trigger {
-        "message_sent" => body(trigger, &json!({ "message": call })),
-        _ => body(trigger, &json!({ "call": call })),
-    }
-}
-
-fn started(trigger: &str, session: &str, at: i64) -> String {
-    body(trigger, &json!({ "sessionId": session, "created_at": at / 1_000 }))
-}
-
-fn joined(trigger: &str, session: &str, uid: &str, at: i64) -> String {
-    let occupant = json!({ "uid": uid, "name": format!("{uid} at {at}"), "joined_at": at / 1_000 });
-    body(trigger, &json!({ "sessionId": session, "occupant": occupant }))
-}
-
-fn ended(trigger: &str, session: &str, (from, to): (i64, i64), people: &[&str]) -> String {
-    let occupant = |uid: &&str| json!({ "uid": uid, "joined_at": from / 1_000, "left_at": to / 1_000 });
-    let all: Vec<Value> = people.iter().map(occupant).collect();
-    body(
-        trigger,
-        &json!({ "sessionId": session, "created_at": from / 1_000, "destroyed_at": to / 1_000, "all_occupants": all }),
-    )
-}
-
-fn recording(session: &str, n: i64, at: i64) -> String {
-    let url = format!("https://example.com/{n}.mp4");
-    body(
-        "recording_generated",
-        &json!({ "sessionId": session, "startTime": at / 1_000, "duration": "60.5", "recording_url": url }),
-    )
-}
-
-fn transcript(session: &str, n: i64, at: i64) -> String {
-    let times = [at / 1_000, at / 1_000 + 60];
-    let data = json!({ "sessionId": session, "tid": format!("t{n}"), "transcript_url": "https://example.com/t.json",
-        "startTime": times[0], "endTime": times[1] });
-    body("transcription_generated", &data)
-}
-
 /// A history of `hours`, in the order in which it happened: when each event happened, and its body. Some session ids are
 /// used again and again, and some events are not dated.
 fn history(seed: u64, hours: i64) -> Vec<(i64, String)> {
@@ -87,8 +40,8 @@ fn history(seed: u64, hours: i64) -> Vec<(i64, String)> {
             _ => format!("v1.{n}"),
         };
         let later = |seconds: i64| at + seconds * 1_000;
-        match dice.below(9) {
-            0 => all.push((at, signal("call_initiated", n, &session, [by, to], at))),
+        match dice.below(10) {
+            0 => all.push((at, rings_group(n, &session, by, 1 + n % 3, at))),
             1 => {
                 all.push((at, signal("call_initiated", n, &session, [by, to], at)));
                 all.push((later(1), signal("message_sent", n, &session, [by, to], at)));
@@ -113,6 +66,7 @@ fn history(seed: u64, hours: i64) -> Vec<(i64, String)> {
                 "user": { "uid": by, "lastActiveAt": at / 1_000 } }),
                 ),
             )),
+            6 => all.push((at, joins(by, 1 + n % 4, at))),
             _ => {
                 all.push((at, signal("call_initiated", n, &session, [by, to], at)));
                 all.push((later(8), started("call_started", &session, later(8))));
@@ -326,6 +280,49 @@ fn a_session_id_with_an_event_of_unknown_time_stays() {
 }
 
 #[test]
+fn when_the_number_of_members_began_to_differ_is_known_after_a_cut() {
+    let harness = Harness::new();
+    let created = json!({ "group": { "guid": "night", "owner": "ann", "membersCount": 1, "createdAt": NOON / 1_000 },
+        "members": { "ann": { "uid": "ann" } } });
+    let today = NOON + 90 * DAY;
+    harness.post(&body("group_created", &created), NOON);
+    harness.post(&rings_group(1, "old", "ann", 7, NOON + HOUR), NOON + HOUR);
+    harness.post(&rings_group(2, "new", "ann", 7, today), today);
+    let drift = "SELECT drift_expected, drift_counted, drift_since FROM groups";
+    let known = harness.ask(drift);
+    assert_eq!(known, format!("7|1|{}", NOON + HOUR));
+    assert_eq!(cut(&harness, 24 * 30).lines[0].sessions, 1);
+    assert_eq!(harness.ask(drift), known);
+    assert!(harness.verify().is_clean());
+    harness.post(&rings_group(3, "newer", "ann", 7, today + DAY), today + DAY);
+    cut(&harness, 24);
+    harness.rebuild();
+    assert_eq!(harness.ask(drift), known);
+}
+
+#[test]
+fn the_ids_of_messages_that_announced_a_cut_call_are_no_gap() {
+    let harness = Harness::new();
+    old_and_new(&harness);
+    harness.post(&signal("call_initiated", 6, "later", ["cem", "bob"], NOON + 90 * DAY), NOON + 90 * DAY);
+    cut(&harness, 24 * 30);
+    let asked = harness.ask("SELECT first, last FROM asked_ids");
+    assert_eq!(asked, "1|1");
+}
+
+#[test]
+fn an_age_counts_from_what_cometchat_told_also_after_a_cut() {
+    let harness = Harness::new();
+    let at = |days: i64| started("meeting_started", &format!("day {days}"), NOON + days * DAY);
+    let lines = [at(0), at(1), at(85), at(90)];
+    harness.ingest_lines(lines.iter().map(|body| (body.as_str(), Some(NOON + 400 * DAY))));
+    let before = cut(&harness, 24 * 30).lines[0].before;
+    assert_eq!(before, Time(NOON + 60 * DAY));
+    assert_eq!(cut(&harness, 24 * 30).lines, []);
+    assert_eq!(harness.ask("SELECT group_concat(session_key) FROM call_histories"), "s:day 85,s:day 90");
+}
+
+#[test]
 fn a_cut_that_is_stopped_leaves_no_half_of_a_call() {
     let harness = Harness::new();
     for session in 0..3 {
@@ -337,15 +334,17 @@ fn a_cut_that_is_stopped_leaves_no_half_of_a_call() {
         }
     }
     harness.post(&started("meeting_started", "today", NOON + 90 * DAY), NOON + 90 * DAY);
-    // The first of an app stays, for the row of the app depends on it.
     assert!(matches!(cut_until(&harness, 24, Some(1)), Err(RetentionError::Stopped)));
     assert_eq!(
         harness.ask("SELECT session_key, count(*) FROM call_facts GROUP BY 1"),
-        "s:room 0|71\ns:room 2|71\ns:today|1"
+        "s:room 1|71\ns:room 2|71\ns:today|1"
     );
+    // The row of the app depends on its first event.
+    let first = harness.ask("SELECT trigger, body FROM events ORDER BY seq LIMIT 1");
+    assert!(first.starts_with("chatfold.kept") && !first.contains("room 0"), "{first}");
     assert!(harness.verify().is_clean());
-    assert_eq!(cut(&harness, 24).lines[0].sessions, 1);
-    assert_eq!(harness.ask("SELECT count(*) FROM call_sessions"), "2");
+    assert_eq!(cut(&harness, 24).lines[0].sessions, 2);
+    assert_eq!(harness.ask("SELECT count(*) FROM call_sessions"), "1");
     assert!(harness.verify().is_clean());
 }
 
@@ -364,11 +363,11 @@ fn a_server_that_has_a_call_in_memory_forgets_it_with_the_cut() {
     let db = server.db();
     let (code, out, err) = chatfold(&["retention", "--db", db.to_str().unwrap(), "--retention-call", "90d"]);
     assert_eq!(code, 0, "{err}");
-    assert!(out.lines().nth(1).unwrap().ends_with(" 2         2"), "{out}");
+    assert!(out.lines().nth(1).unwrap().ends_with(" 3         0"), "{out}");
     let (code, out, err) = chatfold(&["retention", "--db", db.to_str().unwrap(), "--apply", "--json"]);
     assert_eq!(code, 0, "{err}");
     let report: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((&report["lines"][0]["sessions"], &report["lines"][0]["events"]), (&json!(2), &json!(6)), "{report}");
+    assert_eq!((&report["lines"][0]["sessions"], &report["lines"][0]["events"]), (&json!(3), &json!(8)), "{report}");
     let (code, _, err) = chatfold(&["explain", "call:once", "--db", db.to_str().unwrap()]);
     assert_eq!(code, 1);
     assert!(err.contains("Session ids last heard of before"), "{err}");
@@ -377,6 +376,6 @@ fn a_server_that_has_a_call_in_memory_forgets_it_with_the_cut() {
     let request = json!({ "query": request }).to_string();
     let answer = server.post("/graphql", &[("Content-Type", "application/json")], request).json();
     let calls = &answer["data"]["callSessions"];
-    assert_eq!((&calls["totalCount"], &calls["nodes"][0]["sessionId"]), (&json!(3), &json!("again")), "{calls}");
+    assert_eq!((&calls["totalCount"], &calls["nodes"][0]["sessionId"]), (&json!(2), &json!("again")), "{calls}");
     verified(&db);
 }

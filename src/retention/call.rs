@@ -8,11 +8,10 @@ use super::plan::{Event, Session, Sink, triggers};
 use crate::change::{Change, Changes};
 use crate::envelope;
 use crate::ids::TimeSource;
-use crate::sessions::History;
 use crate::store::StoreError;
 use crate::store::sqlite::events::{self, Logged};
 use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
-use crate::store::sqlite::{self, App, Connection, Key, RefKey, call};
+use crate::store::sqlite::{App, Connection, Key, RefKey, call};
 use crate::trigger::family;
 
 /// Rows that are read at once.
@@ -28,7 +27,7 @@ pub(super) fn plan(
     pillars: &Pillars,
     sink: &mut Sink<'_>,
 ) -> Result<u64, RetentionError> {
-    let mut judge = Judge { log, bounds, pillars, described: Described::of(log, &bounds.app), stay: 0 };
+    let mut judge = Judge { log, bounds, pillars, described: Described::with_counts(log, &bounds.app), stay: 0 };
     judge.refused(sink)?;
     judge.kept(sink)?;
     let mut after = String::new();
@@ -85,9 +84,9 @@ impl Judge<'_> {
     /// A session id, if all events about it are old and may go.
     fn session(&mut self, key: Key) -> Result<Option<Session>, StoreError> {
         let seqs = call::seqs(self.log, &key, self.bounds.before)?;
-        let Some(history) = sqlite::load::<History>(self.log, &key)?.filter(|_| !seqs.is_empty()) else {
+        if seqs.is_empty() {
             return Ok(None);
-        };
+        }
         let mut is_held = false;
         for seq in &seqs {
             let Some(logged) = store::event(self.log, *seq)? else { return Ok(None) };
@@ -97,19 +96,18 @@ impl Judge<'_> {
             }
             // A build that understood less may have taken the same fact twice: the second folds to nothing only beside the first.
             is_held |= fact.occurred_from != TimeSource::Told
-                || self.pillars.has(*seq, fact.received_at.0)
                 || events::equals(self.log, &key.0, &fact.fingerprint, Some(fact.occurred_at))?.len() > 1;
         }
         if is_held {
             self.stay += seqs.len() as u64;
             return Ok(None);
         }
-        let mut session = Session { key, history, events: Vec::new(), kept: Vec::new() };
+        let mut session = Session { key, events: Vec::new(), kept: Vec::new() };
         for seq in seqs {
             let Some(logged) = store::event(self.log, seq)? else { return Ok(None) };
             let (changes, refs) = told(&self.bounds.app, &logged);
             let entries = self.described.entries(&logged.fact, &changes)?;
-            if entries.is_empty() {
+            if entries.is_empty() && !self.pillars.has(seq, logged.fact.received_at.0) {
                 session.events.push(Event { seq, bytes: logged.body.len() as u64, refs });
             } else {
                 session.kept.push(Kept { refs, ..entries.instead_of(&logged)? });
@@ -131,4 +129,54 @@ fn told(app: &App, logged: &Logged) -> (Changes, Vec<RefKey>) {
     payload.reduce(&logged.fact, &mut changes);
     let refs = payload.refs().into_iter().map(|it| (App::clone(app), it.kind, it.key)).collect();
     (changes, refs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::envelope::Envelope;
+    use crate::ids::Time;
+    use crate::log::{self, Source};
+    use crate::retention::Family;
+    use crate::retention::plan::{Piece, plan};
+    use crate::store::sqlite;
+    use serde_json::json;
+
+    #[test]
+    fn a_session_id_heard_of_since_it_was_looked_at_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = sqlite::open_writer(&dir.path().join("t.db")).unwrap();
+        let deliver = |trigger: &str, session: &str, at: i64| {
+            let data = json!({ "sessionId": session, "created_at": at, "occupant": { "uid": "ann", "joined_at": at } });
+            let body = json!({ "trigger": trigger, "appId": "a", "data": data }).to_string();
+            let mut batch = Batch::default();
+            sqlite::begin(&conn).unwrap();
+            let envelope = Envelope::parse(body.as_bytes()).unwrap();
+            log::append(&mut batch, &conn, &envelope, Time(at * 1_000), Source::Http).unwrap();
+            batch.save(&conn).unwrap();
+            sqlite::commit(&conn).unwrap();
+        };
+        for (n, session) in (0..).zip(["first", "stays", "goes"]) {
+            deliver("meeting_started", session, 1_767_614_400 + n);
+            deliver("meeting_participant_joined", session, 1_767_614_460 + n);
+        }
+        let before = Time(1_767_700_000_000);
+        let bounds = Bounds { app: App::from("a"), before, until: 7, last_id: -1 };
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut take = |piece| {
+            pieces.push(piece);
+            Ok(())
+        };
+        plan(&conn, Family::Call, &bounds, &mut take).unwrap();
+        // It tells nothing that the whole of the session id did not know.
+        deliver("meeting_participant_joined", "stays", 1_767_800_000);
+        sqlite::begin(&conn).unwrap();
+        let cut: Vec<u64> = pieces.iter().map(|piece| piece.cut(&conn, &bounds).unwrap().sessions).collect();
+        sqlite::commit(&conn).unwrap();
+        assert_eq!(cut, [2]);
+        let left = "SELECT group_concat(session_key), count(*) FROM call_facts";
+        let left: (String, i64) = conn.query_row(left, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(left, ("s:stays,s:stays,s:stays".to_owned(), 3));
+    }
 }

@@ -3,7 +3,7 @@
 use super::kept::Entries;
 use super::needs::Needs;
 use crate::change::{Change, Changes, Group, User};
-use crate::merge::{Fact, Row, Rule, Telling};
+use crate::merge::{Fact, Row, Rule, Telling, Value};
 use crate::store::StoreError;
 use crate::store::sqlite::{self, App, Connection, Key};
 use crate::tables;
@@ -15,6 +15,8 @@ const ROWS: usize = 10_000;
 /// Stands for no field: whether there is a row at all.
 pub(super) const EXISTS: usize = usize::MAX;
 
+const MEMBERS_COUNT: usize = Group::place("reported_members_count");
+
 /// Judges the events of an app one after the other.
 pub(super) struct Described<'a> {
     log: &'a Connection,
@@ -22,11 +24,19 @@ pub(super) struct Described<'a> {
     pub needs: Needs<'a, (&'static str, String)>,
     users: HashMap<String, Option<Registers<User>>>,
     groups: HashMap<String, Option<tables::group::Group>>,
+    /// All numbers of members that events tell stay. When the number in a group began to differ from them is not told by
+    /// the newest alone.
+    with_counts: bool,
 }
 
 impl<'a> Described<'a> {
     pub fn of(log: &'a Connection, app: &'a App) -> Self {
-        Self { log, app, needs: Needs::new(log), users: HashMap::new(), groups: HashMap::new() }
+        Self { log, app, needs: Needs::new(log), users: HashMap::new(), groups: HashMap::new(), with_counts: false }
+    }
+
+    /// For a cut after which the tables are not made anew.
+    pub fn with_counts(log: &'a Connection, app: &'a App) -> Self {
+        Self { with_counts: true, ..Self::of(log, app) }
     }
 
     /// What must stay of an event that makes these changes.
@@ -53,7 +63,9 @@ impl<'a> Described<'a> {
     fn needs_group(&mut self, guid: &str, telling: &Telling) -> Result<bool, StoreError> {
         let row = row_of(&mut self.groups, guid, || sqlite::load(self.log, &key(self.app, guid)))?;
         let Some(row) = row.as_ref().map(|it| &it.row) else { return Ok(false) };
-        needs_row(&mut self.needs, ("groups", guid), row, Group::RULES, telling)
+        let is_count = |(field, _): &(usize, Value)| *field == MEMBERS_COUNT;
+        let is_needed = needs_row(&mut self.needs, ("groups", guid), row, Group::RULES, telling)?;
+        Ok(is_needed || (self.with_counts && telling.fields.iter().any(is_count)))
     }
 }
 

@@ -3,11 +3,11 @@
 use super::kept::Kept;
 use super::{Family, RetentionError, call, message, presence};
 use crate::change;
-use crate::sessions::History;
+use crate::ids::id_number;
 use crate::store::StoreError;
 use crate::store::sqlite::registers::ConnectionKey;
 use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
-use crate::store::sqlite::{self, Connection, Key, RefKey};
+use crate::store::sqlite::{self, Connection, Key, RefKey, reconcile};
 use crate::tables::registers::Registers;
 use crate::trigger::{TRIGGERS, family};
 
@@ -37,10 +37,18 @@ pub(super) struct Ended {
 #[derive(Debug)]
 pub(super) struct Session {
     pub key: Key,
-    pub history: History,
     pub events: Vec<Event>,
     /// Events of which only this stays.
     pub kept: Vec<Kept>,
+}
+
+impl Session {
+    /// The ids of messages that announced the call are no gap.
+    fn forget_messages(&self, conn: &Connection) -> Result<(), StoreError> {
+        let refs = self.events.iter().flat_map(|it| &it.refs).chain(self.kept.iter().flat_map(|it| &it.refs));
+        let mut ids = refs.filter(|(_, kind, _)| *kind == "message").filter_map(|(_, _, id)| id_number(id));
+        ids.try_for_each(|id| reconcile::ask(conn, &self.key.0, id, id))
+    }
 }
 
 /// What is cut in one transaction.
@@ -112,7 +120,10 @@ impl Piece {
         }
         let mut gone = Vec::new();
         for session in &self.sessions {
-            if sqlite::load(conn, &session.key)?.as_ref() == Some(&session.history) {
+            // Each event about a session id adds a fact, and only a cut takes facts away.
+            let events = session.events.len() + session.kept.len();
+            if sqlite::call::count_facts(conn, &session.key)? == events {
+                session.forget_messages(conn)?;
                 sqlite::call::remove(conn, &session.key)?;
                 session.events.iter().try_for_each(&mut cut)?;
                 gone.push(session);

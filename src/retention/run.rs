@@ -95,7 +95,8 @@ pub fn cut(
     if !lines.is_empty() {
         sweep(host, sqlite::events::newest_seq(&log)?, stop)?;
     }
-    if is_folded && host.is_alone() {
+    let has_texts = lines.iter().any(|line| matches!(line.family, Family::Message | Family::Call));
+    if has_texts && host.is_alone() {
         // A file of an earlier chatfold may hold pieces of texts inside pages that stay.
         host.run(erasures::write_anew)?;
     }

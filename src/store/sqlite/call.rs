@@ -74,6 +74,7 @@ const KEYS: &str =
     "SELECT session_key FROM call_histories WHERE app_id = ?1 AND session_key > ?2 ORDER BY session_key LIMIT ?3";
 const NEWEST: &str = "SELECT at FROM call_facts WHERE app_id = ?1 AND session_key = ?2 ORDER BY at DESC LIMIT 1";
 const SEQS: &str = "SELECT seq FROM call_facts WHERE app_id = ?1 AND session_key = ?2 ORDER BY seq";
+const COUNT: &str = "SELECT count(*) FROM call_facts WHERE app_id = ?1 AND session_key = ?2";
 const HOLDING: [&str; 6] =
     ["call_histories", "call_facts", "call_sessions", "call_participants", "recordings", "transcripts"];
 
@@ -107,6 +108,12 @@ pub fn seqs(conn: &Connection, (app, session_key): &Key, before: Time) -> Result
     let mut statement = conn.prepare_cached(SEQS)?;
     let rows = statement.query_map((app, session_key), |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many events are about a session id.
+pub fn count_facts(conn: &Connection, (app, session_key): &Key) -> Result<usize, StoreError> {
+    let count: i64 = conn.prepare_cached(COUNT)?.query_row((app, session_key), |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// Removes all that is known of a session id.
