@@ -197,14 +197,16 @@ fn delivery(body: &[u8], parsed: Result<Document, String>) -> Result<Envelope, S
 /// A body, and when it was received if the line tells.
 type Timed = (Vec<u8>, Option<Time>);
 
-/// A line may be `{"receivedAt": ms, "body": {…}}` around a delivery; RFC 3339 will do too. A time that cannot be read
-/// is a problem: dated now, the delivery would be another fact.
+/// A line may be `{"receivedAt": ms, "body": {…}}` around a delivery; RFC 3339 will do too. So a line that `chatfold events
+/// --json` prints is one. A time that cannot be read is a problem: dated now, the delivery would be another fact.
 fn wrapped(document: &Document) -> Option<Result<Timed, String>> {
     let root = document.root();
-    if root.get("trigger").is_some() {
+    let body = root.get("body").filter(|body| body.is_object())?;
+    let is_delivery = |it: Json<'_>| ["trigger", "appId"].iter().all(|key| it.get(key).and_then(Json::text).is_some());
+    // The content of a delivery stands in `data`.
+    if root.get("trigger").is_some() && (root.get("data").is_some() || !is_delivery(body)) {
         return None;
     }
-    let body = root.get("body").filter(|body| body.is_object())?;
     let read = |value: Json<'_>| as_time(value).or_else(|| Time::parse(&value.text()?)).filter(|time| time.0 > 0);
     Some(match root.get("receivedAt").map(read) {
         Some(None) => Err("receivedAt: expected unix milliseconds, or a time such as 2026-01-05T09:30:00Z".into()),
@@ -227,7 +229,13 @@ mod tests {
             assert_eq!(unwrapped(&line), Some(Ok((br#"{"a" : 1}"#.to_vec(), Some(Time(1_767_600_000_000))))));
         }
         assert!(matches!(unwrapped(r#"{"receivedAt": "x", "body": {}}"#), Some(Err(_))));
-        for bare in [r#"{"trigger":"t","body":{}}"#, r#"{"trigger":null,"body":{}}"#, r#"{"body":1}"#, "[]"] {
+        let printed =
+            r#"{"seq":7,"trigger":"t","appId":"a","receivedAt":1767600000000,"body":{"trigger":"t","appId":"a"}}"#;
+        let body = br#"{"trigger":"t","appId":"a"}"#.to_vec();
+        assert_eq!(unwrapped(printed), Some(Ok((body, Some(Time(1_767_600_000_000))))));
+        let with_data = r#"{"trigger":"t","appId":"a","data":{},"body":{"trigger":"t","appId":"a"}}"#;
+        for bare in [with_data, r#"{"trigger":"t","body":{}}"#, r#"{"trigger":null,"body":{}}"#, r#"{"body":1}"#, "[]"]
+        {
             assert_eq!(unwrapped(bare), None, "{bare}");
         }
     }
