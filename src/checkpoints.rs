@@ -12,12 +12,8 @@ use std::thread::JoinHandle;
 const EVERY: u64 = 24 << 20;
 /// After a checkpoint that a reader held up, the next one comes sooner.
 const AGAIN: u64 = 2 << 20;
-/// If another commit like the newest would let the WAL grow by so much, the writer waits for the checkpoint beside. It
-/// must not outrun it.
-const AT_MOST: u64 = 60 << 20;
-/// What a commit should add to the WAL at most, for who can choose how much a commit holds: two of them fit, also if the
-/// second is a fifth larger than expected.
-const COMMIT: u64 = 25 << 20;
+/// A WAL that has grown by so much waits for the checkpoint beside: the writer must not outrun it.
+const AT_MOST: u64 = 48 << 20;
 
 /// When the WAL is moved, and by whom.
 pub struct Checkpoints {
@@ -25,10 +21,6 @@ pub struct Checkpoints {
     wal: WalSize,
     /// How much the WAL held after the newest checkpoint, and whether that checkpoint moved all of it.
     held: u64,
-    /// How much the WAL held when [`Self::look`] was last called.
-    seen: u64,
-    /// How much the newest commit has added to the WAL.
-    newest: u64,
     moved: bool,
     running: bool,
 }
@@ -61,7 +53,7 @@ impl Checkpoints {
         let thread =
             thread.map_err(|error| StoreError::Unusable(format!("cannot start the checkpoint thread: {error}")))?;
         let beside = Beside { begin: Some(begin), ended, thread: Some(thread) };
-        Ok(Self { beside, wal, held: 0, seen: 0, newest: 0, moved: true, running: false })
+        Ok(Self { beside, wal, held: 0, moved: true, running: false })
     }
 
     /// To be called after each commit. Some: a checkpoint has ended, and whether the whole WAL is moved. An error is
@@ -75,17 +67,14 @@ impl Checkpoints {
         }
         let now = self.wal.bytes();
         // A WAL that holds less than before began anew.
-        let more_than = |before: u64| if now < before { now } else { now - before };
-        let grown = more_than(self.held);
-        (self.newest, self.seen) = (more_than(self.seen), now);
+        let grown = if now < self.held { now } else { now - self.held };
         if !self.running {
-            let soon = grown + 2 * self.newest > AT_MOST;
-            if soon || grown >= if self.moved { EVERY } else { AGAIN } {
+            if grown >= if self.moved { EVERY } else { AGAIN } {
                 self.running = self.beside.begin.as_ref().is_some_and(|begin| begin.send(()).is_ok());
             }
             return Ok(None);
         }
-        let ended = if grown + self.newest <= AT_MOST {
+        let ended = if grown < AT_MOST {
             match self.beside.ended.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(None),
                 ended => ended.ok(),
@@ -105,12 +94,6 @@ impl Checkpoints {
         };
         (self.held, self.moved) = (now, moved);
         Ok(Some(moved))
-    }
-
-    /// Of `commit` things of one kind that the newest commit held, how many the next one may hold.
-    pub fn next(&self, commit: usize, at_most: usize) -> usize {
-        let fitting = (commit as u64).saturating_mul(COMMIT) / self.newest.max(1);
-        usize::try_from(fitting).unwrap_or(usize::MAX).clamp(1, at_most)
     }
 
     /// Waits for the thread to end.

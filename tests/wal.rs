@@ -3,7 +3,6 @@
 
 mod support;
 
-use chatfold::ingest::Ingest;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::TestServer;
 
@@ -74,27 +73,4 @@ fn large_deliveries_together_keep_the_wal_small() {
     let server = TestServer::start();
     let largest = largest_wal(&server, 8, &(1..=64).map(|id| message(id, 1_900_000)).collect::<Vec<_>>());
     assert!(largest < LIMIT, "{largest} bytes");
-}
-
-#[test]
-fn an_ingest_of_many_people_keeps_the_wal_small() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("chatfold.db");
-    // No two of them touch the same pages of people and of conversations.
-    let line = |id: usize| {
-        let [from, to] = [id.wrapping_mul(7_919) % 99_991, id.wrapping_mul(104_729) % 99_989];
-        let (at, word) = (1_767_600_000 + id, |n: usize| format!("w{} ", id.wrapping_mul(n) % 65_537));
-        let text: String = (3..90).map(word).collect();
-        format!(
-            r#"{{"trigger":"message_sent","appId":"app","data":{{"message":{{"id":"{id}","sender":"u{from}","receiver":"u{to}","receiverType":"user","category":"message","type":"text","sentAt":{at},"data":{{"text":"{text}"}}}}}}}}"#
-        )
-    };
-    let lines: Vec<String> = (1..=18_000).map(line).collect();
-    let mut ingest = Ingest::open(&path, 16 << 20, chatfold::clock::now).unwrap();
-    ingest.read("lines", std::io::Cursor::new(lines.join("\n")), |_| {}).unwrap();
-    // The file of the WAL gets shorter at the end of the ingest alone.
-    let largest = path.with_extension("db-wal").metadata().unwrap().len();
-    let (counts, _) = ingest.finish().unwrap();
-    assert_eq!(counts.get("applied"), Some(&18_000));
-    assert!((24 << 20..LIMIT).contains(&largest), "{largest} bytes");
 }

@@ -16,9 +16,6 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-/// Deliveries in the first transaction: nothing tells yet how much of the WAL each of them takes.
-const FIRST: usize = 1_000;
-
 /// What can go wrong while reading.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -43,8 +40,6 @@ pub struct Ingest {
     now: fn() -> Time,
     pending: usize,
     pending_bytes: usize,
-    /// Deliveries in a transaction: as many as the WAL has space for.
-    at_most: usize,
     /// Deliveries by what became of them; `duplicate` and `refused` among them. Empty: nothing was kept.
     pub counts: BTreeMap<&'static str, u64>,
     /// The first lines that are no deliveries, and why.
@@ -73,7 +68,6 @@ impl Ingest {
             now,
             pending: 0,
             pending_bytes: 0,
-            at_most: FIRST,
             counts: BTreeMap::new(),
             problems: Vec::new(),
             keep_refused: false,
@@ -153,7 +147,7 @@ impl Ingest {
             }
         };
         *self.counts.entry(outcome).or_default() += 1;
-        if self.pending >= self.at_most || self.pending_bytes >= batch::BODIES { self.commit() } else { Ok(()) }
+        if self.pending >= batch::EVENTS || self.pending_bytes >= batch::BODIES { self.commit() } else { Ok(()) }
     }
 
     fn refuse(&mut self, problem: &Problem) -> Result<&'static str, StoreError> {
@@ -168,9 +162,8 @@ impl Ingest {
         if self.pending > 0 {
             self.batch.save(&self.conn)?;
             sqlite::commit(&self.conn)?;
-            self.checkpoints.look(&self.conn)?;
-            self.at_most = self.checkpoints.next(self.pending, batch::EVENTS);
             (self.pending, self.pending_bytes) = (0, 0);
+            self.checkpoints.look(&self.conn)?;
         }
         Ok(())
     }
