@@ -12,7 +12,7 @@ const CLOCK: &str = "
     SELECT coalesce(
         (SELECT clock_at FROM feeds WHERE feeds.app_id = apps.app_id),
         (SELECT max(iif(occurred_from = 'told', occurred_at, 0)) FROM events
-            WHERE events.app_id = apps.app_id AND trigger NOT LIKE 'chatfold.%'),
+            WHERE events.app_id = apps.app_id AND trigger NOT IN ('chatfold.retention', 'chatfold.user_erased')),
         0)
     FROM apps WHERE app_id = ?1";
 const IGNORED: &str = "
