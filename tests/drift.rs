@@ -158,6 +158,33 @@ fn a_burst_whose_numbers_are_stale_is_no_drift_but_a_larger_difference_is() {
 }
 
 #[test]
+fn a_number_in_a_copy_that_is_older_than_the_fact_around_it_is_not_compared() {
+    let harness = heard(&[
+        (0, act("g", "joined", &["ann"], 0, Some(2))),
+        (300, act("g", "kicked", &["ann"], 300, Some(1))),
+        // Nothing dates an addition, and it does not change `updatedAt`.
+        (
+            400,
+            act("g", "added", &["bob", "cem"], 300, Some(3)).replace(&format!(r#","updatedAt":{}"#, SECOND + 300), ""),
+        ),
+    ]);
+    assert_eq!(harness.ask("SELECT members_count FROM groups"), "3");
+    let edited = |copied: i64, count: i64| {
+        let edit = format!(r#""editedAt":{},"sentAt""#, SECOND + 500);
+        let copy = format!(r#""updatedAt":{}"#, SECOND + copied);
+        let said = said("g", 7, 400, count).replace("message_sent", "message_edited").replace(r#""sentAt""#, &edit);
+        said.replace(&format!(r#""updatedAt":{}"#, SECOND - 8_000), &copy)
+    };
+    harness.post(&edited(300, 3), at(502));
+    assert_eq!(harness.ask("SELECT reported_members_count FROM groups"), "3");
+    assert_eq!(harness.ask(DRIFT), NONE, "it may be the number of 500 as well as that of 300");
+    harness.post(&edited(490, 5), at(503));
+    assert_eq!(harness.ask(DRIFT), format!("5|3|{}", at(490)), "it is of about now");
+    harness.rebuild();
+    assert_eq!(harness.ask(DRIFT), format!("5|3|{}", at(490)));
+}
+
+#[test]
 fn a_deleted_group_has_no_drift_and_one_that_is_created_anew_begins_without() {
     let harness = heard(&[(0, act("g", "joined", &["ann"], 0, Some(5)))]);
     assert_eq!(harness.ask(DRIFT), format!("5|2|{}", at(0)));

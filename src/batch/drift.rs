@@ -77,6 +77,8 @@ impl Batch {
                 }
                 _ => tally.settle(),
             }
+        } else {
+            tally.settle();
         }
         if tally != before {
             self.tables.groups.edit(key, load)?.tally = tally;

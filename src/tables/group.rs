@@ -1,7 +1,7 @@
 //! A group: its profile, its creations and deletions, and what is known of its members as a whole.
 
 use crate::change::{self, MemberList};
-use crate::drift::{Drift, Report, Tally};
+use crate::drift::{Drift, NEAR, Report, Tally};
 use crate::ids::Time;
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Fact, Row, Telling};
@@ -74,9 +74,11 @@ impl Group {
         self.lifecycle.delete(fact, created_at);
     }
 
-    /// The newest number of members that CometChat told.
+    /// The newest number of members that CometChat told, unless nobody knows when it was right: CometChat does not change
+    /// `updatedAt` with every member, so a copy that is older than the fact around it may show the members of any time
+    /// between the two.
     pub fn report(&self) -> Option<Report> {
-        let key = self.row.keys[REPORTED]?;
+        let key = self.row.keys[REPORTED].filter(|key| key.fact_at - key.at <= NEAR)?;
         Some(Report { count: self.row.values[REPORTED].int()?, at: key.at, seq: key.seq })
     }
 

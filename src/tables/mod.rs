@@ -15,4 +15,4 @@ pub mod registers;
 
 /// The edition of reducers and tables. Raise it with every change that gives other tables for an old log: the server
 /// rebuilds files of another edition when it starts.
-pub const FOLD_VERSION: i64 = 3;
+pub const FOLD_VERSION: i64 = 4;

@@ -26,6 +26,8 @@ impl World {
             let (sender, other) = (USERS[b % USERS.len()], USERS[c % USERS.len()]);
             (sender, ReceiverType::User, if sender == other { USERS[(c + 1) % USERS.len()] } else { other })
         } else {
+            // A new message tells how many members the group has.
+            self.touch(guid);
             (members[b % members.len()], ReceiverType::Group, guid)
         };
         let id = self.new_id();
