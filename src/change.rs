@@ -327,6 +327,12 @@ impl Changes {
         self.all.push(change);
     }
 
+    /// Whether the event is about a call or a meeting, whichever its trigger: an action of a call comes among the messages
+    /// too.
+    pub fn tell_of_call(&self) -> bool {
+        self.all.iter().any(|change| matches!(change, Change::Call { .. }))
+    }
+
     /// Keeps the changes of which this is true.
     pub fn retain(&mut self, keep: impl FnMut(&Change) -> bool) {
         self.all.retain(keep);

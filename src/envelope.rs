@@ -161,6 +161,11 @@ impl Read {
     }
 }
 
+/// Whether JSON has the members that every delivery has.
+pub fn is_delivery(json: Json<'_>) -> bool {
+    json.is_object() && ["trigger", "appId"].iter().all(|key| json.get(key).and_then(Json::text).is_some())
+}
+
 /// What a body says, without what only the log needs; `None` where nothing of it is folded.
 pub fn payload(body: &str) -> Option<Box<dyn Payload>> {
     let document = Document::parse(body.as_bytes().to_vec()).ok()?;

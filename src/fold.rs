@@ -1,7 +1,7 @@
 //! The fold: puts one event into the tables. Live deliveries and rebuilds use the same function.
 
 use crate::batch::{Batch, ROW};
-use crate::change::{Change, Changes};
+use crate::change::Changes;
 use crate::envelope::Envelope;
 use crate::ids::Outcome;
 use crate::merge::Fact;
@@ -85,10 +85,9 @@ fn cut(
     envelope: &Envelope,
     changes: &Changes,
 ) -> Result<Option<String>, StoreError> {
-    // An action of a call comes among the messages too.
     let family = match family::of(&envelope.trigger) {
         family::PRESENCE => family::PRESENCE,
-        _ if changes.into_iter().any(|change| matches!(change, Change::Call { .. })) => family::CALL,
+        _ if changes.tell_of_call() => family::CALL,
         _ => return Ok(None),
     };
     let Some(told_at) = envelope.told_at else { return Ok(None) };

@@ -4,6 +4,8 @@
 
 #[path = "support/calls.rs"]
 mod calls;
+#[path = "support/cuts.rs"]
+mod cuts;
 mod harness;
 #[path = "support/messages.rs"]
 mod messages;
@@ -11,13 +13,11 @@ mod support;
 
 use calls::{ended, joined, joins, recording, rings_group, signal, started, transcript};
 use chatfold::ids::{Outcome, Time};
-use chatfold::rebuild::Host;
-use chatfold::retention::{self, At, Report, RetentionError, Rules};
-use chatfold::store::sqlite;
+use chatfold::retention::{Report, RetentionError, Rules};
+use cuts::{cut_until, post};
 use harness::{Harness, NOON, assert_same};
 use messages::{Dice, HOUR, PEOPLE, body};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use support::{TestServer, chatfold, verified};
 
@@ -78,32 +78,12 @@ fn history(seed: u64, hours: i64) -> Vec<(i64, String)> {
     all
 }
 
-fn post(harness: &Harness, history: &[(i64, String)]) {
-    for (at, body) in history {
-        harness.post(body, at + 1_000);
-    }
-}
-
-fn cut_until(harness: &Harness, hours: u64, stop_at: Option<u64>) -> Result<Report, RetentionError> {
-    let host = Host::alone(sqlite::open_writer(&harness.path()).unwrap());
-    let rules = Rules { call: Some(Duration::from_secs(hours * 3_600)), ..Rules::default() };
-    let stop = AtomicBool::new(false);
-    let mut progress = |at| {
-        if let At::Cutting(done) = at {
-            stop.store(stop_at.is_some_and(|at| done >= at), Ordering::Relaxed);
-        }
-    };
-    let now = Time(harness::READ_AT + harness.ask("SELECT max(seq) FROM events").parse::<i64>().unwrap());
-    let report = retention::cut(&harness.path(), &host, rules, now, &stop, &mut progress);
-    harness.forget();
-    if report.is_ok() {
-        host.finish().unwrap();
-    }
-    report
+fn rules(hours: u64) -> Rules {
+    Rules { call: Some(Duration::from_secs(hours * 3_600)), ..Rules::default() }
 }
 
 fn cut(harness: &Harness, hours: u64) -> Report {
-    cut_until(harness, hours, None).unwrap()
+    cut_until(harness, rules(hours), None).unwrap()
 }
 
 /// The rows that no cut of calls changes, and those of some session ids.
@@ -334,7 +314,7 @@ fn a_cut_that_is_stopped_leaves_no_half_of_a_call() {
         }
     }
     harness.post(&started("meeting_started", "today", NOON + 90 * DAY), NOON + 90 * DAY);
-    assert!(matches!(cut_until(&harness, 24, Some(1)), Err(RetentionError::Stopped)));
+    assert!(matches!(cut_until(&harness, rules(24), Some(1)), Err(RetentionError::Stopped)));
     assert_eq!(
         harness.ask("SELECT session_key, count(*) FROM call_facts GROUP BY 1"),
         "s:room 1|71\ns:room 2|71\ns:today|1"

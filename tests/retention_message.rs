@@ -1,18 +1,18 @@
 //! Old messages are cut from the log with all that hangs on them; people, groups and what is younger stay as they were.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/cuts.rs"]
+mod cuts;
 mod harness;
 #[path = "support/messages.rs"]
 mod messages;
 
-use chatfold::ids::{Outcome, Time};
-use chatfold::rebuild::Host;
-use chatfold::retention::{self, At, Report, RetentionError, Rules};
-use chatfold::store::sqlite;
+use chatfold::ids::Outcome;
+use chatfold::retention::{Report, RetentionError, Rules};
+use cuts::{cut_until, post};
 use harness::{Harness, NOON, assert_same};
 use messages::{Dice, HOUR, Message, PEOPLE, body};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A history of `hours`, in the order in which it happened: when each event happened, and its body. Without `rising`, ids
@@ -59,32 +59,12 @@ fn history(seed: u64, hours: i64, rising: bool) -> Vec<(i64, String)> {
     all
 }
 
-fn post(harness: &Harness, history: &[(i64, String)]) {
-    for (at, body) in history {
-        harness.post(body, at + 1_000);
-    }
-}
-
-fn cut_until(harness: &Harness, hours: u64, stop_at: Option<u64>) -> Result<Report, RetentionError> {
-    let host = Host::alone(sqlite::open_writer(&harness.path()).unwrap());
-    let rules = Rules { message: Some(Duration::from_secs(hours * 3_600)), ..Rules::default() };
-    let stop = AtomicBool::new(false);
-    let mut progress = |at| {
-        if let At::Cutting(done) = at {
-            stop.store(stop_at.is_some_and(|at| done >= at), Ordering::Relaxed);
-        }
-    };
-    let now = Time(harness::READ_AT + harness.ask("SELECT max(seq) FROM events").parse::<i64>().unwrap());
-    let report = retention::cut(&harness.path(), &host, rules, now, &stop, &mut progress);
-    harness.forget();
-    if report.is_ok() {
-        host.finish().unwrap();
-    }
-    report
+fn rules(hours: u64) -> Rules {
+    Rules { message: Some(Duration::from_secs(hours * 3_600)), ..Rules::default() }
 }
 
 fn cut(harness: &Harness, hours: u64) -> Report {
-    cut_until(harness, hours, None).unwrap()
+    cut_until(harness, rules(hours), None).unwrap()
 }
 
 /// The rows that no cut of messages changes, and the messages sent since a time with all that hangs on them.
@@ -319,7 +299,7 @@ fn a_cut_that_was_killed_is_finished_by_the_next_run() {
     cut(&whole, 12);
     for rebuilt in [false, true] {
         // The run ends after some pieces, as a process that is killed there.
-        assert!(matches!(cut_until(&killed, 12, Some(1)), Err(RetentionError::Stopped)));
+        assert!(matches!(cut_until(&killed, rules(12), Some(1)), Err(RetentionError::Stopped)));
         assert_eq!(killed.ask("SELECT value FROM settings WHERE name = 'fold_version'"), "0");
         if rebuilt {
             killed.rebuild();

@@ -183,7 +183,7 @@ impl<'a> Recorder<'a> {
         )
     }
 
-    /// One message, and who reacted to it where that may have changed. What retention cut is left out.
+    /// One message, and who reacted to it where that may have changed. A message before the horizon of retention is left out.
     pub fn message(&mut self, row: Json<'_>, at: Time, tally: &mut Tally) -> Result<(), BackfillError> {
         let category = row.get("category").and_then(Json::text);
         let family = if category.as_deref() == Some("call") { family::CALL } else { family::MESSAGE };

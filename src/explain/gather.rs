@@ -236,7 +236,8 @@ fn about_answer(
     Ok(())
 }
 
-/// What retention cut from the log of an app that may have been about an entity, in words.
+/// A sentence about the horizon before which events about such an entity were cut from the log of the app. `None`: there
+/// is no horizon.
 pub fn cut(conn: &Connection, app_id: &str, entity: &Entity) -> Result<Option<String>, StoreError> {
     let (family, what, but) = match entity {
         Entity::Message(_) => (family::MESSAGE, "Messages sent", "with all events about them"),

@@ -2,7 +2,7 @@
 
 use super::IngestError;
 use crate::ahead::{Abandoned, Sink};
-use crate::envelope::{Envelope, NotADelivery};
+use crate::envelope::{Envelope, NotADelivery, is_delivery};
 use crate::ids::Time;
 use crate::json::{Document, Json};
 use crate::store::sqlite::log_file::LogFile;
@@ -202,7 +202,6 @@ type Timed = (Vec<u8>, Option<Time>);
 fn wrapped(document: &Document) -> Option<Result<Timed, String>> {
     let root = document.root();
     let body = root.get("body").filter(|body| body.is_object())?;
-    let is_delivery = |it: Json<'_>| ["trigger", "appId"].iter().all(|key| it.get(key).and_then(Json::text).is_some());
     // The content of a delivery stands in `data`.
     if root.get("trigger").is_some() && (root.get("data").is_some() || !is_delivery(body)) {
         return None;

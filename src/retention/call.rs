@@ -1,11 +1,11 @@
-//! Which session ids were last heard of before the horizon: all events about them go, and what of them a row of a person
-//! or a group still needs stays.
+//! Which session ids were last heard of before the horizon. All events about these session ids go. The descriptions of
+//! people and groups in these events stay where a row needs them.
 
 use super::RetentionError;
 use super::described::Described;
 use super::kept::{self, Kept};
-use super::plan::{Event, Session, Sink, triggers};
-use crate::change::{Change, Changes};
+use super::plan::{Event, Session, Sink, refused, triggers};
+use crate::change::Changes;
 use crate::envelope;
 use crate::ids::TimeSource;
 use crate::store::StoreError;
@@ -28,7 +28,8 @@ pub(super) fn plan(
     sink: &mut Sink<'_>,
 ) -> Result<u64, RetentionError> {
     let mut judge = Judge { log, bounds, pillars, described: Described::with_counts(log, &bounds.app), stay: 0 };
-    judge.refused(sink)?;
+    let is_of_family = |logged: &Logged| told(&bounds.app, logged).0.tell_of_call();
+    refused(log, bounds, pillars, &triggers(may_tell_of_calls), is_of_family, sink)?;
     judge.kept(sink)?;
     let mut after = String::new();
     loop {
@@ -53,20 +54,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Events that came after an earlier cut, and that the fold refused.
-    fn refused(&mut self, sink: &mut Sink<'_>) -> Result<(), RetentionError> {
-        for seq in store::refused(self.log, self.bounds, &triggers(may_tell_of_calls))? {
-            let Some(logged) = store::event(self.log, seq)? else { continue };
-            let (changes, _) = told(&self.bounds.app, &logged);
-            let is_of_call = changes.into_iter().any(|change| matches!(change, Change::Call { .. }));
-            if is_of_call && !self.pillars.has(seq, logged.fact.received_at.0) {
-                sink.event(Event { seq, bytes: logged.body.len() as u64, refs: Vec::new() })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What an earlier cut left of events, where newer events tell all that is needed of it.
+    /// Events `chatfold.kept` of an earlier cut go once newer events tell the same of people and groups.
     fn kept(&mut self, sink: &mut Sink<'_>) -> Result<(), RetentionError> {
         for seq in store::of_trigger(self.log, self.bounds, kept::TRIGGER)? {
             let Some(logged) = store::event(self.log, seq)? else { continue };
@@ -117,12 +105,12 @@ impl Judge<'_> {
     }
 }
 
-/// An action of a call comes among the messages too.
+/// Triggers whose events may be about a call.
 fn may_tell_of_calls(trigger: &str) -> bool {
     family::of(trigger) == family::CALL || family::is_about_messages(trigger)
 }
 
-/// What an event changes, and what it refers to.
+/// The changes that an event makes, and the entities that it refers to.
 fn told(app: &App, logged: &Logged) -> (Changes, Vec<RefKey>) {
     let mut changes = Changes::default();
     let Some(payload) = envelope::payload(&logged.body) else { return (changes, Vec::new()) };
@@ -169,7 +157,7 @@ mod tests {
             Ok(())
         };
         plan(&conn, Family::Call, &bounds, &mut take).unwrap();
-        // It tells nothing that the whole of the session id did not know.
+        // The history of the session id stays the same with this delivery: only the number of its facts differs.
         deliver("meeting_participant_joined", "stays", 1_767_800_000);
         sqlite::begin(&conn).unwrap();
         let cut: Vec<u64> = pieces.iter().map(|piece| piece.cut(&conn, &bounds).unwrap().sessions).collect();

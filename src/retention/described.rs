@@ -1,4 +1,4 @@
-//! What events tell of people and groups, and what of that a row still needs.
+//! The descriptions of people and groups in events, and which of these descriptions a row still needs.
 
 use super::kept::Entries;
 use super::needs::Needs;
@@ -39,7 +39,7 @@ impl<'a> Described<'a> {
         Self { with_counts: true, ..Self::of(log, app) }
     }
 
-    /// What must stay of an event that makes these changes.
+    /// The descriptions that must stay when an event with these changes goes.
     pub fn entries(&mut self, fact: &Fact, changes: &Changes) -> Result<Entries, StoreError> {
         let mut entries = Entries::default();
         for change in changes {

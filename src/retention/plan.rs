@@ -5,6 +5,7 @@ use super::{Family, RetentionError, call, message, presence};
 use crate::change;
 use crate::ids::id_number;
 use crate::store::StoreError;
+use crate::store::sqlite::events::Logged;
 use crate::store::sqlite::registers::ConnectionKey;
 use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
 use crate::store::sqlite::{self, Connection, Key, RefKey, reconcile};
@@ -198,7 +199,8 @@ pub(super) fn plan(
         Family::Call => call::plan(log, bounds, &Pillars::of(log, &bounds.app)?, &mut sink)?,
         Family::Presence => {
             let pillars = Pillars::of(log, &bounds.app)?;
-            refused(log, bounds, &pillars, &mut sink)?;
+            let triggers = triggers(|trigger| family::of(trigger) == family::PRESENCE);
+            refused(log, bounds, &pillars, &triggers, |_| true, &mut sink)?;
             let (mut kept, mut after) = (0, String::new());
             loop {
                 let people = store::people(log, &bounds.app, &after, PAGE)?;
@@ -219,12 +221,18 @@ pub(super) fn triggers(are: impl Fn(&str) -> bool) -> Vec<&'static str> {
     TRIGGERS.iter().map(|(name, _)| *name).filter(|name| are(name)).collect()
 }
 
-/// Events about presence that came after an earlier cut, and that the fold refused.
-fn refused(log: &Connection, bounds: &Bounds, pillars: &Pillars, sink: &mut Sink<'_>) -> Result<(), RetentionError> {
-    let triggers = triggers(|trigger| family::of(trigger) == family::PRESENCE);
-    for seq in store::refused(log, bounds, &triggers)? {
+/// Hands over the events of a family that came after an earlier cut, and that the fold refused.
+pub(super) fn refused(
+    log: &Connection,
+    bounds: &Bounds,
+    pillars: &Pillars,
+    triggers: &[&str],
+    is_of_family: impl Fn(&Logged) -> bool,
+    sink: &mut Sink<'_>,
+) -> Result<(), RetentionError> {
+    for seq in store::refused(log, bounds, triggers)? {
         let Some(logged) = store::event(log, seq)? else { continue };
-        if !pillars.has(seq, logged.fact.received_at.0) {
+        if is_of_family(&logged) && !pillars.has(seq, logged.fact.received_at.0) {
             sink.event(Event { seq, bytes: logged.body.len() as u64, refs: Vec::new() })?;
         }
     }

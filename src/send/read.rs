@@ -1,6 +1,7 @@
 //! Deliveries to play: bodies, arrays of bodies, and what `chatfold events --json` prints.
 
 use super::Delivery;
+use crate::envelope::is_delivery;
 use crate::ids::Time;
 use crate::ingest::inputs;
 use crate::json::{Document, Json};
@@ -89,10 +90,6 @@ fn take(place: &str, found: Json<'_>, all: &mut Vec<Delivery>) -> Result<(), Rea
     let body = body.ok_or_else(|| ReadError::NoDelivery(place.to_owned()))?;
     all.push(Delivery { body: body.source().as_bytes().to_vec(), at });
     Ok(())
-}
-
-fn is_delivery(json: Json<'_>) -> bool {
-    json.is_object() && ["trigger", "appId"].iter().all(|key| json.get(key).and_then(Json::text).is_some())
 }
 
 #[cfg(test)]
