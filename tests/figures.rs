@@ -8,6 +8,7 @@ mod support;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::load::{body, connect};
@@ -117,17 +118,45 @@ impl<'a> Lags<'a> {
     }
 }
 
+/// Runs this program, and what it starts from now on, on one core.
+fn stay_on(core: &str) {
+    let id = std::process::id().to_string();
+    assert!(Command::new("taskset").args(["-acp", core, &id]).stdout(Stdio::null()).status().unwrap().success());
+}
+
+/// Chatfold and the clients on this core, where PostgreSQL has the other one.
+const CHATFOLD: &str = "0";
+const POSTGRES: &str = "1";
+
 #[test]
 #[ignore = "measures, for a minute: tests/figures.sh"]
-fn the_figures() {
+fn the_figures_of_shared_cores() {
+    measure(false);
+}
+
+#[test]
+#[ignore = "measures, for a minute: tests/figures.sh"]
+fn the_figures_where_postgresql_has_a_core_of_its_own() {
+    measure(true);
+}
+
+fn measure(apart: bool) {
+    let stay = |core| {
+        if apart {
+            stay_on(core)
+        }
+    };
+    stay(CHATFOLD);
     let alone = TestServer::start();
     let rate_alone = Load::default().run(&[&alone], &mut |_| {});
     drop(alone);
 
     let settings =
         "synchronous_standby_names = 'ANY 1 (s1, s2)'\nwal_level = replica\nhot_standby = on\nmax_connections = 60";
+    stay(POSTGRES);
     let Some(primary) = Postgres::start(settings) else { return };
     let _standbys = ["s1", "s2"].map(|name| primary.standby(name, free_port()));
+    stay(CHATFOLD);
     let (code, _, err) = chatfold(&["log", "init", "--log", &primary.address()]);
     assert_eq!(code, 0, "{err}");
     let toml = format!("log = \"{}\"\nlog_durability = \"quorum\"", primary.address());
@@ -143,7 +172,8 @@ fn the_figures() {
     let rate_followed = load.run(&[&one], &mut |load| lags.look(load));
     let rate_all = load.run(&all, &mut |_| {});
     agree(&primary, &all);
-    println!("| deliveries/s, {CONNECTIONS} connections | |\n|---|---|");
+    let cores = if apart { "chatfold and clients on one core, PostgreSQL on another" } else { "all share the cores" };
+    println!("| deliveries/s, {CONNECTIONS} connections, {cores} | |\n|---|---|");
     println!("| a single machine | {rate_alone:.0} |");
     println!(
         "| one node, the log in a quorum of three | {rate_one:.0}, {:.2} × of the single machine |",
