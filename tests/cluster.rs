@@ -34,6 +34,8 @@ const CLIENTS: usize = 4;
 #[derive(Default)]
 struct Told {
     acknowledged: Mutex<Vec<usize>>,
+    /// How often each delivery was sent to a node.
+    sent: Mutex<BTreeMap<usize, usize>>,
     outcomes: Mutex<BTreeMap<String, usize>>,
     /// Reasons of answers 503, and how often each was given.
     refused: Mutex<BTreeMap<String, usize>>,
@@ -79,7 +81,10 @@ fn send(id: usize, place: usize, nodes: &Mutex<Vec<Option<SocketAddr>>>, told: &
     let body = body(id);
     for attempt in 0..2_000 {
         let address = { nodes.lock().unwrap()[(place + id + attempt) % NAMES.len()] };
-        let answer = address.and_then(|address| post(address, &body));
+        let answer = address.and_then(|address| {
+            *told.sent.lock().unwrap().entry(id).or_default() += 1;
+            post(address, &body)
+        });
         let status = answer.as_deref().and_then(|answer| answer.split(' ').nth(1)).unwrap_or_default();
         match status {
             "200" => {
@@ -146,6 +151,7 @@ struct Cluster {
     proxies: Vec<Proxy>,
     primary: usize,
     nodes: Vec<TestServer>,
+    log: String,
     toml: String,
 }
 
@@ -166,7 +172,7 @@ impl Cluster {
         for node in &nodes {
             until("ready", || node.get("/readyz").status == 200);
         }
-        Some(Self { servers, proxies, primary: 0, nodes, toml })
+        Some(Self { servers, proxies, primary: 0, nodes, log: address, toml })
     }
 
     fn standbys(&self) -> impl Iterator<Item = usize> + use<> {
@@ -186,7 +192,8 @@ impl Cluster {
         clients.nodes.lock().unwrap()[place] = Some(self.nodes[place].address);
     }
 
-    /// A node and its disk are lost, after its outbox was emptied. Another one begins with a new file.
+    /// A node and its disk are lost, after its outbox was emptied. Another one begins with a copy of a node's file, as
+    /// `chatfold join` makes it.
     fn lose_node(&mut self, place: usize, clients: &Clients) {
         clients.nodes.lock().unwrap()[place] = None;
         let node = self.nodes.remove(place);
@@ -196,7 +203,11 @@ impl Cluster {
         });
         // The folder goes with it.
         drop(node);
-        self.nodes.insert(place, TestServer::with(&self.toml));
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let (file, from) = (dir.path().join("chatfold.db"), format!("http://{}", self.nodes[0].address));
+        let (code, _, err) = chatfold(&["join", "--from", &from, "--db", file.to_str().unwrap(), "--log", &self.log]);
+        assert_eq!(code, 0, "{err}");
+        self.nodes.insert(place, TestServer::within(dir, &self.toml));
         clients.nodes.lock().unwrap()[place] = Some(self.nodes[place].address);
     }
 
@@ -264,6 +275,13 @@ impl Cluster {
         self.servers[primary].serve();
     }
 
+    fn kill_standby(&mut self, pause: Duration) {
+        let place = self.standbys().next().unwrap();
+        self.servers[place].kill();
+        std::thread::sleep(pause);
+        self.servers[place].serve();
+    }
+
     /// Processes that are there and do nothing.
     fn freeze(&self, place: usize, pause: Duration) {
         self.servers[place].signal_all("STOP");
@@ -271,16 +289,17 @@ impl Cluster {
         self.servers[place].signal_all("CONT");
     }
 
-    fn fault(&mut self, kind: u64, random: &mut Instants, clients: &Clients) -> String {
-        let pause = random.within(300..3_000);
+    fn fault(&mut self, kind: u64, pause: Duration, random: &mut Instants, clients: &Clients) -> String {
         let any = usize::try_from(random.within(0..3).as_millis()).unwrap();
         match kind {
             0 => self.kill_node(any, clients, pause),
             1 => self.lose_quorum(pause),
             2 => {
+                let refused = || clients.told.refused.lock().unwrap().values().sum::<usize>();
+                let (before, back) = (refused(), self.kill_primary(clients).as_millis());
+                let refused = refused() - before;
                 return format!(
-                    "primary killed: first delivery in the log {} ms after the promotion",
-                    self.kill_primary(clients).as_millis()
+                    "primary killed: first delivery in the log {back} ms after the promotion, {refused} answers 503"
                 );
             }
             3 => self.stop_primary(pause),
@@ -288,8 +307,10 @@ impl Cluster {
                 self.proxies.iter().for_each(Proxy::cut);
                 std::thread::sleep(pause / 10);
             }),
-            5 => self.freeze(any, pause),
+            5 => self.freeze(self.primary, pause),
             6 => self.lose_node(any, clients),
+            7 => self.freeze(self.standbys().next().unwrap(), pause),
+            8 => self.kill_standby(pause),
             _ => {
                 self.nodes[any].signal("STOP");
                 std::thread::sleep(pause);
@@ -302,8 +323,10 @@ impl Cluster {
             "",
             "primary stopped",
             "connections cut",
-            "server frozen",
+            "primary frozen",
             "node and disk lost",
+            "standby frozen",
+            "standby killed",
             "node frozen",
         ][usize::try_from(kind).unwrap()]
         .to_owned()
@@ -345,6 +368,14 @@ fn alone(primary: &Postgres) -> String {
     state::of_file(&harness.conn).unwrap().total.to_string()
 }
 
+/// How often each delivery stands in the shared log. A client that got no answer has sent its delivery again.
+fn rows(primary: &Postgres) -> BTreeMap<String, usize> {
+    let rows =
+        primary.ask("SELECT count(*) || ' ' || convert_from(body, 'UTF8') FROM chatfold_deliveries GROUP BY body");
+    let row = |line: &str| line.split_once(' ').map(|(count, body)| (body.to_owned(), count.parse().unwrap()));
+    rows.lines().filter_map(row).collect()
+}
+
 /// How often each delivery is in the log of a file as an event.
 fn events(db: &Path) -> BTreeMap<String, i64> {
     let conn = Connection::open(db).unwrap();
@@ -357,19 +388,30 @@ fn what_was_answered_200_is_in_every_nodes_log_once_whatever_fails() {
     let Some(mut cluster) = Cluster::start() else { return };
     let clients = Clients::start(&cluster.nodes);
     let mut random = Instants::default();
-    // In short each of the first five once; in long all of them, in any order.
+    // In short each of the first five once; in long all of them, in any order, and some for long.
     let faults = number("CHATFOLD_CLUSTER_FAULTS", 5);
+    let is_long = faults > 5;
     for n in 0..u64::from(faults) {
         std::thread::sleep(random.within(300..1_500));
-        let kind = if faults <= 5 { n } else { u64::try_from(random.within(0..8).as_millis()).unwrap() };
-        let what = cluster.fault(kind, &mut random, &clients);
+        let kind = if is_long { u64::try_from(random.within(0..10).as_millis()).unwrap() } else { n };
+        let pause = random.within(300..3_000);
+        let what = cluster.fault(kind, pause, &mut random, &clients);
         eprintln!("{n}: {what}");
+    }
+    for (kind, seconds) in [(3, 60), (5, 20), (7, 20), (9, 20)].into_iter().filter(|_| is_long) {
+        let what = cluster.fault(kind, Duration::from_secs(seconds), &mut random, &clients);
+        eprintln!("{what} for {seconds} s");
     }
     std::thread::sleep(Duration::from_secs(1));
     let told = clients.stop();
     let newest = cluster.settle();
     let expected = alone(&cluster.servers[cluster.primary]);
     let acknowledged = told.acknowledged.lock().unwrap();
+    let rows = rows(&cluster.servers[cluster.primary]);
+    for (id, sent) in told.sent.lock().unwrap().iter() {
+        let rows = rows.get(&body(*id)).copied().unwrap_or_default();
+        assert!(rows <= *sent, "delivery {id} was sent {sent} times, and stands in the log {rows} times");
+    }
     for node in &cluster.nodes {
         assert_eq!(hash(&node.db()), expected);
         verified(&node.db());

@@ -3,6 +3,8 @@
 mod address;
 mod apps;
 mod machine;
+#[cfg(feature = "postgres")]
+mod shared_log;
 
 use super::table::{self, Colour};
 use crate::config::Config;
@@ -68,6 +70,8 @@ impl Finding {
 pub fn run(config: &Config, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut findings = machine::check(config);
     findings.extend(apps::check(config));
+    #[cfg(feature = "postgres")]
+    findings.extend(config.shared_log.as_ref().map(shared_log::check));
     if let Some(url) = &args.url {
         findings.extend(address::check(config, url));
     }

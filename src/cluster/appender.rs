@@ -84,7 +84,7 @@ impl Appender {
                     if !more && batch.is_empty() {
                         return Ok(None);
                     }
-                    outbox.set_aside(&shared.status, batch, &Refusal::NotWritten(UNREACHABLE))?;
+                    outbox.set_aside(&shared.status, batch, &shared.status.refusal())?;
                 }
             }
         }

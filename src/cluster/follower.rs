@@ -13,7 +13,7 @@ use crate::store::{DeliveryId, StoreError};
 use crate::writer::orders::{Order, UserErased};
 use crate::writer::{Folded, Followed, NotRun, Read};
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
@@ -177,7 +177,7 @@ impl Follower {
     /// The tables are at this delivery.
     fn moved(&mut self, last: (i64, DeliveryId)) {
         (self.joined.position, self.joined.delivery_id) = (last.0, Some(last.1.to_vec()));
-        self.shared.position.store(last.0, Ordering::Release);
+        self.shared.position.send_replace(last.0);
     }
 
     /// What is to be done for erased people beside following.

@@ -46,6 +46,7 @@ use crate::ids::Time;
 use crate::writer::{Appended, Refusal, Writer, Written};
 use anyhow::Context;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Runs once when nothing may be written any more: the process has to end.
 pub type OnFailure = Arc<dyn Fn() + Send + Sync>;
@@ -130,6 +131,16 @@ impl Intake {
             Self::Alone(writer) => writer.folded(position).await,
             #[cfg(feature = "postgres")]
             Self::Node(node) => node.folded(position).await,
+        }
+    }
+
+    /// The newest log position that is folded here, also if its delivery is no event of its own. `None` without a shared
+    /// log.
+    pub fn positions(&self) -> Option<watch::Receiver<i64>> {
+        match self {
+            Self::Alone(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Node(node) => Some(node.positions()),
         }
     }
 

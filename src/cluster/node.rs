@@ -17,13 +17,12 @@ use crate::store::sqlite::{self, shared_log};
 use crate::store::{Delivery, DeliveryId, StoreError, delivery_id};
 use crate::writer::{Appended, Refusal, Writer};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Deliveries that may wait for the appender.
 const QUEUE: usize = 8_192;
@@ -33,8 +32,6 @@ const KEPT_WITHIN: Duration = Duration::from_millis(1_800);
 const FOLDED_WITHIN: Duration = Duration::from_millis(300);
 /// How long somebody waits for a fold who compares with the tables.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(10);
 /// What a stop leaves to the appender.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -49,7 +46,7 @@ pub struct Shared {
     /// How far this node has appended.
     pub appended: News,
     /// The newest position that this node has folded.
-    pub position: AtomicI64,
+    pub position: watch::Sender<i64>,
     pub on_failure: OnFailure,
 }
 
@@ -132,16 +129,17 @@ impl Node {
             checks: Checks::new(config.db.clone()),
             folds: Folds::default(),
             appended: News::default(),
-            position: AtomicI64::new(joined.position),
+            position: watch::Sender::new(joined.position),
             on_failure,
         });
         let (queue, waiting) = mpsc::channel(QUEUE);
         let recovery = Recovery::new(Arc::clone(&shared), joined.log_id.clone(), outbox, log.durability);
-        let appender = handle.spawn(Appender::new(Arc::clone(&shared), recovery, waiting).run());
-        let follower = handle.spawn(Follower::new(Arc::clone(&shared), joined).run());
+        let failed = || Arc::clone(&shared.on_failure);
+        let appender = handle.spawn(watched(failed(), Appender::new(Arc::clone(&shared), recovery, waiting).run()));
+        let follower = handle.spawn(watched(failed(), Follower::new(Arc::clone(&shared), joined).run()));
         let duties = Duties { check: log.check, keep: log.keep };
         let presence = Presence::new(Arc::clone(&shared), id, format!("{machine} {}", config.listen), duties);
-        let presence = handle.spawn(presence.run());
+        let presence = handle.spawn(watched(failed(), presence.run()));
         let tasks = Mutex::new(Some(Tasks { runtime, appender, follower, presence }));
         Ok(Arc::new(Self { shared, queue: Mutex::new(Some(queue)), tasks }))
     }
@@ -183,13 +181,14 @@ impl Node {
 
     /// Waits until this node has folded the log up to a position, a minute at most.
     pub async fn folded(&self, position: i64) {
-        let is_there = async {
-            while self.shared.position.load(Ordering::Acquire) < position {
-                sleep(LOOK).await;
-            }
-        };
+        let mut folded = self.positions();
         // Who waits longer goes on: the delivery is in the log.
-        let _ = timeout(CAUGHT_UP_WITHIN, is_there).await;
+        let _ = timeout(CAUGHT_UP_WITHIN, folded.wait_for(|folded| *folded >= position)).await;
+    }
+
+    /// The newest position that this node has folded. A position may be that of a delivery that is no event of its own.
+    pub fn positions(&self) -> watch::Receiver<i64> {
+        self.shared.position.subscribe()
     }
 
     pub fn not_ready(&self) -> Option<String> {
@@ -213,6 +212,21 @@ impl Node {
             tracing::warn!("the appender was not finished in time: what was not answered may not be kept");
         }
     }
+}
+
+/// A task without which the node would take deliveries for ever and keep none: if the task panics, the process ends.
+async fn watched(on_failure: OnFailure, task: impl Future<Output = ()>) {
+    struct Watch(OnFailure);
+    impl Drop for Watch {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                tracing::error!("a task of the node failed: no more is written, the process ends");
+                (self.0)();
+            }
+        }
+    }
+    let _watch = Watch(on_failure);
+    task.await;
 }
 
 /// The name of this machine, for people.
@@ -289,5 +303,30 @@ impl Folds {
             // Who waited may have gone just now.
             let _ = fold.reply.send(appended);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_process_and_one_that_is_stopped_does_not() {
+        let ends = Arc::new(AtomicUsize::new(0));
+        let on_failure = || {
+            let ends = Arc::clone(&ends);
+            Arc::new(move || {
+                ends.fetch_add(1, Ordering::SeqCst);
+            })
+        };
+        let stopped = tokio::spawn(watched(on_failure(), std::future::pending()));
+        tokio::spawn(watched(on_failure(), async {})).await.unwrap();
+        tokio::task::yield_now().await;
+        stopped.abort();
+        assert!(stopped.await.unwrap_err().is_cancelled());
+        assert_eq!(ends.load(Ordering::SeqCst), 0);
+        assert!(tokio::spawn(watched(on_failure(), async { panic!("on purpose") })).await.unwrap_err().is_panic());
+        assert_eq!(ends.load(Ordering::SeqCst), 1);
     }
 }

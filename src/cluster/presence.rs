@@ -6,7 +6,6 @@ use super::verdict::{Verdict, comparable, verdict};
 use crate::fold::FOLD_VERSION;
 use crate::store::postgres::{Link, LogError, Presence as Told};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -92,12 +91,13 @@ impl Presence {
     }
 
     async fn exchange(&self, link: &Link) -> Result<(), LogError> {
+        let position = *self.shared.position.borrow();
         link.tell(&Told {
             id: self.id.clone(),
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fold_version: FOLD_VERSION,
-            position: self.shared.position.load(Ordering::Acquire),
+            position,
         })
         .await?;
         let (checks, edition): (&Checks, _) = (&self.shared.checks, edition());

@@ -2,12 +2,11 @@
 
 use super::node::Shared;
 use super::outbox::Outbox;
-use super::status::{NOT_DURABLE, UNREACHABLE};
+use super::status::{NO_ROOM, NOT_DURABLE, UNREACHABLE};
 use crate::config::LogDurability;
 use crate::store::StoreError;
 use crate::store::postgres::{Durability, Link, LogError};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -70,7 +69,7 @@ impl Recovery {
         let link = Link::open(&self.shared.address).await?;
         let head = timeout(COMMIT_WITHIN, link.head()).await.unwrap_or_else(|_| Err(slow()))?;
         // A server that lacks what was folded here is a primary of yesterday, or another log: it must get nothing.
-        if head.log_id != self.log_id || head.position < self.shared.position.load(Ordering::Acquire) {
+        if head.log_id != self.log_id || head.position < *self.shared.position.borrow() {
             return Err(LogError::Away("it does not hold what this node has folded".to_owned()).into());
         }
         self.check(&link).await.map_err(|(trouble, cause)| Failed::Log(trouble, cause))?;
@@ -102,8 +101,9 @@ impl From<LogError> for Failed {
 }
 
 impl From<StoreError> for Failed {
+    /// Without room the node goes on: queries are answered, and the next attempt may find room.
     fn from(error: StoreError) -> Self {
-        Self::Disk(error)
+        if error.is_full() || error.is_busy() { Self::Log(NO_ROOM, error.to_string()) } else { Self::Disk(error) }
     }
 }
 

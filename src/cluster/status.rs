@@ -3,6 +3,7 @@
 use super::LogStatus;
 use super::verdict::Verdict;
 use crate::ids::Time;
+use crate::writer::Refusal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ const BEHIND: Duration = Duration::from_secs(10);
 /// Why deliveries do not go into the log.
 pub const UNREACHABLE: &str = "the shared log cannot be reached";
 pub const NOT_DURABLE: &str = "the shared log cannot keep deliveries on several disks now";
+/// The outbox cannot be emptied either: a row that is removed needs room too.
+pub const NO_ROOM: &str = "the outbox has no room on its disk";
 const STARTING: &str = "the shared log has not been reached yet";
 
 /// Shared by the tasks of a node.
@@ -83,9 +86,18 @@ impl Status {
         state.trouble = Some(trouble);
         if state.told != cause {
             cause.clone_into(&mut state.told);
-            let outbox = if state.has_room { "deliveries go to the outbox" } else { "deliveries are answered 503" };
+            let outbox = if state.has_room && trouble != NO_ROOM {
+                "deliveries go to the outbox"
+            } else {
+                "deliveries are answered 503"
+            };
             tracing::warn!(cause, "{trouble}: {outbox}");
         }
+    }
+
+    /// What a delivery is answered that goes neither into the log nor into the outbox.
+    pub fn refusal(&self) -> Refusal {
+        Refusal::NotWritten(self.lock().trouble.unwrap_or(UNREACHABLE))
     }
 
     /// How much is in the outbox, and whether it takes more.

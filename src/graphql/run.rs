@@ -13,7 +13,7 @@ use super::server::Host;
 use super::turns::{Asker, Turns};
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read};
-use crate::store::sqlite::read::event::newest;
+use crate::store::sqlite::read::event::{self, newest};
 use crate::store::sqlite::read::{ReadError, Snapshot, app, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::parser::types::OperationType;
@@ -163,6 +163,17 @@ impl Api {
         let read = move |inner: &Inner, gone| {
             let snapshot = inner.snapshot(gone).ok()?;
             snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok().map(|(seq, _)| seq)
+        };
+        self.in_turn(asker, read).await.ok().flatten()
+    }
+
+    /// Whether what the caller may read goes up to a log position, or the delivery of that position repeats an event that
+    /// the caller may read; `None` where that cannot be told now.
+    pub async fn has_reached(&self, caller: Caller, position: i64) -> Option<bool> {
+        let asker = caller.asker;
+        let read = move |inner: &Inner, gone| {
+            let snapshot = inner.snapshot(gone).ok()?;
+            snapshot.read(|conn| event::has_reached(conn, caller.apps.as_deref(), position)).ok()
         };
         self.in_turn(asker, read).await.ok().flatten()
     }

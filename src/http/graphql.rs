@@ -2,6 +2,7 @@
 
 use super::tokens::Access;
 use super::{Shared, access, body, cors, either, problem};
+use crate::cluster::Intake;
 use crate::graphql::{Asker, Caller, Code, Persisted};
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
@@ -136,18 +137,22 @@ pub(super) async fn wait_for(shared: &Shared, position: i64, access: &Access) ->
 /// `None` where the server stops.
 async fn reached(shared: &Shared, position: i64, access: &Access) -> Option<()> {
     let mut seq = shared.seq.clone();
-    let is_unfinished = || shared.writer.as_ref().is_some_and(|writer| writer.is_unfinished(position));
-    seq.wait_for(|seq| *seq >= position && !is_unfinished()).await.ok()?;
+    if let Some(mut folded) = shared.intake.as_ref().and_then(Intake::positions) {
+        folded.wait_for(|folded| *folded >= position).await.ok()?;
+    } else {
+        let is_unfinished = || shared.writer.as_ref().is_some_and(|writer| writer.is_unfinished(position));
+        seq.wait_for(|seq| *seq >= position && !is_unfinished()).await.ok()?;
+    }
     // Who may read some apps does not learn by waiting how far the log is: their own newest position has to get there.
     while !access.is_of_all_apps() {
         let look = LOOKS.acquire().await.ok()?;
         // In a turn of the server's: those who look wait for no other request of their tokens.
         let caller = Caller { asker: Asker::default(), ..access.caller(None) };
-        let newest = shared.api.newest(caller).await;
+        let reached = shared.api.has_reached(caller, position).await;
         drop(look);
-        match newest {
-            Some(newest) if newest >= position => break,
-            Some(_) => seq.changed().await.ok()?,
+        match reached {
+            Some(true) => break,
+            Some(false) => seq.changed().await.ok()?,
             None => {}
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;

@@ -25,7 +25,7 @@ static long calls;
 
 static void *next(const char *name) { return dlsym(RTLD_NEXT, name); }
 
-/* "db", "wal", or NULL for any other file. */
+/* "db", "wal", "outbox" (of a node, with its WAL), or NULL for any other file. */
 static const char *which(int fd)
 {
     char link[64], path[4096];
@@ -42,6 +42,8 @@ static const char *which(int fd)
         return "db";
     if (length >= 15 && !strcmp(path + length - 15, "chatfold.db-wal"))
         return "wal";
+    if (strstr(path, "chatfold.db.outbox"))
+        return "outbox";
     return NULL;
 }
 

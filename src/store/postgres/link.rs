@@ -19,6 +19,9 @@ use tokio_postgres::{AsyncMessage, Client, Config, Row as Columns, Statement};
 
 /// A host has so long for the whole way from a connection to an open session.
 const OPEN_WITHIN: Duration = Duration::from_millis(1_500);
+/// The function of PostgreSQL in which a commit waits for standbys. A notice of this function says that somebody ended the
+/// wait (`pg_cancel_backend`, `pg_terminate_backend`).
+const WAITS_FOR_STANDBYS: &str = "SyncRepWaitForLSN";
 /// The tables that this edition of chatfold makes and reads.
 pub(super) const LAYOUT: i32 = 1;
 
@@ -271,9 +274,17 @@ async fn connect_to(
     let told = Arc::clone(&signals);
     let connection = tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-            if let AsyncMessage::Notification(news) = message {
-                // A node of an older edition says only that there is something.
-                news.payload().parse().map_or_else(|_| told.news.tell_of_some(), |newest| told.news.tell(newest));
+            match message {
+                AsyncMessage::Notification(news) => {
+                    // A node of an older edition says only that there is something.
+                    news.payload().parse().map_or_else(|_| told.news.tell_of_some(), |newest| told.news.tell(newest));
+                }
+                // The commit succeeds after this notice, but only on one disk. Nobody may hear that it succeeded.
+                AsyncMessage::Notice(notice) if notice.routine() == Some(WAITS_FOR_STANDBYS) => {
+                    tracing::warn!("the connection to the shared log is closed: {}", notice.message());
+                    break;
+                }
+                _ => {}
             }
         }
         told.end.notify_one();

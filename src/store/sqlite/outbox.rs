@@ -1,5 +1,6 @@
 //! The outbox of a node: deliveries on their way into the shared log, in a file of their own. What is added is on disk.
 
+use super::{checkpoint, retention};
 use crate::ids::Time;
 use crate::store::{Delivery, DeliveryId, StoreError};
 use rusqlite::{Connection, OpenFlags};
@@ -26,7 +27,7 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     let conn = Connection::open_with_flags(super::real(path), flags)?;
     conn.execute_batch(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA journal_size_limit = 8388608; PRAGMA trusted_schema = OFF;",
+         PRAGMA journal_size_limit = 8388608; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
     )?;
     conn.execute_batch(TABLE)?;
     Ok(conn)
@@ -80,7 +81,9 @@ pub fn remove(conn: &Connection, last: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Gives what an empty outbox took back to the disk.
+/// Gives what an empty outbox took back to the disk. No chat is left in the file or in its WAL.
 pub fn shrink(conn: &Connection) -> Result<(), StoreError> {
-    Ok(conn.execute_batch("PRAGMA incremental_vacuum")?)
+    retention::vacuum(conn, 0)?;
+    checkpoint(conn, true)?;
+    Ok(())
 }

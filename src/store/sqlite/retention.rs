@@ -313,7 +313,7 @@ pub fn size(conn: &Connection) -> Result<(i64, i64), StoreError> {
     Ok((get("page_count")? * page, get("freelist_count")? * page))
 }
 
-/// Gives so many free pages back to the disk. The file gets shorter at the next checkpoint.
+/// Gives so many free pages back to the disk; 0: all. The file gets shorter at the next checkpoint.
 pub fn vacuum(conn: &Connection, pages: u32) -> Result<(), StoreError> {
     let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut rows = statement.query([])?;

@@ -38,6 +38,21 @@ pub fn newest(conn: &Conn, apps: Option<&[String]>) -> Sql<(i64, Option<Time>)> 
     Ok(rows(conn, NEWEST, &[(":apps", &apps)], read)?.pop().unwrap_or_default())
 }
 
+const REPEATS: &str = "
+    SELECT count(*) AS n FROM deliveries JOIN events USING (seq)
+    WHERE position = :position AND (:apps IS NULL OR app_id IN (SELECT value FROM json_each(:apps)))";
+
+/// Whether the newest finished event of these apps, or of all, is at a log position or behind it, or the delivery at that
+/// position repeats one of their events.
+pub fn has_reached(conn: &Conn, apps: Option<&[String]>, position: i64) -> Sql<bool> {
+    if newest(conn, apps)?.0 >= position {
+        return Ok(true);
+    }
+    let apps = apps.map(json);
+    let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>("n");
+    Ok(rows(conn, REPEATS, &[(":apps", &apps), (":position", &position)], read)?.pop() > Some(0))
+}
+
 /// An event, by its log position.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventKey(pub i64);
