@@ -10,7 +10,7 @@ pub struct Dated {
     pub at: i64,
     pub seq: i64,
     pub occurred_at: i64,
-    pub from: String,
+    pub from: TimeSource,
 }
 
 /// The facts that decide about one pair.
@@ -24,8 +24,7 @@ pub struct Facts {
 impl Facts {
     /// Takes one more fact, and gives its place among the facts. `since`: the fact also tells when the block began.
     pub fn add(&mut self, fact: &Fact, blocks: bool, since: Option<Time>) -> Dated {
-        let told =
-            |at: Time| Dated { at: at.0, seq: fact.seq, occurred_at: at.0, from: TimeSource::Told.as_str().to_owned() };
+        let told = |at: Time| Dated { at: at.0, seq: fact.seq, occurred_at: at.0, from: TimeSource::Told };
         if let Some(began) = since.filter(|_| blocks).map(told)
             && !self.blocked.contains(&began)
         {
@@ -33,8 +32,7 @@ impl Facts {
         }
         let known = self.blocked.iter().chain(&self.unblocked).map(|dated| dated.at).max();
         let Key { at, seq, .. } = fact.stamp(rank::FACT).key(known);
-        let from = fact.occurred_from.as_str().to_owned();
-        let dated = Dated { at, seq, occurred_at: fact.occurred_at.0, from };
+        let dated = Dated { at, seq, occurred_at: fact.occurred_at.0, from: fact.occurred_from };
         if blocks {
             // A fact that was saved in part of a large event is taken once more.
             if !self.blocked.contains(&dated) {
@@ -47,5 +45,21 @@ impl Facts {
         self.blocked.retain(|block| Some(block) > ended.as_ref());
         self.blocked.sort();
         dated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_that_name_an_unknown_source_of_time_are_an_error() {
+        let facts = |from: &str| {
+            let facts =
+                format!(r#"{{"unblocked":null,"blocked":[{{"at":1,"seq":1,"occurred_at":1,"from":"{from}"}}]}}"#);
+            serde_json::from_str::<Facts>(&facts)
+        };
+        assert_eq!(facts("arrival").unwrap().blocked[0].from, TimeSource::Arrival);
+        assert!(facts("hearsay").is_err());
     }
 }

@@ -126,7 +126,7 @@ pub fn enter<T: From<Appended>>(
             delivery.repeat(batch, conn, equal.seq, &source)?;
             batch.count(&app, received_at, &envelope.trigger, "duplicate");
         }
-        delivery.note(equal.seq, source);
+        delivery.note(equal.seq, false, source);
         return Ok(Appended { seq: equal.seq, outcome: equal.outcome, duplicate: true }.into());
     }
     let clues = delivery.clues(&source);
@@ -134,7 +134,7 @@ pub fn enter<T: From<Appended>>(
     let dated = before.date(&clues);
     let seq = batch.next_seq(conn, &app, delivery.show(&before, &clues, &mut source))?;
     events::append(conn, seq, envelope, received_at, &dated)?;
-    delivery.note(seq, source);
+    delivery.note(seq, true, source);
     let fact = Fact {
         seq,
         trigger: envelope.trigger.clone(),
@@ -256,10 +256,10 @@ impl<'a> Delivery<'a> {
         events::repeat(conn, seq, self.received_at)
     }
 
-    /// Notes in the run that it has read the fact at a log position.
-    fn note(&self, seq: i64, source: Source<'_>) {
+    /// Notes in the run that it has read the fact at a log position, as a new event or once more.
+    fn note(&self, seq: i64, is_new: bool, source: Source<'_>) {
         if let Source::Ingest { run, .. } = source {
-            run.note(self.app, &self.refs, seq);
+            run.note(self.app, &self.refs, seq, is_new);
         }
     }
 

@@ -149,9 +149,10 @@ fn file_at_its_greatest_size_refuses_and_goes_on_when_there_is_room() {
 }
 
 /// Columns of facts kept as JSON, each with a delivery that makes such a row.
-const FACTS: [(&str, &str, &str); 5] = [
+const FACTS: [(&str, &str, &str); 6] = [
     ("call_facts", "fact", "call_started"),
     ("groups", "lifecycle", "group_deleted"),
+    ("groups", "tally", "group_deleted"),
     ("blocks", "facts", "user_blocked"),
     ("reactions", "facts", "message_reaction_added"),
     ("feeds", "lags", "call_started"),

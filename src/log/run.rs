@@ -5,31 +5,52 @@ use crate::envelope::Envelope;
 use crate::feed::Feed;
 use crate::store::StoreError;
 use crate::store::sqlite::events::{self, Equal};
-use crate::store::sqlite::{App, Connection, RefKey};
+use crate::store::sqlite::{App, Connection};
 use crate::trigger::{Ref, Role};
-use foldhash::{HashMap, HashSet};
-use std::collections::BTreeSet;
+use foldhash::HashMap;
+use sha2::{Digest, Sha256};
 
 /// One run of `ingest`: a feed for each app, and what the run has read so far.
+///
+/// A file may have millions of lines. The run remembers only facts without a time, and their registers, by digests.
 #[derive(Debug)]
 pub struct Run {
     /// Newest log position when the run began.
     started_at: i64,
     pub(super) lines: u64,
     pub(super) feeds: HashMap<App, Feed>,
-    /// Facts without a time from bare bodies, by app and fingerprint, in their order.
-    copies: HashMap<(App, [u8; 32]), Vec<Copied>>,
-    /// Log positions of the facts that the run has read.
-    read: HashSet<i64>,
-    /// Line of the newest fact of each register.
-    set: HashMap<RefKey, u64>,
+    /// Facts without a time from bare bodies, by the digest of app and fingerprint, in their order.
+    copies: HashMap<u128, Vec<Copied>>,
+    /// Registers of these facts, by their digest: the line of the newest fact of each.
+    set: HashMap<u128, u64>,
+    /// Webhooks that told one of these facts. The place of a webhook is its number.
+    webhooks: Vec<String>,
+    /// Facts that the log held when the run began, and that the run has read.
+    reread: Positions,
 }
 
-/// A fact that a run has read: the line that told it first, and the webhooks that told it.
+/// A fact that a run has read: the line that told it first, and the numbers of the webhooks that told it.
 #[derive(Debug)]
 struct Copied {
     line: u64,
-    tellers: BTreeSet<String>,
+    tellers: Vec<u32>,
+}
+
+/// A set of log positions: a bit for each.
+#[derive(Debug, Default)]
+struct Positions(Vec<u64>);
+
+impl Positions {
+    /// Whether the position is new.
+    fn insert(&mut self, position: i64) -> bool {
+        let (word, bit) = ((position / 64).unsigned_abs() as usize, 1 << (position % 64));
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        let is_new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        is_new
+    }
 }
 
 impl Run {
@@ -39,8 +60,9 @@ impl Run {
             lines: 0,
             feeds: HashMap::default(),
             copies: HashMap::default(),
-            read: HashSet::default(),
             set: HashMap::default(),
+            webhooks: Vec::new(),
+            reread: Positions::default(),
         })
     }
 
@@ -49,19 +71,36 @@ impl Run {
     /// register between them are one fact. Else the body tells the oldest fact that its webhook has not told in this
     /// run, or else a new one.
     pub(super) fn nth(&mut self, app: &App, envelope: &Envelope, refs: &[Ref]) -> usize {
-        let (set, webhook_id) = (&self.set, webhook_id(envelope));
-        let facts = self.copies.entry((App::clone(app), envelope.fingerprint)).or_default();
-        let set_after = |line: u64| registers(app, refs).any(|it| set.get(&it).is_some_and(|newest| *newest > line));
+        let webhook = self.webhook(webhook_id(envelope));
+        let facts = self.copies.entry(digest(app, &[&envelope.fingerprint])).or_default();
+        let newest_set = registers(app, refs).map(|(app, kind, key)| {
+            // From here on the run notes the lines of this register.
+            *self.set.entry(register(&app, kind, &key)).or_default()
+        });
+        let newest_set = newest_set.max().unwrap_or_default();
         let known = match facts.last() {
-            Some(newest) if !set_after(newest.line) => Some(facts.len() - 1),
-            _ => facts.iter().position(|fact| !fact.tellers.contains(webhook_id)),
+            Some(newest) if newest_set <= newest.line => Some(facts.len() - 1),
+            _ => facts.iter().position(|fact| !fact.tellers.contains(&webhook)),
         };
         let which = known.unwrap_or_else(|| {
-            facts.push(Copied { line: self.lines, tellers: BTreeSet::new() });
+            facts.reserve_exact(1);
+            facts.push(Copied { line: self.lines, tellers: Vec::new() });
             facts.len() - 1
         });
-        facts[which].tellers.insert(webhook_id.to_owned());
+        let tellers = &mut facts[which].tellers;
+        if !tellers.contains(&webhook) {
+            tellers.reserve_exact(1);
+            tellers.push(webhook);
+        }
         which
+    }
+
+    fn webhook(&mut self, id: &str) -> u32 {
+        let place = self.webhooks.iter().position(|known| known == id).unwrap_or_else(|| {
+            self.webhooks.push(id.to_owned());
+            self.webhooks.len() - 1
+        });
+        u32::try_from(place).unwrap_or(u32::MAX)
     }
 
     /// A fact that the log holds is read once more.
@@ -69,11 +108,33 @@ impl Run {
         if equal.seq <= self.started_at { Known::Reread(equal) } else { Known::Again(equal) }
     }
 
-    /// Notes that the run has read the fact at a log position. Copies of the fact do not move registers again.
-    pub(super) fn note(&mut self, app: &App, refs: &[Ref], seq: i64) {
-        if refs.iter().any(|it| it.role == Role::Sets) && self.read.insert(seq) {
-            let sets = refs.iter().filter(|it| it.role == Role::Sets);
-            self.set.extend(sets.map(|it| ((App::clone(app), it.kind, it.key.clone()), self.lines)));
+    /// Notes that the run has read the fact at a log position: a new event, or one that the log holds. Copies of the fact
+    /// do not move registers again.
+    pub(super) fn note(&mut self, app: &App, refs: &[Ref], seq: i64, is_new: bool) {
+        let is_first = is_new || seq <= self.started_at && self.reread.insert(seq);
+        if !is_first || self.set.is_empty() {
+            return;
+        }
+        for it in refs.iter().filter(|it| it.role == Role::Sets) {
+            if let Some(line) = self.set.get_mut(&register(app, it.kind, &it.key)) {
+                *line = self.lines;
+            }
         }
     }
+}
+
+fn register(app: &App, kind: &str, key: &str) -> u128 {
+    digest(app, &[kind.as_bytes(), key.as_bytes()])
+}
+
+/// A digest of texts, which tells them from all others.
+fn digest(app: &App, parts: &[&[u8]]) -> u128 {
+    let mut hash = Sha256::new();
+    for part in std::iter::once(app.as_bytes()).chain(parts.iter().copied()) {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    let mut first = [0; 16];
+    first.copy_from_slice(&hash.finalize()[..16]);
+    u128::from_le_bytes(first)
 }

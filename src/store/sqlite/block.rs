@@ -3,7 +3,7 @@
 use super::table::{FromColumns, Json, Reader, table};
 use crate::blocks::Facts as Block;
 use crate::change::Dated;
-use crate::ids::{Time, TimeSource};
+use crate::ids::Time;
 use crate::store::StoreError;
 
 table! {
@@ -19,6 +19,5 @@ impl FromColumns for Block {
 }
 
 fn since(block: &Block) -> Option<Dated> {
-    let first = block.blocked.first()?;
-    Some(Dated { from: TimeSource::from_word(&first.from)?, at: Time(first.occurred_at) })
+    block.blocked.first().map(|first| Dated { from: first.from, at: Time(first.occurred_at) })
 }
