@@ -12,7 +12,7 @@ use ureq::{Body, Error};
 
 /// The largest answer that is read.
 const LARGEST: u64 = 64 << 20;
-/// What is read is at least as new as the `Date` of the answer, less this.
+/// What is read is at least as new as the `Date` of the answer, less the time that the request took, less this.
 const MARGIN: i64 = 2_000;
 /// The same where the answer has no `Date`, and our clock stands in for it.
 const WIDE_MARGIN: i64 = 60_000;
@@ -21,7 +21,7 @@ const WIDE_MARGIN: i64 = 60_000;
 #[derive(Debug)]
 pub struct Answer {
     document: Document,
-    /// What was read is not older than this: the API's own time less a margin, cut to the second.
+    /// What was read is not older than this: the API's own time of the request less a margin, cut to the second.
     pub at: Time,
     /// How long to wait before the next request: the limit is used up.
     pub(super) pause: Option<Duration>,
@@ -79,8 +79,8 @@ pub(super) fn id(row: Json<'_>, name: &str) -> Option<String> {
     value.text().map(String::from).or_else(|| value.number().map(str::to_owned)).filter(|id| !id.is_empty())
 }
 
-/// Reads what a request came to.
-pub(super) fn of(access: &Access, called: Result<Response<Body>, Error>) -> Result<Answer, Failed> {
+/// Reads what a request came to. `took`: the time from the request to the head of the answer.
+pub(super) fn of(access: &Access, took: Duration, called: Result<Response<Body>, Error>) -> Result<Answer, Failed> {
     let unreachable = |error: &Error| {
         let base = access.base().to_owned();
         match access.wrong_region().map(str::to_owned) {
@@ -94,24 +94,28 @@ pub(super) fn of(access: &Access, called: Result<Response<Body>, Error>) -> Resu
     };
     let mut response = called.map_err(|error| unreachable(&error))?;
     let (status, headers) = (response.status(), response.headers().clone());
+    let at = read_at(&headers, took);
     let read = response.body_mut().with_config().limit(LARGEST).read_to_vec();
     let body = read.map_err(|error| unreachable(&error))?;
     if !status.is_success() {
-        return Err(refused(access, status, &headers, &body));
+        return Err(refused(access, status, &headers, &body, at));
     }
     let strange = |what: String| Failed { error: RestError::Strange(what), passes: true, after: None };
     let document = Document::parse(body).map_err(|error| strange(format!("no JSON, {error}")))?;
     if document.root().get("data").is_none_or(|data| !data.is_array() && !data.is_object()) {
         return Err(strange("it has no data".into()));
     }
-    Ok(Answer { document, at: read_at(&headers), pause: used_up(&headers) })
+    Ok(Answer { document, at, pause: used_up(&headers) })
 }
 
-fn read_at(headers: &HeaderMap) -> Time {
+/// The rows of a slow answer may be as old as its request.
+fn read_at(headers: &HeaderMap, took: Duration) -> Time {
     let told = headers.get("date").and_then(|date| date.to_str().ok());
     let told = told.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
     let at = told.map_or_else(|| clock::now().0 - WIDE_MARGIN, |date| date.as_millisecond() - MARGIN);
-    Time(at).second()
+    // `Date` has whole seconds, and so have the times of events: a second that was begun counts whole.
+    let took = i64::try_from(took.as_secs()).unwrap_or(i64::MAX).saturating_add(1).saturating_mul(1_000);
+    Time(at.saturating_sub(took)).second()
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
@@ -130,7 +134,7 @@ fn wished(headers: &HeaderMap) -> Duration {
     Duration::from_secs(seconds.clamp(1, 120).unsigned_abs())
 }
 
-fn refused(access: &Access, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failed {
+fn refused(access: &Access, status: StatusCode, headers: &HeaderMap, body: &[u8], at: Time) -> Failed {
     let document = Document::parse(body.to_vec()).ok();
     let error = document.as_ref().and_then(|document| document.root().get("error"));
     let text = |name: &str| error?.get(name)?.text().map(String::from);
@@ -149,9 +153,7 @@ fn refused(access: &Access, status: StatusCode, headers: &HeaderMap, body: &[u8]
         }
         (402, _) | (_, "ERR_PLAN_RESTRICTION") => stays(RestError::Plan { said }),
         (403, _) => stays(RestError::Access { said }),
-        (_, code) if code.ends_with("_NOT_FOUND") => {
-            stays(RestError::NotFound { code: code.to_owned(), said, at: read_at(headers) })
-        }
+        (_, code) if code.ends_with("_NOT_FOUND") => stays(RestError::NotFound { code: code.to_owned(), said, at }),
         (429, _) => Failed { after: Some(wished(headers)), ..passes(RestError::Busy { said }) },
         (408 | 500.., _) => passes(RestError::Refused { status: status.as_u16(), said }),
         (status, _) => stays(RestError::Refused { status, said }),

@@ -126,9 +126,7 @@ fn reading<T>(client: &Client, path: &[&str], take: Take<'_, T>) -> Result<Readi
     for number in 1.. {
         let query = [("perPage", PER_PAGE.to_string()), ("page", number.to_string())];
         let answer = client.get(path, &query.each_ref().map(|(name, value)| (*name, value.as_str())))?;
-        if number == 1 {
-            reading.at = answer.at;
-        }
+        reading.at = if number == 1 { answer.at } else { reading.at.min(answer.at) };
         let page = answer.page();
         total = page.total.or(total);
         let rows = answer.rows().count();

@@ -17,7 +17,7 @@ pub use list::List;
 use crate::json::Json;
 use retry::Retry;
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 
 /// Rows of a page of users, groups or members: the most that the API gives.
@@ -163,7 +163,9 @@ impl Client {
     fn ask(&self, url: &str) -> Result<Answer, retry::Failed> {
         let request =
             self.agent.get(url).header("apikey", self.access.key.reveal()).header("Accept", "application/json");
-        answer::of(&self.access, request.call())
+        let sent = Instant::now();
+        let called = request.call();
+        answer::of(&self.access, sent.elapsed(), called)
     }
 }
 
