@@ -45,6 +45,8 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -209,7 +211,9 @@ fn without_settings(command: &Command) -> Option<anyhow::Result<ExitCode>> {
 }
 
 fn start_log(config: &Config, traces: Option<impl Layer<Registry> + Send + Sync>) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log_filter)?;
+    // At `trace` ureq writes the bytes of its requests, and so the API key.
+    let holds_no_key = |line: &Metadata<'_>| !(line.target().starts_with("ureq") && *line.level() > Level::DEBUG);
+    let filter = EnvFilter::try_new(&config.log_filter)?.and(filter_fn(holds_no_key));
     // The line at the end of a span tells how long it took.
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_span_events(FmtSpan::CLOSE);
     let lines = match config.log_format {

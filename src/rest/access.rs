@@ -82,6 +82,11 @@ impl Access {
         &self.base
     }
 
+    /// What the API says, without the key: CometChat repeats a key that it does not know.
+    pub(super) fn without_key(&self, said: &str) -> String {
+        said.replace(self.key.reveal(), "…")
+    }
+
     pub(super) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> String {
         let mut url = self.base.clone();
         for part in path {

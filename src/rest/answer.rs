@@ -87,7 +87,7 @@ pub(super) fn of(access: &Access, took: Duration, called: Result<Response<Body>,
             Some(region) => Failed { passes: false, error: RestError::Region { region, base }, after: None },
             None => Failed {
                 passes: !matches!(error, Error::BadUri(_) | Error::HostNotFound | Error::TooManyRedirects),
-                error: RestError::Unreachable { base, said: error.to_string() },
+                error: RestError::Unreachable { base, said: access.without_key(&error.to_string()) },
                 after: None,
             },
         }
@@ -140,7 +140,7 @@ fn refused(access: &Access, status: StatusCode, headers: &HeaderMap, body: &[u8]
     let text = |name: &str| error?.get(name)?.text().map(String::from);
     let code = text("code").unwrap_or_default();
     let words = [Some(code.clone()), text("message")].into_iter().flatten().filter(|it| !it.is_empty());
-    let said = words.collect::<Vec<_>>().join(": ");
+    let said = access.without_key(&words.collect::<Vec<_>>().join(": "));
     let said = if said.is_empty() { format!("status {status}") } else { said };
     let (app_id, base) = (access.app_id.clone(), access.base().to_owned());
     let passes = |error| Failed { error, passes: true, after: None };

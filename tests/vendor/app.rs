@@ -16,6 +16,8 @@ pub struct App {
     pub reactions: BTreeMap<i64, Vec<Value>>,
     /// Groups do not tell how many members they have.
     pub hides_counts: bool,
+    /// What lists do not tell of their pages.
+    pub omitted: Vec<&'static str>,
 }
 
 impl App {

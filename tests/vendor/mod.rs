@@ -32,6 +32,8 @@ pub enum Fate {
     Slow(u64),
     /// Without rows.
     Empty,
+    /// Without rows, and without a word of what follows.
+    Bare,
 }
 
 /// Decides about a request, by its number and target; it may change the app before.
@@ -137,7 +139,7 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         };
         let fate = (shared.fates.lock().unwrap())(number, &target, &mut app);
         let answered = if key == KEY {
-            answer(&app, &target, shared.page, fate == Fate::Empty)
+            answer(&app, &target, shared.page, fate)
         } else {
             refusal(401, "AUTH_ERR_APIKEY_NOT_FOUND")
         };
@@ -150,7 +152,7 @@ fn serve(stream: &TcpStream, shared: &Shared) {
                 std::thread::sleep(Duration::from_millis(ms));
                 (answered, "")
             }
-            Fate::Answered | Fate::Broken | Fate::Empty => (answered, ""),
+            Fate::Answered | Fate::Broken | Fate::Empty | Fate::Bare => (answered, ""),
         };
         let now = Timestamp::now() + SignedDuration::from_secs(*shared.ahead.lock().unwrap());
         let (body, date) = (body.to_string(), DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap());
@@ -167,10 +169,11 @@ fn serve(stream: &TcpStream, shared: &Shared) {
 }
 
 fn refusal(status: u16, code: &str) -> (u16, Value) {
-    (status, json!({ "error": { "code": code, "message": "as CometChat says it" } }))
+    let message = format!("The key {KEY} does not exist. Please use correct apiKey.");
+    (status, json!({ "error": { "code": code, "message": message } }))
 }
 
-fn answer(app: &App, target: &str, page: usize, empty: bool) -> (u16, Value) {
+fn answer(app: &App, target: &str, page: usize, fate: Fate) -> (u16, Value) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let parts: Vec<String> =
@@ -184,7 +187,7 @@ fn answer(app: &App, target: &str, page: usize, empty: bool) -> (u16, Value) {
         ["groups", guid] => return one(app.group(guid).as_ref(), "ERR_GUID_NOT_FOUND"),
         ["groups", guid, "members"] => app.groups.get(*guid).map(|_| app.members(guid)),
         ["groups", guid, "bannedusers"] => app.groups.get(*guid).map(|_| app.banned(guid)),
-        ["messages"] => return messages(app, &query, page, empty),
+        ["messages"] => return messages(app, &query, page, fate),
         ["messages", id] => {
             let row = id.parse().ok().and_then(|id: i64| app.messages.get(&id)).map(|row| app.message(row));
             return one(row.as_ref(), "ERR_MESSAGE_ID_NOT_FOUND");
@@ -199,18 +202,31 @@ fn answer(app: &App, target: &str, page: usize, empty: bool) -> (u16, Value) {
     let (per_page, current) = (number("perPage", 100).min(page), number("page", 1));
     let (total, pages) = (rows.len(), rows.len().div_ceil(per_page));
     let mut rows: Vec<Value> = rows.into_iter().skip((current - 1) * per_page).take(per_page).collect();
-    if empty {
+    if matches!(fate, Fate::Empty | Fate::Bare) {
         rows.clear();
     }
-    let pagination = json!({ "total": total, "count": rows.len(), "per_page": per_page, "current_page": current, "total_pages": pages });
-    (200, json!({ "data": rows, "meta": { "pagination": pagination } }))
+    if query.get("withTags").is_none_or(|with| with != "true") {
+        rows.iter_mut().for_each(without_tags);
+    }
+    let mut pagination = json!({ "total": total, "count": rows.len(), "per_page": per_page, "current_page": current, "total_pages": pages });
+    pagination.as_object_mut().unwrap().retain(|name, _| !app.omitted.contains(&name.as_str()));
+    let meta = if fate == Fate::Bare { json!({}) } else { json!({ "pagination": pagination }) };
+    (200, json!({ "data": rows, "meta": meta }))
 }
 
 fn one(row: Option<&Value>, code: &str) -> (u16, Value) {
-    row.map_or_else(|| refusal(404, code), |row| (200, json!({ "data": row })))
+    let Some(row) = row else { return refusal(404, code) };
+    let mut row = row.clone();
+    without_tags(&mut row);
+    (200, json!({ "data": row }))
 }
 
-fn messages(app: &App, query: &BTreeMap<String, String>, page: usize, empty: bool) -> (u16, Value) {
+/// Tags are told only where they are asked for.
+fn without_tags(row: &mut Value) {
+    row.as_object_mut().unwrap().remove("tags");
+}
+
+fn messages(app: &App, query: &BTreeMap<String, String>, page: usize, fate: Fate) -> (u16, Value) {
     let number = |name: &str| query.get(name).and_then(|it| it.parse::<i64>().ok());
     let limit = (number("limit").unwrap_or(10) as usize).min(page);
     let since = number("fromTimestamp").unwrap_or(0);
@@ -223,8 +239,12 @@ fn messages(app: &App, query: &BTreeMap<String, String>, page: usize, empty: boo
         all().rev().take(limit).map(shown).collect()
     };
     let next = rows.last().map(|row| json!({ "affix": "append", "id": row["id"], "sentAt": row["sentAt"] }));
-    if empty {
+    if query.get("withTags").is_none_or(|with| with != "true") {
+        rows.iter_mut().for_each(without_tags);
+    }
+    if matches!(fate, Fate::Empty | Fate::Bare) {
         rows.clear();
     }
+    let next = if fate == Fate::Bare { Value::Null } else { json!(next) };
     (200, json!({ "data": rows, "meta": { "current": { "limit": limit, "count": rows.len() }, "next": next } }))
 }
