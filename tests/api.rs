@@ -81,3 +81,59 @@ fn the_api_key_is_in_nothing_that_repeats_what_cometchat_says_of_it() {
         assert!(!has_key(&text), "{what}: {text}");
     }
 }
+
+#[test]
+fn an_empty_page_is_not_the_end_of_the_messages_while_newer_ones_are_known() {
+    let vendor = Vendor::of(App::made(2, 6, 300), 100);
+    let file = File::new();
+    let ends_early = |target: &str| target.contains("affix=append") && target.contains("id=100&");
+    vendor.fate(move |_, target, _| if ends_early(target) { Fate::Bare } else { Fate::Answered });
+    let (code, report, err) = run(&vendor, &file.db(), &["--only", "messages"]);
+    let tally = &report["stages"]["messages"];
+    assert_eq!((code, &tally["read"], &tally["unreachable"]), (1, &json!(100), &json!(1)), "{report:#}{err}");
+    assert!(tally["note"].as_str().unwrap().contains("the newest message is 300"), "{report:#}");
+    // Once is a mishap. The newest message may also be gone before it is read.
+    let mut empty = 0;
+    vendor.fate(move |_, target, app| {
+        if target.contains("id=300&") {
+            app.messages.retain(|id, _| *id < 301);
+        }
+        empty += i32::from(ends_early(target));
+        if empty == 1 && ends_early(target) { Fate::Bare } else { Fate::Answered }
+    });
+    let newest = App::made(2, 6, 301);
+    vendor.change(|app| *app = newest);
+    let (code, report, err) = run(&vendor, &file.db(), &["--only", "messages"]);
+    assert_eq!((code, &report["stages"]["messages"]["read"]), (0, &json!(300)), "{report:#}{err}");
+}
+
+fn gaps(server: &TestServer, kind: &str) -> usize {
+    let (_, out, _) = server.run(&["gaps", "--json"]);
+    out.lines().filter(|line| line.contains(kind)).count()
+}
+
+fn reconcile(server: &TestServer) -> (i32, Value) {
+    let (code, out, err) = server.run(&["reconcile", "--app", "app", "--json"]);
+    (code, serde_json::from_str(out.lines().last().unwrap_or_else(|| panic!("{err}"))).unwrap())
+}
+
+#[test]
+fn one_empty_answer_does_not_close_a_hole_of_message_ids() {
+    let app = App::made(1, 3, 9);
+    let vendor = Vendor::of(app.clone(), 100);
+    let server = TestServer::with(&config(&vendor, ""));
+    for id in [1, 2, 8, 9] {
+        let told = event("message_sent", &json!({ "message": app.messages[&id] }));
+        assert_eq!(server.deliver(told).status, 200);
+    }
+    assert_eq!(gaps(&server, "MESSAGE_IDS"), 1);
+    let mut empty = 0;
+    vendor.fate(move |_, target, _| {
+        empty += i32::from(target.contains("id=2&"));
+        if empty == 1 && target.contains("id=2&") { Fate::Bare } else { Fate::Answered }
+    });
+    let (_, report) = reconcile(&server);
+    assert_eq!((gaps(&server, "MESSAGE_IDS"), &report["steps"]["messages"]["new"]), (0, &json!(5)), "{report:#}");
+    let messages = "SELECT message_id || '' FROM messages WHERE text IS NOT NULL";
+    assert_eq!(ask(&server.db(), messages).len(), 9);
+}

@@ -148,18 +148,21 @@ impl Run<'_> {
     }
 
     fn messages(&mut self, at: &mut At) -> Result<(), BackfillError> {
-        let newest = self.recorder.client.newest_message()?.and_then(|id| id_number(&id)).unwrap_or(0);
+        let mut newest = self.newest()?;
         let mut empty = false;
         loop {
             let after = if at.place.is_empty() { "0" } else { &at.place };
             let page = self.recorder.client.messages(after, self.plan.since)?;
             let Some(last) = page.last.filter(|last| id_number(last) > id_number(after)) else {
-                // An empty page though more follow is read once more.
-                if page.answer.has_next() && !std::mem::replace(&mut empty, true) {
+                let follow = page.answer.has_next() || id_number(after) < Some(newest);
+                // An empty page though more follow is read once more. The newest message may be gone by then.
+                if follow && !std::mem::replace(&mut empty, true) {
+                    newest = self.newest()?;
                     continue;
                 }
-                if page.answer.has_next() {
-                    at.tally.incomplete("the list of messages", "a page is empty, though more messages follow");
+                if follow {
+                    let why = format!("nothing came after message {after}, though the newest message is {newest}");
+                    at.tally.incomplete("the list of messages", &why);
                 }
                 return Ok(());
             };
@@ -174,6 +177,12 @@ impl Run<'_> {
             at.place = last;
             self.note(at, false)?;
         }
+    }
+
+    /// The id of the newest message; 0: there is none.
+    fn newest(&self) -> Result<i64, RestError> {
+        let newest = self.recorder.client.newest_message(self.plan.since)?;
+        Ok(newest.and_then(|id| id_number(&id)).unwrap_or(0))
     }
 
     fn tell(&mut self, at: &At, done: u64, total: u64) {

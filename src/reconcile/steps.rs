@@ -6,7 +6,7 @@ use crate::backfill::{BackfillError, Recorder, Tally};
 use crate::entity::Entity;
 use crate::ids::{Time, id_number};
 use crate::json::Json;
-use crate::rest::{self, Answer, Client, RestError};
+use crate::rest::{self, Answer, Client, Messages, RestError};
 use crate::store::StoreError;
 use crate::store::sqlite::App;
 use crate::store::sqlite::backfill::{self as places, Living, Place};
@@ -173,12 +173,7 @@ impl Run<'_> {
     fn hole(&mut self, Hole { first, last }: Hole, tally: &mut Tally) -> Result<(), BackfillError> {
         let mut after = first - 1;
         while after < last && self.left() > 0 {
-            let page = self.recorder.client.few_messages(after, (last - after).min(PAGE).unsigned_abs() as usize)?;
-            let reached = page.last.as_deref().and_then(id_number).filter(|reached| *reached > after);
-            if reached.is_none() && page.answer.has_next() {
-                tally.incomplete("the list of messages", "a page is empty, though more messages follow");
-                return Ok(());
-            }
+            let Some((page, reached)) = self.after(after, (last - after).min(PAGE), tally)? else { return Ok(()) };
             for row in page.answer.rows() {
                 self.message(row, page.answer.at, |id, _| id <= last, tally)?;
             }
@@ -190,14 +185,38 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The messages after an id, and the last of their ids. That no message follows counts where CometChat says so twice.
+    /// `None`: no message came, though more follow.
+    fn after(
+        &self,
+        after: i64,
+        most: i64,
+        tally: &mut Tally,
+    ) -> Result<Option<(Messages, Option<i64>)>, BackfillError> {
+        let read = || -> Result<_, RestError> {
+            let page = self.recorder.client.few_messages(after, most.unsigned_abs() as usize)?;
+            let reached = page.last.as_deref().and_then(id_number).filter(|reached| *reached > after);
+            Ok((page, reached))
+        };
+        let mut page = read()?;
+        if page.1.is_none() {
+            page = read()?;
+        }
+        if page.1.is_none() && page.0.answer.has_next() {
+            tally.incomplete("the list of messages", "a page is empty, though more messages follow");
+            return Ok(None);
+        }
+        Ok(Some(page))
+    }
+
     /// Reads messages that are only known by what others say of them.
     fn unknown(&mut self, ids: &BTreeSet<i64>, tally: &mut Tally) -> Result<(), BackfillError> {
         let mut next = i64::MIN;
         while let Some(first) = ids.range(next..).next().copied().filter(|_| self.left() > 0) {
             let until = first.saturating_add(PAGE - 1);
             let most = if ids.range(first..=until).count() > 1 { PAGE } else { 1 };
-            let page = self.recorder.client.few_messages(first - 1, most.unsigned_abs() as usize)?;
-            let reached = page.last.as_deref().and_then(id_number).unwrap_or(i64::MAX);
+            let Some((page, reached)) = self.after(first - 1, most, tally)? else { return Ok(()) };
+            let reached = reached.unwrap_or(i64::MAX);
             let mut come = BTreeSet::new();
             for row in page.answer.rows() {
                 self.message(row, page.answer.at, |id, _| ids.contains(&id), tally)?;

@@ -130,9 +130,12 @@ impl Client {
         self.get(&["messages", id], &[])
     }
 
-    /// The id of the newest message; `None` where there is none.
-    pub fn newest_message(&self) -> Result<Option<String>, RestError> {
-        let answer = self.get(&["messages"], &[("affix", "prepend"), ("limit", "1")])?;
+    /// The id of the newest message; `None` where there is none, or none since a unix second.
+    pub fn newest_message(&self, since: Option<i64>) -> Result<Option<String>, RestError> {
+        let since = since.map(|since| since.to_string());
+        let mut query = vec![("affix", "prepend"), ("limit", "1")];
+        query.extend(since.as_deref().map(|since| ("fromTimestamp", since)));
+        let answer = self.get(&["messages"], &query)?;
         Ok(answer.rows().next().and_then(|row| answer::id(row, "id")))
     }
 
