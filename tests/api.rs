@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use support::TestServer;
 use vendor::app::App;
-use vendor::command::{File, ask, backfill, done, run};
+use vendor::command::{File, ask, assert_true, backfill, done, run};
 use vendor::{Fate, KEY, Vendor};
 
 fn config(vendor: &Vendor, more: &str) -> String {
@@ -136,4 +136,52 @@ fn one_empty_answer_does_not_close_a_hole_of_message_ids() {
     assert_eq!((gaps(&server, "MESSAGE_IDS"), &report["steps"]["messages"]["new"]), (0, &json!(5)), "{report:#}");
     let messages = "SELECT message_id || '' FROM messages WHERE text IS NOT NULL";
     assert_eq!(ask(&server.db(), messages).len(), 9);
+}
+
+#[test]
+fn a_list_that_becomes_shorter_between_its_pages_is_read_again() {
+    let (vendor, file) = (Vendor::of(App::made(25, 3, 0), 10), File::new());
+    let shorter = |times: usize| {
+        let mut left = times;
+        move |_, target: &str, app: &mut App| {
+            if target.starts_with("/v3/groups?") && target.contains("page=2&") && left > 0 {
+                left -= 1;
+                app.groups.pop_first();
+            }
+            Fate::Answered
+        }
+    };
+    vendor.fate(shorter(1));
+    let (code, report, err) = run(&vendor, &file.db(), &["--only", "groups"]);
+    let tally = &report["stages"]["groups"];
+    assert_eq!((code, &tally["read"], &tally["new"]), (0, &json!(24), &json!(25)), "{report:#}{err}");
+    // It becomes shorter each time.
+    vendor.fate(shorter(9));
+    let (code, report, _) = run(&vendor, &file.db(), &["--only", "groups"]);
+    let tally = &report["stages"]["groups"];
+    assert_eq!((code, &tally["unreachable"]), (1, &json!(1)), "{report:#}");
+    let note = tally["note"].as_str().unwrap();
+    assert!(note.contains("the list of groups is incomplete: it had 23 rows, and 22"), "{note}");
+}
+
+#[test]
+fn a_list_is_read_to_its_end_whatever_it_says_of_its_pages() {
+    let app = App::made(12, 12, 30);
+    for omitted in
+        [vec!["total"], vec!["total_pages"], vec!["total", "total_pages"], vec!["total_pages", "current_page"]]
+    {
+        let (vendor, file) = (Vendor::of(App { omitted, ..app.clone() }, 6), File::new());
+        done(&vendor, &file.db());
+        assert_true(&app, &file.db());
+    }
+    // Rows are left of those told.
+    let (vendor, file) = (Vendor::of(App { omitted: vec!["total_pages"], ..app }, 6), File::new());
+    vendor.fate(|_, target, _| match target.starts_with("/v3/users?") && target.contains("page=2&") {
+        true => Fate::Empty,
+        false => Fate::Answered,
+    });
+    let (code, report, err) = run(&vendor, &file.db(), &["--only", "users"]);
+    let tally = &report["stages"]["users"];
+    assert_eq!((code, &tally["read"], &tally["unreachable"]), (1, &json!(12), &json!(1)), "{report:#}{err}");
+    assert!(tally["note"].as_str().unwrap().contains("page 2 is empty, though more pages follow"), "{report:#}");
 }

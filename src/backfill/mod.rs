@@ -6,6 +6,7 @@
 pub mod hand;
 mod known;
 mod lists;
+mod pages;
 mod record;
 mod stages;
 
@@ -125,6 +126,12 @@ impl Tally {
             }
             error => Err(error),
         }
+    }
+
+    /// A list is read again: what its first reading found counts once. A dry run finds the same again.
+    fn again(&mut self, dry_run: bool) {
+        let (new, changed) = if dry_run { (0, 0) } else { (self.new, self.changed) };
+        *self = Self { new, changed, ..Self::default() };
     }
 
     pub fn incomplete(&mut self, what: &str, why: &str) {

@@ -1,6 +1,7 @@
 //! The stages of a run, each from where the last run left it.
 
 use super::hand::Hand;
+use super::pages::Pages;
 use super::{BackfillError, Plan, Progress, Recorder, Report, Stage, Tally};
 use crate::ids::id_number;
 use crate::rest::{Client, RestError};
@@ -55,8 +56,8 @@ impl Run<'_> {
         }
         self.tell(&at, 0, 0);
         let read = match stage {
-            Stage::Users => self.pages(&mut at, "user", Client::users),
-            Stage::Groups => self.pages(&mut at, "group", Client::groups),
+            Stage::Users => self.pages(&mut at, ("user", "uid"), Client::users),
+            Stage::Groups => self.pages(&mut at, ("group", "guid"), Client::groups),
             Stage::Members => self.members(&mut at),
             Stage::Blocks => self.blocks(&mut at),
             Stage::Messages => self.messages(&mut at),
@@ -83,29 +84,32 @@ impl Run<'_> {
         }
     }
 
-    /// Pages of people or groups.
+    /// Pages of people or groups. A list of which a row may be missing is read once more.
     fn pages(
         &mut self,
         at: &mut At,
-        kind: &'static str,
+        (kind, id): (&'static str, &str),
         read: fn(&Client, u64) -> Result<crate::rest::Answer, RestError>,
     ) -> Result<(), BackfillError> {
-        for page in at.place.parse().unwrap_or(0) + 1.. {
-            let answer = read(self.recorder.client, page)?;
-            let is_last = answer.is_last(page);
-            let rows = answer.rows().count();
+        let mut list: Pages = serde_json::from_str(&at.place).unwrap_or_default();
+        loop {
+            let answer = read(self.recorder.client, list.next())?;
+            let ends = list.take(&answer, id);
             self.recorder.rows(kind, &answer, &mut at.tally)?;
-            if rows == 0 && !is_last {
-                at.tally.incomplete(&format!("page {page}"), "it is empty, though more pages follow");
-            }
             self.tell(at, at.tally.read, answer.total().unwrap_or(0));
-            at.place = page.to_string();
-            self.note(at, false)?;
-            if is_last {
+            if ends && list.missing.is_some() && !list.again {
+                list = Pages::again();
+                at.tally.again(self.plan.dry_run);
+            } else if ends {
+                at.tally.unchanged = at.tally.read.saturating_sub(at.tally.new + at.tally.changed);
+                if let Some(why) = list.missing {
+                    at.tally.incomplete(&format!("the list of {}", at.stage.name()), &why);
+                }
                 return Ok(());
             }
+            at.place = serde_json::to_string(&list).unwrap_or_default();
+            self.note(at, false)?;
         }
-        Ok(())
     }
 
     fn members(&mut self, at: &mut At) -> Result<(), BackfillError> {

@@ -283,6 +283,9 @@ impl Run<'_> {
                     self.one((Step::Lists, tally), &format!("{kind}:{id}"), record)?;
                 }
                 let is_last = answer.is_last(page);
+                if answer.rows().next().is_none() && !is_last {
+                    tally.incomplete(&format!("page {page} of the {kind}s"), "it is empty, though more pages follow");
+                }
                 let place = if is_last { String::new() } else { page.to_string() };
                 self.recorder.flush()?;
                 let place = Place { place, ..Place::default() };

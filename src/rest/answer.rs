@@ -58,12 +58,15 @@ impl Answer {
         next.is_some_and(|next| next.get("id").is_some())
     }
 
-    /// Whether this is the last page of its list: the page is told, or it is not full.
+    /// Whether this is the last page of its list: the page is told, or it is not full, and no rows are left of those told.
     pub fn is_last(&self, page: u64) -> bool {
-        let told = self.page();
-        let rows = self.rows().count() as i64;
-        let pages = told.pages.and_then(|pages| u64::try_from(pages).ok());
-        pages.map_or_else(|| rows < told.per_page.unwrap_or(super::PER_PAGE as i64), |pages| page >= pages)
+        let (told, page) = (self.page(), page.cast_signed());
+        if let Some(pages) = told.pages {
+            return page >= pages;
+        }
+        let (rows, per_page) = (self.rows().count() as i64, told.per_page.unwrap_or(super::PER_PAGE as i64));
+        let so_far = (page - 1).saturating_mul(per_page).saturating_add(rows);
+        rows < per_page && told.total.is_none_or(|total| total <= so_far)
     }
 
     pub(super) fn page(&self) -> Page {
