@@ -185,3 +185,45 @@ fn a_list_is_read_to_its_end_whatever_it_says_of_its_pages() {
     assert_eq!((code, &tally["read"], &tally["unreachable"]), (1, &json!(12), &json!(1)), "{report:#}{err}");
     assert!(tally["note"].as_str().unwrap().contains("page 2 is empty, though more pages follow"), "{report:#}");
 }
+
+#[test]
+fn what_is_refused_of_one_entity_ends_no_stage() {
+    let (app, file) = (App::made(3, 6, 60), File::new());
+    let vendor = Vendor::of(app.clone(), 100);
+    vendor.fate(|_, target, _| match target.contains("/messages/10/reactions") {
+        true => Fate::Refused(403, "ERR_CONVERSATION_NOT_ACCESSIBLE"),
+        false => Fate::Answered,
+    });
+    let (code, report, err) = run(&vendor, &file.db(), &[]);
+    let tally = &report["stages"]["messages"];
+    assert_eq!((code, &tally["read"], &tally["unreachable"]), (1, &json!(60), &json!(1)), "{report:#}{err}");
+    assert!(tally["note"].as_str().unwrap().contains("the reactions to message 10"), "{report:#}");
+    assert_eq!(ask(&file.db(), "SELECT DISTINCT message_id || '' FROM reactions").len(), 5);
+    vendor.fate(|_, _, _| Fate::Answered);
+    done(&vendor, &file.db());
+    assert_true(&app, &file.db());
+}
+
+#[test]
+fn a_list_that_the_plan_leaves_out_keeps_no_other_from_being_read() {
+    let (app, file) = (App::made(3, 6, 60), File::new());
+    let vendor = Vendor::of(app, 100);
+    let left_out = ["/bannedusers", "/reactions"];
+    vendor.fate(move |_, target, _| match left_out.iter().any(|list| target.contains(list)) {
+        true => Fate::Refused(402, "ERR_PLAN_RESTRICTION"),
+        false => Fate::Answered,
+    });
+    let (code, report, err) = run(&vendor, &file.db(), &[]);
+    let read = |stage: &str| [&report["stages"][stage]["new"], &report["stages"][stage]["unreachable"]];
+    assert_eq!(
+        (code, read("members"), read("messages")),
+        (1, [18, 1].map(Value::from).each_ref(), [60, 1].map(Value::from).each_ref()),
+        "{report:#}{err}"
+    );
+    let note = report["stages"]["members"]["note"].as_str().unwrap();
+    assert!(note.contains("who is banned from g0: the plan of the app does not allow this"), "{note}");
+    let asked = vendor.asked();
+    for list in left_out {
+        assert_eq!(asked.iter().filter(|target| target.contains(list)).count(), 1, "{list} is asked for once");
+    }
+}

@@ -117,10 +117,10 @@ impl Tally {
         }
     }
 
-    /// What the plan of the app, or the key, leaves out is left out.
+    /// A list that the plan of the app, the key or CometChat leaves out is left out.
     pub fn left_out(&mut self, error: BackfillError) -> Result<(), BackfillError> {
         match error {
-            BackfillError::Rest(error) if error.is_of_kind() => {
+            BackfillError::Rest(error) if error.is_of_kind() || error.is_forbidden() => {
                 self.miss(error.to_string());
                 Ok(())
             }

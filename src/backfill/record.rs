@@ -29,11 +29,22 @@ pub struct Recorder<'a> {
     pub region: String,
     waiting: Vec<String>,
     bytes: usize,
+    /// Lists beside others that the plan of the app or the key leaves out.
+    left_out: BTreeSet<&'static str>,
 }
 
 impl<'a> Recorder<'a> {
     pub fn new(client: &'a Client, conn: &'a Connection, hand: &'a mut Hand, app_id: &str, region: &str) -> Self {
-        Self { client, conn, hand, app: App::from(app_id), region: region.to_owned(), waiting: Vec::new(), bytes: 0 }
+        Self {
+            client,
+            conn,
+            hand,
+            app: App::from(app_id),
+            region: region.to_owned(),
+            waiting: Vec::new(),
+            bytes: 0,
+            left_out: BTreeSet::new(),
+        }
     }
 
     /// People, or groups, of one page.
@@ -72,9 +83,34 @@ impl<'a> Recorder<'a> {
         self.people(&group, tally)
     }
 
+    /// Reads a list that stands beside others of an entity. Where the list may not be read, that is noted, and the others
+    /// are read. A list that the plan or the key leaves out is noted and asked for once.
+    pub fn beside(
+        &mut self,
+        (list, id): (&'static str, &str),
+        tally: &mut Tally,
+        read: impl FnOnce(&mut Self, &mut Tally) -> Result<(), BackfillError>,
+    ) -> Result<(), BackfillError> {
+        if self.left_out.contains(list) {
+            return Ok(());
+        }
+        match read(self, tally) {
+            Err(BackfillError::Rest(error)) if error.is_of_kind() || error.is_forbidden() => {
+                tally.miss(format!("{list} {id}: {error}"));
+                if error.is_of_kind() {
+                    self.left_out.insert(list);
+                }
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
     /// Who is banned from a group, and then its members: what a ban leaves open the member list decides.
     pub fn people(&mut self, group: &store::Living, tally: &mut Tally) -> Result<(), BackfillError> {
-        let read = self.banned(group, tally).and_then(|()| self.members(group, tally));
+        let of = ("who is banned from", group.guid.as_str());
+        let banned = self.beside(of, tally, |recorder, tally| recorder.banned(group, tally));
+        let read = banned.and_then(|()| self.members(group, tally));
         let gone_at = match &read {
             Err(BackfillError::Rest(error)) => error.no_group_at(),
             _ => None,
@@ -197,7 +233,10 @@ impl<'a> Recorder<'a> {
         let read_at = if is_echo { String::new() } else { format!(r#""readAt":{},"#, at.0) };
         self.snapshot("message_snapshot", &id, &format!(r#"{read_at}"message":{}"#, row.source()), tally)?;
         let is_deleted = row.get("deletedAt").is_some_and(|at| !at.is_null());
-        if is_echo || is_deleted || !self.may_differ(row, &id)? { Ok(()) } else { self.reactions(&id, tally) }
+        if is_echo || is_deleted || !self.may_differ(row, &id)? {
+            return Ok(());
+        }
+        self.beside(("the reactions to message", &id), tally, |recorder, tally| recorder.reactions(&id, tally))
     }
 
     /// Whether the numbers of reactions beside a message are others than the tables have.

@@ -132,7 +132,9 @@ impl Run<'_> {
                 let read = recorder.client.user(uid).map_err(BackfillError::from);
                 let read = read.and_then(|answer| {
                     answer.row().map_or(Ok(()), |row| recorder.row("user", row, answer.at, tally))?;
-                    recorder.blocked(uid, tally)
+                    let blocked =
+                        |recorder: &mut Recorder<'_>, tally: &mut Tally| or_nothing(recorder.blocked(uid, tally));
+                    recorder.beside(("whom the person blocks:", uid), tally, blocked)
                 });
                 or_nothing(read)
             })?,

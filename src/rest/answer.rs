@@ -155,7 +155,7 @@ fn refused(access: &Access, status: StatusCode, headers: &HeaderMap, body: &[u8]
             stays(RestError::Key { app_id, base, said })
         }
         (402, _) | (_, "ERR_PLAN_RESTRICTION") => stays(RestError::Plan { said }),
-        (403, _) => stays(RestError::Access { said }),
+        (403, _) => stays(RestError::Forbidden { said }),
         (_, code) if code.ends_with("_NOT_FOUND") => stays(RestError::NotFound { code: code.to_owned(), said, at }),
         (429, _) => Failed { after: Some(wished(headers)), ..passes(RestError::Busy { said }) },
         (408 | 500.., _) => passes(RestError::Refused { status: status.as_u16(), said }),

@@ -11,6 +11,8 @@ pub enum RestError {
     Key { app_id: String, base: String, said: String },
     #[error("the API key may not read this: {said}. Use a REST API key with the scope fullAccess")]
     Access { said: String },
+    #[error("CometChat does not show this: {said}")]
+    Forbidden { said: String },
     #[error("there is no app {app_id} at {base}: {said}. Check --app and --region")]
     App { app_id: String, base: String, said: String },
     #[error("the plan of the app does not allow this: {said}")]
@@ -49,6 +51,11 @@ impl RestError {
     /// Whether every other request for entities of this kind would end the same.
     pub fn is_of_kind(&self) -> bool {
         matches!(self, Self::Plan { .. } | Self::Access { .. })
+    }
+
+    /// Whether this was refused alone: the same request would end the same, and others may be answered.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden { .. })
     }
 
     /// Whether there is no such entity.
