@@ -227,3 +227,47 @@ fn a_list_that_the_plan_leaves_out_keeps_no_other_from_being_read() {
         assert_eq!(asked.iter().filter(|target| target.contains(list)).count(), 1, "{list} is asked for once");
     }
 }
+
+/// A run that ends when the API is asked for the messages after an id.
+fn stopped(vendor: &Vendor, file: &File, more: &[&str], id: i64) {
+    vendor.fate(move |_, target, _| match target.contains(&format!("id={id}&")) {
+        true => Fate::Refused(401, "AUTH_ERR_APIKEY_NOT_FOUND"),
+        false => Fate::Answered,
+    });
+    assert_eq!(run(vendor, &file.db(), more).0, 1);
+    vendor.fate(|_, _, _| Fate::Answered);
+    vendor.asked();
+}
+
+#[test]
+fn a_run_of_some_stages_forgets_no_place_of_others() {
+    let (app, file) = (App::made(2, 6, 300), File::new());
+    let vendor = Vendor::of(app.clone(), 100);
+    stopped(&vendor, &file, &[], 200);
+    let conn = rusqlite::Connection::open(file.db()).unwrap();
+    conn.execute("INSERT INTO backfill VALUES ('app', 'reconcile-users', '3', 0, '')", []).unwrap();
+    drop(conn);
+    let (code, _, err) = run(&vendor, &file.db(), &["--only", "groups"]);
+    assert_eq!(code, 0, "{err}");
+    let stages = ask(&file.db(), "SELECT stage FROM backfill");
+    assert_eq!(stages, ["blocks", "members", "messages", "reconcile-users", "users"]);
+    vendor.asked();
+    done(&vendor, &file.db());
+    let messages = |target: &&String| target.contains("affix=append");
+    assert_eq!(vendor.asked().iter().filter(messages).count(), 2, "from id 200 on, and the end");
+    assert_eq!(ask(&file.db(), "SELECT stage FROM backfill"), ["reconcile-users"]);
+    assert_true(&app, &file.db());
+}
+
+#[test]
+fn a_run_without_since_reads_the_messages_that_a_stopped_one_left_out() {
+    let (app, file) = (App::made(2, 6, 400), File::new());
+    let vendor = Vendor::of(app.clone(), 100);
+    let since = ["--since", "2023-11-14T22:50:00Z"]; // 1700002200: ids from 200 on
+    stopped(&vendor, &file, &since, 299);
+    // The same command, and one that leaves out more, go on.
+    stopped(&vendor, &file, &since, 399);
+    let report = done(&vendor, &file.db());
+    assert_eq!(report["stages"]["messages"]["read"], json!(400), "{report:#}");
+    assert_true(&app, &file.db());
+}

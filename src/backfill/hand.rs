@@ -44,8 +44,8 @@ enum Request {
     Append(Vec<String>),
     /// How far a stage of an app came.
     Keep(Kept),
-    /// A run of an app has ended.
-    Clear(String),
+    /// A run of these stages of an app has ended.
+    Clear(String, Vec<String>),
     /// What a reconcile of an app keeps.
     Note(String, Note),
 }
@@ -134,9 +134,9 @@ impl Hand {
         self.hand(Request::Keep(Kept { app_id: app_id.to_owned(), stage: stage.to_owned(), place, done, counts }))
     }
 
-    /// The run of an app has ended: the next one begins anew.
-    pub fn clear(&mut self, app_id: &str) -> Result<(), HandError> {
-        self.hand(Request::Clear(app_id.to_owned()))
+    /// The run of these stages of an app has ended: the next one begins them anew.
+    pub fn clear(&mut self, app_id: &str, stages: Vec<String>) -> Result<(), HandError> {
+        self.hand(Request::Clear(app_id.to_owned(), stages))
     }
 
     /// Keeps what a reconcile of an app found.
@@ -203,7 +203,7 @@ fn take(intake: &Intake, runtime: &Runtime, request: Request) -> Result<(), Hand
             let place = store::Place { place: it.place, done: it.done, counts: it.counts };
             store::keep(conn, &it.app_id, &it.stage, &place)
         }),
-        Request::Clear(app_id) => write(writer, move |conn| store::clear(conn, &app_id)),
+        Request::Clear(app_id, stages) => write(writer, move |conn| store::clear(conn, &app_id, &stages)),
         Request::Note(app_id, note) => write(writer, move |conn| match note {
             Note::Verified(kind, keys) => reconcile::verify(conn, &app_id, &kind, &keys, clock::now()),
             Note::Asked(first, last) => reconcile::ask(conn, &app_id, first, last),

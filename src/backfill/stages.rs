@@ -7,6 +7,7 @@ use crate::ids::id_number;
 use crate::rest::{Client, RestError};
 use crate::store::sqlite::backfill::{self as store, Place};
 use crate::store::sqlite::{App, Connection};
+use serde::{Deserialize, Serialize};
 
 /// Groups and people read between two notes of how far the run is.
 const NOTED: usize = 50;
@@ -24,7 +25,8 @@ pub fn run(
     let stages = Stage::ALL.into_iter().filter(|stage| plan.stages.contains(stage));
     let stages = stages.map(|stage| Ok((stage, run.stage(stage)?))).collect::<Result<_, BackfillError>>()?;
     if !plan.dry_run {
-        run.recorder.hand.clear(&plan.app_id)?;
+        let stages = plan.stages.iter().map(|stage| stage.name().to_owned()).collect();
+        run.recorder.hand.clear(&plan.app_id, stages)?;
     }
     let (requests, retries) = client.requests();
     Ok(Report { stages, requests, retries })
@@ -36,6 +38,15 @@ struct Run<'a> {
     progress: &'a mut dyn FnMut(Progress),
 }
 
+/// Where the messages are, as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Messages {
+    /// The id that was read last.
+    after: String,
+    /// Messages sent before this unix second were left out.
+    since: Option<i64>,
+}
+
 /// Where a stage is.
 struct At {
     stage: Stage,
@@ -45,11 +56,7 @@ struct At {
 
 impl Run<'_> {
     fn stage(&mut self, stage: Stage) -> Result<Tally, BackfillError> {
-        let kept = if self.plan.dry_run {
-            Place::default()
-        } else {
-            store::place(self.recorder.conn, &self.plan.app_id, stage.name())?
-        };
+        let kept = self.kept(stage)?;
         let mut at = At { stage, place: kept.place, tally: serde_json::from_str(&kept.counts).unwrap_or_default() };
         if kept.done {
             return Ok(at.tally);
@@ -71,6 +78,17 @@ impl Run<'_> {
         }
         self.note(&at, true)?;
         Ok(at.tally)
+    }
+
+    /// Where the run before left a stage. The messages begin anew if that run left out some that this one is to read.
+    fn kept(&self, stage: Stage) -> Result<Place, BackfillError> {
+        if self.plan.dry_run {
+            return Ok(Place::default());
+        }
+        let kept = store::place(self.recorder.conn, &self.plan.app_id, stage.name())?;
+        let is_enough = |place: Messages| place.since <= self.plan.since;
+        let goes_on = stage != Stage::Messages || serde_json::from_str(&kept.place).is_ok_and(is_enough);
+        Ok(if goes_on { kept } else { Place::default() })
     }
 
     fn why_nothing(&self, stage: Stage) -> String {
@@ -152,13 +170,15 @@ impl Run<'_> {
     }
 
     fn messages(&mut self, at: &mut At) -> Result<(), BackfillError> {
+        let since = self.plan.since;
+        let place: Option<Messages> = serde_json::from_str(&at.place).ok();
+        let mut after = place.map_or_else(|| "0".to_owned(), |place| place.after);
         let mut newest = self.newest()?;
         let mut empty = false;
         loop {
-            let after = if at.place.is_empty() { "0" } else { &at.place };
-            let page = self.recorder.client.messages(after, self.plan.since)?;
-            let Some(last) = page.last.filter(|last| id_number(last) > id_number(after)) else {
-                let follow = page.answer.has_next() || id_number(after) < Some(newest);
+            let page = self.recorder.client.messages(&after, since)?;
+            let Some(last) = page.last.filter(|last| id_number(last) > id_number(&after)) else {
+                let follow = page.answer.has_next() || id_number(&after) < Some(newest);
                 // An empty page though more follow is read once more. The newest message may be gone by then.
                 if follow && !std::mem::replace(&mut empty, true) {
                     newest = self.newest()?;
@@ -178,7 +198,8 @@ impl Run<'_> {
             }
             let (done, total) = (id_number(&last).unwrap_or(0), newest);
             self.tell(at, done.unsigned_abs(), total.max(done).unsigned_abs());
-            at.place = last;
+            after = last;
+            at.place = serde_json::to_string(&Messages { after: after.clone(), since }).unwrap_or_default();
             self.note(at, false)?;
         }
     }

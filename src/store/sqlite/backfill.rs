@@ -26,7 +26,7 @@ const REACTED: &str = "
     SELECT emoji, uid, reacted_at FROM reactions WHERE app_id = ?1 AND message_id = ?2 AND present";
 const PLACE: &str = "SELECT place, done, counts FROM backfill WHERE app_id = ?1 AND stage = ?2";
 const KEEP: &str = "INSERT OR REPLACE INTO backfill (app_id, stage, place, done, counts) VALUES (?1, ?2, ?3, ?4, ?5)";
-const CLEAR: &str = "DELETE FROM backfill WHERE app_id = ?1";
+const CLEAR: &str = "DELETE FROM backfill WHERE app_id = ?1 AND stage = ?2";
 
 /// A group that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +132,9 @@ pub fn keep(conn: &Connection, app_id: &str, stage: &str, place: &Place) -> Resu
     Ok(())
 }
 
-/// Forgets how far all stages came: the next run begins anew.
-pub fn clear(conn: &Connection, app_id: &str) -> Result<(), StoreError> {
-    conn.prepare_cached(CLEAR)?.execute([app_id])?;
+/// Forgets how far these stages came: the next run begins them anew.
+pub fn clear(conn: &Connection, app_id: &str, stages: &[String]) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(CLEAR)?;
+    stages.iter().try_for_each(|stage| statement.execute((app_id, stage)).map(drop))?;
     Ok(())
 }
