@@ -7,7 +7,7 @@ mod vendor;
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::TestServer;
+use support::{TestServer, verified};
 use vendor::app::App;
 use vendor::command::{File, ask, assert_true, backfill, done, run};
 use vendor::{Fate, KEY, Vendor};
@@ -270,4 +270,29 @@ fn a_run_without_since_reads_the_messages_that_a_stopped_one_left_out() {
     let report = done(&vendor, &file.db());
     assert_eq!(report["stages"]["messages"]["read"], json!(400), "{report:#}");
     assert_true(&app, &file.db());
+}
+
+#[test]
+fn an_anomaly_stays_a_gap_while_what_it_names_cannot_be_read() {
+    let app = App::made(1, 4, 0);
+    let vendor = Vendor::of(app, 100);
+    let server = TestServer::with(&config(&vendor, ""));
+    for at in [10, 20] {
+        let group = json!({ "guid": "g0", "createdAt": 1_700_000_000, "updatedAt": 1_700_100_000 + at });
+        let ban = json!({ "group": group, "members": { "u0": { "uid": "u0" } }, "by": { "uid": "u0" } });
+        assert_eq!(server.deliver(event("group_member_banned", &ban)).status, 200);
+    }
+    assert_eq!(gaps(&server, "NOT_APPLIED"), 2);
+    vendor.fate(|_, target, _| match target.contains("/bannedusers") {
+        true => Fate::Refused(400, "ERR_BAD_REQUEST"),
+        false => Fate::Answered,
+    });
+    let (code, report) = reconcile(&server);
+    assert_eq!((code, gaps(&server, "NOT_APPLIED")), (1, 2), "{report:#}");
+    let tries = vendor.asked().iter().filter(|target| target.contains("/bannedusers")).count();
+    assert_eq!(tries, 1, "what failed is not read again in the same run");
+    vendor.fate(|_, _, _| Fate::Answered);
+    let (code, report) = reconcile(&server);
+    assert_eq!((code, gaps(&server, "NOT_APPLIED")), (0, 0), "{report:#}");
+    verified(&server.db());
 }

@@ -13,7 +13,7 @@ use crate::rest::Client;
 use crate::store::sqlite::Connection;
 use crate::store::sqlite::reconcile::Ended;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Changes that a report names one by one.
 const TOLD: usize = 1_000;
@@ -102,7 +102,7 @@ pub fn run(
 ) -> Result<Report, BackfillError> {
     let began_at = clock::now().0;
     let recorder = Recorder::new(client, conn, hand, &plan.app_id, &plan.region);
-    let mut run = Run { recorder, plan, stops, read: HashSet::new(), changes: Vec::new(), steps: Vec::new() };
+    let mut run = Run { recorder, plan, stops, read: HashMap::new(), changes: Vec::new(), steps: Vec::new() };
     let ended = Step::ALL.into_iter().try_for_each(|step| run.step(step)).and_then(|()| run.groups_left());
     let (groups_left, error) = match &ended {
         Ok(left) => (*left, None),
@@ -133,8 +133,8 @@ struct Run<'a> {
     recorder: Recorder<'a>,
     plan: &'a Plan,
     stops: &'a dyn Fn() -> bool,
-    /// The groups that were read in this run.
-    read: HashSet<String>,
+    /// The groups that this run read, or tried to: whether each was read whole.
+    read: HashMap<String, bool>,
     changes: Vec<Change>,
     steps: Vec<(Step, Tally)>,
 }

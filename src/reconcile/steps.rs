@@ -70,16 +70,15 @@ impl Run<'_> {
         self.left().min(ROWS).cast_signed()
     }
 
-    /// Reads groups that were not read in this run, until no more than so many requests are left.
+    /// Reads groups that this run has not tried to read, until no more than so many requests are left.
     fn groups(&mut self, step: Step, tally: &mut Tally, groups: Vec<Living>, kept: u64) -> Result<(), BackfillError> {
         let mut done = Vec::new();
         for group in groups {
             if self.left() <= kept {
                 break;
             }
-            if self.read.insert(group.guid.clone()) {
-                let what = Entity::Group(group.guid.clone()).to_string();
-                self.one((step, tally), &what, |recorder, tally| match step {
+            if !self.read.contains_key(&group.guid) {
+                self.group((step, tally), &group, |recorder, tally| match step {
                     Step::Drift => recorder.whole_group(&group, tally),
                     _ => recorder.people(&group, tally),
                 })?;
@@ -88,6 +87,20 @@ impl Run<'_> {
             self.verified("group", &mut done, NOTED)?;
         }
         self.verified("group", &mut done, 1)
+    }
+
+    /// Reads a group. Whether it was read whole.
+    fn group(
+        &mut self,
+        (step, tally): (Step, &mut Tally),
+        group: &Living,
+        read: impl FnOnce(&mut Recorder<'_>, &mut Tally) -> Result<(), BackfillError>,
+    ) -> Result<bool, BackfillError> {
+        let unreachable = tally.unreachable;
+        self.one((step, tally), &Entity::Group(group.guid.clone()).to_string(), read)?;
+        let is_whole = tally.unreachable == unreachable;
+        self.read.insert(group.guid.clone(), is_whole);
+        Ok(is_whole)
     }
 
     /// Keeps that these were read, once there are enough of them. What was read is in the log before.
@@ -116,17 +129,19 @@ impl Run<'_> {
         self.verified("event", &mut done, 1)
     }
 
-    /// Reads what an event names. False for a call, which this API does not tell.
+    /// Reads what an event names. False where it was not read whole, and for a call, which this API does not tell.
     fn named(&mut self, entity: &Entity, tally: &mut Tally) -> Result<bool, BackfillError> {
         let step = (Step::Events, tally);
         let what = entity.to_string();
         match entity {
             Entity::Group(guid) | Entity::Membership { guid, .. } => {
-                if self.read.insert(guid.clone()) {
-                    let group = store::group(self.recorder.conn, &self.recorder.app, guid)?;
-                    self.one(step, &what, |recorder, tally| recorder.whole_group(&group, tally))?;
-                    self.verified("group", &mut vec![guid.clone()], 1)?;
+                if let Some(is_whole) = self.read.get(guid) {
+                    return Ok(*is_whole);
                 }
+                let group = store::group(self.recorder.conn, &self.recorder.app, guid)?;
+                let is_whole = self.group(step, &group, |recorder, tally| recorder.whole_group(&group, tally))?;
+                self.verified("group", &mut vec![guid.clone()], 1)?;
+                return Ok(is_whole);
             }
             Entity::User(uid) => self.one(step, &what, |recorder, tally| {
                 let read = recorder.client.user(uid).map_err(BackfillError::from);
