@@ -8,6 +8,7 @@ use chatfold::backfill::hand::Hand;
 use chatfold::reconcile::{self, Plan};
 use chatfold::rest::{Access, Client, Key};
 use chatfold::store::sqlite::open_reader;
+use serde_json::json;
 use support::{number, verified};
 use vendor::app::App;
 use vendor::command::{File, ask, assert_true};
@@ -24,6 +25,13 @@ fn lists_that_confirm_the_tables_hour_after_hour_leave_the_file_within_a_fifth_o
     let vendor = Vendor::of(app.clone(), 1_000);
     let run = |hour: i64| {
         vendor.clock(HOUR * (hour - runs));
+        // People are active between the readings.
+        vendor.change(|app| {
+            for user in app.users.values_mut() {
+                user["lastActiveAt"] = json!(1_700_000_000 + HOUR * (hour + 1));
+                user["status"] = json!(if hour % 2 == 0 { "online" } else { "offline" });
+            }
+        });
         let access = Access::new("app", "eu", Some(&vendor.url()), Key::new(KEY).unwrap()).unwrap();
         let plan = Plan { app_id: "app".into(), region: "eu".into(), requests: 1_000_000 };
         let mut hand = Hand::to(&file.db(), 16 << 20).unwrap();
@@ -50,5 +58,13 @@ fn lists_that_confirm_the_tables_hour_after_hour_leave_the_file_within_a_fifth_o
     let lists = "SELECT count(*) || '' FROM events WHERE trigger = 'chatfold.group_roster'";
     assert_eq!(ask(&file.db(), lists), [(2 * groups).to_string()], "one list, and the newest that confirmed");
     assert_true(&app, &file.db());
+    // Who differs in something else is written, with the time of the newest activity.
+    vendor.change(|app| app.users.get_mut("u1").unwrap()["name"] = json!("Renamed"));
+    assert_eq!(run(runs).sums().1, 1);
+    let renamed = format!(
+        "SELECT uid FROM users WHERE name = 'Renamed' AND last_active_at = {}",
+        (1_700_000_000 + HOUR * (runs + 1)) * 1_000
+    );
+    assert_eq!(ask(&file.db(), &renamed), ["u1"]);
     verified(&file.db());
 }

@@ -9,6 +9,8 @@ use crate::store::sqlite::{self, App, Connection, events, message};
 use crate::tables::group::{Group, OWNER_COPY};
 use crate::tables::registers::Registers;
 
+const LAST_ACTIVE_AT: usize = change::User::place("last_active_at");
+
 /// What reading an entity came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
@@ -33,7 +35,8 @@ pub fn compare(conn: &Connection, app: &App, id: &str, envelope: &Envelope) -> R
         let now = match change {
             Change::User { uid, telling } if uid == id => {
                 let row = sqlite::load::<Registers<change::User>>(conn, &key)?.map(|it| it.row);
-                of_row(row.as_ref(), change::User::RULES, telling, &[])
+                // It grows with each reading of a person who is active, and webhooks tell it as well.
+                of_row(row.as_ref(), change::User::RULES, telling, &[LAST_ACTIVE_AT])
             }
             Change::Group { guid, telling } if guid == id => {
                 let row = sqlite::load::<Group>(conn, &key)?.map(|it| it.row);
