@@ -296,3 +296,18 @@ fn an_anomaly_stays_a_gap_while_what_it_names_cannot_be_read() {
     assert_eq!((code, gaps(&server, "NOT_APPLIED")), (0, 0), "{report:#}");
     verified(&server.db());
 }
+
+#[test]
+fn tags_of_people_groups_and_messages_are_asked_for() {
+    let (mut app, file) = (App::made(1, 3, 5), File::new());
+    app.users.get_mut("u1").unwrap()["tags"] = json!(["vip"]);
+    app.groups.get_mut("g0").unwrap()["tags"] = json!(["books"]);
+    app.messages.get_mut(&3).unwrap()["tags"] = json!(["pinned", "faq"]);
+    let vendor = Vendor::of(app, 100);
+    done(&vendor, &file.db());
+    let tags = "SELECT tags FROM users WHERE tags IS NOT NULL UNION ALL SELECT tags FROM groups UNION ALL
+        SELECT tags FROM messages WHERE tags IS NOT NULL";
+    assert_eq!(ask(&file.db(), tags), [r#"["books"]"#, r#"["pinned","faq"]"#, r#"["vip"]"#]);
+    let tagged = "SELECT message_id || tag FROM message_tags";
+    assert_eq!(ask(&file.db(), tagged), ["3faq", "3pinned"]);
+}

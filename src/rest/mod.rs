@@ -117,7 +117,8 @@ impl Client {
 
     fn messages_after(&self, after: &str, most: usize, since: Option<i64>) -> Result<Messages, RestError> {
         let (limit, since) = (most.to_string(), since.map(|since| since.to_string()));
-        let mut query = vec![("affix", "append"), ("id", after), ("limit", &limit), ("hideDeleted", "false")];
+        let mut query = vec![("affix", "append"), ("id", after), ("limit", &limit)];
+        query.extend([("hideDeleted", "false"), ("withTags", "true")]);
         query.extend(since.as_deref().map(|since| ("fromTimestamp", since)));
         let answer = self.get(&["messages"], &query)?;
         let ids = answer.rows().filter_map(|row| answer::id(row, "id"));
