@@ -6,7 +6,7 @@ use crate::trigger::TRIGGERS;
 /// Deliveries that would have come by now, by a trigger's own share, before its silence is told.
 const MISSED: f64 = 8.0;
 /// Hours without any delivery before an app's silence is told, and how often its usual gap they must be.
-const SILENT_HOURS: usize = 6;
+const SILENT_HOURS: u64 = 6;
 const GAPS: f64 = 10.0;
 /// Names that older apps send in place of today's.
 pub const OLDER: [&str; 4] =
@@ -22,13 +22,11 @@ pub fn missed(of_trigger: u64, of_all: u64, since: u64) -> Option<u64> {
     (of_trigger > 1 && missed >= MISSED).then_some(missed as u64)
 }
 
-/// For how many hours nothing came at all, if that is unusual. The counts are those of the last hours, oldest first.
-pub fn silent_hours(counts: &[u64]) -> Option<usize> {
-    let silent = counts.iter().rev().take_while(|count| **count == 0).count();
-    let before = &counts[..counts.len() - silent];
-    let all: u64 = before.iter().sum();
-    let gap = before.len() as f64 / all.max(1) as f64;
-    (all > 1 && silent >= SILENT_HOURS && silent as f64 > gap * GAPS).then_some(silent)
+/// Whether it is unusual that nothing at all came for so many hours. The counts are those of the hours before.
+pub fn is_silent(counts: &[u64], silent: u64) -> bool {
+    let all: u64 = counts.iter().sum();
+    let gap = counts.len() as f64 / all.max(1) as f64;
+    all > 1 && silent >= SILENT_HOURS && silent as f64 > gap * GAPS
 }
 
 /// The triggers that fill tables and that no event of the app has.
@@ -52,12 +50,12 @@ mod tests {
 
     #[test]
     fn an_app_is_silent_against_its_own_gaps() {
-        let with_silence = |count: u64, hours: usize| [vec![count; 24], vec![0; hours]].concat();
-        assert_eq!(silent_hours(&with_silence(5, 7)), Some(7));
-        assert_eq!(silent_hours(&with_silence(5, 5)), None, "a short night");
-        let seldom: Vec<u64> = (0..48).map(|hour| u64::from(hour == 3 || hour == 30)).collect();
-        assert_eq!(silent_hours(&seldom), None, "two in two days are no rhythm");
-        assert_eq!(silent_hours(&[0; 48]), None);
+        assert!(is_silent(&[5; 48], 7));
+        assert!(!is_silent(&[5; 48], 5), "a short night");
+        assert!(is_silent(&[5; 48], 10_000), "a silence that lasts");
+        let seldom: Vec<u64> = (0..48).map(|hour| u64::from(hour == 20 || hour == 47)).collect();
+        assert!(!is_silent(&seldom, 60) && is_silent(&seldom, 300), "two in two days are missed after ten days");
+        assert!(!is_silent(&[0; 48], 48));
     }
 
     #[test]

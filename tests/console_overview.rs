@@ -70,7 +70,14 @@ fn an_app_that_went_silent_is_told_and_a_lively_one_needs_nobody() {
     for hour in 0..30 {
         blocked(&harness, hour, now - (45 - hour) * HOUR);
     }
-    assert!(needs(&show(&harness)).contains("Nothing came for 1"), "{}", needs(&show(&harness)));
+    assert!(needs(&show(&harness)).contains("Nothing has come since"), "{}", needs(&show(&harness)));
+    // What a reconcile reads is no delivery.
+    let read = |at: i64, n: i64| {
+        let data = json!({ "readAt": at, "user": { "uid": "u", "name": n.to_string() } });
+        harness.post(&json!({ "trigger": "chatfold.user_snapshot", "appId": "a", "data": data }).to_string(), at);
+    };
+    (0..15).for_each(|hour| read(now - hour * HOUR, hour));
+    assert!(needs(&show(&harness)).contains("Nothing has come since"), "{}", needs(&show(&harness)));
     for hour in 30..46 {
         blocked(&harness, hour, now - (45 - hour) * HOUR);
     }

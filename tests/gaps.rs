@@ -173,3 +173,43 @@ fn what_was_read_makes_room_for_what_is_older() {
     reconcile::ask(conn, "a", 9, 9).unwrap();
     assert_eq!(newest(conn), (1, 7));
 }
+
+#[test]
+fn a_feed_that_died_is_a_gap_however_long_ago_that_was() {
+    let now = chatfold::clock::now().0;
+    // Triggers that came each hour, from so many hours ago until so many.
+    let silent = |came: &[(&str, i64, i64)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let (input, db) = (dir.path().join("lines.ndjson"), dir.path().join("chatfold.db"));
+        let line = |trigger: &str, hour: i64| {
+            let data = json!({ "user": { "uid": "u" }, "n": hour });
+            let body = json!({ "trigger": trigger, "appId": "a", "data": data });
+            json!({ "receivedAt": now - hour * 3_600_000, "body": body }).to_string()
+        };
+        let hours = came.iter().flat_map(|(trigger, from, until)| (*until..*from).map(move |hour| (hour, *trigger)));
+        let mut hours: Vec<(i64, &str)> = hours.collect();
+        hours.sort_by_key(|(hour, _)| -hour);
+        let lines: Vec<String> = hours.into_iter().map(|(hour, trigger)| line(trigger, hour)).collect();
+        std::fs::write(&input, lines.join("\n")).unwrap();
+        let db = db.to_str().unwrap();
+        let (code, _, err) = support::chatfold(&["ingest", input.to_str().unwrap(), "--db", db]);
+        assert_eq!(code, 0, "{err}");
+        let (_, out, _) = support::chatfold(&["gaps", "--json", "--db", db]);
+        let found = lines_of(&out, "SILENT");
+        found.iter().map(|gap| gap["trigger"].as_str().unwrap_or("all").to_owned()).collect::<Vec<_>>()
+    };
+    for hours in [20, 60, 5_000] {
+        assert_eq!(silent(&[("user_blocked", hours + 60, hours)]), ["all"], "dead for {hours} hours");
+    }
+    assert_eq!(silent(&[("user_blocked", 60, 3)]), [""; 0], "a short night");
+    // One trigger died, and another goes on.
+    let goes_on = |hours: i64| silent(&[("user_unblocked", hours + 60, hours), ("user_blocked", hours + 60, 0)]);
+    for hours in [30, 60, 120] {
+        assert_eq!(goes_on(hours), ["user_unblocked"], "dead for {hours} hours");
+    }
+    assert_eq!(goes_on(31 * 24), [""; 0], "it was switched off");
+}
+
+fn lines_of(out: &str, kind: &str) -> Vec<Value> {
+    lines(out).into_iter().filter(|gap| gap["gap"] == kind).collect()
+}

@@ -5,7 +5,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::ids::Time;
 use crate::store::sqlite::read::explain::apps;
-use crate::store::sqlite::read::gaps::{self, Hole, Holes, NotApplied, Outage, Silence};
+use crate::store::sqlite::read::gaps::{self, Hole, Holes, NotApplied, Outage};
+use crate::store::sqlite::read::silence::{Silence, silences};
 use crate::store::sqlite::{Connection, begin_read, inspect};
 use clap::Args;
 use serde_json::{Value, json};
@@ -70,7 +71,7 @@ fn read(conn: &Connection, apps: &[String]) -> anyhow::Result<Vec<Gap>> {
     let outages = gaps::outages(conn, MOST)?.into_iter();
     found.extend(outages.map(|Outage { from, until }| Gap::Outage(from, Some(until))));
     for app in apps {
-        found.extend(gaps::silences(conn, app, now)?.into_iter().map(|it| Gap::Silent(app.clone(), it)));
+        found.extend(silences(conn, app, now)?.into_iter().map(|it| Gap::Silent(app.clone(), it)));
         found.extend(gaps::not_applied(conn, app, MOST)?.into_iter().map(|it| Gap::NotApplied(app.clone(), it)));
         let Holes { newest, holes, ids, .. } = gaps::holes(conn, app, MOST)?;
         if holes > newest.len() as u64 {

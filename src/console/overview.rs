@@ -84,6 +84,7 @@ pub struct App {
     minutes: Vec<Step>,
     hours: Vec<Step>,
     triggers: Vec<Trigger>,
+    silences: Vec<Silence>,
     reconcile: Option<Reconcile>,
     drifted: List<Drifted>,
     rejected: List<Received>,
@@ -97,6 +98,15 @@ pub struct Step {
     at: String,
     deliveries_count: u64,
     outcomes: Option<Outcomes>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Silence {
+    /// `None`: nothing comes at all.
+    trigger: Option<String>,
+    since: String,
+    missed_count: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -191,23 +201,21 @@ impl Overview {
         }
         needs.extend(self.need_of_backup());
         for app in &self.apps {
-            let counts: Vec<u64> = app.hours.iter().map(|step| step.deliveries_count).collect();
-            if let Some(hours) = quiet::silent_hours(&counts) {
-                let text = format!(
-                    "Nothing came for {hours} hours. The last event came {}.",
-                    self.frame.time(&app.last_event_at)
-                );
-                needs.push(app.need("is-bad", ("/events", "outcomes", ""), "No delivery", text));
-            }
-            for it in &app.triggers {
-                let since = app.since(&it.last_at);
-                let Some(missed) = quiet::missed(it.deliveries_count, counts.iter().sum(), since) else { continue };
-                let text = format!(
-                    "went silent. The last one came {}; about {} more would have come since.",
-                    self.frame.time(&it.last_at),
-                    view::number(missed)
-                );
-                needs.push(app.need("is-bad", ("/events", "triggers", &it.trigger), &it.trigger, text));
+            for Silence { trigger, since, missed_count } in &app.silences {
+                let at = self.frame.time(since);
+                needs.push(match trigger {
+                    None => {
+                        let text =
+                            format!("Nothing has come since the event that came {at}. That is unusual for this app.");
+                        app.need("is-bad", ("/events", "outcomes", ""), "No delivery", text)
+                    }
+                    Some(trigger) => {
+                        let missed = view::number(missed_count.unwrap_or_default());
+                        let text =
+                            format!("went silent. The last one came {at}; about {missed} more would have come since.");
+                        app.need("is-bad", ("/events", "triggers", trigger), trigger, text)
+                    }
+                });
             }
             if !app.drifted.nodes.is_empty() {
                 let text = format!(
@@ -347,12 +355,6 @@ impl App {
                 view::number(left)
             ),
         })
-    }
-
-    /// Deliveries of the hours that began after an instant.
-    fn since(&self, at: &str) -> u64 {
-        let at = Time::parse(at);
-        self.hours.iter().filter(|step| Time::parse(&step.at) >= at).map(|step| step.deliveries_count).sum()
     }
 
     fn unheard(&self) -> Vec<&'static str> {

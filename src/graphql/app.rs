@@ -10,7 +10,7 @@ use super::page::Paging;
 use super::reconcile::Reconcile;
 use super::responses::{Asked, Responses};
 use super::scalars::{BigInt, DateTime};
-use super::traffic::{self, Traffic, TrafficStep, TriggerTraffic};
+use super::traffic::{self, Silence, Traffic, TrafficStep, TriggerTraffic};
 use crate::ids::TokenScope;
 use crate::store::sqlite::read::app as row;
 use crate::store::sqlite::{reconcile, state};
@@ -92,6 +92,12 @@ impl App {
         #[graphql(desc = "The number of hours up to now, at most 72.", default = 48)] hours: i32,
     ) -> Option<Result<Vec<TriggerTraffic>>> {
         Some(traffic::triggers(ctx, &self.0.app_id, hours))
+    }
+
+    /// Unusual silences of this app: nothing comes at all, or a trigger stopped in the last 30 days.
+    #[graphql(complexity = "50 + child_complexity")]
+    async fn silences(&self, ctx: &Context<'_>) -> Option<Result<Vec<Silence>>> {
+        Some(traffic::silences(ctx, &self.0.app_id))
     }
 
     /// The groups of this app, by guid.

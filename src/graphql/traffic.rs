@@ -6,6 +6,7 @@ use super::objects as async_graphql;
 use super::scalars::{DateTime, int};
 use crate::clock;
 use crate::ids::Time;
+use crate::store::sqlite::read::silence;
 use crate::store::sqlite::read::traffic::{self as row, Outcomes, over_time};
 use async_graphql::{Context, Enum, SimpleObject};
 
@@ -60,6 +61,17 @@ pub struct TriggerTraffic {
     last_at: DateTime,
 }
 
+/// A silence that is unusual, compared with a rhythm of two days.
+#[derive(SimpleObject)]
+pub struct Silence {
+    /// The trigger that stopped while other deliveries went on. Null: nothing comes at all.
+    trigger: Option<String>,
+    /// When the newest event of the app, or of the trigger, arrived.
+    since: DateTime,
+    /// About how many deliveries of the trigger would have come since.
+    missed_count: Option<i32>,
+}
+
 impl From<Outcomes> for OutcomeCounts {
     fn from(it: Outcomes) -> Self {
         Self {
@@ -107,4 +119,15 @@ pub fn triggers(ctx: &Context<'_>, app: &str, hours: i32) -> Result<Vec<TriggerT
         last_at: DateTime(it.last_at),
     };
     Ok(all.into_iter().map(trigger).collect())
+}
+
+/// Nothing at all, and then single triggers.
+pub fn silences(ctx: &Context<'_>, app: &str) -> Result<Vec<Silence>> {
+    let all = ctx.read(|conn| silence::silences(conn, app, clock::now()))?;
+    let silence = |it: silence::Silence| Silence {
+        trigger: it.trigger,
+        since: DateTime(it.since),
+        missed_count: it.missed.map(|missed| int(missed.cast_signed())),
+    };
+    Ok(all.into_iter().map(silence).collect())
 }

@@ -7,7 +7,7 @@ use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
 use crate::quiet;
 use crate::store::sqlite::inspect::{self, Filter, Inspector};
-use crate::store::sqlite::read::{Conn, app, gaps, traffic};
+use crate::store::sqlite::read::{Conn, app, silence, traffic};
 use crate::store::sqlite::{Connection, fold_version};
 use std::collections::BTreeMap;
 
@@ -120,7 +120,7 @@ fn clock_of(offset: Option<i64>) -> Finding {
 /// Nothing at all, or a trigger that stopped against its own rhythm.
 fn silence(conn: &Conn, id: &str) -> anyhow::Result<Finding> {
     const SUBJECT: &str = "silence";
-    let silences = gaps::silences(conn, id, clock::now())?;
+    let silences = silence::silences(conn, id, clock::now())?;
     if let Some(all) = silences.iter().find(|it| it.trigger.is_none()) {
         return Ok(Finding::warn(
             SUBJECT,
@@ -130,7 +130,7 @@ fn silence(conn: &Conn, id: &str) -> anyhow::Result<Finding> {
     }
     let silent: Vec<String> = silences.into_iter().filter_map(|it| it.trigger).collect();
     Ok(match silent.is_empty() {
-        true => Finding::ok(SUBJECT, "no trigger is silent for unusually long, compared with the last two days"),
+        true => Finding::ok(SUBJECT, "no trigger is silent for unusually long, compared with its rhythm of two days"),
         false => Finding::warn(
             SUBJECT,
             format!("{} stopped, while other triggers went on", silent.join(", ")),

@@ -4,9 +4,10 @@
 use super::apps::{Apps, MOST};
 use super::text::Page;
 use crate::clock;
+use crate::envelope::OWN;
 use crate::ids::Time;
 use crate::store::StoreError;
-use crate::store::sqlite::read::gaps::Rhythm;
+use crate::store::sqlite::read::silence::Rhythm;
 use crate::store::sqlite::read::traffic::{dead_letters, triggers};
 use crate::store::sqlite::read::{Sql, app, drift};
 use crate::store::sqlite::{Connection, open_reader};
@@ -42,6 +43,7 @@ struct App {
 
 #[derive(Default)]
 struct Family {
+    triggers: Vec<String>,
     deliveries: i64,
     last_at: Time,
     is_silent: bool,
@@ -78,13 +80,15 @@ impl App {
     fn read(conn: &Connection, id: String, now: Time) -> Sql<Self> {
         let rhythm = Rhythm::read(conn, &id, now)?;
         let mut families: BTreeMap<&'static str, Family> = BTreeMap::new();
-        for it in triggers(conn, &id, rhythm.from)? {
+        for it in triggers(conn, &id, rhythm.from)?.into_iter().filter(|it| !it.trigger.starts_with(OWN)) {
             let family = families.entry(family::of(&it.trigger)).or_default();
             family.deliveries += it.outcomes.all();
             family.last_at = family.last_at.max(it.last_at);
+            family.triggers.push(it.trigger);
         }
         for family in families.values_mut() {
-            family.is_silent = rhythm.missed(family.deliveries, family.last_at).is_some();
+            let missed = rhythm.missed(conn, &family.triggers, family.deliveries, family.last_at)?;
+            family.is_silent = missed.is_some();
         }
         let is_silent = rhythm.is_silent();
         let dead_letters = dead_letters(conn, &id, DEAD_LETTERS)?;
@@ -95,7 +99,7 @@ impl App {
 
 fn write(page: &mut Page, apps: &[&App], now: Time) {
     const SINCE: &str = "chatfold_app_silence_seconds";
-    page.head(SINCE, "gauge", "Seconds since the newest event of an app arrived, by family of triggers.");
+    page.head(SINCE, "gauge", "Seconds since the newest delivery of an app, by family of triggers.");
     for app in apps {
         for (family, it) in &app.families {
             page.row(SINCE, &[("app", &app.id), ("family", family)], (now.0 - it.last_at.0).max(0) / 1000);

@@ -1,20 +1,14 @@
-//! What is known to be missing: times without a server, feeds that went silent, events that changed no table, and
-//! message ids that no event names.
+//! What is known to be missing: times without a server, events that changed no table, and message ids that no event names.
 
 use super::event::named_by;
 use super::named::named_in;
-use super::traffic::{self, Trigger};
 use super::{Conn, Sql, next, prepare, rows};
 use crate::entity::Entity;
 use crate::ids::{Outcome, Time, id_number};
-use crate::quiet;
 use crate::store::sqlite::reconcile;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-const HOUR_MS: i64 = 3_600_000;
-/// Hours of which the rhythm of a feed is learnt.
-const HOURS: i64 = 48;
 /// Entities told of one event.
 const NAMED: usize = 20;
 
@@ -48,58 +42,6 @@ const SEEN: &str = "SELECT seen_at FROM runs ORDER BY id DESC LIMIT 1";
 pub fn no_server_since(conn: &Conn, now: Time) -> Sql<Option<Time>> {
     let seen: Option<Time> = rows(conn, SEEN, &[], |row| row.get(0))?.pop();
     Ok(seen.filter(|seen| now.0 - seen.0 > SHOWN_WITHIN_MS))
-}
-
-/// A silence that is unusual.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Silence {
-    /// `None`: all of the app's deliveries.
-    pub trigger: Option<String>,
-    /// When the newest event came.
-    pub since: Time,
-    /// How many deliveries of the trigger would have come since.
-    pub missed: Option<u64>,
-}
-
-/// How many deliveries of an app came in each hour of the last two days. A silence is unusual against that.
-pub struct Rhythm {
-    /// When the first hour begins.
-    pub from: Time,
-    hours: Vec<(Time, u64)>,
-}
-
-impl Rhythm {
-    pub fn read(conn: &Conn, app: &str, now: Time) -> Sql<Self> {
-        let from = Time((now.0.div_euclid(HOUR_MS) - HOURS + 1) * HOUR_MS);
-        let hours = traffic::over_time(conn, app, from, now, HOUR_MS / 60_000)?;
-        Ok(Self { from, hours: hours.into_iter().map(|(at, it)| (at, it.all().unsigned_abs())).collect() })
-    }
-
-    /// Whether nothing at all came for unusually long.
-    pub fn is_silent(&self) -> bool {
-        let counts: Vec<u64> = self.hours.iter().map(|(_, count)| *count).collect();
-        quiet::silent_hours(&counts).is_some()
-    }
-
-    /// How many of these deliveries would have come since the last one, if that is unusual. They are those since `from`.
-    pub fn missed(&self, deliveries: i64, last_at: Time) -> Option<u64> {
-        let since = self.hours.iter().filter(|(at, _)| *at >= last_at).map(|(_, count)| count).sum();
-        quiet::missed(deliveries.unsigned_abs(), self.hours.iter().map(|(_, count)| count).sum(), since)
-    }
-}
-
-/// Unusual silences of an app, compared with its own rhythm of the last two days.
-pub fn silences(conn: &Conn, app: &str, now: Time) -> Sql<Vec<Silence>> {
-    let rhythm = Rhythm::read(conn, app, now)?;
-    let triggers = traffic::triggers(conn, app, rhythm.from)?;
-    let newest = triggers.iter().map(|it| it.last_at).max();
-    let whole = newest.filter(|_| rhythm.is_silent());
-    let whole = whole.map(|since| Silence { trigger: None, since, missed: None });
-    let silent = triggers.into_iter().filter_map(|Trigger { trigger, outcomes, last_at }| {
-        let missed = rhythm.missed(outcomes.all(), last_at)?;
-        Some(Silence { trigger: Some(trigger), since: last_at, missed: Some(missed) })
-    });
-    Ok(whole.into_iter().chain(silent).collect())
 }
 
 /// An event that names entities and changed nothing of them.

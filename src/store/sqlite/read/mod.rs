@@ -32,6 +32,7 @@ pub mod private;
 pub mod responses;
 pub mod search;
 pub mod server;
+pub mod silence;
 pub mod snapshot;
 pub mod traffic;
 pub mod unread;

@@ -33,10 +33,11 @@ impl Outcomes {
 
 const MINUTES: &str = "
     SELECT minute, outcome, n FROM event_counts
-    WHERE app_id = :app AND minute >= :from AND minute < :until
+    WHERE app_id = :app AND minute >= :from AND minute < :until AND trigger NOT GLOB 'chatfold.*'
     ORDER BY minute";
 
-/// Counts of each step of `minutes` minutes; the first begins with the minute of `from`.
+/// Counts of each step of `minutes` minutes; the first begins with the minute of `from`. What chatfold reads itself is no
+/// delivery.
 pub fn over_time(conn: &Conn, app: &str, from: Time, until: Time, minutes: i64) -> Sql<Vec<(Time, Outcomes)>> {
     let (from, until) = (from.0.div_euclid(MINUTE_MS), until.0.div_euclid(MINUTE_MS) + 1);
     let step = |at: i64| Time((from + at * minutes) * MINUTE_MS);
@@ -52,6 +53,28 @@ pub fn over_time(conn: &Conn, app: &str, from: Time, until: Time, minutes: i64) 
         }
     }
     Ok(steps)
+}
+
+const ENDS: &str = "
+    SELECT o.minute, n.minute FROM
+        (SELECT minute FROM event_counts WHERE app_id = :app AND trigger NOT GLOB 'chatfold.*' ORDER BY minute LIMIT 1) AS o,
+        (SELECT minute FROM event_counts WHERE app_id = :app AND trigger NOT GLOB 'chatfold.*' ORDER BY minute DESC LIMIT 1) AS n";
+
+/// The minutes of the first and of the newest delivery of an app.
+pub fn ends(conn: &Conn, app: &str) -> Sql<Option<(Time, Time)>> {
+    let minutes = rows(conn, ENDS, &[(":app", &app)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    Ok(minutes.first().map(|(first, newest)| (Time(first * MINUTE_MS), Time(newest * MINUTE_MS))))
+}
+
+const BY_TRIGGER: &str = "
+    SELECT trigger, sum(n) FROM event_counts
+    WHERE app_id = :app AND minute >= :from AND minute <= :until AND trigger NOT GLOB 'chatfold.*' GROUP BY trigger";
+
+/// Deliveries by trigger, from one minute to another.
+pub fn by_trigger(conn: &Conn, app: &str, from: Time, until: Time) -> Sql<Vec<(String, i64)>> {
+    let (from, until) = (from.0.div_euclid(MINUTE_MS), until.0.div_euclid(MINUTE_MS));
+    let params: Params<'_> = &[(":app", &app), (":from", &from), (":until", &until)];
+    rows(conn, BY_TRIGGER, params, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// What a trigger brought.
