@@ -249,6 +249,10 @@ fn a_run_of_some_stages_forgets_no_place_of_others() {
     drop(conn);
     let (code, _, err) = run(&vendor, &file.db(), &["--only", "groups"]);
     assert_eq!(code, 0, "{err}");
+    assert!(
+        vendor.asked().iter().any(|target| target.starts_with("/v3/groups?")),
+        "groups are read, though the other run did"
+    );
     let stages = ask(&file.db(), "SELECT stage FROM backfill");
     assert_eq!(stages, ["blocks", "members", "messages", "reconcile-users", "users"]);
     vendor.asked();

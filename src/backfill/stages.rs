@@ -22,12 +22,10 @@ pub fn run(
 ) -> Result<Report, BackfillError> {
     let recorder = Recorder::new(client, conn, hand, &plan.app_id, &plan.region);
     let mut run = Run { recorder, plan, progress };
+    run.begin()?;
     let stages = Stage::ALL.into_iter().filter(|stage| plan.stages.contains(stage));
     let stages = stages.map(|stage| Ok((stage, run.stage(stage)?))).collect::<Result<_, BackfillError>>()?;
-    if !plan.dry_run {
-        let stages = plan.stages.iter().map(|stage| stage.name().to_owned()).collect();
-        run.recorder.hand.clear(&plan.app_id, stages)?;
-    }
+    run.clear()?;
     let (requests, retries) = client.requests();
     Ok(Report { stages, requests, retries })
 }
@@ -55,6 +53,25 @@ struct At {
 }
 
 impl Run<'_> {
+    /// Begins anew where a run before left nothing of these stages to read: it was another one.
+    fn begin(&mut self) -> Result<(), BackfillError> {
+        for stage in &self.plan.stages {
+            if !store::place(self.recorder.conn, &self.plan.app_id, stage.name())?.done {
+                return Ok(());
+            }
+        }
+        self.clear()
+    }
+
+    /// The next run begins these stages anew.
+    fn clear(&mut self) -> Result<(), BackfillError> {
+        if !self.plan.dry_run {
+            let stages = self.plan.stages.iter().map(|stage| stage.name().to_owned()).collect();
+            self.recorder.hand.clear(&self.plan.app_id, stages)?;
+        }
+        Ok(())
+    }
+
     fn stage(&mut self, stage: Stage) -> Result<Tally, BackfillError> {
         let kept = self.kept(stage)?;
         let mut at = At { stage, place: kept.place, tally: serde_json::from_str(&kept.counts).unwrap_or_default() };
