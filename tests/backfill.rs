@@ -10,7 +10,7 @@ use harness::Harness;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
-use support::{TestServer, chatfold, verified};
+use support::{chatfold, verified};
 use vendor::app::App;
 use vendor::command::{File, ask, assert_true, backfill, done, run};
 use vendor::{Fate, Vendor};
@@ -275,52 +275,6 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
     let again: usize = times.values().map(|times| times - 1).sum();
     assert!(again <= 2 * 110, "{again} requests were sent again");
     assert_eq!(ask(&file.db(), "SELECT stage FROM backfill"), Vec::<String>::new(), "the run has ended");
-}
-
-#[test]
-fn beside_a_server_events_go_through_it_while_webhooks_come_requests_fail_and_the_command_is_killed() {
-    let app = App::made(10, 40, 500);
-    let server = TestServer::start();
-    let vendor = Vendor::start(app.clone(), 50, |number, _, _| match number % 20 {
-        0 => Fate::Refused(503, ""),
-        _ => Fate::Answered,
-    });
-    let spawn = || backfill(&vendor, &server.db(), &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let (mut child, mut kills) = (spawn(), [40, 100].into_iter().peekable());
-    let mut truth = app;
-    let mut number = 0;
-    loop {
-        if kills.next_if(|at| vendor.count() >= *at).is_some() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            child = spawn();
-        } else if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success() && kills.next().is_none() && number > 3);
-            break;
-        }
-        number += 1;
-        let (guid, uid, now) = ("g0".to_owned(), format!("late{number}"), chatfold::clock::now().0 / 1_000);
-        let group = json!({ "guid": guid, "updatedAt": now });
-        let body = json!({ "trigger": "group_member_joined", "appId": "app", "region": "eu",
-            "data": { "group": group, "members": { &uid: { "uid": uid, "name": uid, "scope": "participant" } } } });
-        let body = body.to_string();
-        while server.deliver(&body).status != 200 {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        truth.join(&guid, &uid, "participant", now);
-        truth.users.insert(uid.clone(), json!({ "uid": uid, "name": uid }));
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    // The webhooks told of people whom the API did not: they joined after the list was read.
-    vendor.change(|app| *app = truth.clone());
-    std::thread::sleep(std::time::Duration::from_millis(3_100));
-    let (code, report, err) = run(&vendor, &server.db(), &[]);
-    assert_eq!(code, 0, "{report:#}{err}");
-    let late = "SELECT count(*) || '' FROM memberships WHERE uid GLOB 'late*' AND current";
-    assert_eq!(ask(&server.db(), late), [number.to_string()]);
-    assert_true(&truth, &server.db());
-    assert_eq!(server.deliver(r#"{"trigger":"chatfold.user_snapshot","appId":"app","data":{}}"#).status, 400);
-    drop(server);
 }
 
 #[test]
