@@ -16,134 +16,17 @@ use chatfold::store::sqlite::state;
 use harness::Harness;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::clients::{Clients, body};
 use support::nodes::{hash, until};
 use support::postgres::{Postgres, Proxy, free_port};
 use support::{Instants, TestServer, chatfold, number, verified};
 
 const NAMES: [&str; 3] = ["s0", "s1", "s2"];
-const CLIENTS: usize = 4;
-
-/// What was answered.
-#[derive(Default)]
-struct Told {
-    acknowledged: Mutex<Vec<usize>>,
-    /// How often each delivery was sent to a node.
-    sent: Mutex<BTreeMap<usize, usize>>,
-    outcomes: Mutex<BTreeMap<String, usize>>,
-    /// Reasons of answers 503, and how often each was given.
-    refused: Mutex<BTreeMap<String, usize>>,
-    /// When a delivery last went into the log.
-    newest: Mutex<Option<Instant>>,
-}
-
-/// Clients, the nodes they know, and what they were told.
-struct Clients {
-    nodes: Arc<Mutex<Vec<Option<SocketAddr>>>>,
-    told: Arc<Told>,
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Clients {
-    fn start(nodes: &[TestServer]) -> Self {
-        let nodes = Arc::new(Mutex::new(nodes.iter().map(|node| Some(node.address)).collect::<Vec<_>>()));
-        let (told, stop, next) =
-            (Arc::new(Told::default()), Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(1)));
-        let client = |place: usize| {
-            let (nodes, told, stop, next) = (nodes.clone(), told.clone(), stop.clone(), next.clone());
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::SeqCst) {
-                    send(next.fetch_add(1, Ordering::SeqCst), place, &nodes, &told);
-                    std::thread::sleep(Duration::from_millis(15));
-                }
-            })
-        };
-        let threads = (0..CLIENTS).map(client).collect();
-        Self { nodes, told, stop, threads }
-    }
-
-    fn stop(self) -> Arc<Told> {
-        self.stop.store(true, Ordering::SeqCst);
-        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
-        self.told
-    }
-}
-
-/// One delivery, offered to one node after the other until one takes it.
-fn send(id: usize, place: usize, nodes: &Mutex<Vec<Option<SocketAddr>>>, told: &Told) {
-    let body = body(id);
-    for attempt in 0..2_000 {
-        let address = { nodes.lock().unwrap()[(place + id + attempt) % NAMES.len()] };
-        let answer = address.and_then(|address| {
-            *told.sent.lock().unwrap().entry(id).or_default() += 1;
-            post(address, &body)
-        });
-        let status = answer.as_deref().and_then(|answer| answer.split(' ').nth(1)).unwrap_or_default();
-        match status {
-            "200" => {
-                let answer = answer.unwrap().to_lowercase();
-                let outcome =
-                    answer.split_once("chatfold-outcome: ").unwrap().1.lines().next().unwrap().trim().to_owned();
-                if outcome != "queued" {
-                    *told.newest.lock().unwrap() = Some(Instant::now());
-                }
-                *told.outcomes.lock().unwrap().entry(outcome).or_default() += 1;
-                told.acknowledged.lock().unwrap().push(id);
-                return;
-            }
-            "503" => {
-                let answer = answer.unwrap();
-                let why =
-                    answer.split_once("\"detail\":\"").map_or(&*answer, |(_, detail)| detail.trim_end_matches("\"}"));
-                *told.refused.lock().unwrap().entry(why.to_owned()).or_default() += 1;
-            }
-            "" => {}
-            other => panic!("{other}: {answer:?}"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("nobody took {id}");
-}
-
-/// The answer of a node that is there and answers in time.
-fn post(address: SocketAddr, body: &str) -> Option<String> {
-    let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
-    // The vendor waits 2 s; a busy machine for tests may need more.
-    socket.set_read_timeout(Some(Duration::from_secs(6))).unwrap();
-    let head = format!(
-        "POST {} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        support::WEBHOOK,
-        body.len()
-    );
-    socket.write_all(format!("{head}{body}").as_bytes()).ok()?;
-    let mut answer = String::new();
-    // A connection that breaks in the middle has told nothing.
-    socket.read_to_string(&mut answer).ok()?;
-    answer.ends_with("\r\n\r\n{}").then_some(()).or_else(|| answer.contains(" 503 ").then_some(()))?;
-    Some(answer)
-}
-
-/// Messages with their time, and every third a fact without one.
-fn body(id: usize) -> String {
-    if id.is_multiple_of(3) {
-        return format!(
-            r#"{{"trigger":"user_blocked","appId":"a","webhook":"w","data":{{"users":{{"bob":{{"uid":"bob"}}}},"by":{{"uid":"u{id}"}}}}}}"#
-        );
-    }
-    format!(
-        r#"{{"trigger":"message_sent","appId":"a{}","data":{{"message":{{"id":"{id}","sender":"u{}","receiverType":"group","receiver":"g","category":"message","type":"text","sentAt":{},"data":{{"text":"hello {id}"}}}}}}}}"#,
-        id % 2,
-        id % 7,
-        1_767_614_400 + id
-    )
-}
+/// Kinds of faults.
+const KINDS: u64 = 10;
 
 /// Three servers, each behind a proxy that cuts, and three nodes.
 struct Cluster {
@@ -388,12 +271,12 @@ fn what_was_answered_200_is_in_every_nodes_log_once_whatever_fails() {
     let Some(mut cluster) = Cluster::start() else { return };
     let clients = Clients::start(&cluster.nodes);
     let mut random = Instants::default();
-    // In short each of the first five once; in long all of them, in any order, and some for long.
+    // In short each of the first five kinds once. In long each kind once, then any, and some for long.
     let faults = number("CHATFOLD_CLUSTER_FAULTS", 5);
     let is_long = faults > 5;
     for n in 0..u64::from(faults) {
         std::thread::sleep(random.within(300..1_500));
-        let kind = if is_long { u64::try_from(random.within(0..10).as_millis()).unwrap() } else { n };
+        let kind = if n < KINDS { n } else { u64::try_from(random.within(0..KINDS).as_millis()).unwrap() };
         let pause = random.within(300..3_000);
         let what = cluster.fault(kind, pause, &mut random, &clients);
         eprintln!("{n}: {what}");

@@ -21,7 +21,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The reader's time zone, by its IANA name. A page's script writes it when the reader asks for it.
@@ -275,9 +275,10 @@ fn follow(request: &HttpRequest, shared: &web::Data<Shared>) -> Result<HttpRespo
         loop {
             // What is committed from here on is news.
             seq.mark_unchanged();
-            let newest = match access.is_of_all_apps() {
-                true => Some(*shared.seq.borrow()),
-                false => shared.console.newest(access.caller(None)).await,
+            let (since, caller) = (Instant::now(), access.caller(None));
+            let newest = match caller.apps.clone() {
+                None => Some(*shared.seq.borrow()),
+                Some(apps) => shared.newest.of(apps, since, shared.console.newest(caller)).await,
             };
             if !access.is_still_valid() {
                 return;

@@ -26,6 +26,7 @@ mod reconciles;
 mod seats;
 mod server;
 mod sessions;
+mod newest;
 mod shown;
 mod spelled;
 mod stream;
@@ -57,6 +58,7 @@ use feeds::Feeds;
 use graphiql::Graphiql;
 use host::Host;
 use metrics::Metrics;
+use newest::Newest;
 use rebuilds::Rebuilding;
 use reconciles::Reconciles;
 use seats::Seats;
@@ -129,6 +131,8 @@ struct Shared {
     reconciles: Reconciles,
     /// Pages that open browser windows asked for again.
     pages: Pages,
+    /// What open pages whose readers see some apps have asked for together.
+    newest: Newest,
     started: Instant,
 }
 
@@ -187,6 +191,7 @@ impl Shared {
             backups,
             reconciles: Reconciles::default(),
             pages,
+            newest: Newest::default(),
             started: Instant::now(),
         })
     }

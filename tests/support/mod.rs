@@ -1,6 +1,7 @@
 //! A real server process in a folder of its own, and a small client.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod clients;
 #[cfg(feature = "otel")]
 pub mod collector;
 pub mod faulty;
