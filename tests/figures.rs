@@ -143,7 +143,7 @@ fn the_figures_where_postgresql_has_a_core_of_its_own() {
 fn measure(apart: bool) {
     let stay = |core| {
         if apart {
-            stay_on(core)
+            stay_on(core);
         }
     };
     stay(CHATFOLD);
