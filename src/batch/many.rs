@@ -96,4 +96,26 @@ mod tests {
         let kept: (i64, i64) = conn.query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(kept, (MANY as i64 + 1, MANY as i64));
     }
+
+    #[test]
+    fn a_transaction_ends_where_few_events_change_many_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = sqlite::open_writer(&dir.path().join("chatfold.db")).unwrap();
+        sqlite::begin(&conn).unwrap();
+        let mut batch = Batch::default();
+        let mut append = |guid: &str, members: usize| {
+            let members: Vec<String> = (0..members).map(|n| format!(r#""u{n}":{{}}"#)).collect();
+            let body = format!(
+                r#"{{"trigger":"chatfold.group_roster","appId":"a","data":{{"readAt":1700000000000,"guid":"{guid}","complete":true,"members":{{{}}}}}}}"#,
+                members.join(",")
+            );
+            let envelope = Envelope::parse(body.as_bytes()).unwrap();
+            log::append(&mut batch, &conn, &envelope, Time(1_700_000_000_500), Source::Http).unwrap();
+            batch.is_full(1, body.len())
+        };
+        assert!(!append("small", 1_000));
+        assert!(append("large", 40_000), "people, memberships and their facts");
+        batch.save(&conn).unwrap();
+        assert!(!batch.is_full(1, 1), "nothing waits any more");
+    }
 }

@@ -51,8 +51,11 @@ pub const CACHE: u64 = 16 << 20;
 
 /// Most events in a transaction, and most bytes of their bodies, when nobody waits for the commit. Larger transactions
 /// write less for each event.
-pub const EVENTS: usize = 8_000;
-pub const BODIES: usize = 8 << 20;
+const EVENTS: usize = 8_000;
+const BODIES: usize = 8 << 20;
+/// Most rows and references that such a transaction saves. A member list of 1 MB changes 50,000 rows, and each of them takes
+/// more memory than its entry in the body.
+const CHANGES: usize = 100_000;
 
 /// About how many bytes a row may have. SQLite stores 64 MiB. An event that makes a row larger is a dead letter, so it
 /// ends neither the batch nor the process.
@@ -68,6 +71,11 @@ macro_rules! tables {
         }
 
         impl Tables {
+            /// Rows that may differ from the file.
+            fn changes(&self) -> usize {
+                [$(self.$name.changes()),+].into_iter().sum()
+            }
+
             fn keep(&mut self) {
                 $(self.$name.keep();)+
             }
@@ -175,6 +183,11 @@ impl Batch {
     /// An empty batch for one large event, which is saved in pieces.
     pub fn for_large() -> Self {
         Self { is_large: true, ..Self::default() }
+    }
+
+    /// Whether a transaction of so many events, with so many bytes of bodies, should end, if nobody waits for its commit.
+    pub fn is_full(&self, events: usize, bodies: usize) -> bool {
+        events >= EVENTS || bodies >= BODIES || self.tables.changes() + self.refs.len() >= CHANGES
     }
 
     /// What an app's HTTP deliveries have shown of the clocks.

@@ -230,6 +230,11 @@ impl<K: Clone + Eq + Hash + Ord + Bytes, V: Clone + PartialEq + Bytes> Rows<K, V
         Ok(())
     }
 
+    /// Number of rows that may differ from the file.
+    pub fn changes(&self) -> usize {
+        self.changed.len()
+    }
+
     /// Keys of the younger rows.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.younger.keys().map(|key| &**key)

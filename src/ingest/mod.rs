@@ -3,7 +3,7 @@
 mod lines;
 
 use crate::ahead::{Abandoned, Ahead, Sink};
-use crate::batch::{self, Batch};
+use crate::batch::Batch;
 use crate::checkpoints::Checkpoints;
 use crate::ids::Time;
 use crate::large;
@@ -147,7 +147,7 @@ impl Ingest {
             }
         };
         *self.counts.entry(outcome).or_default() += 1;
-        if self.pending >= batch::EVENTS || self.pending_bytes >= batch::BODIES { self.commit() } else { Ok(()) }
+        if self.batch.is_full(self.pending, self.pending_bytes) { self.commit() } else { Ok(()) }
     }
 
     fn refuse(&mut self, problem: &Problem) -> Result<&'static str, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::chunk::Chunk;
 use super::repeat::{self, Repeat};
-use crate::batch::{self, Batch};
+use crate::batch::Batch;
 use crate::change::{Change, Changes};
 use crate::envelope::{self, Envelope, NotADelivery};
 use crate::fold::{self, Verdict};
@@ -101,11 +101,7 @@ impl Aside {
         self.position = chunk.until;
         self.pending += chunk.events.len() + chunk.further.len();
         self.pending_bytes += chunk.bytes;
-        if self.pending >= batch::EVENTS || self.pending_bytes >= batch::BODIES {
-            self.save(chunk.until)
-        } else {
-            Ok(())
-        }
+        if self.batch.is_full(self.pending, self.pending_bytes) { self.save(chunk.until) } else { Ok(()) }
     }
 
     /// Saves what is folded. There are no more deliveries up to a log position.
