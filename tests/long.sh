@@ -73,6 +73,7 @@ CHATFOLD_CASES="${CHATFOLD_TRUTH_CASES:-1000}" step truth truth
 step order order
 step soak soak
 CHATFOLD_BACKFILL_GROUPS=1000 CHATFOLD_BACKFILL_MEMBERS=2000 CHATFOLD_BACKFILL_MESSAGES=200000 step backfill backfill backfill_beside
+CHATFOLD_LIST_MEMBERS=100000 step lists large_lists
 CHATFOLD_OUTAGE_CHANGES=500 CHATFOLD_SHOWN_CONVERSATIONS=500 CHATFOLD_CONFIRMED_GROUPS=100 CHATFOLD_CONFIRMATIONS=500 \
     step reconcile reconcile shown confirming
 if ((${#steps[@]})) && [[ " ${steps[*]} " != *" strangers "* ]]; then
