@@ -35,7 +35,7 @@ pub fn compare(conn: &Connection, app: &App, id: &str, envelope: &Envelope) -> R
         let now = match change {
             Change::User { uid, telling } if uid == id => {
                 let row = sqlite::load::<Registers<change::User>>(conn, &key)?.map(|it| it.row);
-                // It grows with each reading of a person who is active, and webhooks tell it as well.
+                // The time of an active person differs in each reading. Webhooks tell this time as well.
                 of_row(row.as_ref(), change::User::RULES, telling, &[LAST_ACTIVE_AT])
             }
             Change::Group { guid, telling } if guid == id => {

@@ -29,7 +29,7 @@ pub struct Recorder<'a> {
     pub region: String,
     waiting: Vec<String>,
     bytes: usize,
-    /// Lists beside others that the plan of the app or the key leaves out.
+    /// Lists that the plan of the app or the key leaves out.
     left_out: BTreeSet<&'static str>,
 }
 
@@ -83,8 +83,8 @@ impl<'a> Recorder<'a> {
         self.people(&group, tally)
     }
 
-    /// Reads a list that stands beside others of an entity. Where the list may not be read, that is noted, and the others
-    /// are read. A list that the plan or the key leaves out is noted and asked for once.
+    /// Reads one of several lists of an entity. If CometChat refuses the list, the tally notes the refusal, and the caller
+    /// reads the other lists. A list that the plan or the key leaves out is asked for once.
     pub fn beside(
         &mut self,
         (list, id): (&'static str, &str),

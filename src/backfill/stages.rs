@@ -36,7 +36,7 @@ struct Run<'a> {
     progress: &'a mut dyn FnMut(Progress),
 }
 
-/// Where the messages are, as it is kept.
+/// How far the messages are read, as the table `backfill` keeps this place.
 #[derive(Serialize, Deserialize)]
 struct Messages {
     /// The id that was read last.
@@ -53,7 +53,7 @@ struct At {
 }
 
 impl Run<'_> {
-    /// Begins anew where a run before left nothing of these stages to read: it was another one.
+    /// Begins these stages anew if an earlier run has read all of them: that run was to read more stages, and was stopped.
     fn begin(&mut self) -> Result<(), BackfillError> {
         for stage in &self.plan.stages {
             if !store::place(self.recorder.conn, &self.plan.app_id, stage.name())?.done {
@@ -97,7 +97,7 @@ impl Run<'_> {
         Ok(at.tally)
     }
 
-    /// Where the run before left a stage. The messages begin anew if that run left out some that this one is to read.
+    /// How far the last run read a stage. If the last run left out messages that this run is to read, the messages begin anew.
     fn kept(&self, stage: Stage) -> Result<Place, BackfillError> {
         if self.plan.dry_run {
             return Ok(Place::default());

@@ -95,7 +95,7 @@ impl Status {
         }
     }
 
-    /// What a delivery is answered that goes neither into the log nor into the outbox.
+    /// The answer to a delivery that neither the log nor the outbox takes.
     pub fn refusal(&self) -> Refusal {
         Refusal::NotWritten(self.lock().trouble.unwrap_or(UNREACHABLE))
     }

@@ -13,8 +13,7 @@ use super::server::Host;
 use super::turns::{Asker, Turns};
 use crate::store::StoreError;
 use crate::store::sqlite::read::allowance::{Amount, bytes_read};
-use crate::store::sqlite::read::event::{self, newest};
-use crate::store::sqlite::read::{ReadError, Snapshot, app, statements};
+use crate::store::sqlite::read::{ReadError, Snapshot, app, event, statements};
 use crate::store::sqlite::{Pool, open_pool};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, ValidationMode};
@@ -162,7 +161,7 @@ impl Api {
         let asker = caller.asker;
         let read = move |inner: &Inner, gone| {
             let snapshot = inner.snapshot(gone).ok()?;
-            snapshot.read(|conn| newest(conn, caller.apps.as_deref())).ok().map(|(seq, _)| seq)
+            snapshot.read(|conn| event::newest(conn, caller.apps.as_deref())).ok().map(|(seq, _)| seq)
         };
         self.in_turn(asker, read).await.ok().flatten()
     }
@@ -291,7 +290,7 @@ impl Inner {
         document: Option<&Document>,
     ) -> Result<(Arc<Asking>, Shown), ReadError> {
         let snapshot = self.snapshot(gone)?;
-        let (seq, received_at) = snapshot.read(|conn| newest(conn, caller.apps.as_deref()))?;
+        let (seq, received_at) = snapshot.read(|conn| event::newest(conn, caller.apps.as_deref()))?;
         let shown = Shown {
             seq,
             received_at,

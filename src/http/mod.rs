@@ -27,6 +27,7 @@ mod seats;
 mod server;
 mod sessions;
 mod newest;
+mod places;
 mod shown;
 mod spelled;
 mod stream;
@@ -131,7 +132,7 @@ struct Shared {
     reconciles: Reconciles,
     /// Pages that open browser windows asked for again.
     pages: Pages,
-    /// What open pages whose readers see some apps have asked for together.
+    /// The newest positions of sets of apps, for open pages of readers who may see some apps only.
     newest: Newest,
     started: Instant,
 }

@@ -1,34 +1,28 @@
 //! The newest log position of what a reader may see, asked once for all open pages that are waiting for the same news.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use super::places::Places;
 use std::time::Instant;
 
 /// Sets of apps whose answers are kept.
 const KEPT: usize = 256;
 
-/// The newest answer for each set of apps.
-#[derive(Default)]
-pub(super) struct Newest {
-    known: Mutex<HashMap<Vec<String>, Place>>,
+/// The newest answer for each set of apps: when the question was asked, and the position.
+pub(super) struct Newest(Places<Vec<String>, (Instant, i64)>);
+
+impl Default for Newest {
+    fn default() -> Self {
+        Self(Places::keeping(KEPT))
+    }
 }
 
-/// When a question was asked, and its answer. `None`: nobody has asked yet.
-type Place = Arc<tokio::sync::Mutex<Option<(Instant, i64)>>>;
-
 impl Newest {
-    /// The newest position of these apps, as it was asked at `since` or later. `None` where nobody can tell now.
+    /// The newest position of these apps, as somebody asked for the position at `since` or later. `None` where nobody can
+    /// tell the position now.
     pub(super) async fn of<F>(&self, apps: Vec<String>, since: Instant, ask: F) -> Option<i64>
     where
         F: Future<Output = Option<i64>>,
     {
-        let place = {
-            let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if all.len() >= KEPT && !all.contains_key(&apps) {
-                all.clear();
-            }
-            Arc::clone(all.entry(apps).or_default())
-        };
+        let place = self.0.of(apps);
         let mut known = place.lock().await;
         if let Some((_, newest)) = known.filter(|(asked_at, _)| *asked_at >= since) {
             return Some(newest);
@@ -42,6 +36,7 @@ impl Newest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
 
     #[actix_web::test]

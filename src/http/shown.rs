@@ -1,9 +1,8 @@
 //! The pages shown last. After news, all open pages ask for themselves again at once. One answer serves all readers who
 //! see the same.
 
+use super::places::Places;
 use actix_web::web::Bytes;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Number of pages kept.
@@ -21,18 +20,16 @@ pub(super) struct Shown {
     pub html: Bytes,
 }
 
-type Place = Arc<tokio::sync::Mutex<Option<Shown>>>;
-
-/// The pages kept. Of each page, only one request at a time makes a new version.
+/// The pages kept.
 pub(super) struct Pages {
-    kept: Mutex<HashMap<Key, Place>>,
+    kept: Places<Key, Shown>,
     /// The longest wait for a page, with the wait of all requests before in the queue.
     patience: Duration,
 }
 
 impl Pages {
     pub(super) fn new(patience: Duration) -> Self {
-        Self { kept: Mutex::default(), patience }
+        Self { kept: Places::keeping(KEPT), patience }
     }
 
     /// The page at this log position or later: made for another request, or made now. `None` if the page cannot be
@@ -41,13 +38,7 @@ impl Pages {
     where
         F: Future<Output = Option<Shown>>,
     {
-        let place = {
-            let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if all.len() >= KEPT && !all.contains_key(&key) {
-                all.clear();
-            }
-            Arc::clone(all.entry(key).or_default())
-        };
+        let place = self.kept.of(key);
         let shown = async {
             let mut kept = place.lock().await;
             match kept.as_ref().filter(|shown| shown.seq >= seq) {

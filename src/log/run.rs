@@ -138,3 +138,38 @@ fn digest(app: &App, parts: &[&[u8]]) -> u128 {
     first.copy_from_slice(&hash.finalize()[..16]);
     u128::from_le_bytes(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite;
+
+    #[test]
+    fn a_line_that_is_read_once_more_moves_no_register() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = sqlite::open_writer(&dir.path().join("chatfold.db")).unwrap();
+        let mut run = Run { started_at: 10, ..Run::new(&conn).unwrap() };
+        let blocked =
+            r#"{"trigger":"user_blocked","appId":"a","data":{"users":{"bob":{"uid":"bob"}},"by":{"uid":"ann"}}}"#;
+        let (app, blocked) = (App::from("a"), Envelope::parse(blocked.as_bytes()).unwrap());
+        let refs = [Ref { kind: "block", key: "ann bob".to_owned(), role: Role::Sets }];
+        let read = |run: &mut Run, seq: i64, is_new: bool| {
+            run.lines += 1;
+            run.note(&app, &refs, seq, is_new);
+        };
+        let nth = |run: &mut Run| {
+            run.lines += 1;
+            run.nth(&app, &blocked, &refs)
+        };
+        read(&mut run, 5, false);
+        assert_eq!(nth(&mut run), 0);
+        read(&mut run, 5, false);
+        assert_eq!(nth(&mut run), 0, "the log held 5, and the run had read 5 before");
+        read(&mut run, 11, false);
+        assert_eq!(nth(&mut run), 0, "the run had made 11 itself");
+        read(&mut run, 6, false);
+        assert_eq!(nth(&mut run), 1, "6 is read for the first time");
+        read(&mut run, 12, true);
+        assert_eq!(nth(&mut run), 2, "12 is new");
+    }
+}

@@ -82,7 +82,7 @@ impl Access {
         &self.base
     }
 
-    /// What the API says, without the key: CometChat repeats a key that it does not know.
+    /// A text of the API without the key: CometChat repeats a key that CometChat does not know.
     pub(super) fn without_key(&self, said: &str) -> String {
         said.replace(self.key.reveal(), "…")
     }

@@ -12,7 +12,7 @@ use ureq::{Body, Error};
 
 /// The largest answer that is read.
 const LARGEST: u64 = 64 << 20;
-/// What is read is at least as new as the `Date` of the answer, less the time that the request took, less this.
+/// The rows of an answer are at least as new as its `Date`, less the time that the request took, less this margin.
 const MARGIN: i64 = 2_000;
 /// The same where the answer has no `Date`, and our clock stands in for it.
 const WIDE_MARGIN: i64 = 60_000;

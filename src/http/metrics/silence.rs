@@ -4,11 +4,10 @@
 use super::apps::{Apps, MOST};
 use super::text::Page;
 use crate::clock;
-use crate::envelope::OWN;
 use crate::ids::Time;
 use crate::store::StoreError;
 use crate::store::sqlite::read::silence::Rhythm;
-use crate::store::sqlite::read::traffic::{dead_letters, triggers};
+use crate::store::sqlite::read::traffic::{dead_letters, delivered};
 use crate::store::sqlite::read::{Sql, app, drift};
 use crate::store::sqlite::{Connection, open_reader};
 use crate::trigger::family;
@@ -80,7 +79,7 @@ impl App {
     fn read(conn: &Connection, id: String, now: Time) -> Sql<Self> {
         let rhythm = Rhythm::read(conn, &id, now)?;
         let mut families: BTreeMap<&'static str, Family> = BTreeMap::new();
-        for it in triggers(conn, &id, rhythm.from)?.into_iter().filter(|it| !it.trigger.starts_with(OWN)) {
+        for it in delivered(conn, &id, rhythm.from)? {
             let family = families.entry(family::of(&it.trigger)).or_default();
             family.deliveries += it.outcomes.all();
             family.last_at = family.last_at.max(it.last_at);

@@ -2,7 +2,6 @@
 
 use super::traffic::{self, Trigger};
 use super::{Conn, Sql};
-use crate::envelope::OWN;
 use crate::ids::Time;
 use crate::quiet;
 
@@ -80,9 +79,7 @@ impl Rhythm {
 /// Unusual silences of an app, compared with its own rhythm of two days.
 pub fn silences(conn: &Conn, app: &str, now: Time) -> Sql<Vec<Silence>> {
     let rhythm = Rhythm::read(conn, app, now)?;
-    let mut triggers = traffic::triggers(conn, app, rhythm.from)?;
-    // What chatfold reads itself is no delivery.
-    triggers.retain(|it| !it.trigger.starts_with(OWN));
+    let triggers = traffic::delivered(conn, app, rhythm.from)?;
     let newest = triggers.iter().map(|it| it.last_at).max().filter(|_| rhythm.is_silent());
     let mut found: Vec<Silence> =
         newest.map(|since| Silence { trigger: None, since, missed: None }).into_iter().collect();

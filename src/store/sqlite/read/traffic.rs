@@ -1,6 +1,7 @@
 //! Deliveries over time, from the counts kept per minute: never from a walk over the log.
 
 use super::{Conn, Params, Sql, prepare, rows};
+use crate::envelope::OWN;
 use crate::ids::Time;
 
 const MINUTE_MS: i64 = 60_000;
@@ -31,13 +32,17 @@ impl Outcomes {
     }
 }
 
-const MINUTES: &str = "
-    SELECT minute, outcome, n FROM event_counts
-    WHERE app_id = :app AND minute >= :from AND minute < :until AND trigger NOT GLOB 'chatfold.*'
-    ORDER BY minute";
+/// Counts of the deliveries of an app. The events that chatfold makes of its own readings are no deliveries.
+macro_rules! of_deliveries {
+    () => {
+        " FROM event_counts WHERE app_id = :app AND trigger NOT GLOB 'chatfold.*'"
+    };
+}
 
-/// Counts of each step of `minutes` minutes; the first begins with the minute of `from`. What chatfold reads itself is no
-/// delivery.
+const MINUTES: &str =
+    concat!("SELECT minute, outcome, n", of_deliveries!(), " AND minute >= :from AND minute < :until ORDER BY minute");
+
+/// Counts of each step of `minutes` minutes; the first begins with the minute of `from`.
 pub fn over_time(conn: &Conn, app: &str, from: Time, until: Time, minutes: i64) -> Sql<Vec<(Time, Outcomes)>> {
     let (from, until) = (from.0.div_euclid(MINUTE_MS), until.0.div_euclid(MINUTE_MS) + 1);
     let step = |at: i64| Time((from + at * minutes) * MINUTE_MS);
@@ -55,10 +60,13 @@ pub fn over_time(conn: &Conn, app: &str, from: Time, until: Time, minutes: i64) 
     Ok(steps)
 }
 
-const ENDS: &str = "
-    SELECT o.minute, n.minute FROM
-        (SELECT minute FROM event_counts WHERE app_id = :app AND trigger NOT GLOB 'chatfold.*' ORDER BY minute LIMIT 1) AS o,
-        (SELECT minute FROM event_counts WHERE app_id = :app AND trigger NOT GLOB 'chatfold.*' ORDER BY minute DESC LIMIT 1) AS n";
+const ENDS: &str = concat!(
+    "SELECT o.minute, n.minute FROM (SELECT minute",
+    of_deliveries!(),
+    " ORDER BY minute LIMIT 1) AS o, (SELECT minute",
+    of_deliveries!(),
+    " ORDER BY minute DESC LIMIT 1) AS n"
+);
 
 /// The minutes of the first and of the newest delivery of an app.
 pub fn ends(conn: &Conn, app: &str) -> Sql<Option<(Time, Time)>> {
@@ -66,9 +74,8 @@ pub fn ends(conn: &Conn, app: &str) -> Sql<Option<(Time, Time)>> {
     Ok(minutes.first().map(|(first, newest)| (Time(first * MINUTE_MS), Time(newest * MINUTE_MS))))
 }
 
-const BY_TRIGGER: &str = "
-    SELECT trigger, sum(n) FROM event_counts
-    WHERE app_id = :app AND minute >= :from AND minute <= :until AND trigger NOT GLOB 'chatfold.*' GROUP BY trigger";
+const BY_TRIGGER: &str =
+    concat!("SELECT trigger, sum(n)", of_deliveries!(), " AND minute >= :from AND minute <= :until GROUP BY trigger");
 
 /// Deliveries by trigger, from one minute to another.
 pub fn by_trigger(conn: &Conn, app: &str, from: Time, until: Time) -> Sql<Vec<(String, i64)>> {
@@ -114,6 +121,13 @@ pub fn triggers(conn: &Conn, app: &str, since: Time) -> Sql<Vec<Trigger>> {
             all[at].outcomes.count(row.get_ref(1)?.as_str()?, row.get(2)?);
         }
     }
+    Ok(all)
+}
+
+/// The same, but for the events that chatfold makes of its own readings.
+pub fn delivered(conn: &Conn, app: &str, since: Time) -> Sql<Vec<Trigger>> {
+    let mut all = triggers(conn, app, since)?;
+    all.retain(|it| !it.trigger.starts_with(OWN));
     Ok(all)
 }
 
