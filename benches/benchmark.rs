@@ -36,6 +36,8 @@ mod rooms;
 mod rows;
 #[path = "benchmark/server.rs"]
 mod server;
+#[path = "benchmark/storms.rs"]
+mod storms;
 #[path = "benchmark/subscribers.rs"]
 mod subscribers;
 #[path = "benchmark/table.rs"]

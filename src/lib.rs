@@ -60,8 +60,6 @@ pub mod sessions;
 pub mod lifecycle;
 pub mod drift;
 pub mod edits;
-pub mod reactions;
-pub mod blocks;
 pub mod store;
 pub mod rebuild;
 pub mod backup;

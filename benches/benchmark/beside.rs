@@ -3,6 +3,7 @@
 use crate::client::{self, Answers, Client};
 use crate::files::{Log, folder};
 use crate::server::{self, Contender};
+use crate::storms::{self, Storm};
 use crate::table::{Figures, Of};
 use crate::{Sizes, mix};
 use rusqlite::{Connection, OpenFlags};
@@ -15,31 +16,34 @@ const FILE: &str = "chatfold.db";
 
 /// Measures each case for each build of chatfold, in turns.
 pub fn measure(contenders: &[Contender], sizes: &Sizes, figures: &mut Figures) {
+    let builds = || contenders.iter().filter_map(|contender| Some((contender, contender.chatfold()?)));
     for case in [nothing, other_app, same_app, checkpoint, rebuild] {
-        for contender in contenders {
-            if let Some(binary) = contender.chatfold() {
-                let dir = folder();
-                let (what, answers) = case(contender, binary, dir.path(), sizes);
-                sizes.check(contender, answers.broken, &what);
-                eprintln!(
-                    "{}: {} deliveries beside {what}: p99 {:.1} ms, worst {:.1} ms, {} refused",
-                    contender.name,
-                    answers.count(),
-                    answers.within(0.99),
-                    answers.within(1.0),
-                    answers.refused
-                );
-                figures.add(
-                    format!("worst answer, ms, beside {what}"),
-                    Of::Greatest,
-                    contender.name,
-                    answers.within(1.0),
-                );
-                let refused = 100.0 * answers.refused as f64 / answers.count() as f64;
-                figures.add(format!("refused, %, beside {what}"), Of::Greatest, contender.name, refused);
-            }
+        for (contender, binary) in builds() {
+            let dir = folder();
+            let measured = case(contender, binary, dir.path(), sizes);
+            tell(contender, measured, sizes, figures);
         }
     }
+    for storm in storms::all(sizes.people) {
+        for (contender, _) in builds() {
+            let dir = folder();
+            let answers = in_storm(contender, dir.path(), sizes, &storm);
+            tell(contender, (storm.what.clone(), answers), sizes, figures);
+        }
+    }
+}
+
+fn tell(contender: &Contender, (what, answers): Measured, sizes: &Sizes, figures: &mut Figures) {
+    sizes.check(contender, answers.broken, &what);
+    let (count, refused, worst) = (answers.count(), answers.refused, answers.within(1.0));
+    eprintln!(
+        "{}: {count} deliveries beside {what}: p99 {:.1} ms, worst {worst:.1} ms, {refused} refused",
+        contender.name,
+        answers.within(0.99),
+    );
+    figures.add(format!("worst answer, ms, beside {what}"), Of::Greatest, contender.name, worst);
+    let refused = 100.0 * refused as f64 / count as f64;
+    figures.add(format!("refused, %, beside {what}"), Of::Greatest, contender.name, refused);
 }
 
 /// What a case is called, and what the client was answered.
@@ -88,6 +92,35 @@ fn crowd(contender: &Contender, dir: &Path, sizes: &Sizes, app: &str) -> Answers
             eprintln!("{}: the event was answered {status} in {:.1?}", contender.name, asked.elapsed());
             std::thread::sleep(Duration::from_secs(1));
         }
+    })
+}
+
+/// Clients of another app post what costs much.
+fn in_storm(contender: &Contender, dir: &Path, sizes: &Sizes, storm: &Storm) -> Answers {
+    let server = contender.serve(dir);
+    let next = client::begin(server.address, sizes.begin);
+    for event in &storm.before {
+        let status = Client::new(server.address).post(event);
+        assert_eq!(status, 200, "{}: the event before was not taken", contender.name);
+    }
+    while_it_happens(server.address, &next, || {
+        let (begun, refused) = (Instant::now(), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for events in &storm.clients {
+                scope.spawn(|| {
+                    let mut client = Client::new(server.address);
+                    let not_taken = events.iter().filter(|event| client.post(event) != 200).count();
+                    refused.fetch_add(not_taken as u64, Ordering::Relaxed);
+                });
+            }
+        });
+        let sent: usize = storm.clients.iter().map(Vec::len).sum();
+        eprintln!(
+            "{}: {sent} events were answered in {:.1?}, {} of them not with 200",
+            contender.name,
+            begun.elapsed(),
+            refused.into_inner()
+        );
     })
 }
 

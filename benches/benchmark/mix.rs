@@ -92,15 +92,64 @@ pub fn sent(n: u64) -> String {
 }
 
 fn delivery(trigger: &str, data: &str) -> String {
-    format!(r#"{{"trigger":"{trigger}","data":{data},"appId":"{APP}","region":"eu","webhook":"bench"}}"#)
+    delivery_of(APP, trigger, data)
+}
+
+fn delivery_of(app: &str, trigger: &str, data: &str) -> String {
+    format!(r#"{{"trigger":"{trigger}","data":{data},"appId":"{app}","region":"eu","webhook":"bench"}}"#)
 }
 
 /// A delivery that puts so many people into a group of that app, or out of the group.
 pub fn crowd(app: &str, people: u64, added: bool) -> String {
     let (trigger, at) = if added { ("group_member_added", BEGIN + 60) } else { ("group_member_kicked", BEGIN + 120) };
     let members: Vec<String> = (0..people).map(|uid| format!(r#""user-{uid}":{{"uid":"user-{uid}"}}"#)).collect();
-    format!(
-        r#"{{"trigger":"{trigger}","data":{{"group":{{"guid":"crowd","name":"Crowd","type":"public","owner":"user-1","createdAt":{BEGIN},"updatedAt":{at}}},"members":{{{}}},"by":{{"uid":"user-1"}}}},"appId":"{app}","region":"eu","webhook":"bench"}}"#,
+    let data = format!(
+        r#"{{"group":{{"guid":"crowd","name":"Crowd","type":"public","owner":"user-1","createdAt":{BEGIN},"updatedAt":{at}}},"members":{{{}}},"by":{{"uid":"user-1"}}}}"#,
         members.join(",")
-    )
+    );
+    delivery_of(app, trigger, &data)
+}
+
+/// A delivery of the other app that creates the group of [`crowd`] for the n-th time: whoever was in the group is out.
+pub fn created_anew(n: u64) -> String {
+    let at = BEGIN + 200 + n;
+    let group = format!(
+        r#"{{"guid":"crowd","name":"Crowd","type":"public","owner":"user-1","scope":"admin","createdAt":{at},"joinedAt":{at}}}"#
+    );
+    delivery_of(OTHER_APP, "group_created", &format!(r#"{{"group":{group}}}"#))
+}
+
+/// A message of the other app, with `data` in which `more` stands.
+fn message_with(id: u64, more: &str) -> String {
+    let message = format!(
+        r#"{{"id":"{id}","sender":"user-1","receiverType":"group","receiver":"crowd","category":"message","type":"text","sentAt":{BEGIN},"data":{{"text":"x",{more}}}}}"#
+    );
+    delivery_of(OTHER_APP, "message_sent", &format!(r#"{{"message":{message}}}"#))
+}
+
+/// The n-th message whose body takes so many bytes.
+pub fn large(n: u64, bytes: u64) -> String {
+    message_with(n + 2, &format!(r#""metadata":{{"of":"{}"}}"#, "x".repeat(bytes as usize)))
+}
+
+/// A message whose `data` has so many keys.
+pub fn with_keys(keys: u64) -> String {
+    let all: Vec<String> = (0..keys).map(|key| format!(r#""k{key}":1"#)).collect();
+    message_with(1, &all.join(","))
+}
+
+/// The n-th receipt of that message.
+pub fn receipt_of_keys(n: u64) -> String {
+    let data = format!(
+        r#"{{"receiver":"crowd","receiverType":"group","type":"receipts","sender":"user-{n}","messageSender":"user-1","body":{{"action":"read","messageId":"1","user":{},"timestamp":{}}}}}"#,
+        user(n, BEGIN),
+        BEGIN + n
+    );
+    delivery_of(OTHER_APP, "message_read_receipt", &data)
+}
+
+/// The n-th start of one session.
+pub fn start(n: u64) -> String {
+    let data = format!(r#"{{"created_at":{},"sessionId":"debrief"}}"#, BEGIN + n);
+    delivery_of(OTHER_APP, "meeting_started", &data)
 }

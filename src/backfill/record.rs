@@ -7,11 +7,11 @@ use super::{BackfillError, Tally};
 use crate::envelope::Envelope;
 use crate::ids::{Scope, Time};
 use crate::json::{self, Document, Json};
-use crate::reactions::emoji;
 use crate::rest::{self, Answer, Client};
 use crate::store::sqlite::backfill as store;
 use crate::store::sqlite::{self, App, Connection, membership};
 use crate::tables::horizon::Horizon;
+use crate::tables::reaction::emoji;
 use crate::trigger::{as_time, family};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,7 +4,6 @@ use super::Batch;
 use crate::change::{self, Change, MembershipChange, MessageEdit, Reaction};
 use crate::ids::id_number;
 use crate::merge::{Fact, Row, Telling};
-use crate::reactions::emoji;
 use crate::sessions::CallFact;
 use crate::standing::Standing;
 use crate::store::StoreError;
@@ -12,12 +11,17 @@ use crate::store::sqlite::{self, App, Connection, Key, PairKey, call, edit, grou
 use crate::tables::horizon::Horizon;
 use crate::tables::membership::Membership;
 use crate::tables::message::Effects;
+use crate::tables::reaction::emoji;
 
 impl Batch {
     /// Applies one change to the rows it is about.
     pub fn apply(&mut self, conn: &Connection, app: &App, fact: &Fact, change: Change) -> Result<(), StoreError> {
         #[cfg(test)]
         assert!(**app != *super::PANICS || !matches!(change, Change::Message { .. }));
+        #[cfg(test)]
+        if let Some(code) = app.strip_prefix(super::FAILS).and_then(|code| code.parse().ok()) {
+            return Err(StoreError::of_code(code));
+        }
         let key = |id: String| (App::clone(app), id);
         match change {
             Change::User { uid, telling } => self.user(conn, &key(uid), telling),
@@ -70,7 +74,7 @@ impl Batch {
             }
             Change::Block { blocker, blocked, blocks, since } => {
                 let key = (App::clone(app), blocker, blocked);
-                self.tables.blocks.edit(&key, || sqlite::load(conn, &key))?.add(fact, blocks, since);
+                self.tables.blocks.edit(&key, || sqlite::load(conn, &key))?.apply(fact, blocks, since);
                 Ok(())
             }
             Change::Call { session_key, fact: told } => self.call(conn, &key(session_key), &told),

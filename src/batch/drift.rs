@@ -7,7 +7,7 @@ use crate::standing;
 use crate::store::StoreError;
 use crate::store::sqlite::{self, App, Connection, Key, PairKey, group, membership};
 use crate::tables::group::Group;
-use crate::tables::membership::{Facts, Membership, Told};
+use crate::tables::membership::{FactRow, Facts, Membership};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ struct Heard {
     /// The report or the complete lists are others than before.
     anew: bool,
     /// Its facts about members, with the person of each.
-    facts: Vec<(Arc<PairKey>, Arc<Told>)>,
+    facts: Vec<(Arc<PairKey>, Arc<FactRow>)>,
 }
 
 impl Batch {
@@ -146,7 +146,7 @@ impl Batch {
         &mut self,
         conn: &Connection,
         key: &Key,
-        heard: &[(Arc<PairKey>, Arc<Told>)],
+        heard: &[(Arc<PairKey>, Arc<FactRow>)],
     ) -> Result<(), StoreError> {
         let load = || sqlite::load(conn, key);
         let mut tally = self.tables.groups.get(key, load)?.map(|group| group.tally.clone()).unwrap_or_default();

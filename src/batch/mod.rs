@@ -13,7 +13,6 @@ mod rows;
 mod save;
 mod sizes;
 
-use crate::blocks::Facts as Block;
 use crate::change::{Connection as Socket, Moderation, Presence, User};
 use crate::feed::{Feed, Kept};
 use crate::ids::Time;
@@ -26,6 +25,7 @@ use crate::store::sqlite::receipt::MarkerKey;
 use crate::store::sqlite::registers::ConnectionKey;
 use crate::store::sqlite::{self, App, Connection, ConversationKey, Key, PairKey, RefKey, events, message, search};
 use crate::tables;
+use crate::tables::block::Block;
 use crate::tables::call::Session;
 use crate::tables::conversation::Conversation;
 use crate::tables::edits::Edits;
@@ -45,6 +45,9 @@ use std::sync::Arc;
 /// Changes of messages of this app panic.
 #[cfg(test)]
 pub const PANICS: &str = "a_panic_of_the_fold";
+/// For changes of an app of this name and a result code of SQLite, the file fails with that code.
+#[cfg(test)]
+pub const FAILS: &str = "a_failure_of_the_file:";
 
 /// Bytes of rows that stay in memory, if no setting says otherwise.
 pub const CACHE: u64 = 16 << 20;

@@ -1,12 +1,12 @@
 //! About how many bytes keys and rows take in memory. The limit of the cache uses these numbers.
 
 use super::rows::Bytes;
-use crate::blocks::Facts as Block;
 use crate::feed::Kept;
 use crate::ids::ConversationKey;
 use crate::merge::{Row, Value};
 use crate::store::sqlite::App;
 use crate::tables;
+use crate::tables::block::Block;
 use crate::tables::call::Session;
 use crate::tables::conversation::{Conversation, Parties};
 use crate::tables::edits::Edits;
@@ -73,7 +73,7 @@ impl Bytes for Membership {
 
 impl Bytes for Facts {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.0.len() * (size_of::<tables::membership::Told>() + 2 * ENTRY)
+        size_of::<Self>() + self.0.len() * (size_of::<tables::membership::FactRow>() + 2 * ENTRY)
     }
 
     fn in_one_row(&self) -> usize {

@@ -7,7 +7,7 @@ use super::{Delivery, Effect};
 use crate::change::{self, Change, MessageEdit, Reaction, Receipt};
 use crate::ids::Time;
 use crate::merge::{Fact, Telling};
-use crate::reactions::emoji;
+use crate::tables::reaction::emoji;
 
 const NAMES: Names<'_> = Names { prefix: "", columns: change::Message::COLUMNS, ranks: OF_MESSAGES };
 

@@ -4,7 +4,7 @@ use super::words::{self, Past, Ranks};
 use super::{Effect, value};
 use crate::edits::Digest;
 use crate::merge::{Register, Row, Rule, Telling, Value};
-use crate::tables::registers::{Registers, Told};
+use crate::tables::registers::{Columns, Registers};
 use serde_json::Value as Json;
 
 /// What was seen so far.
@@ -32,7 +32,7 @@ pub(super) struct Names<'a> {
 
 impl Observer {
     /// Merges what a delivery tells of registers.
-    pub fn merge<T: Told>(&mut self, known: &mut Registers<T>, telling: Telling, prefix: &str, ranks: Ranks) {
+    pub fn merge<T: Columns>(&mut self, known: &mut Registers<T>, telling: Telling, prefix: &str, ranks: Ranks) {
         self.judge(&known.row, T::RULES, &telling, Names { prefix, columns: T::COLUMNS, ranks });
         known.apply(telling);
     }

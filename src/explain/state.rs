@@ -50,7 +50,7 @@ pub struct User {
     /// By platform and connect time.
     pub connections: BTreeMap<(String, i64), Registers<change::Connection>>,
     /// By blocker and blocked.
-    pub blocks: BTreeMap<(String, String), crate::blocks::Facts>,
+    pub blocks: BTreeMap<(String, String), crate::tables::block::Block>,
 }
 
 /// A group but for its members, each of whom is an entity.

@@ -42,7 +42,7 @@ impl User {
     ) {
         let register = format!("block of {} by {}", pair.1, pair.0);
         let facts = self.blocks.entry(pair).or_default();
-        let dated = facts.add(fact, blocks, since);
+        let dated = facts.apply(fact, blocks, since);
         let unblocked = facts.unblocked.as_ref().filter(|unblocked| **unblocked != dated);
         let earlier = facts.blocked.first().filter(|first| **first != dated);
         let won = if blocks { facts.blocked.contains(&dated) } else { unblocked.is_none() };

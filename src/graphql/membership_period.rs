@@ -6,13 +6,14 @@ use super::error::Result;
 use super::objects as async_graphql;
 use super::scalars::{BigInt, DateTime};
 use super::user::User;
+use crate::standing::Period;
 use crate::store::sqlite::read::membership_period as row;
 use async_graphql::{Context, Object};
 use std::sync::Arc;
 
 pub struct MembershipPeriod {
     app: Arc<str>,
-    row: row::Period,
+    row: Period,
 }
 
 /// A time in which a membership did not change. For every `asOf` in this time, the answer is the same.

@@ -10,8 +10,9 @@ use crate::envelope;
 use crate::ids::TimeSource;
 use crate::store::StoreError;
 use crate::store::sqlite::events::{self, Logged};
-use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
+use crate::store::sqlite::retention::{self as store, Bounds};
 use crate::store::sqlite::{App, Connection, Key, RefKey, call};
+use crate::tables::app::Pillars;
 use crate::trigger::family;
 
 /// Rows that are read at once.

@@ -7,8 +7,9 @@ use crate::ids::id_number;
 use crate::store::StoreError;
 use crate::store::sqlite::events::Logged;
 use crate::store::sqlite::registers::ConnectionKey;
-use crate::store::sqlite::retention::{self as store, Bounds, Pillars};
+use crate::store::sqlite::retention::{self as store, Bounds};
 use crate::store::sqlite::{self, Connection, Key, RefKey, reconcile};
+use crate::tables::app::Pillars;
 use crate::tables::registers::Registers;
 use crate::trigger::{TRIGGERS, family};
 
@@ -194,11 +195,11 @@ pub(super) fn plan(
 ) -> Result<u64, RetentionError> {
     let mut sink = Sink { piece: Piece::default(), size: 0, take };
     let kept = match family {
-        Family::Ignored => ignored(log, bounds, &Pillars::of(log, &bounds.app)?, &mut sink)?,
+        Family::Ignored => ignored(log, bounds, &store::pillars(log, &bounds.app)?, &mut sink)?,
         Family::Message => message::plan(log, bounds, &mut sink)?,
-        Family::Call => call::plan(log, bounds, &Pillars::of(log, &bounds.app)?, &mut sink)?,
+        Family::Call => call::plan(log, bounds, &store::pillars(log, &bounds.app)?, &mut sink)?,
         Family::Presence => {
-            let pillars = Pillars::of(log, &bounds.app)?;
+            let pillars = store::pillars(log, &bounds.app)?;
             let triggers = triggers(|trigger| family::of(trigger) == family::PRESENCE);
             refused(log, bounds, &pillars, &triggers, |_| true, &mut sink)?;
             let (mut kept, mut after) = (0, String::new());

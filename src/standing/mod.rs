@@ -6,10 +6,12 @@
 //! facts of one second, the function asks which of them are possible in the state reached.
 
 mod lists;
+mod periods;
 mod person;
 mod turns;
 
 pub use lists::Roster;
+pub use periods::{Period, periods};
 
 use crate::ids::{Scope, State, Time, TimeSource};
 use crate::merge::{Fact, When};

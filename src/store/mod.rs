@@ -58,6 +58,12 @@ impl From<StoreError> for rusqlite::Error {
 }
 
 impl StoreError {
+    /// An error of the engine, by its result code.
+    #[cfg(test)]
+    pub fn of_code(code: i32) -> Self {
+        Self::Engine(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
+    }
+
     /// No space left, by the file system's or the file's own limit: the next attempt may succeed.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Engine(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))

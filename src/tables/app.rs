@@ -3,6 +3,24 @@
 use crate::ids::TimeSource;
 use crate::merge::Fact;
 
+/// The events without which the row of an app would say something else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pillars {
+    /// Log position of the first event.
+    pub first: Option<i64>,
+    /// Log position of an event that tells the region that is shown.
+    pub region: Option<i64>,
+    /// `first_seen_at` and `last_event_at` of the row.
+    pub seen: Option<(i64, i64)>,
+}
+
+impl Pillars {
+    pub fn has(&self, seq: i64, received_at: i64) -> bool {
+        let is_seen = self.seen.is_some_and(|(first, last)| received_at == first || received_at == last);
+        is_seen || [self.first, self.region].contains(&Some(seq))
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct App {
     /// The region of the newest event that has a region and a time.
@@ -34,5 +52,49 @@ impl App {
     /// Counts an event no more, which a later one replaces.
     pub fn forget_event(&mut self) {
         self.events_count -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fact;
+    use super::*;
+    use crate::ids::TimeSource::{Arrival, Told};
+
+    #[test]
+    fn the_region_told_last_is_shown_whatever_the_order_of_arrival() {
+        let events = [(Some("eu"), 5, Told), (Some("us"), 9, Told), (Some("in"), 50, Arrival), (None, 60, Told)];
+        let fold = |order: [usize; 4]| {
+            let mut app = App::default();
+            for (seq, place) in (1..).zip(order) {
+                let (region, at, from) = events[place];
+                app.apply(region, &fact(seq, at, from));
+            }
+            app
+        };
+        let app = fold([0, 1, 2, 3]);
+        assert_eq!((app.region.as_deref(), app.region_at), (Some("us"), 9));
+        assert_eq!((app.first_seen_at, app.last_event_at, app.events_count), (5, 60, 4));
+        assert_eq!(fold([3, 2, 1, 0]), app);
+        assert_eq!(fold([2, 1, 3, 0]), app);
+    }
+
+    #[test]
+    fn of_two_regions_of_one_time_the_greater_is_shown() {
+        for regions in [["eu", "us"], ["us", "eu"]] {
+            let mut app = App::default();
+            regions.iter().for_each(|region| app.apply(Some(region), &fact(1, 5, Told)));
+            assert_eq!(app.region.as_deref(), Some("us"));
+        }
+    }
+
+    #[test]
+    fn an_event_that_carries_a_time_or_the_region_of_the_row_is_a_pillar() {
+        let pillars = Pillars { first: Some(1), region: Some(7), seen: Some((100, 900)) };
+        for (seq, received_at) in [(1, 500), (7, 500), (5, 100), (5, 900)] {
+            assert!(pillars.has(seq, received_at), "{seq} {received_at}");
+        }
+        assert!(!pillars.has(5, 500));
+        assert!(!Pillars::default().has(5, 500));
     }
 }

@@ -96,3 +96,54 @@ impl Conversation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(sent_at: i64, may_be_last: bool) -> Listing {
+        Listing { conversation: None, listed: true, may_be_last, sent_at: Some(sent_at) }
+    }
+
+    #[test]
+    fn the_last_message_is_the_latest_then_the_greatest_number() {
+        let messages = [("9", 50), ("10", 50), ("8", 40)];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let mut conversation = Conversation::default();
+            order.iter().for_each(|place| conversation.list(messages[*place].0, &listing(messages[*place].1, true)));
+            assert_eq!(conversation.last, Some(Last { sent_at: 50, message_id: "10".into() }), "{order:?}");
+            assert_eq!((conversation.messages_count, conversation.active_at), (3, Some(50)));
+        }
+    }
+
+    #[test]
+    fn a_message_that_may_not_be_last_places_the_conversation_only_where_no_other_does() {
+        let mut conversation = Conversation::default();
+        conversation.list("5", &listing(70, false));
+        assert_eq!((&conversation.last, conversation.active_at), (&None, Some(70)));
+        conversation.list("4", &listing(60, true));
+        assert_eq!(conversation.active_at, Some(60));
+        conversation.list("6", &listing(80, false));
+        assert_eq!(conversation.active_at, Some(60));
+    }
+
+    #[test]
+    fn another_last_message_is_looked_for_only_when_the_last_one_goes() {
+        let mut conversation = Conversation::default();
+        conversation.list("4", &listing(60, true));
+        conversation.list("5", &listing(70, true));
+        assert!(!conversation.unlist("4", &listing(60, true)));
+        assert!(conversation.unlist("5", &listing(70, true)));
+        assert_eq!(conversation.messages_count, 0);
+    }
+
+    #[test]
+    fn a_pair_is_the_same_from_either_side() {
+        let parties = |sender: &str, receiver: &str| {
+            change::Conversation { sender: sender.into(), receiver_type: ReceiverType::User, receiver: receiver.into() }
+                .parties()
+        };
+        assert_eq!(parties("bob", "ann"), Parties::Pair { low: "ann".into(), high: "bob".into() });
+        assert_eq!(parties("ann", "bob"), parties("bob", "ann"));
+    }
+}

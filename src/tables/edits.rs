@@ -40,3 +40,64 @@ impl Edits {
         std::mem::take(&mut self.0).into_iter().map(|(version, _)| version).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change;
+    use crate::edits::{digest, write_digest};
+    use crate::merge::{Key, Stamp, When, rank};
+
+    fn version(at: i64, text: &str) -> Version {
+        let key = Key { at, rank: rank::EDITED, fact_at: at, seq: at };
+        Version { key, digest: digest(Some(text)), text: Some(text.into()), by: Some("ann".into()) }
+    }
+
+    fn message(first_text: &str) -> Message {
+        let mut message = Message::default();
+        tell(&mut message, first_text, false);
+        message
+    }
+
+    fn tell(message: &mut Message, first_text: &str, deleted: bool) -> Effects {
+        let told = change::Message {
+            first_text: Some(Some(write_digest(&digest(Some(first_text))))),
+            ..change::Message::default()
+        };
+        let stamp =
+            Stamp { when: When::At(crate::ids::Time(1)), rank: rank::FACT, fact_at: crate::ids::Time(1), seq: 1 };
+        message.apply(told.telling(stamp), deleted)
+    }
+
+    fn texts(edits: &Edits) -> Vec<(Option<&str>, bool)> {
+        edits.0.iter().map(|(version, is_edit)| (version.text.as_deref(), *is_edit)).collect()
+    }
+
+    #[test]
+    fn a_text_told_twice_for_one_time_is_kept_once() {
+        let (message, mut edits) = (message("a"), Edits::default());
+        for version in [version(9, "b"), version(5, "a"), version(9, "b")] {
+            edits.apply(version, &message);
+        }
+        assert_eq!(texts(&edits), [(Some("a"), false), (Some("b"), true)]);
+        assert_eq!(edits.last().and_then(|last| last.text.as_deref()), Some("b"));
+    }
+
+    #[test]
+    fn a_deletion_takes_the_texts_whether_they_come_before_it_or_after() {
+        let (mut message, mut edits) = (message("a"), Edits::default());
+        edits.apply(version(5, "b"), &message);
+        edits.follow(tell(&mut message, "a", true));
+        edits.apply(version(9, "c"), &message);
+        assert_eq!(texts(&edits), [(None, true), (None, true)]);
+    }
+
+    #[test]
+    fn a_first_text_that_arrives_late_makes_the_same_text_no_edit() {
+        let (mut message, mut edits) = (Message::default(), Edits::default());
+        edits.apply(version(5, "a"), &message);
+        assert_eq!(texts(&edits), [(Some("a"), true)]);
+        edits.follow(tell(&mut message, "a", false));
+        assert_eq!(texts(&edits), [(Some("a"), false)]);
+    }
+}

@@ -33,3 +33,32 @@ impl Horizon {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HORIZON: Horizon = Horizon { before: Time(100), last_id: 40 };
+
+    #[test]
+    fn a_horizon_only_moves_on() {
+        let mut horizon = HORIZON;
+        horizon.move_to(Horizon { before: Time(50), last_id: 60 });
+        assert_eq!(horizon, Horizon { before: Time(100), last_id: 60 });
+        horizon.move_to(Horizon::default());
+        assert_eq!(horizon, Horizon { before: Time(100), last_id: 60 });
+    }
+
+    #[test]
+    fn the_time_of_a_message_decides_then_its_id_then_the_time_of_the_event() {
+        let passed = |id: &str, sent_at: Option<i64>, told_at: Option<i64>| {
+            HORIZON.has_passed(id, sent_at.map(Time), told_at.map(Time))
+        };
+        assert!(passed("90", Some(99), None));
+        assert!(!passed("1", Some(100), Some(1)));
+        assert!(passed("40", None, Some(200)));
+        assert!(!passed("41", None, Some(200)));
+        assert!(passed("41", None, Some(99)));
+        assert!(!passed("a text", None, None));
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A fact as the table of changes keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct FactRow {
     pub change: MembershipFact,
     pub trigger: String,
     pub fingerprint: [u8; 32],
@@ -16,7 +16,7 @@ pub struct Told {
 
 /// The facts told about the person, in the order of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts(pub Vec<Arc<Told>>);
+pub struct Facts(pub Vec<Arc<FactRow>>);
 
 /// The standing that the facts give, with the complete lists of the group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Facts {
         if self.0.iter().any(|known| known.change.seq == fact.seq && known.change.at.0 == at) {
             return at;
         }
-        self.0.push(Arc::new(Told {
+        self.0.push(Arc::new(FactRow {
             change: MembershipFact {
                 at: Time(at),
                 at_from: fact.occurred_from,
@@ -65,7 +65,7 @@ impl Facts {
         let known = match fact.when() {
             When::At(_) => None,
             When::Feed { .. } => {
-                let decides = |told: &&Arc<Told>| told.change.state.is_some() || told.change.scope.is_some();
+                let decides = |told: &&Arc<FactRow>| told.change.state.is_some() || told.change.scope.is_some();
                 self.0.iter().filter(decides).map(|told| told.change.at.0).max()
             }
         };
@@ -75,5 +75,54 @@ impl Facts {
     /// The standing that the facts give, with the complete lists of the group.
     pub fn stands(&self, rosters: &[Roster]) -> Option<Standing> {
         standing::standing(self.0.iter().map(|told| &told.change), rosters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fact;
+    use super::*;
+    use crate::ids::State;
+
+    fn told(state: State) -> MembershipChange {
+        MembershipChange { state: Some(state), ..MembershipChange::default() }
+    }
+
+    #[test]
+    fn a_fact_that_is_taken_again_is_kept_once() {
+        let mut facts = Facts::default();
+        let joined = fact(1, 10_000, TimeSource::Told);
+        assert_eq!(facts.apply(&told(State::Joined), &joined, None), 10_000);
+        assert_eq!(facts.apply(&told(State::Joined), &joined, None), 10_000);
+        assert_eq!(facts.0.len(), 1);
+    }
+
+    #[test]
+    fn a_person_kicked_after_the_join_is_out_in_either_order_of_arrival() {
+        let (joined, kicked) = (fact(1, 10_000, TimeSource::Told), fact(2, 20_000, TimeSource::Told));
+        for order in
+            [[(State::Joined, &joined), (State::Kicked, &kicked)], [(State::Kicked, &kicked), (State::Joined, &joined)]]
+        {
+            let mut facts = Facts::default();
+            for (state, fact) in order {
+                facts.apply(&told(state), fact, None);
+            }
+            let membership = Membership { standing: facts.stands(&[]) };
+            assert!(!membership.is_current());
+            assert_eq!(membership.standing.map(|it| it.state), Some(State::Kicked));
+        }
+    }
+
+    #[test]
+    fn a_fact_dated_by_its_arrival_is_not_older_than_the_list_read_before_it() {
+        let mut facts = Facts::default();
+        assert_eq!(facts.apply(&told(State::Joined), &fact(1, 10_000, TimeSource::Arrival), Some(15_000)), 15_000);
+        assert_eq!(facts.apply(&told(State::Left), &fact(2, 10_000, TimeSource::Told), Some(15_000)), 10_000);
+    }
+
+    #[test]
+    fn without_facts_nobody_stands() {
+        assert_eq!(Facts::default().stands(&[]), None);
+        assert!(!Membership::default().is_current());
     }
 }

@@ -1,8 +1,109 @@
-//! One person's emoji under one message, in all its spellings: see [`crate::reactions`].
+//! One person's emoji under one message, in all its spellings: whether the reaction is present, from all facts about it in
+//! any order (contract 4.4).
 
 use crate::change::{self, Dated};
-use crate::reactions::{Ends, Facts};
-use std::collections::BTreeMap;
+use crate::ids::TimeSource;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The emoji of a reaction, which may be told with and without the variation selector U+FE0F.
+pub fn emoji(reaction: &str) -> String {
+    reaction.replace('\u{fe0f}', "")
+}
+
+/// All facts about one person's reaction to one message, in one spelling. They are sets, so the order of arrival does
+/// not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// When each id was added.
+    added: BTreeMap<String, Dated>,
+    ended: BTreeSet<String>,
+    /// Added without an id.
+    nameless: BTreeSet<Dated>,
+    /// A removal without an id took back everything up to this time.
+    ended_until: Option<i64>,
+    /// The earliest time in a fact, also if the reaction was taken back.
+    first: Option<i64>,
+}
+
+/// What took a person's emoji back, in any spelling.
+#[derive(Debug, Default)]
+pub struct Ends<'a> {
+    ids: BTreeSet<&'a str>,
+    until: Option<i64>,
+}
+
+impl<'a> FromIterator<&'a Facts> for Ends<'a> {
+    fn from_iter<T: IntoIterator<Item = &'a Facts>>(spellings: T) -> Self {
+        let mut ends = Self::default();
+        for facts in spellings {
+            ends.ids.extend(facts.ended.iter().map(String::as_str));
+            ends.until = ends.until.max(facts.ended_until);
+        }
+        ends
+    }
+}
+
+impl Facts {
+    /// When the earliest present reaction was added. A time in an event counts first.
+    pub fn present_since(&self, ends: &Ends<'_>) -> Option<Dated> {
+        let lives = |added: &&Dated| ends.until.is_none_or(|until| added.at.0 > until);
+        let named = self.added.iter().filter(|(id, _)| !ends.ids.contains(id.as_str())).map(|(_, at)| at);
+        named.chain(&self.nameless).filter(lives).min().copied()
+    }
+
+    /// Bytes of the ids and times told.
+    pub fn bytes(&self) -> usize {
+        let ids: usize = self.added.keys().chain(&self.ended).map(String::len).sum();
+        ids + (self.added.len() + self.ended.len() + self.nameless.len()) * 64
+    }
+
+    /// The earliest time told.
+    pub fn first(&self) -> Option<i64> {
+        self.first
+    }
+
+    /// Takes one more fact.
+    pub fn add(&mut self, reaction: &change::Reaction) {
+        let at = reaction.at;
+        let told = (at.from == TimeSource::Told).then_some(at.at.0);
+        self.first = self.first.into_iter().chain(told).min();
+        match (&reaction.id, reaction.added) {
+            (Some(id), true) => {
+                self.added.entry(id.clone()).and_modify(|known| *known = at.min(*known)).or_insert(at);
+            }
+            (Some(id), false) => {
+                self.ended.insert(id.clone());
+            }
+            (None, true) => {
+                self.nameless.insert(at);
+            }
+            (None, false) => self.ended_until = self.ended_until.max(Some(at.at.0)),
+        }
+    }
+}
+
+/// The spelling under which an emoji is shown: the first that was told. Of two spellings of one time, or without a time,
+/// the lesser text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstSpelling {
+    pub spelling: String,
+    first_at: Option<i64>,
+}
+
+impl FirstSpelling {
+    pub fn new(spelling: &str, first_at: Option<i64>) -> Self {
+        Self { spelling: spelling.to_owned(), first_at }
+    }
+
+    /// Takes another spelling, and the earliest time told of it.
+    pub fn take(&mut self, spelling: &str, first_at: Option<i64>) {
+        let order = |at: Option<i64>| (at.is_none(), at);
+        if (order(first_at), spelling) < (order(self.first_at), &self.spelling) {
+            *self = Self::new(spelling, first_at);
+        }
+    }
+}
 
 /// The facts of one spelling, and since when the reaction is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,5 +131,64 @@ impl Reaction {
         for (spelling, since) in self.spellings.values_mut().zip(since) {
             spelling.since = since;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Time;
+
+    fn told(reaction: &str, id: Option<&str>, at: i64, added: bool) -> change::Reaction {
+        change::Reaction {
+            message_id: "7".into(),
+            uid: "ann".into(),
+            reaction: reaction.into(),
+            id: id.map(str::to_owned),
+            at: Dated::told(Time(at)),
+            added,
+        }
+    }
+
+    fn since(facts: &[change::Reaction]) -> Option<i64> {
+        let fold = |facts: &mut dyn Iterator<Item = &change::Reaction>| {
+            let mut reaction = Reaction::default();
+            facts.for_each(|fact| reaction.apply(fact));
+            reaction.since().map(|since| since.at.0)
+        };
+        let (there, back) = (fold(&mut facts.iter()), fold(&mut facts.iter().rev()));
+        assert_eq!(there, back, "the order of arrival decides nothing");
+        there
+    }
+
+    #[test]
+    fn a_removal_ends_the_reaction_of_its_id_and_no_other() {
+        let added = told("❤️", Some("1"), 10, true);
+        assert_eq!(since(&[added.clone(), told("❤️", Some("1"), 20, false)]), None);
+        assert_eq!(since(&[added, told("❤️", Some("2"), 20, false)]), Some(10));
+    }
+
+    #[test]
+    fn a_removal_without_an_id_ends_all_that_were_added_before_it() {
+        let facts = [told("❤️", Some("1"), 10, true), told("❤️", None, 20, true), told("❤️", None, 20, false)];
+        assert_eq!(since(&facts), None);
+        assert_eq!(since(&[facts[2].clone(), told("❤️", Some("3"), 21, true)]), Some(21));
+    }
+
+    #[test]
+    fn a_removal_in_one_spelling_ends_the_emoji_in_every_spelling() {
+        assert_eq!(emoji("❤️"), emoji("❤"));
+        assert_eq!(since(&[told("❤️", Some("1"), 10, true), told("❤", None, 20, false)]), None);
+    }
+
+    #[test]
+    fn an_emoji_is_shown_as_first_told() {
+        let mut shown = FirstSpelling::new("❤️", None);
+        shown.take("❤", Some(20));
+        assert_eq!(shown.spelling, "❤");
+        shown.take("❤️", Some(20));
+        assert_eq!(shown.spelling, "❤", "of one time the lesser text");
+        shown.take("❤️", Some(10));
+        assert_eq!(shown.spelling, "❤️");
     }
 }

@@ -37,3 +37,39 @@ impl ReadMarker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ConversationKey, TimeSource};
+
+    #[test]
+    fn of_several_times_the_earliest_told_counts() {
+        let at = |from, at| Some(Dated { from, at: Time(at) });
+        let tellings = [at(TimeSource::Arrival, 5), at(TimeSource::Told, 9), at(TimeSource::Told, 8), None];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let mut receipt = Receipt::default();
+            for place in order {
+                let (message_id, uid) = ("7".to_owned(), "ann".to_owned());
+                receipt.apply(&change::Receipt { message_id, uid, delivered: tellings[place], read: None });
+            }
+            assert_eq!(receipt, Receipt { delivered: at(TimeSource::Told, 8), read: None });
+        }
+    }
+
+    #[test]
+    fn a_marker_never_goes_back_and_of_one_message_the_earliest_time_counts() {
+        let told = |message_id: &str, at: Option<i64>| change::ReadMarker {
+            conversation: ConversationKey::between("ann", crate::ids::ReceiverType::User, "bob"),
+            uid: "ann".into(),
+            message_id: message_id.into(),
+            at: at.map(Time),
+        };
+        let tellings = [told("10", Some(50)), told("9", Some(90)), told("10", Some(40)), told("10", None)];
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+            let mut marker = ReadMarker::default();
+            order.iter().for_each(|place| marker.apply(&tellings[*place]));
+            assert_eq!((marker.message_id.as_str(), marker.at), ("10", Some(40)), "{order:?}");
+        }
+    }
+}

@@ -6,14 +6,14 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 /// What a delivery may tell of an entity: its columns and how each of them is merged.
-pub trait Told: Debug {
+pub trait Columns: Debug {
     const COLUMNS: &'static [&'static str];
     const RULES: &'static [Rule];
 }
 
 macro_rules! told {
     ($($name:ident),+) => {
-        $(impl Told for $name {
+        $(impl Columns for $name {
             const COLUMNS: &'static [&'static str] = $name::COLUMNS;
             const RULES: &'static [Rule] = $name::RULES;
         })+
@@ -29,7 +29,7 @@ pub struct Registers<T> {
     told: PhantomData<T>,
 }
 
-impl<T: Told> Registers<T> {
+impl<T: Columns> Registers<T> {
     /// Merges what a fact tells.
     pub fn apply(&mut self, telling: Telling) {
         self.row.merge(T::RULES, telling);
@@ -51,7 +51,7 @@ impl<T> From<Row> for Registers<T> {
     }
 }
 
-impl<T: Told> Default for Registers<T> {
+impl<T: Columns> Default for Registers<T> {
     fn default() -> Self {
         Row::new(T::COLUMNS.len()).into()
     }
@@ -66,5 +66,42 @@ impl<T> Clone for Registers<T> {
 impl<T> PartialEq for Registers<T> {
     fn eq(&self, other: &Self) -> bool {
         self.row == other.row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fact;
+    use super::*;
+    use crate::ids::TimeSource;
+    use crate::merge::{Fact, rank};
+
+    #[test]
+    fn a_message_is_hidden_while_the_greatest_verdict_disapproves() {
+        let verdict = |status: &str, fact: &Fact, rank: u8| {
+            let told = Moderation { status: Some(Some(status.into())), ..Moderation::default() };
+            told.telling(fact.stamp(rank))
+        };
+        let (first, second) = (fact(1, 5, TimeSource::Told), fact(2, 9, TimeSource::Told));
+        let mut registers = Registers::<Moderation>::default();
+        assert!(!registers.disapproves());
+        registers.apply(verdict("disapproved", &second, rank::ENGINE_VERDICT));
+        assert!(registers.disapproves());
+        registers.apply(verdict("approved", &first, rank::ENGINE_VERDICT));
+        assert!(registers.disapproves(), "an older verdict changes nothing");
+        registers.apply(verdict("approved", &second, rank::MANUAL_VERDICT));
+        assert!(!registers.disapproves(), "a person decides over the engine");
+    }
+
+    #[test]
+    fn what_a_fact_does_not_tell_stays_as_it_was() {
+        let told = |user: User, fact: &Fact| user.telling(fact.stamp(rank::FACT));
+        let (first, second) = (fact(1, 5, TimeSource::Told), fact(2, 9, TimeSource::Told));
+        let mut registers = Registers::<User>::default();
+        let known = User { name: Some(Some("Ann".into())), link: Some(Some("l".into())), ..User::default() };
+        registers.apply(told(known, &first));
+        registers.apply(told(User { link: Some(None), ..User::default() }, &second));
+        let text = |field: &str| registers.row.values[User::place(field)].text();
+        assert_eq!((text("name"), text("link")), (Some("Ann"), None));
     }
 }

@@ -8,6 +8,7 @@
 mod call;
 mod decimal;
 pub mod family;
+pub mod first_text;
 mod group;
 mod membership;
 mod message;

@@ -9,7 +9,7 @@ use super::{Payload, Ref, Rejection, message, missing};
 use crate::change::{Change, Changes, Dated, Group, ListEntry, MemberList, MembershipChange, Message, Reaction};
 use crate::ids::{Scope, State, Time};
 use crate::merge::{Fact, rank};
-use crate::reactions::emoji;
+use crate::tables::reaction::emoji;
 
 fn read_at(data: &Object<'_>) -> Result<Time, Rejection> {
     data.time("readAt").flatten().ok_or_else(|| Rejection("data.readAt: expected a unix time".into()))

@@ -5,7 +5,7 @@ use super::{Payload, Ref, Rejection, missing};
 use crate::change::{Change, Changes, Dated, Message, Reaction as Row};
 use crate::ids::Time;
 use crate::merge::{Fact, rank};
-use crate::reactions::emoji;
+use crate::tables::reaction::emoji;
 
 #[derive(Debug)]
 struct Reaction {

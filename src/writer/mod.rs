@@ -249,7 +249,7 @@ impl Writer {
         let ticket = self.send(Some(&app), Job::Append(Box::new(Waiting { envelope, received_at, reply })))?;
         let answer = match timeout(BEGIN_WITHIN, &mut answer).await {
             Ok(answer) => answer,
-            Err(_) if self.shared.queue.give_up(&app, ticket) => {
+            Err(_) if self.shared.queue.give_up(Some(&app), ticket) => {
                 return Err(Refusal::NotWritten(BEHIND));
             }
             Err(_) => timeout(COMMIT_WITHIN, answer).await.map_err(|_| Refusal::Unknown)?,
@@ -279,8 +279,17 @@ impl Writer {
     /// Keeps the bytes of a body that is no delivery: best effort, and no longer than a delivery may wait.
     pub async fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
         let (reply, kept) = oneshot::channel();
-        let sent = self.send(None, Job::Refuse { received_at, problem, body, reply });
-        if sent.is_err() || !matches!(timeout(BEGIN_WITHIN, kept).await, Ok(Ok(()))) {
+        let is_kept = match self.send(None, Job::Refuse { received_at, problem, body, reply }) {
+            Ok(ticket) => match timeout(BEGIN_WITHIN, kept).await {
+                Ok(kept) => kept.is_ok(),
+                Err(_) => {
+                    self.shared.queue.give_up(None, ticket);
+                    false
+                }
+            },
+            Err(_) => false,
+        };
+        if !is_kept {
             tracing::warn!("a refused body may not have been kept");
         }
     }

@@ -125,9 +125,9 @@ impl<J: Queued, U> Queue<J, U> {
     }
 
     /// Takes a job out of its line, if it still waits there.
-    pub fn give_up(&self, app: &str, ticket: Ticket) -> bool {
+    pub fn give_up(&self, app: Option<&str>, ticket: Ticket) -> bool {
         let mut state = self.lock();
-        let owner = Some(app.to_owned());
+        let owner = app.map(str::to_owned);
         let found = state.lines.get_mut(&owner).and_then(|line| {
             let place = line.jobs.binary_search_by_key(&ticket.0, |(ticket, _)| *ticket).ok()?;
             line.jobs.remove(place)

@@ -297,3 +297,60 @@ fn who_waits_when_the_writer_fails_hears_that_no_answer_comes() {
     told.recv_timeout(Duration::from_secs(10)).unwrap();
     writer.stop();
 }
+
+/// SQLite's result codes 1 to 26: <https://sqlite.org/rescode.html>.
+#[test]
+fn no_error_of_the_file_is_a_verdict_about_an_event() {
+    const BUSY: [i32; 2] = [5, 6];
+    const FULL: i32 = 13;
+    for code in 1..=26 {
+        let (_dir, path) = file();
+        let (fail, failed) = std::sync::mpsc::channel();
+        let writer = Writer::start(&path, CACHE as usize, Box::new(move || fail.send(()).unwrap())).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let post = |app: &str| runtime.block_on(writer.append(message(app, 1), Time(1_767_614_400_000)));
+        let refused = post(&format!("{}{code}", crate::batch::FAILS)).unwrap_err();
+        let apps = if code == FULL || BUSY.contains(&code) {
+            assert!(matches!(refused, Refusal::NotWritten(_)), "{code}: {refused}");
+            // What comes while the transaction is taken back is refused, too.
+            let written = (0..100).find_map(|_| post("a").ok());
+            assert!(written.is_some() && failed.try_recv().is_err(), "{code}: the next delivery is written");
+            vec!["a"]
+        } else {
+            assert_eq!(refused, Refusal::Unknown, "{code}");
+            failed.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert!(post("a").is_err(), "{code}: nothing is written any more");
+            vec![]
+        };
+        writer.stop();
+        let conn = open_reader(&path).unwrap();
+        let mut statement = conn.prepare("SELECT app_id FROM events").unwrap();
+        let logged: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(logged, apps, "{code}");
+    }
+}
+
+#[test]
+fn a_refused_body_whose_sender_has_given_up_does_not_stay_in_the_queue() {
+    let (_dir, path) = file();
+    let writer = Writer::start(&path, CACHE as usize, Box::new(|| {})).unwrap();
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let busy = writer.clone();
+    let unit = move |_: &Connection| {
+        begin.send(()).unwrap();
+        released.recv().unwrap();
+        Ok(())
+    };
+    let blocker = std::thread::spawn(move || busy.run(unit).unwrap());
+    begun.recv().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(writer.refuse(Time(1_767_614_400_000), "no JSON".into(), b"x".to_vec()));
+    assert_eq!(writer.waiting(), 0);
+    release.send(()).unwrap();
+    blocker.join().unwrap();
+    writer.stop();
+    let conn = open_reader(&path).unwrap();
+    let kept: i64 = conn.query_row("SELECT count(*) FROM refused", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 0);
+}

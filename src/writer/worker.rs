@@ -211,7 +211,7 @@ impl Worker {
     pub(super) fn put_off(&mut self, error: &StoreError, begun: impl IntoIterator<Item = Reply>) {
         sqlite::rollback(&self.conn);
         self.batch.forget();
-        let why = if error.is_full() { "the disk is full" } else { "another process holds the file's lock" };
+        let why = why_later(error).unwrap_or("the file cannot be written");
         // Once, not once a batch.
         if lock(&self.shared.trouble).replace(why.to_owned()).as_deref() != Some(why) {
             tracing::error!(%error, "{why}: deliveries are answered 503");
@@ -254,9 +254,7 @@ impl Worker {
                     Ok(Posted::Unfinished(seq)) => (seq, true),
                     Ok(Posted::Behind(seq)) => (seq, false),
                     Err(error) => {
-                        let refusal =
-                            if error.is_full() { Refusal::NotWritten("the disk is full") } else { Refusal::Unknown };
-                        let _ = reply.send(Err(refusal));
+                        let _ = reply.send(Err(why_later(&error).map_or(Refusal::Unknown, Refusal::NotWritten)));
                         return Err(error);
                     }
                 };
@@ -281,5 +279,14 @@ impl Worker {
             self.wal_grows = false;
             tracing::info!("the WAL is moved into the file again");
         }
+    }
+}
+
+/// Why nothing is written now, if it may be written later.
+fn why_later(error: &StoreError) -> Option<&'static str> {
+    match error {
+        _ if error.is_full() => Some("the disk is full"),
+        _ if error.is_busy() => Some("another process holds the file's lock"),
+        _ => None,
     }
 }

@@ -82,6 +82,14 @@ impl FromColumns for Roster {
 
 in_columns! { standing::Roster { at, created, seq, base } }
 
+/// The columns of a [`standing::Roster`].
+macro_rules! roster_columns {
+    () => {
+        "at, created, seq, base"
+    };
+}
+pub(super) use roster_columns;
+
 /// In the order of the log.
 pub fn load_rosters(conn: &Connection, key: &Key) -> Result<Option<Rosters>, StoreError> {
     let mut rosters: Vec<Roster> = Roster::table().load_all(conn, key)?;

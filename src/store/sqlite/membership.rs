@@ -5,7 +5,7 @@ use super::{App, Key, PairKey};
 use crate::ids::Time;
 use crate::standing::{MembershipFact, Roster, Standing, touched_since};
 use crate::store::StoreError;
-use crate::tables::membership::{Facts, Membership, Told};
+use crate::tables::membership::{FactRow, Facts, Membership};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
@@ -26,7 +26,7 @@ table! {
 
 // A fact that was told occurred at its order time.
 table! {
-    "membership_changes": Told by (guid, uid)
+    "membership_changes": FactRow by (guid, uid)
     fields {
         change => (
             at: IfTold, at_from: LeftOut, seq: LeftOut, occurred_at: LeftOut, arrived_at: LeftOut, group_created_at,
@@ -43,9 +43,17 @@ in_columns! {
     }
 }
 
+/// The columns of a [`MembershipFact`].
+macro_rules! fact_columns {
+    () => {
+        "at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at"
+    };
+}
+pub(super) use fact_columns;
+
 const SINCE: &str = "SELECT DISTINCT uid FROM membership_changes WHERE app_id = ?1 AND guid = ?2 AND at >= ?3";
 static FACTS: LazyLock<String> = LazyLock::new(|| {
-    let read = &Told::table().read;
+    let read = &FactRow::table().read;
     format!("SELECT uid, {read} FROM membership_changes WHERE app_id = ?1 AND guid = ?2 ORDER BY uid")
 });
 static EVERYBODY: LazyLock<String> = LazyLock::new(|| {
@@ -99,13 +107,13 @@ pub fn each_standing(conn: &Connection, group: &Key, mut take: impl FnMut(String
 }
 
 /// In the order of the log.
-fn facts(mut told: Vec<Told>) -> Facts {
+fn facts(mut told: Vec<FactRow>) -> Facts {
     told.sort_by_key(|told| (told.change.seq, told.change.at));
     Facts(told.into_iter().map(Arc::new).collect())
 }
 
 pub fn load_facts(conn: &Connection, key: &PairKey) -> Result<Option<Facts>, StoreError> {
-    let told = Told::table().load_all(conn, key)?;
+    let told = FactRow::table().load_all(conn, key)?;
     Ok((!told.is_empty()).then(|| facts(told)))
 }
 
@@ -123,8 +131,8 @@ pub fn load_many_facts(
     group: &Key,
     people: &[PairKey],
 ) -> Result<HashMap<PairKey, Facts>, StoreError> {
-    let mut found: HashMap<String, Vec<Told>> = HashMap::new();
-    for (uid, told) in Told::table().load_many(conn, group, &uids(people))? {
+    let mut found: HashMap<String, Vec<FactRow>> = HashMap::new();
+    for (uid, told) in FactRow::table().load_many(conn, group, &uids(people))? {
         found.entry(uid).or_default().push(told);
     }
     Ok(found.into_iter().map(|(uid, told)| ((App::clone(&group.0), group.1.clone(), uid), facts(told))).collect())
@@ -144,7 +152,7 @@ pub fn load_many(
 /// Facts are added and never changed.
 pub fn save_facts(conn: &Connection, key: &PairKey, stored: Option<&Facts>, now: &Facts) -> Result<(), StoreError> {
     let mut added = now.0.iter().skip(stored.map_or(0, |stored| stored.0.len()));
-    added.try_for_each(|told| Told::table().append(conn, key, &**told))
+    added.try_for_each(|told| FactRow::table().append(conn, key, &**told))
 }
 
 pub fn save(conn: &Connection, key: &PairKey, now: &Membership) -> Result<(), StoreError> {
@@ -216,4 +224,14 @@ pub fn each_person(
         facts.push(from.next()?);
     }
     if facts.is_empty() { Ok(()) } else { take(&person, &facts) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_a_fact_are_those_declared() {
+        assert_eq!(FactRow::table().read, concat!(fact_columns!(), ", trigger, digest"));
+    }
 }

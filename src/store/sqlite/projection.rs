@@ -2,15 +2,15 @@
 
 use super::table::{Stored, Table};
 use super::{edit, events, message, search};
-use crate::blocks::Facts as Block;
 use crate::change::{Connection, Moderation, Presence, User};
 use crate::sessions::{CallFact, History, Instance, RecordingRow, StayRow, TranscriptRow};
 use crate::standing::Standing;
 use crate::tables::app::App;
+use crate::tables::block::Block;
 use crate::tables::conversation::Conversation;
 use crate::tables::group::{Group, Roster};
 use crate::tables::horizon::Horizon;
-use crate::tables::membership::Told;
+use crate::tables::membership::FactRow;
 use crate::tables::reaction::Spelling;
 use crate::tables::receipt::{ReadMarker, Receipt};
 use crate::tables::registers::Registers;
@@ -28,7 +28,7 @@ pub(super) fn tables() -> Vec<&'static Table> {
         Registers::<User>::table(),
         Group::table(),
         Standing::table(),
-        Told::table(),
+        FactRow::table(),
         Roster::table(),
         Conversation::table(),
         &search::NUMBERS,

@@ -6,7 +6,7 @@ use super::rows::{registers, take_row};
 use super::table::{FromColumns, Hashed, Reader, Stored, table};
 use crate::change::{Connection as Socket, Moderation, Presence, User};
 use crate::store::StoreError;
-use crate::tables::registers::{Registers, Told};
+use crate::tables::registers::{Columns, Registers};
 use rusqlite::Connection;
 use std::collections::{HashMap, HashSet};
 
@@ -40,11 +40,23 @@ table! {
     }
 }
 
+/// Whether a connection that has not ended itself is open: its person did not go offline later.
+macro_rules! still_open {
+    ($connection:literal) => {
+        concat!(
+            $connection,
+            ".seen_at >= coalesce((SELECT p.offline_at FROM presence p WHERE p.app_id = ",
+            $connection,
+            ".app_id AND p.uid = ",
+            $connection,
+            ".uid), 0)"
+        )
+    };
+}
+pub(super) use still_open;
+
 /// What is shown of a connection. The times that decide this may be those of arrivals.
-const STILL_OPEN: Hashed = Hashed::As(
-    "seen_at >= coalesce((
-        SELECT p.offline_at FROM presence p WHERE p.app_id = connections.app_id AND p.uid = connections.uid), 0)",
-);
+const STILL_OPEN: Hashed = Hashed::As(still_open!("connections"));
 
 table! {
     "connections": Connections by (uid, platform, connected_at)
@@ -53,7 +65,7 @@ table! {
     }
 }
 
-impl<T: Told> FromColumns for Registers<T>
+impl<T: Columns> FromColumns for Registers<T>
 where
     Self: Stored,
 {

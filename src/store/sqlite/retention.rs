@@ -5,6 +5,7 @@ use super::{App, RefKey, settings};
 use crate::envelope::Envelope;
 use crate::ids::{ConversationKey, Outcome, Time};
 use crate::store::{StoreError, write_json};
+use crate::tables::app::Pillars;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
@@ -233,27 +234,13 @@ pub fn is_dated_by_feed(conn: &Connection, seq: i64) -> Result<Option<bool>, Sto
     Ok(conn.prepare_cached(DATED_BY_FEED)?.query_row([seq], |row| row.get(0)).optional()?)
 }
 
-/// The events on which the row of an app depends.
-#[derive(Debug)]
-pub struct Pillars {
-    seqs: [Option<i64>; 2],
-    seen: Option<(i64, i64)>,
-}
-
-impl Pillars {
-    pub fn of(conn: &Connection, app: &App) -> Result<Self, StoreError> {
-        let seq = |sql: &str| {
-            Ok::<_, StoreError>(conn.prepare_cached(sql)?.query_row([app], |row| row.get(0)).optional()?.flatten())
-        };
-        let seen = conn.prepare_cached(SEEN)?.query_row([app], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        Ok(Self { seqs: [seq(FIRST)?, seq(REGION)?], seen })
-    }
-
-    /// Whether the row would say something else without this event.
-    pub fn has(&self, seq: i64, received_at: i64) -> bool {
-        let is_seen = self.seen.is_some_and(|(first, last)| received_at == first || received_at == last);
-        is_seen || self.seqs.contains(&Some(seq))
-    }
+/// The pillars of an app.
+pub fn pillars(conn: &Connection, app: &App) -> Result<Pillars, StoreError> {
+    let seq = |sql: &str| {
+        Ok::<_, StoreError>(conn.prepare_cached(sql)?.query_row([app], |row| row.get(0)).optional()?.flatten())
+    };
+    let seen = conn.prepare_cached(SEEN)?.query_row([app], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(Pillars { first: seq(FIRST)?, region: seq(REGION)?, seen })
 }
 
 /// The log position of the event that a delivery repeats, if that event was cut from the log. It had an unknown trigger:

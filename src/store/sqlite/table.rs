@@ -3,6 +3,7 @@
 
 use crate::change::Dated;
 use crate::ids::{ConversationKey, Time, TimeSource};
+use crate::panics;
 use crate::store::{StoreError, read_json, write_json};
 use rusqlite::types::{FromSql, ToSql, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row};
@@ -84,7 +85,7 @@ impl Table {
     pub fn load<R: FromColumns>(&self, conn: &Connection, key: &impl ToColumns) -> Result<Option<R>, StoreError> {
         let mut statement = bound(conn, &self.select, &[key])?;
         let mut rows = statement.raw_query();
-        rows.next()?.map(|row| Reader::of(row).next()).transpose()
+        read(|| rows.next()?.map(|row| Reader::of(row).next()).transpose())
     }
 
     /// The rows that are loaded together, each with what tells it apart.
@@ -139,11 +140,16 @@ fn run(conn: &Connection, sql: &str, given: &[&dyn ToColumns]) -> Result<(), Sto
 /// All rows of a bound statement.
 pub fn collect<R: FromColumns, C: FromIterator<R>>(statement: &mut CachedStatement<'_>) -> Result<C, StoreError> {
     let mut rows = statement.raw_query();
-    std::iter::from_fn(|| match rows.next() {
+    let next = || match rows.next() {
         Ok(row) => row.map(|row| Reader::of(row).next()),
         Err(error) => Some(Err(error.into())),
-    })
-    .collect()
+    };
+    read(|| std::iter::from_fn(next).collect())
+}
+
+/// Reads rows. A panic here is no fault of the event that is folded: it is an error of the file, which stops the writer.
+fn read<T>(rows: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    panics::caught(rows).unwrap_or_else(|panicked| Err(StoreError::Unusable(format!("cannot read a row: {panicked}"))))
 }
 
 /// A row that has a table of its own.
@@ -373,26 +379,4 @@ macro_rules! table {
 pub(super) use {columns, in_columns, table};
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tables::reaction::Spelling;
-
-    #[test]
-    fn statements_follow_from_the_declaration() {
-        let table = Spelling::table();
-        assert_eq!(
-            table.select,
-            "SELECT reaction, facts, reacted_at, reacted_at_from FROM reactions \
-             WHERE app_id = ?1 AND message_id = ?2 AND emoji = ?3 AND uid = ?4"
-        );
-        assert_eq!(
-            table.upsert,
-            "INSERT INTO reactions \
-             (app_id, message_id, emoji, uid, reaction, facts, reacted_at, reacted_at_from, present, first_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (app_id, message_id, emoji, uid, reaction) DO UPDATE SET \
-             facts = excluded.facts, reacted_at = excluded.reacted_at, reacted_at_from = excluded.reacted_at_from, \
-             present = excluded.present, first_at = excluded.first_at"
-        );
-    }
-}
+mod tests;

@@ -40,11 +40,11 @@ fn who_gives_up_leaves_room() {
     let queue = queue(&[("a", "a1")]);
     let large = queue.push(Some("a"), Body("large", BYTES / 2 - 1)).unwrap();
     assert!(queue.push(Some("a"), Body("too much", 2)).is_err());
-    assert!(queue.give_up("a", large));
-    assert!(!queue.give_up("a", large), "nobody leaves twice");
+    assert!(queue.give_up(Some("a"), large));
+    assert!(!queue.give_up(Some("a"), large), "nobody leaves twice");
     queue.push(Some("a"), Body("a2", BYTES / 2 - 1)).unwrap();
     assert_eq!(taken(&queue), ["a1", "a2"]);
-    assert!(!queue.give_up("a", large));
+    assert!(!queue.give_up(Some("a"), large));
 }
 
 #[test]

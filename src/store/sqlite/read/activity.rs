@@ -2,6 +2,7 @@
 
 use super::{Conn, Params, Sql, prepare};
 use crate::ids::ConversationKey;
+use crate::tables::reaction::FirstSpelling;
 use rusqlite::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -102,21 +103,20 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Activity> {
         day.senders = senders.len() as i64;
     }
     // By emoji: its first spelling in this span, and how often.
-    let mut reactions: BTreeMap<String, (i64, String, i64)> = BTreeMap::new();
+    let mut reactions: BTreeMap<String, (FirstSpelling, i64)> = BTreeMap::new();
     let all_reactions = walk(conn, REACTIONS, params, |row| {
         if row.get(3)? {
             let (at, spelling): (i64, String) = (row.get(0)?, row.get(1)?);
             found.days[day(at)].reactions += 1;
-            let (first_at, first, count) = reactions.entry(row.get(2)?).or_insert_with(|| (at, spelling.clone(), 0));
+            let (shown, count) =
+                reactions.entry(row.get(2)?).or_insert_with(|| (FirstSpelling::new(&spelling, Some(at)), 0));
             *count += 1;
-            if (at, &spelling) < (*first_at, &*first) {
-                *first = spelling;
-            }
+            shown.take(&spelling, Some(at));
         }
         Ok(())
     })?;
     found.exact = all_messages && all_reactions;
-    found.reactions = most_first(reactions.into_values().map(|(_, reaction, count)| (reaction, count)));
+    found.reactions = most_first(reactions.into_values().map(|(shown, count)| (shown.spelling, count)));
     found.blocked = most_first(blocked);
     Ok(found)
 }

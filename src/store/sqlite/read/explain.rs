@@ -1,7 +1,6 @@
 //! Reads for explanations: the events that may have shaped an entity, and what the tables hold of it.
 
 use super::allowance;
-use crate::blocks::Facts as Block;
 use crate::change::Connection as Socket;
 use crate::entity::Entity;
 use crate::ids::{Outcome, Time};
@@ -9,6 +8,7 @@ use crate::sessions::{CallFact, Instance};
 use crate::store::sqlite::events::{Logged, logged};
 use crate::store::sqlite::{self, App, reaction};
 use crate::store::{StoreError, read_json};
+use crate::tables::block::Block;
 use crate::tables::reaction::Reaction;
 use crate::tables::receipt::Receipt;
 use crate::tables::registers::Registers;

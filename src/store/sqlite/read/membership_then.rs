@@ -1,5 +1,7 @@
 //! Who was in a group at an instant.
 
+use super::super::group::roster_columns;
+use super::super::membership::fact_columns;
 use super::super::table::Reader;
 use super::list::{EXAMINED, Part};
 use super::membership::{Membership, Rest};
@@ -27,10 +29,9 @@ type Person = (String, Vec<MembershipFact>);
 macro_rules! facts {
     ($which:literal, $order:literal) => {
         concat!(
-            "SELECT uid, at <= :at,
-                 at, at_from, seq, occurred_at, arrived_at, group_created_at, by_uid, state, scope, old_scope, joined_at
-             FROM membership_changes
-             WHERE app_id = :app AND guid = :guid AND ",
+            "SELECT uid, at <= :at, ",
+            fact_columns!(),
+            " FROM membership_changes WHERE app_id = :app AND guid = :guid AND ",
             $which,
             " ORDER BY uid",
             $order,
@@ -43,8 +44,11 @@ const FACTS_RISING: &str = facts!("uid > :uid", "");
 const FACTS_FALLING: &str = facts!("uid < :uid", " DESC");
 const FACTS_LAST: &str = facts!("1", " DESC");
 const FACTS_OF: &str = facts!("at <= :at AND uid IN (SELECT value FROM json_each(:uids))", "");
-const ROSTERS: &str =
-    "SELECT at, created, seq, base FROM rosters WHERE app_id = :app AND guid = :guid AND at <= :at ORDER BY at, seq";
+const ROSTERS: &str = concat!(
+    "SELECT ",
+    roster_columns!(),
+    " FROM rosters WHERE app_id = :app AND guid = :guid AND at <= :at ORDER BY at, seq"
+);
 const NAMED: &str = "
     SELECT u.uid FROM json_each(:uids) k CROSS JOIN users u ON u.app_id = :app AND u.uid = k.value
     WHERE instr(folded(u.name), :name) > 0";

@@ -2,6 +2,7 @@
 
 use super::{Conn, Lookup, PLAIN_LIST, Sql, Values, allowance, by_place, gather, json, prepare, rows};
 use crate::ids::{Time, TimeSource};
+use crate::tables::reaction::FirstSpelling;
 use std::sync::Arc;
 
 /// Declares a question about messages whose answer is a list of at most [`PLAIN_LIST`].
@@ -134,8 +135,9 @@ const REACTIONS: &str = "
 /// The rows of one emoji on one message, as far as they were read.
 struct Emoji {
     place: i64,
-    group: ReactionGroup,
-    first_at: Option<i64>,
+    emoji: String,
+    shown: FirstSpelling,
+    count: i64,
     /// The last person, and whether that one counts.
     uid: String,
     counts: bool,
@@ -150,13 +152,9 @@ impl Emoji {
         }
         if present && !self.counts {
             self.counts = true;
-            self.group.count += 1;
+            self.count += 1;
         }
-        let order = |at: Option<i64>| (at.is_none(), at);
-        if (order(first_at), reaction) < (order(self.first_at), &self.group.reaction) {
-            self.first_at = first_at;
-            self.group.reaction = reaction.to_owned();
-        }
+        self.shown.take(reaction, first_at);
     }
 }
 
@@ -174,18 +172,20 @@ impl Lookup for ReactionsOf {
             let place = row.get(0)?;
             let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
             let (emoji, uid, reaction, first_at) = (text(1)?, text(2)?, text(3)?, row.get(5)?);
-            if all.last().is_none_or(|last| last.place != place || last.group.emoji != emoji) {
+            if all.last().is_none_or(|last| last.place != place || last.emoji != emoji) {
                 allowance::pass(row)?;
                 allowance::bring((emoji.len() + reaction.len()) as u64)?;
-                let group = ReactionGroup { emoji: emoji.to_owned(), reaction: reaction.to_owned(), count: 0 };
-                all.push(Emoji { place, group, first_at, uid: String::new(), counts: false });
+                let (emoji, shown) = (emoji.to_owned(), FirstSpelling::new(reaction, first_at));
+                all.push(Emoji { place, emoji, shown, count: 0, uid: String::new(), counts: false });
             }
             if let Some(last) = all.last_mut() {
                 last.add(uid, reaction, row.get(4)?, first_at);
             }
         }
-        let present = all.into_iter().filter(|emoji| emoji.group.count > 0);
-        Ok(gather(keys, present.map(|emoji| (keys[emoji.place as usize].clone(), emoji.group)).collect()))
+        let group = |Emoji { place, emoji, shown, count, .. }: Emoji| {
+            (keys[place as usize].clone(), ReactionGroup { emoji, reaction: shown.spelling, count })
+        };
+        Ok(gather(keys, all.into_iter().filter(|emoji| emoji.count > 0).map(group).collect()))
     }
 }
 

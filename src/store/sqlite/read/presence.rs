@@ -1,5 +1,6 @@
 //! Whether people are online, and over which connections.
 
+use super::super::registers::still_open;
 use super::{Conn, Lookup, Sql, Values, by_place, gather};
 use crate::ids::{Time, TimeSource};
 use std::sync::Arc;
@@ -63,13 +64,14 @@ pub struct Connection {
 pub struct ConnectionsOf(pub Arc<str>);
 
 /// Open until its own disconnect or a later offline.
-const OPEN: &str = "
-    SELECT k.key, c.platform, c.connected_at
+const OPEN: &str = concat!(
+    "SELECT k.key, c.platform, c.connected_at
     FROM json_each(:keys) k
     CROSS JOIN connections c ON c.app_id = :app AND c.uid = k.value
-    LEFT JOIN presence p ON p.app_id = c.app_id AND p.uid = c.uid
-    WHERE c.open = 1 AND c.seen_at >= coalesce(p.offline_at, 0)
-    ORDER BY k.key, c.connected_at, c.platform";
+    WHERE c.open = 1 AND ",
+    still_open!("c"),
+    " ORDER BY k.key, c.connected_at, c.platform"
+);
 
 impl Lookup for ConnectionsOf {
     type Found = Vec<Connection>;

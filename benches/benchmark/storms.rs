@@ -1,0 +1,47 @@
+//! Deliveries that cost much: those of another app, sent by clients of their own beside the steady one.
+
+use crate::mix::{self, OTHER_APP};
+
+/// What clients send.
+pub struct Storm {
+    pub what: String,
+    /// Posted first, one after the other.
+    pub before: Vec<String>,
+    /// What each client posts, each as fast as answers come.
+    pub clients: Vec<Vec<String>>,
+}
+
+/// All storms. `people` gives their size.
+pub fn all(people: u64) -> [Storm; 5] {
+    let (crowd, keys, starts) = (people * 8 / 5, people * 7 / 2, people / 25);
+    let several = |clients: u64, each: u64, body: &dyn Fn(u64) -> String| -> Vec<Vec<String>> {
+        (0..clients).map(|client| (0..each).map(|n| body(n * clients + client)).collect()).collect()
+    };
+    [
+        Storm {
+            what: format!("seven events of another app that name {crowd} people each"),
+            before: Vec::new(),
+            clients: several(7, 1, &|_| mix::crowd(OTHER_APP, crowd, true)),
+        },
+        Storm {
+            what: format!("three clients that create a group of {people} anew, 20 times each"),
+            before: vec![mix::crowd(OTHER_APP, people, true)],
+            clients: several(3, 20, &mix::created_anew),
+        },
+        Storm {
+            what: format!("64 bodies of {} KiB of another app", (people * 41) >> 10),
+            before: Vec::new(),
+            clients: several(64, 1, &|n| mix::large(n, people * 41)),
+        },
+        Storm {
+            what: format!("120 receipts of a message with {keys} keys"),
+            before: vec![mix::with_keys(keys)],
+            clients: several(3, 40, &mix::receipt_of_keys),
+        },
+        Storm {
+            what: format!("a session with {starts} starts"),
+            before: Vec::new(),
+            clients: several(4, starts / 4, &mix::start),
+        },
+    ]
+}
