@@ -105,7 +105,6 @@ CREATE TABLE memberships (
     current         INTEGER NOT NULL CHECK (current IN (0, 1)), -- joined
     PRIMARY KEY (app_id, guid, uid)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX memberships_current ON memberships (app_id, guid, uid) WHERE current;
 CREATE INDEX memberships_by_user ON memberships (app_id, uid, guid, scope, current) WHERE current;
 CREATE INDEX memberships_by_state ON memberships (app_id, guid, state, uid, scope);
 CREATE INDEX memberships_by_user_state ON memberships (app_id, uid, guid, state, scope);

@@ -86,7 +86,7 @@ static OTHERWISE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-const COUNT: &str = "SELECT count(*) FROM memberships WHERE app_id = ?1 AND guid = ?2 AND current";
+const COUNT: &str = "SELECT count(*) FROM memberships WHERE app_id = ?1 AND guid = ?2 AND state = 'joined'";
 const AT_MOST: &str = "SELECT count(*) FROM (SELECT 1 FROM memberships WHERE app_id = ?1 AND guid = ?2 LIMIT ?3)";
 
 impl From<Standing> for Membership {
