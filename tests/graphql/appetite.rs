@@ -118,7 +118,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn the_change_feed_names_the_first_of_a_crowd() {
     let file = File::new();
     file.app("app").event("app", 1, "group_member_added", "applied", &crowd(80_000));
-    let api = file.api_with(Limits { timeout: Duration::from_secs(20), ..Limits::default() });
+    let api = file.api();
     let follower = api.follow(Some(0));
     let next = api.next_events(Some("app".into()), ChangeFilter::default(), Caller::default(), &follower);
     let batch = runtime().block_on(next);
@@ -136,7 +136,7 @@ fn changes_that_are_too_much_together_come_one_by_one() {
         );
         file.event("app", n, "message_sent", "applied", &body);
     }
-    let api = file.api_with(Limits { timeout: Duration::from_secs(20), ..Limits::default() });
+    let api = file.api();
     let follower = api.follow(Some(0));
     let mut seen = Vec::new();
     while follower.position() < Some(8) {
@@ -162,7 +162,7 @@ fn changes_that_are_too_much_together_come_one_by_one() {
 fn a_delivery_that_names_80000_people_is_no_trap() {
     let file = File::new();
     file.app("app").event("app", 1, "group_member_added", "applied", &crowd(80_000));
-    let api = file.api_with(Limits { timeout: Duration::from_secs(20), ..Limits::default() });
+    let api = file.api();
     let one = data(&api, "{events{nodes{entities(first:1){name}}}}");
     assert_eq!(one["events"]["nodes"][0]["entities"], serde_json::json!([{ "name": "group:g" }]));
     let all = data(&api, "{events{nodes{entities{name}}}}");

@@ -236,7 +236,7 @@ fn a_history_too_long_for_a_page_is_an_error_and_hides_no_other() {
          FROM n, (VALUES ('a'), ('b'), ('c')) u"
     ));
     let query = "{group(guid:\"g\"){members{nodes{uid periods{from}}}}}";
-    let api = file.api_with(Limits { timeout: Duration::from_secs(60), ..Limits::default() });
+    let api = file.api();
     let nodes = data(&api, query)["group"]["members"]["nodes"].clone();
     let told: Vec<usize> =
         nodes.as_array().unwrap().iter().map(|it| it["periods"].as_array().map_or(0, Vec::len)).collect();

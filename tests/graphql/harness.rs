@@ -3,6 +3,7 @@
 use chatfold::graphql::{Api, Caller, Limits};
 use chatfold::store::sqlite::open_writer;
 use serde_json::Value;
+use std::time::Duration;
 
 pub struct File {
     dir: tempfile::TempDir,
@@ -19,8 +20,9 @@ impl File {
         Self { dir, conn }
     }
 
+    /// A query may take a minute: the machine may be slow.
     pub fn api(&self) -> Api {
-        self.api_with(Limits::default())
+        self.api_with(Limits { timeout: Duration::from_secs(60), ..Limits::default() })
     }
 
     pub fn api_with(&self, limits: Limits) -> Api {
