@@ -15,8 +15,9 @@ use crate::trigger::{Ref, Role, family};
 pub use crate::ids::Verdict;
 pub use crate::tables::FOLD_VERSION;
 
-/// Folds an event that is in the log. If a reducer or a table panics, or a row gets too large to be stored, the event
-/// is a dead letter and changes nothing.
+/// Folds an event that is in the log. If the code panics while it reduces the event or changes rows in memory, or if a
+/// row gets too large to be stored, the event is a dead letter and changes nothing. A panic while a row is read from the
+/// file is an error.
 pub fn fold(batch: &mut Batch, conn: &Connection, envelope: &Envelope, fact: &Fact) -> Result<Verdict, StoreError> {
     fold_part(batch, conn, envelope, fact, None)
 }

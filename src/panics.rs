@@ -1,6 +1,7 @@
 //! Panics: bugs of chatfold's own, met while it runs.
 //!
-//! A panic over one event makes that event a dead letter. Any other panic of the thread that writes ends the process.
+//! A panic over one event makes that event a dead letter. A panic while a row is read from the file, and any other panic of
+//! the thread that writes, ends the process.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};

@@ -84,7 +84,7 @@ fn same_app(contender: &Contender, _: &Path, dir: &Path, sizes: &Sizes) -> Measu
 fn crowd(contender: &Contender, dir: &Path, sizes: &Sizes, app: &str) -> Answers {
     let server = contender.serve(dir);
     let next = client::begin(server.address, sizes.begin);
-    let events = [true, false].map(|added| mix::crowd(app, sizes.people, added));
+    let events = [true, false].map(|added| mix::crowd(app, sizes.people, added, 0));
     while_it_happens(server.address, &next, || {
         for event in events {
             let asked = Instant::now();
@@ -95,7 +95,7 @@ fn crowd(contender: &Contender, dir: &Path, sizes: &Sizes, app: &str) -> Answers
     })
 }
 
-/// Clients of another app post what costs much.
+/// Clients post the deliveries of a storm, all of another app. Some may be refused: they are answered 503.
 fn in_storm(contender: &Contender, dir: &Path, sizes: &Sizes, storm: &Storm) -> Answers {
     let server = contender.serve(dir);
     let next = client::begin(server.address, sizes.begin);
@@ -104,23 +104,30 @@ fn in_storm(contender: &Contender, dir: &Path, sizes: &Sizes, storm: &Storm) -> 
         assert_eq!(status, 200, "{}: the event before was not taken", contender.name);
     }
     while_it_happens(server.address, &next, || {
-        let (begun, refused) = (Instant::now(), AtomicU64::new(0));
+        let (begun, refused, failed) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
+            let (address, refused, failed) = (server.address, &refused, &failed);
             for events in &storm.clients {
-                scope.spawn(|| {
-                    let mut client = Client::new(server.address);
-                    let not_taken = events.iter().filter(|event| client.post(event) != 200).count();
-                    refused.fetch_add(not_taken as u64, Ordering::Relaxed);
+                scope.spawn(move || {
+                    let mut client = Client::new(address);
+                    for event in events {
+                        match client.post(event) {
+                            200 => {}
+                            503 => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                            _ => drop(failed.fetch_add(1, Ordering::Relaxed)),
+                        }
+                    }
                 });
             }
         });
         let sent: usize = storm.clients.iter().map(Vec::len).sum();
         eprintln!(
-            "{}: {sent} events were answered in {:.1?}, {} of them not with 200",
+            "{}: {sent} events were answered in {:.1?}, {} of them with 503",
             contender.name,
             begun.elapsed(),
             refused.into_inner()
         );
+        sizes.check(contender, failed.into_inner(), &storm.what);
     })
 }
 

@@ -1,5 +1,5 @@
 //! A mix of deliveries: 70 % messages, 10 % receipts, 10 % reactions, 5 % members, 5 % presence; about 760 bytes each.
-//! The n-th is the same in every run. And deliveries that name very many people.
+//! The n-th is the same in every run. And deliveries that are costly to fold.
 
 /// People and groups of the app.
 const PEOPLE: u64 = 100_000;
@@ -99,9 +99,10 @@ fn delivery_of(app: &str, trigger: &str, data: &str) -> String {
     format!(r#"{{"trigger":"{trigger}","data":{data},"appId":"{app}","region":"eu","webhook":"bench"}}"#)
 }
 
-/// A delivery that puts so many people into a group of that app, or out of the group.
-pub fn crowd(app: &str, people: u64, added: bool) -> String {
-    let (trigger, at) = if added { ("group_member_added", BEGIN + 60) } else { ("group_member_kicked", BEGIN + 120) };
+/// The n-th delivery that puts so many people into a group of that app, or out of the group.
+pub fn crowd(app: &str, people: u64, added: bool, n: u64) -> String {
+    let (trigger, at) =
+        if added { ("group_member_added", BEGIN + 60 + n) } else { ("group_member_kicked", BEGIN + 120 + n) };
     let members: Vec<String> = (0..people).map(|uid| format!(r#""user-{uid}":{{"uid":"user-{uid}"}}"#)).collect();
     let data = format!(
         r#"{{"group":{{"guid":"crowd","name":"Crowd","type":"public","owner":"user-1","createdAt":{BEGIN},"updatedAt":{at}}},"members":{{{}}},"by":{{"uid":"user-1"}}}}"#,
@@ -110,7 +111,7 @@ pub fn crowd(app: &str, people: u64, added: bool) -> String {
     delivery_of(app, trigger, &data)
 }
 
-/// A delivery of the other app that creates the group of [`crowd`] for the n-th time: whoever was in the group is out.
+/// The n-th delivery of the other app that creates the group of [`crowd`] anew. The first ends the memberships of the crowd.
 pub fn created_anew(n: u64) -> String {
     let at = BEGIN + 200 + n;
     let group = format!(
@@ -119,7 +120,7 @@ pub fn created_anew(n: u64) -> String {
     delivery_of(OTHER_APP, "group_created", &format!(r#"{{"group":{group}}}"#))
 }
 
-/// A message of the other app, with `data` in which `more` stands.
+/// A message of the other app. `more` is put into its `data`.
 fn message_with(id: u64, more: &str) -> String {
     let message = format!(
         r#"{{"id":"{id}","sender":"user-1","receiverType":"group","receiver":"crowd","category":"message","type":"text","sentAt":{BEGIN},"data":{{"text":"x",{more}}}}}"#
@@ -127,7 +128,7 @@ fn message_with(id: u64, more: &str) -> String {
     delivery_of(OTHER_APP, "message_sent", &format!(r#"{{"message":{message}}}"#))
 }
 
-/// The n-th message whose body takes so many bytes.
+/// The n-th message with so many bytes of metadata.
 pub fn large(n: u64, bytes: u64) -> String {
     message_with(n + 2, &format!(r#""metadata":{{"of":"{}"}}"#, "x".repeat(bytes as usize)))
 }

@@ -1,8 +1,9 @@
-//! Deliveries that cost much: those of another app, sent by clients of their own beside the steady one.
+//! Deliveries of another app that are costly to fold. Clients of their own post them, while the steady client posts 50 a
+//! second.
 
 use crate::mix::{self, OTHER_APP};
 
-/// What clients send.
+/// One kind of costly delivery, and who posts it.
 pub struct Storm {
     pub what: String,
     /// Posted first, one after the other.
@@ -11,21 +12,24 @@ pub struct Storm {
     pub clients: Vec<Vec<String>>,
 }
 
-/// All storms. `people` gives their size.
+/// Bytes of a body that a server takes.
+const MOST: usize = 2 << 20;
+
+/// All storms. `people` scales all of them.
 pub fn all(people: u64) -> [Storm; 5] {
-    let (crowd, keys, starts) = (people * 8 / 5, people * 7 / 2, people / 25);
+    let (crowd, keys, starts) = (people * 6 / 5, people * 7 / 2, people / 25);
     let several = |clients: u64, each: u64, body: &dyn Fn(u64) -> String| -> Vec<Vec<String>> {
         (0..clients).map(|client| (0..each).map(|n| body(n * clients + client)).collect()).collect()
     };
-    [
+    let storms = [
         Storm {
             what: format!("seven events of another app that name {crowd} people each"),
             before: Vec::new(),
-            clients: several(7, 1, &|_| mix::crowd(OTHER_APP, crowd, true)),
+            clients: several(7, 1, &|n| mix::crowd(OTHER_APP, crowd, true, n)),
         },
         Storm {
             what: format!("three clients that create a group of {people} anew, 20 times each"),
-            before: vec![mix::crowd(OTHER_APP, people, true)],
+            before: vec![mix::crowd(OTHER_APP, people, true, 0)],
             clients: several(3, 20, &mix::created_anew),
         },
         Storm {
@@ -43,5 +47,8 @@ pub fn all(people: u64) -> [Storm; 5] {
             before: Vec::new(),
             clients: several(4, starts / 4, &mix::start),
         },
-    ]
+    ];
+    let mut bodies = storms.iter().flat_map(|storm| storm.before.iter().chain(storm.clients.iter().flatten()));
+    assert!(bodies.all(|body| body.len() <= MOST), "a body is too large to be taken");
+    storms
 }

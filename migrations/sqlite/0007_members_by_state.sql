@@ -1,2 +1,2 @@
--- `memberships_by_state` gives the present members, too.
+-- `memberships_by_state` also finds the present members of a group.
 DROP INDEX memberships_current;

@@ -45,7 +45,7 @@ use std::sync::Arc;
 /// Changes of messages of this app panic.
 #[cfg(test)]
 pub const PANICS: &str = "a_panic_of_the_fold";
-/// For changes of an app of this name and a result code of SQLite, the file fails with that code.
+/// A change of an app that is named by this prefix and a result code of SQLite fails with that code.
 #[cfg(test)]
 pub const FAILS: &str = "a_failure_of_the_file:";
 

@@ -4,7 +4,7 @@ use super::{MembershipFact, Roster, standing};
 use crate::ids::{Scope, State, Time};
 use std::collections::BTreeSet;
 
-/// A time in which nothing changed.
+/// A span of time in which the standing did not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Period {
     pub state: State,
@@ -18,8 +18,8 @@ pub struct Period {
     pub seq: Option<i64>,
 }
 
-/// What [`standing`] says at each instant at which the standing can have changed, equal neighbours joined. Oldest first, of
-/// the newest `most` instants.
+/// The periods of a membership, oldest first. [`standing`] is asked at each instant at which it can have changed, and equal
+/// neighbours become one period. Only the newest `most` instants are asked.
 pub fn periods(facts: &[MembershipFact], rosters: &[Roster], most: usize) -> Vec<Period> {
     let instants: BTreeSet<Time> =
         facts.iter().map(|fact| fact.at).chain(rosters.iter().map(|roster| roster.at)).collect();
@@ -95,6 +95,16 @@ mod tests {
                 (State::Joined, Some(Scope::Participant), Some(40), None, Some(40)),
             ]
         );
+    }
+
+    #[test]
+    fn only_the_newest_instants_are_asked() {
+        let facts = [10, 20, 30, 40]
+            .map(|second| fact(second, Some(if second == 30 { State::Kicked } else { State::Joined }), None));
+        let from = |most| periods(&facts, &[], most).iter().map(|it| it.from.unwrap().0 / 1000).collect::<Vec<_>>();
+        assert_eq!(from(4), [10, 30, 40]);
+        assert_eq!(from(2), [30, 40]);
+        assert_eq!(from(1), [40]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_carries_a_time_or_the_region_of_the_row_is_a_pillar() {
+    fn the_first_event_and_those_that_give_the_row_its_region_or_times_are_pillars() {
         let pillars = Pillars { first: Some(1), region: Some(7), seen: Some((100, 900)) };
         for (seq, received_at) in [(1, 500), (7, 500), (5, 100), (5, 900)] {
             assert!(pillars.has(seq, received_at), "{seq} {received_at}");

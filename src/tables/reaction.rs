@@ -83,8 +83,8 @@ impl Facts {
     }
 }
 
-/// The spelling under which an emoji is shown: the first that was told. Of two spellings of one time, or without a time,
-/// the lesser text.
+/// The spelling under which an emoji is shown: the one told first. If two spellings have the same time, or neither has a
+/// time, the lesser text is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstSpelling {
     pub spelling: String,

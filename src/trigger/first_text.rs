@@ -3,7 +3,7 @@
 use super::as_time;
 use crate::json::{Document, Json, without_secrets};
 
-/// Deliveries that tell a message as it was sent.
+/// Triggers whose deliveries show a message as it was sent.
 pub const TRIGGERS: [&str; 4] =
     ["message_sent", "user_mentioned", "moderation_engine_approved", "moderation_engine_blocked"];
 

@@ -276,21 +276,18 @@ impl Writer {
         self.shared.queue.push(app, job)
     }
 
-    /// Keeps the bytes of a body that is no delivery: best effort, and no longer than a delivery may wait.
+    /// Keeps the bytes of a body that is no delivery, unless it would wait longer than a delivery may.
     pub async fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
         let (reply, kept) = oneshot::channel();
         let is_kept = match self.send(None, Job::Refuse { received_at, problem, body, reply }) {
             Ok(ticket) => match timeout(BEGIN_WITHIN, kept).await {
                 Ok(kept) => kept.is_ok(),
-                Err(_) => {
-                    self.shared.queue.give_up(None, ticket);
-                    false
-                }
+                Err(_) => !self.shared.queue.give_up(None, ticket),
             },
             Err(_) => false,
         };
         if !is_kept {
-            tracing::warn!("a refused body may not have been kept");
+            tracing::warn!("a refused body was not kept: {BEHIND}");
         }
     }
 

@@ -300,7 +300,7 @@ fn who_waits_when_the_writer_fails_hears_that_no_answer_comes() {
 
 /// SQLite's result codes 1 to 26: <https://sqlite.org/rescode.html>.
 #[test]
-fn no_error_of_the_file_is_a_verdict_about_an_event() {
+fn no_result_code_that_a_fold_meets_is_a_verdict_about_its_event() {
     const BUSY: [i32; 2] = [5, 6];
     const FULL: i32 = 13;
     for code in 1..=26 {
@@ -312,7 +312,7 @@ fn no_error_of_the_file_is_a_verdict_about_an_event() {
         let refused = post(&format!("{}{code}", crate::batch::FAILS)).unwrap_err();
         let apps = if code == FULL || BUSY.contains(&code) {
             assert!(matches!(refused, Refusal::NotWritten(_)), "{code}: {refused}");
-            // What comes while the transaction is taken back is refused, too.
+            // Deliveries that arrive while the transaction is rolled back are refused, too.
             let written = (0..100).find_map(|_| post("a").ok());
             assert!(written.is_some() && failed.try_recv().is_err(), "{code}: the next delivery is written");
             vec!["a"]
@@ -331,7 +331,7 @@ fn no_error_of_the_file_is_a_verdict_about_an_event() {
 }
 
 #[test]
-fn a_refused_body_whose_sender_has_given_up_does_not_stay_in_the_queue() {
+fn a_refused_body_that_waits_too_long_leaves_the_queue_and_is_not_kept() {
     let (_dir, path) = file();
     let writer = Writer::start(&path, CACHE as usize, Box::new(|| {})).unwrap();
     let (begin, begun) = std::sync::mpsc::channel::<()>();

@@ -100,7 +100,7 @@ pub fn each_standing(conn: &Connection, group: &Key, mut take: impl FnMut(String
     let mut statement = bound(conn, &EVERYBODY, &[group])?;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        let (uid, standing) = Reader::of(row).next()?;
+        let (uid, standing) = table::read(|| Reader::of(row).next())?;
         take(uid, standing);
     }
     Ok(())
@@ -221,7 +221,7 @@ pub fn each_person(
         if facts.is_empty() {
             uid.clone_into(&mut person);
         }
-        facts.push(from.next()?);
+        facts.push(table::read(|| from.next())?);
     }
     if facts.is_empty() { Ok(()) } else { take(&person, &facts) }
 }

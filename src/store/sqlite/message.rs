@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::rows::{named_json, read_named, registers, take_fields, take_row};
-use super::table::{Column, FromColumns, Reader, Stored, Table, bound, columns, table};
+use super::table::{Column, FromColumns, Reader, Stored, Table, bound, columns, read, table};
 use crate::change;
 use crate::ids::id_order;
 use crate::merge::Row;
@@ -88,7 +88,8 @@ pub fn exists(conn: &Connection, (app, message_id): &Key) -> Result<bool, StoreE
 pub fn fields(conn: &Connection, key: &Key) -> Result<Option<Row>, StoreError> {
     let mut statement = bound(conn, &FIELDS_ALONE, &[key])?;
     let mut rows = statement.raw_query();
-    rows.next()?.map(|row| take_fields("messages", FIELDS.len(), &mut Reader::of(row))).transpose()
+    let take = |row| read(|| take_fields("messages", FIELDS.len(), &mut Reader::of(row)));
+    rows.next()?.map(take).transpose()
 }
 
 pub fn load(conn: &Connection, key: &Key) -> Result<Option<Message>, StoreError> {

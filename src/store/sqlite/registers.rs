@@ -40,7 +40,7 @@ table! {
     }
 }
 
-/// Whether a connection that has not ended itself is open: its person did not go offline later.
+/// A connection that has not ended itself is open, unless its person went offline after it was last seen.
 macro_rules! still_open {
     ($connection:literal) => {
         concat!(

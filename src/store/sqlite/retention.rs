@@ -234,7 +234,7 @@ pub fn is_dated_by_feed(conn: &Connection, seq: i64) -> Result<Option<bool>, Sto
     Ok(conn.prepare_cached(DATED_BY_FEED)?.query_row([seq], |row| row.get(0)).optional()?)
 }
 
-/// The pillars of an app.
+/// Reads which events the row of an app depends on.
 pub fn pillars(conn: &Connection, app: &App) -> Result<Pillars, StoreError> {
     let seq = |sql: &str| {
         Ok::<_, StoreError>(conn.prepare_cached(sql)?.query_row([app], |row| row.get(0)).optional()?.flatten())

@@ -147,8 +147,8 @@ pub fn collect<R: FromColumns, C: FromIterator<R>>(statement: &mut CachedStateme
     read(|| std::iter::from_fn(next).collect())
 }
 
-/// Reads rows. A panic here is no fault of the event that is folded: it is an error of the file, which stops the writer.
-fn read<T>(rows: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+/// Reads rows. A panic here is no fault of the event that is folded: it is an error, as damaged data are.
+pub fn read<T>(rows: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     panics::caught(rows).unwrap_or_else(|panicked| Err(StoreError::Unusable(format!("cannot read a row: {panicked}"))))
 }
 

@@ -21,7 +21,7 @@ fn statements_follow_from_the_declaration() {
 }
 
 #[test]
-fn a_panic_while_a_row_is_read_is_an_error_of_the_file() {
+fn a_panic_while_a_row_is_read_is_an_error_as_damaged_data_are() {
     struct Panics;
     impl FromColumns for Panics {
         fn take(_: &mut Reader<'_>) -> Result<Self, StoreError> {
