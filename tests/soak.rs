@@ -24,9 +24,9 @@ const HOUR: u64 = 3_600_000;
 const LIVES: u64 = 4;
 /// Most descriptors of a server that nobody speaks to: readers, file, WAL, listener.
 const DESCRIPTORS: usize = 150;
-/// Most memory of a server, and how much more of it than in the first life.
+/// Most memory of a server, and how much more of it in later lives than in earlier ones.
 const MEMORY: u64 = 512 << 20;
-const GROWTH: u64 = 128 << 20;
+const GROWTH: u64 = 64 << 20;
 /// Bodies that are no deliveries.
 const GARBAGE: &[&[u8]] =
     &[b"{", b"[]", b"null", b"\xff\xfe", b"{\"trigger\":1}", b"{\"trigger\":\"message_sent\"}", &[b'['; 5_000]];
@@ -314,6 +314,12 @@ fn memory(server: &TestServer) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
+fn median(bytes: &[u64]) -> u64 {
+    let mut sorted = bytes.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
+
 /// Bodies of the log that hold a text.
 fn holding(db: &Path, text: &str) -> i64 {
     let conn = rusqlite::Connection::open_with_flags(db, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
@@ -362,8 +368,11 @@ fn a_long_mixed_load_loses_nothing_and_leaks_nothing() {
         ON m.app_id = h.app_id AND m.sent_at < h.before WHERE h.app_id = 'old' AND h.family = 'message'";
     let (before, kept): (i64, i64) = conn.query_row(older, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert!(before.cast_unsigned() > BEGIN && kept == 0, "{kept} messages before {before} are there");
-    let (first, most) = (memories[0], *memories.iter().max().unwrap());
-    assert!(most < MEMORY && most < first + GROWTH, "memory at the end of each life: {memories:?}");
+    let most = *memories.iter().max().unwrap();
+    // The file grows from life to life. One life may end in a rebuild: the medians tell whether memory grows, too.
+    let (early, late) = memories.split_at(memories.len() / 2);
+    let grown = median(late).saturating_sub(median(early));
+    assert!(most < MEMORY && grown < GROWTH, "memory at the end of each life: {memories:?}");
     let (acknowledged, answers, heard) =
         (world.oracle.acknowledged(), world.answers.into_inner(), world.heard.into_inner());
     assert!(acknowledged > 20 && answers > 20 && heard > 20, "{acknowledged} {answers} {heard}");
