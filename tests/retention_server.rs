@@ -127,9 +127,16 @@ fn deliveries_go_on_beside_a_cut_of_messages() {
             std::thread::sleep(Duration::from_millis(5));
         }
         let before = taken.load(Ordering::Relaxed);
+        // A rebuild that is asked for meanwhile waits for the end of the cut.
+        let rebuild = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            server.run(&["rebuild"])
+        });
         let report = cut(&db, &["--apply"]);
+        let (code, _, err) = rebuild.join().unwrap();
         let during = taken.load(Ordering::Relaxed) - before;
         done.store(true, Ordering::Relaxed);
+        assert_eq!(code, 0, "{err}");
         assert!(during > 10, "{during} deliveries were taken while messages were cut");
         report
     });

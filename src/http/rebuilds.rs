@@ -36,8 +36,8 @@ pub(super) struct Rebuilds {
     backups: Backups,
     stopping: Arc<AtomicBool>,
     running: Arc<Mutex<()>>,
-    /// True if the running work is not a rebuild, but removes what a rebuild left.
-    sweeping: Arc<AtomicBool>,
+    /// True if the running work is a rebuild. If not, old events are cut, or the remains of a rebuild are removed.
+    folding: Arc<AtomicBool>,
     /// True if the socket belongs to this server.
     listening: Arc<AtomicBool>,
     rebuilding: Rebuilding,
@@ -69,7 +69,7 @@ impl Rebuilds {
             backups,
             stopping: Arc::new(AtomicBool::new(false)),
             running: Arc::new(Mutex::new(())),
-            sweeping: Arc::new(AtomicBool::new(false)),
+            folding: Arc::new(AtomicBool::new(false)),
             listening: Arc::new(AtomicBool::new(false)),
             rebuilding,
             rules,
@@ -100,11 +100,13 @@ impl Rebuilds {
     /// Rebuilds the tables.
     fn rebuild(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Rebuilt, RebuildError> {
         let host = Host::Writer(self.writer().clone());
+        self.folding.store(true, Ordering::Relaxed);
         let rebuilt = rebuild::rebuild(&self.path, &host, stop, &mut |at| {
             self.is_at(Some(at));
             progress(at);
         });
         self.is_at(None);
+        self.folding.store(false, Ordering::Relaxed);
         rebuilt
     }
 
@@ -142,7 +144,6 @@ impl Rebuilds {
 
     fn on_start(&self, made_by: i64) {
         let Ok(_running) = self.running.try_lock() else { return };
-        self.sweeping.store(made_by == FOLD_VERSION, Ordering::Relaxed);
         let done = if made_by == FOLD_VERSION {
             let host = Host::Writer(self.writer().clone());
             rebuild::sweep(&self.path, &host, &self.stopping, &mut |_| {})
@@ -207,16 +208,12 @@ impl Rebuilds {
         let _running = match self.running.try_lock() {
             Ok(running) => running,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // It is soon over, and the rebuild would begin with the same.
-            Err(TryLockError::WouldBlock) if self.sweeping.load(Ordering::Relaxed) => {
-                self.running.lock().unwrap_or_else(PoisonError::into_inner)
-            }
-            Err(TryLockError::WouldBlock) => {
+            Err(TryLockError::WouldBlock) if self.folding.load(Ordering::Relaxed) => {
                 say(stream, &json!({ "error": "a rebuild is running already. The server's log shows its progress" }));
                 return;
             }
+            Err(TryLockError::WouldBlock) => self.wait(),
         };
-        self.sweeping.store(false, Ordering::Relaxed);
         tracing::info!("rebuilding the tables, as asked");
         let stop = AtomicBool::new(false);
         let follower = Follower { stream, stop: &stop };

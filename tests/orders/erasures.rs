@@ -124,8 +124,11 @@ fn once_the_uid_is_forgotten_a_node_that_still_names_the_person_begins_anew() {
     deliver_all(&one, &bodies[..bodies.len() / 3]);
     caught_up(&postgres, &[&one, &behind]);
     let behind = killed(behind);
+    postgres.ask("INSERT INTO chatfold_hashes SELECT 1, id, 'an edition', 'of old rows', 0 FROM chatfold_nodes");
     erase(&one);
     caught_up(&postgres, &[&one]);
+    // A new node has other rows there, and is no node that differs.
+    assert_eq!(postgres.ask("SELECT count(*) FROM chatfold_hashes WHERE hash = 'of old rows'"), "0");
     assert_eq!(postgres.ask("SELECT count(*) FROM chatfold_erasures WHERE who IS NOT NULL AND rewritten"), "1");
     // A week goes by.
     postgres.ask("UPDATE chatfold_erasures SET made_at = made_at - 8 * 24 * 3600 * 1000");

@@ -24,6 +24,9 @@ const ORDER_ERASURE: &str = "
     INSERT INTO chatfold_erasures (id, made_at, who) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING";
 const ERASURE: &str = "SELECT who, known, hashes, rewritten FROM chatfold_erasures WHERE id = $1";
 const KEEP: &str = "UPDATE chatfold_erasures SET known = $2, hashes = $3 WHERE id = $1 AND known IS NULL";
+/// A node that reads the log from now on has other rows at these positions than a node that read the log before.
+const FORGET_HASHES: &str = "
+    DELETE FROM chatfold_hashes WHERE position <= (SELECT position FROM chatfold_deliveries WHERE id = $1)";
 const REWRITTEN: &str = "UPDATE chatfold_erasures SET rewritten = true WHERE id = $1";
 const FORGET: &str = "
     UPDATE chatfold_erasures SET who = NULL, known = NULL WHERE made_at < $1 AND rewritten AND who IS NOT NULL";
@@ -86,8 +89,9 @@ impl Link {
         Ok(())
     }
 
-    /// No row of the log before the order names the person any more.
+    /// No row of the log before the order names the person any more. State hashes at these positions are compared no more.
     pub async fn is_rewritten(&self, id: &DeliveryId) -> Result<(), LogError> {
+        self.client.execute(FORGET_HASHES, &[&&id[..]]).await?;
         self.client.execute(REWRITTEN, &[&&id[..]]).await?;
         // Without it the old rows stay in the pages of the table until PostgreSQL cleans up by itself.
         if let Err(error) = self.client.batch_execute(VACUUM).await {
