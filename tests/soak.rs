@@ -369,7 +369,7 @@ fn a_long_mixed_load_loses_nothing_and_leaks_nothing() {
     let (before, kept): (i64, i64) = conn.query_row(older, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert!(before.cast_unsigned() > BEGIN && kept == 0, "{kept} messages before {before} are there");
     let most = *memories.iter().max().unwrap();
-    // The file grows from life to life. One life may end in a rebuild: the medians tell whether memory grows, too.
+    // The file grows from life to life. A life that ends in a rebuild holds more memory than others, so medians are compared.
     let (early, late) = memories.split_at(memories.len() / 2);
     let grown = median(late).saturating_sub(median(early));
     assert!(most < MEMORY && grown < GROWTH, "memory at the end of each life: {memories:?}");

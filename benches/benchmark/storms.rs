@@ -3,12 +3,12 @@
 
 use crate::mix::{self, OTHER_APP};
 
-/// One kind of costly delivery, and who posts it.
+/// Deliveries of one kind that are costly to fold.
 pub struct Storm {
     pub what: String,
     /// Posted first, one after the other.
     pub before: Vec<String>,
-    /// What each client posts, each as fast as answers come.
+    /// The deliveries of each client. A client posts its next delivery when it has the answer.
     pub clients: Vec<Vec<String>>,
 }
 

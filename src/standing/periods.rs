@@ -53,24 +53,12 @@ pub fn periods(facts: &[MembershipFact], rosters: &[Roster], most: usize) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::row;
     use super::*;
     use crate::ids::TimeSource;
 
     fn fact(second: i64, state: Option<State>, scope: Option<Scope>) -> MembershipFact {
-        let at = Time(second * 1000);
-        MembershipFact {
-            at,
-            at_from: TimeSource::Told,
-            seq: second,
-            occurred_at: at,
-            arrived_at: None,
-            group_created_at: None,
-            by: None,
-            state,
-            scope,
-            old_scope: None,
-            joined_at: None,
-        }
+        row(second, second, TimeSource::Told, state, scope)
     }
 
     #[test]

@@ -3,7 +3,13 @@ use super::*;
 const JOINED: Option<State> = Some(State::Joined);
 const KICKED: Option<State> = Some(State::Kicked);
 
-fn row(at: i64, seq: i64, at_from: TimeSource, state: Option<State>, scope: Option<Scope>) -> MembershipFact {
+pub(super) fn row(
+    at: i64,
+    seq: i64,
+    at_from: TimeSource,
+    state: Option<State>,
+    scope: Option<Scope>,
+) -> MembershipFact {
     let at = Time(at * 1000);
     MembershipFact {
         at,

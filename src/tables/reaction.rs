@@ -26,7 +26,7 @@ pub struct Facts {
     first: Option<i64>,
 }
 
-/// What took a person's emoji back, in any spelling.
+/// The removals of a person's emoji, in any spelling.
 #[derive(Debug, Default)]
 pub struct Ends<'a> {
     ids: BTreeSet<&'a str>,

@@ -1,4 +1,4 @@
-//! What a message said when it was sent, read from the body of a delivery.
+//! The text of a message as it was sent, read from the body of a delivery.
 
 use super::as_time;
 use crate::json::{Document, Json, without_secrets};

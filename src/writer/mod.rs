@@ -287,7 +287,7 @@ impl Writer {
             Err(_) => false,
         };
         if !is_kept {
-            tracing::warn!("a refused body was not kept: {BEHIND}");
+            tracing::warn!("a refused body may not have been kept");
         }
     }
 

@@ -5,16 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 fn fact(seq: i64) -> Fact {
-    Fact {
-        seq,
-        trigger: "group_created".into(),
-        received_at: Time(0),
-        arrived_at: None,
-        occurred_at: Time(0),
-        occurred_from: TimeSource::Told,
-        floor: None,
-        fingerprint: [0; 32],
-    }
+    crate::tables::tests::fact(seq, 0, TimeSource::Told)
 }
 
 /// A fact about one person.
