@@ -84,6 +84,9 @@ fn a_rebuild_leaves_the_same_state_again_and_again() {
     let shape =
         "SELECT type || ' ' || replace(name, '_b', '') FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*' ORDER BY 1";
     let before = ask(dir.path(), shape);
+    let texts = "SELECT sql FROM sqlite_schema WHERE type = 'view' ORDER BY rowid";
+    let views = ask(dir.path(), texts);
+    assert!(views.matches("CREATE VIEW").count() > 20);
     let settings = "SELECT k || '=' || v FROM message_search_config ORDER BY k";
     let search = ask(dir.path(), settings);
     for _ in 0..3 {
@@ -93,9 +96,8 @@ fn a_rebuild_leaves_the_same_state_again_and_again() {
         assert_clean(dir.path());
         assert_eq!(ask(dir.path(), shape), before, "the same tables, indexes and views");
         assert_eq!(ask(dir.path(), settings), search, "the full-text index is cut and merged as before");
-        let views = ask(dir.path(), "SELECT name FROM sqlite_schema WHERE type = 'view'");
-        assert!(views.lines().count() > 20);
-        for view in views.lines() {
+        assert_eq!(ask(dir.path(), texts), views, "every view is in its place, with its comments");
+        for view in ask(dir.path(), "SELECT name FROM sqlite_schema WHERE type = 'view'").lines() {
             ask(dir.path(), &format!("SELECT count(*) || '' FROM {view}"));
         }
         assert!(!dir.path().join("chatfold.db.rebuild").exists());

@@ -70,7 +70,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 use tls::Tls;
 use tokens::Tokens;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 const GRAPHQL_BYTES_IN_FLIGHT: usize = 16 << 20;
 
@@ -117,6 +117,8 @@ struct Shared {
     sessions: Sessions,
     credentials: RwLock<Arc<Credentials>>,
     budget: Budget,
+    /// Turns to parse a large body.
+    large_bodies: Arc<Semaphore>,
     /// Memory for the bodies of queries. It is separate, so that queries take no memory from deliveries.
     graphql_budget: Budget,
     metrics: Metrics,
@@ -167,9 +169,11 @@ impl Shared {
         let Before { tls, documents, graphiql } = before;
         let credentials = Credentials::new(&config.credentials);
         let metrics = Metrics::open(&config.db, &credentials)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             credentials: RwLock::new(Arc::new(credentials)),
             budget: Budget::new(config.bytes_in_flight),
+            large_bodies: Arc::new(Semaphore::new((cores / 2).max(1))),
             graphql_budget: Budget::new(GRAPHQL_BYTES_IN_FLIGHT),
             metrics,
             rebuilding,

@@ -314,14 +314,33 @@ fn reload(shared: &Shared) {
 mod tests {
     use super::*;
     use crate::config::Flags;
+    use crate::writer::LARGE_BODY;
     use std::io::{Read, Write};
-    use std::net::TcpStream;
+    use std::net::{SocketAddr, TcpStream};
+
+    /// The configuration of a server whose file is in a folder.
+    fn config(dir: &Path) -> Config {
+        Config::load(Flags { db: Some(dir.join("chatfold.db")), ..Flags::default() }).unwrap()
+    }
+
+    /// Posts a delivery, and gives the answer.
+    fn post(address: SocketAddr, body: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "POST /webhooks/cometchat HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
 
     #[test]
     fn a_panic_of_the_writer_ends_the_server_with_1() {
         let dir = tempfile::tempdir().unwrap();
-        let flags = Flags { db: Some(dir.path().join("chatfold.db")), ..Flags::default() };
-        let config = Config::load(flags).unwrap();
+        let config = config(dir.path());
         let before = Before::read(&config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -334,16 +353,47 @@ mod tests {
             ended.send(code).unwrap();
         });
         let body = format!(r#"{{"trigger":"{}","appId":"a"}}"#, crate::writer::tests::PANICS);
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(
-            stream,
-            "POST /webhooks/cometchat HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = post(address, &body);
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         assert_eq!(end.recv_timeout(Duration::from_secs(10)).unwrap(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn large_body_waits_for_those_before_and_a_small_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let before = Before::read(&config).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = feeds::runtime().unwrap();
+        let feeds = Feeds::new(runtime.handle().clone());
+        actix_web::rt::System::new().block_on(async {
+            let intake = Intake::start(&config, Arc::new(|| {})).unwrap();
+            let (seq, own) = (intake.writer().seq(), intake.clone());
+            let shared = Shared::open(config, before, Some(own), seq, Arc::default(), feeds, Arc::default()).unwrap();
+            let shared = web::Data::new(shared);
+            let server = start(&shared, listener).unwrap();
+            let handle = server.handle();
+            actix_web::rt::spawn(server);
+            let posted = |bytes| {
+                let body = format!(r#"{{"trigger":"t","appId":"a","data":{{"of":"{}"}}}}"#, "x".repeat(bytes));
+                tokio::task::spawn_blocking(move || post(address, &body))
+            };
+            let turns = shared.large_bodies.available_permits();
+            let turns = shared.large_bodies.acquire_many(turns as u32).await.unwrap();
+            let mut large = posted(LARGE_BODY);
+            while shared.budget.used() < LARGE_BODY {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            for bytes in [1, LARGE_BODY / 2] {
+                assert!(posted(bytes).await.unwrap().starts_with("HTTP/1.1 200 "));
+            }
+            assert!(tokio::time::timeout(Duration::from_millis(300), &mut large).await.is_err(), "it waits");
+            drop(turns);
+            assert!(large.await.unwrap().starts_with("HTTP/1.1 200 "));
+            handle.stop(true).await;
+            tokio::task::spawn_blocking(move || intake.stop()).await.unwrap();
+        });
+        runtime.shutdown_background();
     }
 }

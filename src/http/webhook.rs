@@ -5,17 +5,23 @@ use super::{Shared, access, auth, body, either, problem, proxies};
 use crate::clock;
 use crate::cluster::Taken;
 use crate::envelope::Envelope;
-use crate::writer::Refusal;
+use crate::writer::{LARGE_BODY, Refusal};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 /// A body of so many bytes is read on a thread that may block: other connections of the worker do not wait for it.
-const LARGE: usize = 64 << 10;
+const BESIDE: usize = 64 << 10;
+/// A large body whose turn has not come by then is refused: the vendor gives up after 2 s.
+const TURN_WITHIN: Duration = Duration::from_secs(1);
+
+const TOO_MANY_LARGE: &str = "too many large bodies came at once. Send the body again in a moment";
 
 /// Takes one delivery.
 pub(super) async fn post(request: HttpRequest, mut payload: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
@@ -44,14 +50,28 @@ async fn take(
     let body = body::read(request.headers(), payload, shared.config.body_limit, &mut share).await?;
 
     let (received_at, begun) = (clock::now(), Instant::now());
-    let (read, body) = if body.len() < LARGE {
+    let (read, body) = if body.len() < BESIDE {
         (Envelope::received(&body), body)
     } else {
-        let read = web::block(move || (Envelope::received(&body), body)).await;
-        read.map_err(|_| problem::unavailable("the body could not be read: the server is stopping"))?
+        // Many large bodies at once would take every core from the small ones.
+        let turn = match body.len() < LARGE_BODY {
+            true => None,
+            false => Some(timeout(TURN_WITHIN, Arc::clone(&shared.large_bodies).acquire_owned()).await),
+        };
+        let turn = turn.transpose().map_err(|_| problem::unavailable(TOO_MANY_LARGE))?;
+        let read = web::block(move || {
+            // Kept to the end, though the sender may be gone.
+            let _turn = turn;
+            (Envelope::received(&body), body)
+        });
+        read.await.map_err(|_| problem::unavailable("the body could not be read: the server is stopping"))?
     };
     let envelope = match read {
-        Ok(envelope) => envelope,
+        Ok(envelope) => {
+            // The envelope holds the text, which may be large.
+            drop(body);
+            envelope
+        }
         Err(problem) => {
             let detail = problem.to_string();
             tracing::warn!(

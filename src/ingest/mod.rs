@@ -59,7 +59,7 @@ impl Ingest {
         shared_log::refuse(&conn, path)?;
         large::finish_all(&conn)?;
         let run = Run::new(&conn)?;
-        let checkpoints = Checkpoints::start(path, &mut conn)?;
+        let checkpoints = Checkpoints::start(path, &mut conn, || {})?;
         Ok(Self {
             conn,
             checkpoints,

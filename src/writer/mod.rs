@@ -22,6 +22,7 @@ use crate::store::sqlite::{self, Connection, Place, events as table, shared_log}
 use follow::Follow;
 pub use follow::{Folded, Followed, Read};
 use pieces::{Pieces, Unfinished};
+pub use queue::LARGE_BODY;
 use queue::{Queue, Queued, Ticket};
 use run::Run;
 use std::collections::BTreeSet;
@@ -207,7 +208,6 @@ impl Writer {
         follows: bool,
         on_failure: Box<dyn Fn() + Send>,
     ) -> Result<Self, StoreError> {
-        let checkpoints = Checkpoints::start(path, &mut conn)?;
         let (seq, seen) = watch::channel(table::newest_seq(&conn)?);
         let shared = Arc::new(Shared {
             path: path.to_owned(),
@@ -221,6 +221,8 @@ impl Writer {
             run: Run::begin(&conn, clock::now())?,
             thread: Mutex::new(None),
         });
+        let told = Arc::clone(&shared);
+        let checkpoints = Checkpoints::start(path, &mut conn, move || told.queue.checkpointed())?;
         let pieces = Pieces::left(path.to_owned(), &conn, &shared)?;
         let worker = Worker {
             conn,
@@ -277,7 +279,8 @@ impl Writer {
     }
 
     /// Keeps the bytes of a body that is no delivery, unless it would wait longer than a delivery may.
-    pub async fn refuse(&self, received_at: Time, problem: String, body: Vec<u8>) {
+    pub async fn refuse(&self, received_at: Time, problem: String, mut body: Vec<u8>) {
+        body.truncate(table::REFUSED_BYTES);
         let (reply, kept) = oneshot::channel();
         let is_kept = match self.send(None, Job::Refuse { received_at, problem, body, reply }) {
             Ok(ticket) => match timeout(BEGIN_WITHIN, kept).await {

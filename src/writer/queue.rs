@@ -4,6 +4,10 @@
 //! does not hold up the others. A line holds at most as much as is still free: however much one app sends, there is room
 //! for another.
 //!
+//! A large body joins no transaction that has begun, and a small body has its turn after a large one: other apps do not
+//! wait for the megabytes that one app sends. While a checkpoint is behind, only small bodies are taken that no large one
+//! of their app stands before.
+//!
 //! While a large event is unfinished its pieces and the jobs take turns, and units of work wait until it is finished.
 
 use super::Refusal;
@@ -14,6 +18,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 const JOBS: usize = 8_192;
 /// Bytes of bodies that may wait.
 const BYTES: usize = 128 << 20;
+/// A body of so many bytes is large.
+pub const LARGE_BODY: usize = 512 << 10;
 
 /// What a line holds.
 pub(super) trait Queued {
@@ -42,6 +48,12 @@ struct State<J, U> {
     large: Large,
     /// A piece was taken last: the next turn is a job's.
     piece_was_last: bool,
+    /// A large body was taken last: the next turn is a small one's.
+    large_body_was_last: bool,
+    /// Only small bodies are taken.
+    held: bool,
+    /// A checkpoint has ended.
+    checkpointed: bool,
     jobs: usize,
     bytes: usize,
     tickets: u64,
@@ -72,6 +84,8 @@ pub(super) enum Next<J, U> {
     Unit(U),
     /// Of the large event at hand.
     Piece,
+    /// A checkpoint has ended.
+    Checkpointed,
 }
 
 /// Where a job stands in the line of its app.
@@ -88,6 +102,9 @@ impl<J: Queued, U> Queue<J, U> {
             unit_is_due: false,
             large: Large::None,
             piece_was_last: false,
+            large_body_was_last: false,
+            held: false,
+            checkpointed: false,
             jobs: 0,
             bytes: 0,
             tickets: 0,
@@ -149,44 +166,61 @@ impl<J: Queued, U> Queue<J, U> {
         true
     }
 
-    /// Waits for a job, a unit or a piece; they take turns. `None` once the queue is closed and nothing more can be done.
+    /// Waits for a job, a unit, a piece or the end of a checkpoint. Jobs, units and pieces take turns. `None` once the queue is closed and nothing more can be done.
     pub fn next(&self) -> Option<Next<J, U>> {
         let mut state = self.lock();
         loop {
-            let is_piece = state.large == Large::Folded;
+            if std::mem::take(&mut state.checkpointed) {
+                return Some(Next::Checkpointed);
+            }
+            let is_piece = state.large == Large::Folded && !state.held;
             if is_piece && !state.piece_was_last {
                 state.piece_was_last = true;
                 return Some(Next::Piece);
             }
             let jobs_turn = state.unit_was_last && state.jobs > 0;
-            if state.large == Large::None && !state.units.is_empty() && !jobs_turn {
+            if state.large == Large::None && !state.units.is_empty() && !jobs_turn && !state.held {
                 (state.unit_was_last, state.unit_is_due) = (true, false);
                 return state.units.pop_front().map(Next::Unit);
             }
-            if let Some(job) = state.take() {
+            let small_first = state.large_body_was_last || state.held;
+            let small = if small_first { state.take_small() } else { None };
+            if let Some(job) = small.or_else(|| if state.held { None } else { state.take() }) {
                 (state.unit_was_last, state.piece_was_last) = (false, false);
+                state.large_body_was_last = is_large(&job);
                 return Some(Next::Job(job));
             }
             if is_piece {
                 return Some(Next::Piece);
             }
-            if state.closed && state.large != Large::Folding {
+            if state.closed && state.large != Large::Folding && !state.held {
                 return None;
             }
             state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The next job, if one waits. A unit that waits has its turn after the batch: where each batch took one job for each
-    /// of many units, deliveries would come faster than they are taken.
+    /// The next job with a small body, if one waits. A unit that waits has its turn after the batch: where each batch took
+    /// one job for each of many units, deliveries would come faster than they are taken.
     pub fn more(&self) -> Option<J> {
-        self.lock().take()
+        self.lock().take_small()
     }
 
     /// Takes every job.
     pub fn drain(&self) -> Vec<J> {
         let mut state = self.lock();
         std::iter::from_fn(|| state.take()).collect()
+    }
+
+    /// Whether only small bodies are taken from now on.
+    pub fn hold(&self, held: bool) {
+        self.lock().held = held;
+    }
+
+    /// A checkpoint has ended.
+    pub fn checkpointed(&self) {
+        self.lock().checkpointed = true;
+        self.news.notify_all();
     }
 
     /// A large event is being folded.
@@ -252,7 +286,20 @@ impl<J: Queued, U> Queue<J, U> {
 impl<J: Queued, U> State<J, U> {
     /// The first job of the line whose turn it is; the line then comes last.
     fn take(&mut self) -> Option<J> {
-        let owner = self.turns.pop_front()?;
+        self.take_of(0)
+    }
+
+    /// The same, of the first line that begins with a small body.
+    fn take_small(&mut self) -> Option<J> {
+        let is_small = |owner: &Owner| {
+            let first = self.lines.get(owner).and_then(|line| line.jobs.front());
+            first.is_some_and(|(_, job)| !is_large(job))
+        };
+        self.take_of(self.turns.iter().position(is_small)?)
+    }
+
+    fn take_of(&mut self, turn: usize) -> Option<J> {
+        let owner = self.turns.remove(turn)?;
         let (_, job) = self.lines.get_mut(&owner)?.jobs.pop_front()?;
         self.turns.push_back(owner.clone());
         self.left(&owner, job.bytes());
@@ -270,6 +317,10 @@ impl<J: Queued, U> State<J, U> {
             self.turns.retain(|other| other != owner);
         }
     }
+}
+
+fn is_large(job: &impl Queued) -> bool {
+    job.bytes() >= LARGE_BODY
 }
 
 #[cfg(test)]

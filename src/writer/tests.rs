@@ -354,3 +354,33 @@ fn a_refused_body_that_waits_too_long_leaves_the_queue_and_is_not_kept() {
     let kept: i64 = conn.query_row("SELECT count(*) FROM refused", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 0);
 }
+
+#[test]
+fn large_bodies_that_come_faster_than_checkpoints_are_all_taken_and_the_wal_stays_small() {
+    let (_dir, path) = file();
+    let writer = Writer::start(&path, CACHE as usize, Box::new(|| panic!("no failure"))).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let metadata = format!(r#""metadata":"{}""#, "x".repeat(2 << 20));
+    let bodies = (0..30).map(|id| message("a", id).body.replace(r#""text":"x""#, &metadata));
+    let append = |body: String| {
+        let writer = writer.clone();
+        runtime.spawn(async move {
+            // A slow disk may need longer than a delivery waits.
+            let until = Instant::now() + FINISHED_WITHIN;
+            while Instant::now() < until {
+                let envelope = Envelope::parse(body.as_bytes()).unwrap();
+                if writer.append(envelope, AT).await.is_ok() {
+                    return true;
+                }
+            }
+            false
+        })
+    };
+    let waiting: Vec<_> = bodies.map(append).collect();
+    for taken in waiting {
+        assert!(runtime.block_on(taken).unwrap());
+        assert!(writer.wal_bytes() < 64 << 20);
+    }
+    writer.stop();
+    assert_eq!(ask(&path, "SELECT count(*) FROM messages"), 30);
+}

@@ -17,9 +17,9 @@ use tracing::field::Empty;
 
 /// Events in one transaction.
 pub(super) const BATCH: usize = 512;
-/// Bytes of bodies in one transaction, but for a single body that is larger. What a transaction writes into the WAL
-/// is a multiple of it.
-const BATCH_BYTES: usize = 4 << 20;
+/// A transaction with so many bytes of bodies takes in no more. What a transaction writes into the WAL is a multiple of
+/// it.
+const BATCH_BYTES: usize = 1 << 20;
 /// A transaction that has taken so long takes in no more: what follows, perhaps of other apps, must not wait for many
 /// slow events.
 pub(super) const BATCH_TIME: Duration = Duration::from_millis(50);
@@ -67,6 +67,7 @@ impl Worker {
             match next {
                 Next::Job(job) => self.commit(job)?,
                 Next::Piece => self.save_piece()?,
+                Next::Checkpointed => {}
                 Next::Unit(unit) => {
                     match unit {
                         Unit::Work { work, reply } => self.work(work, reply)?,
@@ -78,6 +79,8 @@ impl Worker {
             if let Some(moved) = self.checkpoints.look(&self.conn)? {
                 self.report_wal(moved);
             }
+            // The deliveries of a node come as units.
+            shared.queue.hold(!shared.follows && self.checkpoints.is_behind());
         }
         // Units that wait for an event that cannot be saved now.
         shared.queue.abandon();

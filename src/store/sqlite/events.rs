@@ -96,7 +96,7 @@ const DATE: &str = "
 
 /// Bodies answered 400 that are kept, and how much of each.
 const REFUSED_ROWS: i64 = 1_000;
-const REFUSED_BYTES: usize = 64 << 10;
+pub const REFUSED_BYTES: usize = 64 << 10;
 
 /// Events of equal fingerprint in one app, oldest first. `told_at` is the time that the body tells: equal bodies tell
 /// equal times, or none that was understood when they came.

@@ -7,7 +7,6 @@ use super::layout::Layout;
 use super::projection::PROJECTION;
 use super::search;
 use crate::store::StoreError;
-use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use std::collections::HashMap;
@@ -25,6 +24,7 @@ const SCHEMA: &str =
 const LEFT: &str = "
     SELECT name FROM sqlite_schema
     WHERE type = 'table' AND (name GLOB 'next_*' OR name GLOB 'old_*') ORDER BY name";
+const VIEWS: &str = "SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY rowid";
 const HAS_ROWID: &str = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 AND wr = 0";
 
 /// A row of a live table as it is now, or that there is none any more.
@@ -200,21 +200,22 @@ pub fn apply(conn: &Connection, layout: &Layout, changes: Vec<LiveRow>) -> Resul
     replace(conn, layout, &rows, indexed)
 }
 
-/// The shadows take the place of the live tables, inside the caller's transaction. Views name their tables by name and
-/// stay as they are.
+/// The shadows take the place of the live tables, inside the caller's transaction. Views are
+/// made anew, with the same text.
 pub fn swap(conn: &Connection) -> Result<(), StoreError> {
-    // Otherwise views would follow the tables they were made for.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;
-    let renamed = PROJECTION
-        .iter()
-        .try_for_each(|table| {
-            let rename =
-                format!("ALTER TABLE {table} RENAME TO old_{table}; ALTER TABLE next_{table} RENAME TO {table};");
-            conn.execute_batch(&rename).map_err(StoreError::from)
-        })
-        .and_then(|()| search::swap(conn));
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
-    renamed
+    let mut statement = conn.prepare(VIEWS)?;
+    let views: Vec<(String, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    // A view that is there gets the new name of a table into its text. And each renaming parses the whole schema, which
+    // takes longest for views: deliveries wait meanwhile.
+    views.iter().try_for_each(|(name, _)| conn.execute_batch(&format!("DROP VIEW {name}")))?;
+    PROJECTION.iter().try_for_each(|table| {
+        conn.execute_batch(&format!(
+            "ALTER TABLE {table} RENAME TO old_{table}; ALTER TABLE next_{table} RENAME TO {table};"
+        ))
+    })?;
+    search::swap(conn)?;
+    views.iter().try_for_each(|(_, sql)| Ok(conn.execute_batch(sql)?))
 }
 
 /// Tables that a rebuild left: shadows never finished, and tables replaced.

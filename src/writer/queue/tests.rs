@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 #[derive(Debug, PartialEq)]
 struct Body(&'static str, usize);
@@ -68,7 +69,7 @@ fn units_and_jobs_take_turns() {
         .map(|next| match next {
             Next::Job(body) => body.0.to_owned(),
             Next::Unit(unit) => unit.to_string(),
-            Next::Piece => "piece".to_owned(),
+            other => format!("{other:?}"),
         })
         .collect();
     assert_eq!(order, ["1", "a1", "2", "a2", "3"]);
@@ -135,4 +136,69 @@ fn unit_that_waits_has_its_turn_between_two_large_events() {
     queue.folding();
     queue.folded();
     assert_eq!(queue.next(), Some(Next::Piece), "the other unit has its turn after the event");
+}
+
+#[test]
+fn large_body_joins_no_batch_and_the_next_turn_is_a_small_body_s() {
+    let queue = queue(&[]);
+    let add = |app, name, bytes| {
+        queue.push(Some(app), Body(name, bytes)).unwrap();
+    };
+    for name in ["l1", "l2", "l3"] {
+        add("large", name, LARGE_BODY);
+    }
+    assert_eq!(queue.next(), Some(Next::Job(Body("l1", LARGE_BODY))));
+    add("a", "a1", 1);
+    add("b", "b1", LARGE_BODY - 1);
+    add("b", "b2", LARGE_BODY);
+    assert_eq!(queue.next(), Some(Next::Job(Body("a1", 1))), "the large body was there before");
+    assert_eq!(queue.more(), Some(Body("b1", LARGE_BODY - 1)));
+    assert_eq!(queue.more(), None, "no large body joins");
+    assert_eq!(taken(&queue), ["l2", "b2", "l3"], "the large bodies have kept their turns");
+}
+
+#[test]
+fn large_bodies_follow_each_other_where_no_small_one_waits() {
+    let queue = queue(&[]);
+    for name in ["l1", "l2"] {
+        queue.push(Some("large"), Body(name, LARGE_BODY)).unwrap();
+    }
+    queue.close();
+    let names = ["l1", "l2"].map(|name| Some(Next::Job(Body(name, LARGE_BODY))));
+    assert_eq!([queue.next(), queue.next()], names);
+    assert_eq!(queue.next(), None);
+}
+
+#[test]
+fn only_small_bodies_are_taken_until_the_checkpoint_has_ended() {
+    let queue = queue(&[("a", "a1")]);
+    queue.push(Some("large"), Body("l1", LARGE_BODY)).unwrap();
+    assert!(queue.push_unit(1));
+    queue.hold(true);
+    assert_eq!(queue.next(), Some(Next::Job(Body("a1", 1))));
+    queue.push(Some("b"), Body("b1", 1)).unwrap();
+    assert_eq!(queue.next(), Some(Next::Job(Body("b1", 1))));
+    queue.close();
+    std::thread::scope(|scope| {
+        let next = scope.spawn(|| queue.next());
+        std::thread::sleep(Duration::from_millis(50));
+        let waits = !next.is_finished();
+        queue.checkpointed();
+        assert_eq!(next.join().unwrap(), Some(Next::Checkpointed));
+        assert!(waits, "a queue that is closed waits, too");
+    });
+    queue.hold(false);
+    let rest = [queue.next(), queue.next(), queue.next()];
+    assert_eq!(rest, [Some(Next::Unit(1)), Some(Next::Job(Body("l1", LARGE_BODY))), None]);
+}
+
+#[test]
+fn pieces_wait_for_the_checkpoint() {
+    let queue = queue(&[("a", "a1")]);
+    queue.folding();
+    queue.folded();
+    queue.hold(true);
+    assert_eq!(queue.next(), Some(Next::Job(Body("a1", 1))));
+    queue.hold(false);
+    assert_eq!(queue.next(), Some(Next::Piece));
 }
