@@ -19,7 +19,7 @@ use tracing::{Instrument, Span};
 /// A body of so many bytes is read on a thread that may block: other connections of the worker do not wait for it.
 const BESIDE: usize = 64 << 10;
 /// A large body whose turn has not come by then is refused: the vendor gives up after 2 s.
-const TURN_WITHIN: Duration = Duration::from_secs(1);
+const TURN_WITHIN: Duration = Duration::from_millis(800);
 
 const TOO_MANY_LARGE: &str = "too many large bodies came at once. Send the body again in a moment";
 
@@ -58,7 +58,10 @@ async fn take(
             true => None,
             false => Some(timeout(TURN_WITHIN, Arc::clone(&shared.large_bodies).acquire_owned()).await),
         };
-        let turn = turn.transpose().map_err(|_| problem::unavailable(TOO_MANY_LARGE))?;
+        let turn = turn.transpose().map_err(|_| {
+            shared.metrics.not_written.fetch_add(1, Ordering::Relaxed);
+            problem::unavailable(TOO_MANY_LARGE)
+        })?;
         let read = web::block(move || {
             // Kept to the end, though the sender may be gone.
             let _turn = turn;

@@ -281,6 +281,7 @@ impl Writer {
     /// Keeps the bytes of a body that is no delivery, unless it would wait longer than a delivery may.
     pub async fn refuse(&self, received_at: Time, problem: String, mut body: Vec<u8>) {
         body.truncate(table::REFUSED_BYTES);
+        body.shrink_to_fit();
         let (reply, kept) = oneshot::channel();
         let is_kept = match self.send(None, Job::Refuse { received_at, problem, body, reply }) {
             Ok(ticket) => match timeout(BEGIN_WITHIN, kept).await {

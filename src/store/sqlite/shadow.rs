@@ -208,7 +208,9 @@ pub fn swap(conn: &Connection) -> Result<(), StoreError> {
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     // A view that is there gets the new name of a table into its text. And each renaming parses the whole schema, which
     // takes longest for views: deliveries wait meanwhile.
-    views.iter().try_for_each(|(name, _)| conn.execute_batch(&format!("DROP VIEW {name}")))?;
+    // The owner's own views may need quotes.
+    let drop = |name: &str| conn.execute_batch(&format!("DROP VIEW \"{}\"", name.replace('"', "\"\"")));
+    views.iter().try_for_each(|(name, _)| drop(name))?;
     PROJECTION.iter().try_for_each(|table| {
         conn.execute_batch(&format!(
             "ALTER TABLE {table} RENAME TO old_{table}; ALTER TABLE next_{table} RENAME TO {table};"
