@@ -166,7 +166,8 @@ impl<J: Queued, U> Queue<J, U> {
         true
     }
 
-    /// Waits for a job, a unit, a piece or the end of a checkpoint. Jobs, units and pieces take turns. `None` once the queue is closed and nothing more can be done.
+    /// Waits for a job, a unit, a piece or the end of a checkpoint. Jobs, units and pieces take turns. `None` once the
+    /// queue is closed and nothing more can be done.
     pub fn next(&self) -> Option<Next<J, U>> {
         let mut state = self.lock();
         loop {

@@ -17,8 +17,8 @@ use tracing::field::Empty;
 
 /// Events in one transaction.
 pub(super) const BATCH: usize = 512;
-/// A transaction with so many bytes of bodies takes in no more. What a transaction writes into the WAL is a multiple of
-/// it.
+/// A transaction that has so many bytes of bodies takes in no more bodies. The transaction writes some times as many bytes
+/// into the WAL.
 const BATCH_BYTES: usize = 1 << 20;
 /// A transaction that has taken so long takes in no more: what follows, perhaps of other apps, must not wait for many
 /// slow events.
