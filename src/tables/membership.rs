@@ -31,6 +31,12 @@ impl Membership {
     }
 }
 
+/// Whether a person may be in a group. `current` is what the membership tells, if there is one. A person without one
+/// may be in the group as long as not all of the members are known.
+pub fn may_be_in(current: Option<bool>, members_known: bool) -> bool {
+    current.unwrap_or(!members_known)
+}
+
 impl Facts {
     /// Takes a fact, and gives its order time. `newest_read` is the time of the newest list that was read.
     pub fn apply(&mut self, told: &MembershipChange, fact: &Fact, newest_read: Option<i64>) -> i64 {
@@ -118,6 +124,14 @@ mod tests {
         let mut facts = Facts::default();
         assert_eq!(facts.apply(&told(State::Joined), &fact(1, 10_000, TimeSource::Arrival), Some(15_000)), 15_000);
         assert_eq!(facts.apply(&told(State::Left), &fact(2, 10_000, TimeSource::Told), Some(15_000)), 10_000);
+    }
+
+    #[test]
+    fn a_person_without_a_membership_may_be_in_a_group_whose_members_are_not_all_known() {
+        assert!(may_be_in(None, false));
+        assert!(!may_be_in(None, true));
+        assert!(may_be_in(Some(true), true), "joined after the list was read");
+        assert!(!may_be_in(Some(false), false), "left a group whose members are not all known");
     }
 
     #[test]

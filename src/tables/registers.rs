@@ -45,6 +45,12 @@ impl Registers<Moderation> {
     }
 }
 
+/// Whether a connection that has not ended itself is open. The connection was last told open at `seen_at`, and the
+/// person went offline at `offline_at`: that ends the connections from before, and none from after.
+pub fn still_open(seen_at: i64, offline_at: Option<i64>) -> bool {
+    seen_at >= offline_at.unwrap_or_default()
+}
+
 impl<T> From<Row> for Registers<T> {
     fn from(row: Row) -> Self {
         Self { row, told: PhantomData }
@@ -91,6 +97,14 @@ mod tests {
         assert!(registers.disapproves(), "an older verdict changes nothing");
         registers.apply(verdict("approved", &second, rank::MANUAL_VERDICT));
         assert!(!registers.disapproves(), "a person decides over the engine");
+    }
+
+    #[test]
+    fn a_connection_is_open_until_the_person_goes_offline_after_it() {
+        assert!(still_open(5, None));
+        assert!(still_open(5, Some(5)), "told open in the same millisecond");
+        assert!(!still_open(5, Some(6)));
+        assert!(still_open(7, Some(6)), "opened again since");
     }
 
     #[test]

@@ -40,16 +40,17 @@ table! {
     }
 }
 
-/// A connection that has not ended itself is open, unless its person went offline after it was last seen.
+/// Whether a connection that has not ended itself is open.
 macro_rules! still_open {
     ($connection:literal) => {
         concat!(
+            "still_open(",
             $connection,
-            ".seen_at >= coalesce((SELECT p.offline_at FROM presence p WHERE p.app_id = ",
+            ".seen_at, (SELECT p.offline_at FROM presence p WHERE p.app_id = ",
             $connection,
             ".app_id AND p.uid = ",
             $connection,
-            ".uid), 0)"
+            ".uid))"
         )
     };
 }

@@ -5,20 +5,19 @@ use crate::chat::Unread;
 use crate::ids::ConversationKey;
 use std::collections::HashSet;
 
-/// Whether a person may be in a group: is in it, or was not heard of in a group whose members are not all known.
+/// Whether a person may be in a group.
 macro_rules! may_be_in {
     ($guid:literal, $uid:literal) => {
         concat!(
-            "coalesce(
+            "may_be_in(
                  (SELECT x.current FROM memberships x WHERE x.app_id = :app AND x.guid = ",
             $guid,
             " AND x.uid = ",
             $uid,
             "),
-                 (SELECT g.members_known_since IS NULL FROM groups g WHERE g.app_id = :app AND g.guid = ",
+                 (SELECT g.members_known_since IS NOT NULL FROM groups g WHERE g.app_id = :app AND g.guid = ",
             $guid,
-            "),
-                 1)"
+            "))"
         )
     };
 }
