@@ -89,6 +89,20 @@ fn in_every_order(bodies: &[String], edits: &str, row: &str) {
 }
 
 #[test]
+fn a_deleted_message_holds_nothing_of_what_was_said_whatever_came_first() {
+    let more =
+        |body: String| body.replace(r#"},"editedAt"#, r#","metadata":{"k":1},"attachments":[{"url":"u"}]},"editedAt"#);
+    let bodies = [sent("a"), more(edited(5, "ann", "b")), deleted()];
+    let held = |bodies: &[String]| heard(bodies).ask("SELECT text, data, metadata, attachments FROM messages");
+    assert!(held(&bodies[..2]).ends_with(r#"{"k":1}|[{"url":"u"}]"#));
+    for order in permutations(bodies.len()) {
+        let bodies: Vec<String> = order.iter().map(|at| bodies[*at].clone()).collect();
+        assert_eq!(held(&bodies), "null|null|null|null", "heard in the order {order:?}");
+        assert_eq!(heard(&bodies).ask(EDITS), "5|null|ann", "heard in the order {order:?}");
+    }
+}
+
+#[test]
 fn edit_that_leaves_the_text_is_no_edit() {
     in_every_order(&[sent("a"), edited(9, "app_system", "a")], "", "null|null|a");
 }

@@ -168,6 +168,19 @@ pub struct TranscriptRow {
     pub ended_at: Option<Time>,
 }
 
+/// How long a call or meeting goes on without news: the end may be lost. One day.
+const NEWS_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Whether a call or meeting of this status goes on. The last news of the instance came at `news_at`.
+pub fn goes_on(status: Option<CallStatus>, news_at: i64, now: i64) -> bool {
+    matches!(status, Some(CallStatus::Initiated | CallStatus::Ongoing)) && news_at >= now - NEWS_MS
+}
+
+/// How long an instance or a stay took, ms: 0 where the end is told before the start. None: nobody told one of them.
+pub fn length_ms(start: Option<Time>, end: Option<Time>) -> Option<i64> {
+    Some((end?.0 - start?.0).max(0))
+}
+
 /// Why a fact belongs to its instance (contract 4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {

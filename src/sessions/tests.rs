@@ -237,3 +237,21 @@ fn an_end_without_a_start_told_twice_is_one() {
     assert_eq!(told(&[ended(None, 200), ended(None, 205)]), [(None, Some(205), Some(CallStatus::Ended))]);
     assert_eq!(told(&[ended(None, 200), ended(None, 300)]).len(), 2, "after a minute another call has ended");
 }
+
+#[test]
+fn a_call_without_news_for_a_day_does_not_go_on() {
+    let now = 10 * NEWS_MS;
+    assert!(goes_on(Some(CallStatus::Initiated), now, now));
+    assert!(goes_on(Some(CallStatus::Ongoing), now - NEWS_MS, now));
+    assert!(!goes_on(Some(CallStatus::Ongoing), now - NEWS_MS - 1, now));
+    assert!(!goes_on(Some(CallStatus::Ended), now, now));
+    assert!(!goes_on(None, now, now), "recordings alone");
+}
+
+#[test]
+fn what_lacks_its_start_or_its_end_has_no_length() {
+    let (five, nine) = (Some(Time(5)), Some(Time(9)));
+    assert_eq!(length_ms(five, nine), Some(4));
+    assert_eq!(length_ms(nine, five), Some(0), "the end is told before the start");
+    assert_eq!((length_ms(None, nine), length_ms(five, None)), (None, None));
+}

@@ -45,6 +45,14 @@ impl Registers<Moderation> {
     }
 }
 
+/// How long a person who was told online counts as online without being heard of: the offline may be lost. One day.
+const UNHEARD_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Whether a person who was last told `online`, and last heard of at `last_seen_at`, is in a list of who is online.
+pub fn counts_as_online(online: Option<bool>, last_seen_at: Option<i64>, now: i64) -> bool {
+    online == Some(true) && last_seen_at.is_some_and(|seen| seen >= now - UNHEARD_MS)
+}
+
 /// Whether a connection that has not ended itself is open. The connection was last told open at `seen_at`, and the
 /// person went offline at `offline_at`: that ends the connections from before, and none from after.
 pub fn still_open(seen_at: i64, offline_at: Option<i64>) -> bool {
@@ -105,6 +113,16 @@ mod tests {
         assert!(still_open(5, Some(5)), "told open in the same millisecond");
         assert!(!still_open(5, Some(6)));
         assert!(still_open(7, Some(6)), "opened again since");
+    }
+
+    #[test]
+    fn a_person_who_was_not_heard_of_for_a_day_does_not_count_as_online() {
+        let now = 10 * UNHEARD_MS;
+        assert!(counts_as_online(Some(true), Some(now - UNHEARD_MS), now));
+        assert!(!counts_as_online(Some(true), Some(now - UNHEARD_MS - 1), now));
+        assert!(!counts_as_online(Some(true), None, now));
+        assert!(!counts_as_online(Some(false), Some(now), now));
+        assert!(!counts_as_online(None, Some(now), now), "heard of, and never told online");
     }
 
     #[test]

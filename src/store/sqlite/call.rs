@@ -4,7 +4,7 @@
 use super::table::{self, FromColumns, Json, Reader, Stored, ToColumns, bound, collect, table};
 use super::{App, Key};
 use crate::ids::Time;
-use crate::sessions::{CallFact, History, Instance, RecordingRow, StayRow, TranscriptRow};
+use crate::sessions::{CallFact, History, Instance, RecordingRow, StayRow, TranscriptRow, length_ms};
 use crate::store::StoreError;
 use crate::tables::call::{Decided, Page, Session, place};
 use rusqlite::{Connection, OptionalExtension};
@@ -39,14 +39,10 @@ table! {
         initiated_at,
         started_at,
         ended_at,
-        duration_seconds = seconds(it),
+        duration_seconds = length_ms(it.started_at, it.ended_at).map(|ms| ms / 1000),
         order_at,
         news_at,
     }
-}
-
-fn seconds(instance: &Instance) -> Option<i64> {
-    instance.started_at.zip(instance.ended_at).map(|(start, end)| (end.0 - start.0).max(0) / 1000)
 }
 
 table! {

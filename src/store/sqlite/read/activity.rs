@@ -55,12 +55,14 @@ macro_rules! messages {
 
 const MESSAGES: &str = messages!("");
 const MESSAGES_OF: &str = messages!("m.conversation_id = :conversation AND m.low_length = :low_length AND ");
-/// A person's emoji counts once, when its first spelling was given. Reactions to an agent's steps do not count.
+/// A person's emoji counts once, when its first spelling was given: the order is that of `Dated`, where the words for
+/// times not told stand in the order of the alphabet. Reactions to an agent's steps do not count.
 const REACTIONS: &str = "
     SELECT r.reacted_at, r.reaction, r.emoji, NOT EXISTS (
         SELECT 1 FROM reactions x
         WHERE x.app_id = :app AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
-            AND (x.reacted_at_from <> 'told', +x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
+            AND (x.reacted_at_from <> 'told', x.reacted_at_from, +x.reacted_at, x.reaction)
+                < (r.reacted_at_from <> 'told', r.reacted_at_from, r.reacted_at, r.reaction)) AND coalesce(:conversation IS NULL OR EXISTS (
         SELECT 1 FROM messages m
         WHERE m.app_id = :app AND m.message_id = r.message_id AND m.conversation_id = :conversation
             AND m.low_length = :low_length), 0) AND NOT EXISTS (

@@ -142,20 +142,31 @@ pub struct Calls {
     pub active: Option<bool>,
 }
 
-/// What an instance must satisfy, as far as asked. Its start is its place in the list.
-macro_rules! matching {
+/// Whether a call is of a group, and of a person: who began the call, was called, or was in the call.
+macro_rules! of_group_and_person {
     () => {
-        "((:kinds IS NULL OR c.kind IN (SELECT value FROM json_each(:kinds)))
-         AND (:statuses IS NULL OR coalesce(c.status IN (SELECT value FROM json_each(:statuses)), 0))
-         AND (:after IS NULL OR c.order_at >= :after) AND (:before IS NULL OR c.order_at < :before)
-         AND (:active IS NULL OR :active =
-             (coalesce(c.status IN ('initiated', 'ongoing'), 0) AND c.news_at >= :news))
-         AND (:guid IS NULL OR coalesce(c.receiver_type = 'group' AND c.receiver_id = :guid, 0))
+        "(:guid IS NULL OR coalesce(c.receiver_type = 'group' AND c.receiver_id = :guid, 0))
          AND (:uid IS NULL OR coalesce(c.initiator_uid = :uid, 0)
              OR coalesce(c.receiver_type = 'user' AND c.receiver_id = :uid, 0)
              OR EXISTS (
                  SELECT 1 FROM call_participants p WHERE p.app_id = :app AND p.uid = :uid
-                 AND p.session_key = c.session_key AND p.kind = c.kind AND p.anchor = c.anchor)))"
+                 AND p.session_key = c.session_key AND p.kind = c.kind AND p.anchor = c.anchor))"
+    };
+}
+pub(super) use of_group_and_person;
+
+/// What an instance must satisfy, as far as asked. Its start is its place in the list.
+macro_rules! matching {
+    () => {
+        concat!(
+            "((:kinds IS NULL OR c.kind IN (SELECT value FROM json_each(:kinds)))
+         AND (:statuses IS NULL OR coalesce(c.status IN (SELECT value FROM json_each(:statuses)), 0))
+         AND (:after IS NULL OR c.order_at >= :after) AND (:before IS NULL OR c.order_at < :before)
+         AND (:active IS NULL OR :active = goes_on(c.status, c.news_at, :now))
+         AND ",
+            $crate::store::sqlite::read::call::of_group_and_person!(),
+            ")"
+        )
     };
 }
 
@@ -181,7 +192,7 @@ impl List for Calls {
     fn scan(&self, conn: &Conn, range: Range<'_>) -> Sql<Found> {
         let kinds = self.kinds.as_ref().map(json);
         let statuses = self.statuses.as_ref().map(json);
-        let news = crate::clock::now().0 - 24 * 60 * 60 * 1000;
+        let now = crate::clock::now().0;
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":kinds", &kinds),
@@ -192,7 +203,7 @@ impl List for Calls {
             (":after", &self.started_after),
             (":before", &self.started_before),
             (":active", &self.active),
-            (":news", &news),
+            (":now", &now),
         ];
         run(conn, if self.call_message_id.is_some() { &OF_MESSAGE } else { &ALL }, params, range)
     }

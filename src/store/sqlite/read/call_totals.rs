@@ -1,6 +1,7 @@
 //! Calls and meetings of a group or a person in a span of time, together.
 
 use super::activity::{LOOKED_AT, walk};
+use super::call::of_group_and_person;
 use super::{Conn, Params, Sql};
 use crate::ids::{CallKind, CallStatus};
 use std::collections::BTreeMap;
@@ -27,25 +28,23 @@ pub struct Totals {
     pub statuses: BTreeMap<&'static str, i64>,
 }
 
-/// Stays without a beginning or an end are left out of `present`: nobody told how long they were.
-const SESSIONS: &str = "
+const SESSIONS: &str = concat!(
+    "
     SELECT s.order_at, s.kind, s.status, s.seconds, s.counts,
         CASE WHEN s.counts THEN (
-            SELECT coalesce(sum(max(p.left_at - p.joined_at, 0)), 0) / 1000 FROM call_participants p
+            SELECT coalesce(sum(length_ms(nullif(p.joined_at, 0), p.left_at)), 0) / 1000 FROM call_participants p
             WHERE p.app_id = :app AND p.session_key = s.session_key AND p.kind = s.kind AND p.anchor = s.anchor
-            AND p.joined_at > 0 AND p.left_at IS NOT NULL AND (:uid IS NULL OR coalesce(p.uid = :uid, 0)))
+            AND (:uid IS NULL OR coalesce(p.uid = :uid, 0)))
         ELSE 0 END AS present
     FROM (
         SELECT c.session_key, c.kind, c.anchor, c.order_at, c.status, coalesce(c.duration_seconds, 0) AS seconds,
-            (:guid IS NULL OR coalesce(c.receiver_type = 'group' AND c.receiver_id = :guid, 0))
-            AND (:uid IS NULL OR coalesce(c.initiator_uid = :uid, 0)
-                OR coalesce(c.receiver_type = 'user' AND c.receiver_id = :uid, 0)
-                OR EXISTS (
-                    SELECT 1 FROM call_participants p WHERE p.app_id = :app AND p.uid = :uid
-                    AND p.session_key = c.session_key AND p.kind = c.kind AND p.anchor = c.anchor)) AS counts
+            ",
+    of_group_and_person!(),
+    " AS counts
         FROM call_sessions c
         WHERE c.app_id = :app AND c.order_at >= :from AND c.order_at < :until
-        ORDER BY c.order_at LIMIT :limit) s";
+        ORDER BY c.order_at LIMIT :limit) s"
+);
 
 /// Counts, period by period; and whether everything was looked at.
 pub fn count(conn: &Conn, span: Span<'_>) -> Sql<(Vec<Totals>, bool)> {

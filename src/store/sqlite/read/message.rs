@@ -103,17 +103,17 @@ pub(super) fn message(message_id: Arc<str>, row: &mut Values<'_>) -> Sql<Message
 
 column!(
     /// What a message says now, by its id.
-    TextOf: "text" of "messages" by "message_id" if "NOT x.deleted"
+    TextOf: "text" of "messages" by "message_id"
 );
 column!(
     /// The `data` of a message, by its id.
-    DataOf: "data" of "messages" by "message_id" if "NOT x.deleted"
+    DataOf: "data" of "messages" by "message_id"
 );
 column!(
     /// The custom data of a message, by its id.
-    MetadataOf: "metadata" of "messages" by "message_id" if "NOT x.deleted"
+    MetadataOf: "metadata" of "messages" by "message_id"
 );
 column!(
     /// The attachments of a message, by its id.
-    AttachmentsOf: "attachments" of "messages" by "message_id" if "NOT x.deleted"
+    AttachmentsOf: "attachments" of "messages" by "message_id"
 );

@@ -52,8 +52,7 @@ macro_rules! matching {
          AND (:parent IS NULL OR coalesce(m.parent_id = :parent, 0))
          AND (:categories IS NULL OR m.category IN (SELECT value FROM json_each(:categories)))
          AND (:types IS NULL OR coalesce(m.type IN (SELECT value FROM json_each(:types)), 0))
-         AND (:attachments IS NULL OR :attachments =
-             (NOT m.deleted AND m.attachments IS NOT NULL AND m.attachments <> '[]'))
+         AND (:attachments IS NULL OR :attachments = (m.attachments IS NOT NULL AND m.attachments <> '[]'))
          AND (:mention IS NULL OR EXISTS (
              SELECT 1 FROM mentions x WHERE x.app_id = :app AND x.uid = :mention
              AND x.message_no = m.message_no AND x.message_id = m.message_id))
@@ -65,10 +64,10 @@ macro_rules! matching {
              AND x.status IN (SELECT value FROM json_each(:statuses))))
          AND (:reviewed IS NULL OR :reviewed = coalesce((
              SELECT x.reviewed FROM moderation x WHERE x.app_id = :app AND x.message_id = m.message_id), 0))
-         AND (:key IS NULL OR (NOT m.deleted AND EXISTS (
+         AND (:key IS NULL OR EXISTS (
              SELECT 1 FROM json_each(iif(json_valid(m.metadata), m.metadata, '{}')) x
              WHERE x.key = :key AND (:value IS NULL OR x.type NOT IN ('object', 'array', 'real') AND :value =
-                 CASE WHEN x.type IN ('true', 'false') THEN x.type ELSE CAST(x.value AS TEXT) END))))
+                 CASE WHEN x.type IN ('true', 'false') THEN x.type ELSE CAST(x.value AS TEXT) END)))
          AND (:unanswered IS NULL OR :unanswered = NOT CASE WHEN m.parent_id IS NULL
              THEN EXISTS (
                  SELECT 1 FROM messages x

@@ -95,12 +95,11 @@ lists! {
                 read_at_from: row.next()?,
             })
         };
-    /// Edits of a message, oldest first and within a second as the log has them; without their texts once it is deleted.
+    /// Edits of a message, oldest first and within a second as the log has them.
     EditsOf -> Edit: "
-        SELECT k.key, iif(m.deleted, NULL, e.text), e.edited_at, e.edited_by
+        SELECT k.key, e.text, e.edited_at, e.edited_by
         FROM json_each(:keys) k
         CROSS JOIN message_edits e ON e.app_id = :app AND e.message_id = k.value
-        LEFT JOIN messages m ON m.app_id = :app AND m.message_id = e.message_id
         ORDER BY k.key, e.edited_at, e.rank, e.fact_at, e.seq, e.digest",
         |row| Ok(Edit { text: row.next()?, edited_at: row.next()?, edited_by: row.next()? });
     /// Who replied to a message, by uid.

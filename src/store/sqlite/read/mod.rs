@@ -107,7 +107,7 @@ fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<
 /// Declares the look-up of one column that may be large, by the key of its row. Nothing that is deleted has one, whatever
 /// the row holds.
 macro_rules! column {
-    ($(#[$doc:meta])+ $name:ident: $column:literal of $table:literal by $key:literal $(if $condition:literal)?) => {
+    ($(#[$doc:meta])+ $name:ident: $column:literal of $table:literal by $key:literal) => {
         $(#[$doc])+
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub struct $name(pub std::sync::Arc<str>);
@@ -122,7 +122,7 @@ macro_rules! column {
             ) -> $crate::store::sqlite::read::Sql<Vec<(Self, Self::Found)>> {
                 let sql = concat!(
                     "SELECT k.key, x.", $column, " FROM json_each(:keys) k CROSS JOIN ", $table,
-                    " x ON x.app_id = :app AND x.", $key, " = k.value WHERE x.", $column, " IS NOT NULL" $(, " AND ", $condition)?
+                    " x ON x.app_id = :app AND x.", $key, " = k.value WHERE x.", $column, " IS NOT NULL"
                 );
                 $crate::store::sqlite::read::by_place(conn, sql, app, keys, |key| &key.0, |row| row.next())
             }

@@ -70,9 +70,6 @@ pub(super) fn user(uid: Arc<str>, row: &mut Values<'_>) -> Sql<User> {
     })
 }
 
-/// Who was not heard of for so long is in no list of who is online: the offline may have been lost.
-const UNHEARD_MS: i64 = 24 * 60 * 60 * 1000;
-
 column!(
     /// The custom data of a person, by uid.
     UserMetadata: "metadata" of "users" by "uid"
@@ -97,12 +94,14 @@ macro_rules! matching {
         "((:roles IS NULL OR u.role IN (SELECT value FROM json_each(:roles)))
          AND (:name IS NULL OR instr(folded(u.name), :name) > 0)
          AND (:online IS NULL OR :online = EXISTS (
-             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.online AND p.last_seen_at >= :fresh))
+             SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid
+             AND counts_as_online(p.online, p.last_seen_at, :now)))
          AND (:seen IS NULL OR EXISTS (
              SELECT 1 FROM presence p WHERE p.app_id = :app AND p.uid = u.uid AND p.last_seen_at >= :seen))
          AND (:since IS NULL OR EXISTS (
              SELECT 1 FROM presence p
-             WHERE p.app_id = :app AND p.uid = u.uid AND (p.last_seen_at >= :since OR (p.online AND p.last_seen_at >= :fresh)))))"
+             WHERE p.app_id = :app AND p.uid = u.uid
+             AND (p.last_seen_at >= :since OR counts_as_online(p.online, p.last_seen_at, :now)))))"
     };
 }
 
@@ -133,7 +132,7 @@ impl List for Users {
         let uids = self.uids.as_ref().map(json);
         let roles = self.roles.as_ref().map(json);
         let name = self.name_contains.as_deref().map(folded);
-        let fresh = clock::now().0 - UNHEARD_MS;
+        let now = clock::now().0;
         let params: super::Params<'_> = &[
             (":app", &self.app),
             (":uids", &uids),
@@ -142,7 +141,7 @@ impl List for Users {
             (":online", &self.online),
             (":seen", &self.last_seen_after),
             (":since", &self.online_after),
-            (":fresh", &fresh),
+            (":now", &now),
         ];
         run(conn, scan, params, range)
     }
