@@ -725,28 +725,6 @@ CREATE VIEW v_mentions AS
     FROM mentions AS n
     LEFT JOIN messages AS m ON m.app_id = n.app_id AND m.message_id = n.message_id
     WHERE NOT coalesce(m.step, 0);
-CREATE VIEW v_reactions AS
-    -- Reactions that are still there: one row a person and emoji, which is shown as first told. Those to an agent's steps
-    -- are left out.
-    SELECT
-        r.app_id,
-        r.message_id,
-        (
-            SELECT x.reaction FROM reactions AS x
-            WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji
-            ORDER BY x.first_at NULLS LAST, x.reaction LIMIT 1
-        ) AS reaction,
-        r.uid,
-        strftime('%Y-%m-%dT%H:%M:%fZ', r.reacted_at / 1000.0, 'unixepoch') AS reacted_at,
-        r.reacted_at_from
-    FROM reactions AS r
-    WHERE r.present AND NOT EXISTS (
-        SELECT 1 FROM reactions AS x
-        WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
-            AND (x.reacted_at_from <> 'told', x.reacted_at, x.reaction) < (r.reacted_at_from <> 'told', r.reacted_at, r.reaction)
-    ) AND NOT EXISTS (
-        SELECT 1 FROM messages AS m WHERE m.app_id = r.app_id AND m.message_id = r.message_id AND m.step
-    );
 CREATE VIEW v_receipts AS
     -- Earliest delivery and read time of a message and reader, and how each is known.
     SELECT
@@ -919,3 +897,26 @@ CREATE VIEW v_horizons AS
         family,
         strftime('%Y-%m-%dT%H:%M:%fZ', before / 1000.0, 'unixepoch') AS before
     FROM horizons;
+CREATE VIEW v_reactions AS
+    -- Reactions that are still there: one row a person and emoji, which is shown as first told. Those to an agent's steps
+    -- are left out.
+    SELECT
+        r.app_id,
+        r.message_id,
+        (
+            SELECT x.reaction FROM reactions AS x
+            WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji
+            ORDER BY x.first_at NULLS LAST, x.reaction LIMIT 1
+        ) AS reaction,
+        r.uid,
+        strftime('%Y-%m-%dT%H:%M:%fZ', r.reacted_at / 1000.0, 'unixepoch') AS reacted_at,
+        r.reacted_at_from
+    FROM reactions AS r
+    WHERE r.present AND NOT EXISTS (
+        SELECT 1 FROM reactions AS x
+        WHERE x.app_id = r.app_id AND x.message_id = r.message_id AND x.emoji = r.emoji AND x.uid = r.uid AND x.present
+            AND (x.reacted_at_from <> 'told', x.reacted_at_from, x.reacted_at, x.reaction)
+                < (r.reacted_at_from <> 'told', r.reacted_at_from, r.reacted_at, r.reaction)
+    ) AND NOT EXISTS (
+        SELECT 1 FROM messages AS m WHERE m.app_id = r.app_id AND m.message_id = r.message_id AND m.step
+    );

@@ -131,6 +131,18 @@ fn emoji_is_shown_as_first_told_whenever_a_spelling_without_a_time_arrives() {
 }
 
 #[test]
+fn an_arrival_dates_an_emoji_before_a_feed_does() {
+    let (plain, styled) = ("\u{1f44d}", "\u{1f44d}\u{fe0f}");
+    let bodies = [reaction("added", Some(1), plain, None), reaction("added", Some(2), styled, None)];
+    let harness = heard(&bodies, 5_400);
+    let replayed = "UPDATE reactions SET reacted_at_from = 'feed', reacted_at = 1767614400000 WHERE reaction = ";
+    harness.ask("BEGIN");
+    harness.ask(&format!("{replayed}'{plain}'"));
+    assert_eq!(harness.ask("SELECT substr(reacted_at, 15, 5), reacted_at_from FROM v_reactions"), "00:06|arrival");
+    harness.ask("ROLLBACK");
+}
+
+#[test]
 fn presence_without_a_time_is_marked() {
     let harness = heard(&[presence("online", None, "")], 5_400);
     let known = "SELECT changed_at - 1767614400000, changed_at_from, last_seen_at - 1767614400000, last_seen_at_from FROM presence";

@@ -63,6 +63,22 @@ fn days_are_counted_in_a_group_and_in_the_app() {
 }
 
 #[test]
+fn an_emoji_in_two_spellings_counts_when_its_best_known_time_was() {
+    for (known, other) in [("told", "arrival"), ("told", "feed"), ("arrival", "feed")] {
+        let file = file();
+        for (spelling, from, second) in [("x", known, DAY), ("y", other, 10)] {
+            let at = T0 + second * 1000;
+            file.sql(&format!(
+                "INSERT INTO reactions VALUES ('app', '3', 'x', 'd', '{spelling}', 1, {at}, '{from}', NULL, '')"
+            ));
+        }
+        let query = "{group(guid:\"g\"){activity(after:\"2026-01-05T00:00:00Z\",before:\"2026-01-07T00:00:00Z\"){days{reactionsCount}}}}";
+        let days = &data(&file.api(), query)["group"]["activity"]["days"];
+        assert_eq!(*days, json!([{ "reactionsCount": 2 }, { "reactionsCount": 1 }]), "{known} and {other}");
+    }
+}
+
+#[test]
 fn days_are_those_of_the_time_zone() {
     let file = file();
     let api = file.api();
