@@ -8,6 +8,9 @@ const REPLY: i64 = 1;
 const SILENT: i64 = 2;
 const NO_CHAT: i64 = 4;
 
+/// The values of `messages.uncounted` that listed messages have: all listed messages are chat.
+pub const OF_LISTED: [i64; 4] = [0, REPLY, SILENT, REPLY + SILENT];
+
 /// Messages that also count as unread: the settings of `[unread]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Unread {

@@ -129,11 +129,8 @@ impl Batch {
         for (key, was) in lost {
             let conversation = self.tables.conversations.edit(&key, || sqlite::load(conn, &key))?;
             let bound = conversation.last.clone().into_iter().chain(was).max_by(|a, b| a.place().cmp(&b.place()));
-            conversation.last = conversation::last(conn, &key, bound.as_ref())?;
-            conversation.active_at = match &conversation.last {
-                Some(last) => Some(last.sent_at),
-                None => conversation::newest(conn, &key)?,
-            };
+            let last = conversation::last(conn, &key, bound.as_ref())?;
+            conversation.relist(last, || conversation::newest(conn, &key))?;
         }
         Ok(())
     }

@@ -95,6 +95,17 @@ impl Conversation {
             None => self.active_at == listing.sent_at,
         }
     }
+
+    /// Takes the last message of those that are left. If there is none, `newest` finds the time of the newest chat that
+    /// is left.
+    pub fn relist<E>(&mut self, last: Option<Last>, newest: impl FnOnce() -> Result<Option<i64>, E>) -> Result<(), E> {
+        self.active_at = match &last {
+            Some(last) => Some(last.sent_at),
+            None => newest()?,
+        };
+        self.last = last;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +146,20 @@ mod tests {
         assert!(!conversation.unlist("4", &listing(60, true)));
         assert!(conversation.unlist("5", &listing(70, true)));
         assert_eq!(conversation.messages_count, 0);
+    }
+
+    #[test]
+    fn what_is_left_places_the_conversation() {
+        let mut conversation = Conversation::default();
+        conversation.list("5", &listing(70, true));
+        let last = Last { sent_at: 60, message_id: "4".into() };
+        let newest = |at: Option<i64>| move || Ok::<_, std::convert::Infallible>(at);
+        assert_eq!(conversation.relist(Some(last.clone()), newest(Some(65))), Ok(()));
+        assert_eq!((&conversation.last, conversation.active_at), (&Some(last), Some(60)));
+        assert_eq!(conversation.relist(None, newest(Some(50))), Ok(()));
+        assert_eq!((&conversation.last, conversation.active_at), (&None, Some(50)));
+        assert_eq!(conversation.relist(None, newest(None)), Ok(()));
+        assert_eq!(conversation.active_at, None, "no list holds the conversation");
     }
 
     #[test]

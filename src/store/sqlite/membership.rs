@@ -2,7 +2,7 @@
 
 use super::table::{self, Reader, Stored, bound, collect, in_columns, table};
 use super::{App, Key, PairKey};
-use crate::ids::Time;
+use crate::ids::{State, Time};
 use crate::standing::{MembershipFact, Roster, Standing, touched_since};
 use crate::store::StoreError;
 use crate::tables::membership::{FactRow, Facts, Membership};
@@ -63,10 +63,13 @@ static EVERYBODY: LazyLock<String> = LazyLock::new(|| {
 // `i` reads the index by state alone: with other columns SQLite walks all people of the group.
 static NOT_ABSENT: LazyLock<String> = LazyLock::new(|| {
     let read = Standing::table().read.replace(", ", ", m.");
+    let states: Vec<&str> =
+        State::ALL.iter().filter(|state| **state != State::Absent).map(|state| state.as_str()).collect();
+    let states = serde_json::json!(states);
     format!(
-        r#"SELECT m.uid, m.{read} FROM json_each('["joined","left","kicked","banned","unbanned"]') AS wanted
+        "SELECT m.uid, m.{read} FROM json_each('{states}') AS wanted
         CROSS JOIN memberships AS i ON i.app_id = ?1 AND i.guid = ?2 AND i.state = wanted.value
-        CROSS JOIN memberships AS m ON m.app_id = ?1 AND m.guid = ?2 AND m.uid = i.uid"#
+        CROSS JOIN memberships AS m ON m.app_id = ?1 AND m.guid = ?2 AND m.uid = i.uid"
     )
 });
 

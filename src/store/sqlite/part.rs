@@ -6,6 +6,7 @@ use super::{App, search, shadow};
 use crate::ids::ConversationKey;
 use crate::part::{Part, Piece};
 use crate::store::StoreError;
+use crate::tables::conversation::Listing;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 use std::collections::HashMap;
@@ -35,7 +36,7 @@ type Tables = (&'static [&'static str], &'static [&'static str]);
 
 const LISTED: &str = "
     SELECT message_id FROM messages WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND chat";
-const PLACE: &str = "
+const LISTING: &str = "
     SELECT conversation_id, low_length, listed, may_be_last, sent_at FROM messages WHERE app_id = ?1 AND message_id = ?2";
 
 fn tables(piece: &Piece) -> (Tables, Vec<&dyn ToSql>) {
@@ -67,32 +68,23 @@ pub fn with_listed(conn: &Connection, part: &mut Part) -> Result<(), StoreError>
     Ok(())
 }
 
-/// The values of a message that decide its place in a conversation.
-#[derive(Debug, PartialEq)]
-struct Place {
-    conversation: Option<ConversationKey>,
-    may_be_last: bool,
-    sent_at: Option<i64>,
-}
-
-/// `None`: no conversation lists the message.
-fn place(conn: &Connection, app_id: &str, message_id: &str) -> Result<Option<Place>, StoreError> {
+/// What lists of conversations see of a message. A message without a row is in none.
+fn listing(conn: &Connection, app_id: &str, message_id: &str) -> Result<Listing, StoreError> {
     let read = |row: &rusqlite::Row<'_>| {
         let (id, low_length): (Option<String>, i64) = (row.get(0)?, row.get(1)?);
         let conversation = id.map(|id| ConversationKey { id, low_length });
-        let place = Place { conversation, may_be_last: row.get(3)?, sent_at: row.get(4)? };
-        Ok(row.get::<_, bool>(2)?.then_some(place))
+        Ok(Listing { conversation, listed: row.get(2)?, may_be_last: row.get(3)?, sent_at: row.get(4)? })
     };
-    Ok(conn.prepare_cached(PLACE)?.query_row((app_id, message_id), read).optional()?.flatten())
+    Ok(conn.prepare_cached(LISTING)?.query_row((app_id, message_id), read).optional()?.unwrap_or_default())
 }
 
 /// Whether each conversation in which a message of the part moved is of the part too.
 pub fn is_closed(conn: &Connection, folded: &Connection, part: &Part) -> Result<bool, StoreError> {
     for piece in &part.pieces {
         let Piece::Message(id) = piece else { continue };
-        let (was, is) = (place(conn, &part.app_id, id)?, place(folded, &part.app_id, id)?);
-        let mut moved = was.iter().chain(&is).filter(|_| was != is).filter_map(|place| place.conversation.clone());
-        if moved.any(|key| !part.pieces.contains(&Piece::Conversation(key))) {
+        let (was, is) = (listing(conn, &part.app_id, id)?, listing(folded, &part.app_id, id)?);
+        let mut moved = [&was, &is].into_iter().filter(|_| was != is).filter_map(|listing| listing.shown_in());
+        if moved.any(|key| !part.pieces.contains(&Piece::Conversation(key.clone()))) {
             return Ok(false);
         }
     }

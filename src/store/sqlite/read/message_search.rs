@@ -5,6 +5,7 @@
 use super::list::{Part, Scan, merge, run, scan, sorted};
 use super::message_list::{Messages, is_small, matching};
 use super::{Conn, Found, Params, Range, Sql, rows};
+use crate::chat::OF_LISTED;
 use crate::store::sqlite::search::SPAN;
 use rusqlite::types::ToSql;
 
@@ -65,8 +66,6 @@ const SEARCH: Scan = Scan { kinds: KINDS, rising: walk!(">", "ASC"), falling: wa
 const CONVERSATION: Scan = by_number!("m.message_no" of "messages m
     WHERE m.app_id = :app AND m.conversation_id = :conversation AND m.low_length = :low_length AND m.uncounted = :uncounted
         AND m.listed");
-/// The values of `uncounted` that listed messages have.
-const UNCOUNTED: [i64; 4] = [0, 1, 2, 3];
 // These two indexes are by time, and drive only where they yield little.
 const SENDER: Scan = by_number!(sorted by "m.message_no" of "messages m
         WHERE m.app_id = :app AND m.sender_uid = :sender AND m.chat");
@@ -105,7 +104,7 @@ pub(super) fn scan(list: &Messages, conn: &Conn, params: Params<'_>, range: Rang
     match driver(list, conn, &all)? {
         Driver::One(scan) => run(conn, scan, &all, range),
         Driver::Conversation => {
-            let parts = UNCOUNTED.map(|uncounted| {
+            let parts = OF_LISTED.map(|uncounted| {
                 let params: Vec<(&str, &dyn ToSql)> = [&all[..], &[(":uncounted", &uncounted)]].concat();
                 run(conn, &CONVERSATION, &params, range)
             });
