@@ -69,6 +69,7 @@ pub mod passed;
 pub mod entity;
 pub mod person;
 pub mod quiet;
+pub mod responses;
 pub mod explain;
 pub mod token;
 pub mod graphql;

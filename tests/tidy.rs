@@ -97,6 +97,7 @@ const LAYERS: &[&str] = &[
     "envelope",
     "entity",
     "quiet",
+    "responses",
     "passed",
     "trigger",
     "tables",

@@ -6,7 +6,8 @@ use super::error::{Result, bad_input};
 use super::objects as async_graphql;
 use super::scalars::{DateTime, int};
 use crate::ids::ConversationKey;
-use crate::store::sqlite::read::responses::{Day, Span, count};
+use crate::responses::Day;
+use crate::store::sqlite::read::responses::{Span, count};
 use async_graphql::{Context, SimpleObject};
 
 /// Most roles or tags that can be asked for.

@@ -1,13 +1,9 @@
-//! How long customers wait for an agent's word, counted over a walk that ends early.
-//!
-//! A *question* is the first chat of somebody who is no agent, after the last word of an agent in the conversation or
-//! since its beginning; its *answer* is the next chat of an agent there.
+//! The rows from which the waits for an agent's word are counted ([`crate::responses`]), over a walk that ends early.
 
 use super::activity::{self, LOOKED_AT};
 use super::{Conn, Params, Sql, conversation, json, rows};
 use crate::ids::ConversationKey;
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use crate::responses::{Chats, Day, Scope};
 
 /// Where, when, and who the agents are. `starts` are the first instants of its days.
 #[derive(Debug, Clone)]
@@ -18,14 +14,6 @@ pub struct Span<'a> {
     pub until: i64,
     pub roles: &'a [String],
     pub tags: &'a [String],
-}
-
-/// The questions of one day.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Day {
-    /// How long each answered one waited, in milliseconds, shortest first.
-    pub waits: Vec<i64>,
-    pub unanswered: i64,
 }
 
 /// All days.
@@ -73,84 +61,32 @@ const GROUPS: &str = "
     SELECT x.guid FROM json_each(:keys) k CROSS JOIN memberships x ON x.app_id = :app AND x.uid = k.value AND x.current
     LIMIT :limit";
 
-/// One message of the walk.
-struct Said {
-    conversation: u32,
-    sender: u32,
-    at: i64,
-}
-
-/// Gives keys numbers, so that 50,000 messages do not hold their ids each.
-struct Names<K> {
-    numbers: HashMap<K, u32>,
-}
-
-impl<K> Default for Names<K> {
-    fn default() -> Self {
-        Self { numbers: HashMap::new() }
-    }
-}
-
-impl<K: Eq + Hash> Names<K> {
-    fn number(&mut self, name: K) -> u32 {
-        let next = self.numbers.len() as u32;
-        *self.numbers.entry(name).or_insert(next)
-    }
-}
-
-/// What was said in the span.
-#[derive(Default)]
-struct Walk {
-    said: Vec<Said>,
-    conversations: Names<ConversationKey>,
-    people: Names<String>,
-    /// Of each one to one: the two people.
-    pairs: HashMap<u32, [u32; 2]>,
-    exact: bool,
-}
-
 /// Counts.
 pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Responses> {
-    let mut walk = walk(conn, span)?;
+    let (mut chats, mut exact) = walk(conn, span)?;
     let from = span.starts.first().copied().unwrap_or(span.until);
-    let keys = conversation::pairs(walk.conversations.numbers.keys());
+    let keys = conversation::pairs(chats.conversations());
     let before = rows(conn, BEFORE, &[(":app", &span.app), (":from", &from), (":keys", &keys)], |row| {
         Ok((conversation::key(row)?, row.get::<_, Option<String>>("sender_uid")?))
     })?;
-    let before: Vec<(u32, u32)> = before
-        .into_iter()
-        .filter_map(|(conversation, sender)| {
-            Some((walk.conversations.number(conversation), walk.people.number(sender?)))
-        })
-        .collect();
-    let agents = agents(conn, span, &mut walk)?;
-    let counts = if span.conversation.is_none() { attended(conn, span, &mut walk, &agents)? } else { None };
-
-    let day = |at: i64| span.starts.partition_point(|start| *start <= at).saturating_sub(1);
-    let mut found = Responses { days: vec![Day::default(); span.starts.len()], exact: walk.exact };
-    // Whose turn it is: a question that waits, by when it was asked; `None`: one from before the span.
-    let mut waiting: HashMap<u32, Option<i64>> = HashMap::new();
-    waiting.extend(before.iter().filter(|(_, sender)| !agents.contains(sender)).map(|(it, _)| (*it, None)));
-    for said in &walk.said {
-        if counts.as_ref().is_some_and(|counts| !counts.contains(&said.conversation)) {
-            continue;
-        }
-        if !agents.contains(&said.sender) {
-            waiting.entry(said.conversation).or_insert(Some(said.at));
-        } else if let Some(Some(asked)) = waiting.remove(&said.conversation) {
-            found.days[day(asked)].waits.push(said.at - asked);
+    for (conversation, sender) in before {
+        if let Some(sender) = sender {
+            chats.add_before(conversation, sender);
         }
     }
-    for asked in waiting.into_values().flatten() {
-        found.days[day(asked)].unanswered += 1;
-    }
-    for day in &mut found.days {
-        day.waits.sort_unstable();
-    }
-    Ok(found)
+    let agents = agents(conn, span, &chats)?;
+    let scope = if span.conversation.is_some() {
+        Scope::Conversation
+    } else {
+        let groups = groups(conn, span, &agents)?;
+        exact &= groups.len() as i64 <= LOOKED_AT;
+        Scope::App { groups }
+    };
+    Ok(Responses { days: chats.days(&span.starts, &agents, &scope), exact })
 }
 
-fn walk(conn: &Conn, span: &Span<'_>) -> Sql<Walk> {
+/// The chats of the span, and whether these are all.
+fn walk(conn: &Conn, span: &Span<'_>) -> Sql<(Chats, bool)> {
     let limit = LOOKED_AT + 1;
     let from = span.starts.first().copied().unwrap_or(span.until);
     let (id, low_length) = span.conversation.map(|key| (&key.id, key.low_length)).unzip();
@@ -162,46 +98,27 @@ fn walk(conn: &Conn, span: &Span<'_>) -> Sql<Walk> {
         (":until", &span.until),
         (":limit", &limit),
     ];
-    let mut walk = Walk::default();
+    let mut chats = Chats::default();
     let messages = if span.conversation.is_some() { MESSAGES_OF } else { MESSAGES };
-    walk.exact = activity::walk(conn, messages, params, |row| {
+    let exact = activity::walk(conn, messages, params, |row| {
         let (id, sender) = (row.get::<_, Option<String>>("conversation_id")?, row.get("sender_uid")?);
         let (true, Some(_), Some(sender)) = (row.get("listed")?, id, sender) else { return Ok(()) };
-        let conversation = walk.conversations.number(conversation::key(row)?);
-        let sender = walk.people.number(sender);
-        if let Some(receiver) = row.get("receiver_uid")? {
-            let pair = [sender, walk.people.number(receiver)];
-            walk.pairs.insert(conversation, pair);
-        }
-        walk.said.push(Said { conversation, sender, at: row.get("sent_at")? });
+        chats.add(conversation::key(row)?, sender, row.get("receiver_uid")?, row.get("sent_at")?);
         Ok(())
     })?;
-    Ok(walk)
+    Ok((chats, exact))
 }
 
-fn agents(conn: &Conn, span: &Span<'_>, walk: &mut Walk) -> Sql<HashSet<u32>> {
+/// Only people who wrote or were written to are looked for.
+fn agents(conn: &Conn, span: &Span<'_>, chats: &Chats) -> Sql<Vec<String>> {
     let (roles, tags) = (json(span.roles), json(span.tags));
-    let keys = json(walk.people.numbers.keys());
+    let keys = json(chats.people());
     let params: Params<'_> = &[(":app", &span.app), (":keys", &keys), (":roles", &roles), (":tags", &tags)];
-    let uids = rows(conn, AGENTS, params, |row| row.get(0))?;
-    Ok(uids.into_iter().map(|uid| walk.people.number(uid)).collect())
+    rows(conn, AGENTS, params, |row| row.get(0))
 }
 
-/// The conversations an agent takes part in: one of the two, wrote in it, or is in the group now. Only agents who wrote
-/// or were written to in the span are looked for.
-fn attended(conn: &Conn, span: &Span<'_>, walk: &mut Walk, agents: &HashSet<u32>) -> Sql<Option<HashSet<u32>>> {
-    let mut attended: HashSet<u32> =
-        walk.said.iter().filter(|said| agents.contains(&said.sender)).map(|said| said.conversation).collect();
-    let pairs = walk.pairs.iter().filter(|(_, pair)| pair.iter().any(|it| agents.contains(it)));
-    attended.extend(pairs.map(|(conversation, _)| *conversation));
-    let limit = LOOKED_AT + 1;
-    let uids = walk.people.numbers.iter().filter(|(_, number)| agents.contains(number)).map(|(uid, _)| uid);
-    let keys = json(uids);
-    let guids: Vec<String> =
-        rows(conn, GROUPS, &[(":app", &span.app), (":keys", &keys), (":limit", &limit)], |row| row.get(0))?;
-    walk.exact &= guids.len() as i64 <= LOOKED_AT;
-    for guid in guids {
-        attended.extend(walk.conversations.numbers.get(&ConversationKey::of_group(&guid)));
-    }
-    Ok(Some(attended))
+/// The groups that the agents are in now.
+fn groups(conn: &Conn, span: &Span<'_>, agents: &[String]) -> Sql<Vec<String>> {
+    let (keys, limit) = (json(agents), LOOKED_AT + 1);
+    rows(conn, GROUPS, &[(":app", &span.app), (":keys", &keys), (":limit", &limit)], |row| row.get(0))
 }
