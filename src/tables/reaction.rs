@@ -105,6 +105,42 @@ impl FirstSpelling {
     }
 }
 
+/// The people whose reaction to one message is one emoji, counted: a person counts once, in whatever spelling.
+#[derive(Debug)]
+pub struct Reactors {
+    shown: FirstSpelling,
+    count: i64,
+    /// The last person, and whether that person counts.
+    uid: String,
+    counts: bool,
+}
+
+impl Reactors {
+    pub fn new(spelling: &str, first_at: Option<i64>) -> Self {
+        Self { shown: FirstSpelling::new(spelling, first_at), count: 0, uid: String::new(), counts: false }
+    }
+
+    /// Takes one spelling of one person, and the earliest time told of it. The spellings of a person come one after
+    /// another, so that only one person is held in memory.
+    pub fn add(&mut self, uid: &str, spelling: &str, present: bool, first_at: Option<i64>) {
+        if self.uid != uid {
+            self.uid.clear();
+            self.uid.push_str(uid);
+            self.counts = false;
+        }
+        if present && !self.counts {
+            self.counts = true;
+            self.count += 1;
+        }
+        self.shown.take(spelling, first_at);
+    }
+
+    /// The spelling under which the emoji is shown, and how many people it is from. `None`: all took it back.
+    pub fn shown(self) -> Option<(String, i64)> {
+        (self.count > 0).then_some((self.shown.spelling, self.count))
+    }
+}
+
 /// The facts of one spelling, and since when the reaction is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spelling {
@@ -190,5 +226,33 @@ mod tests {
         assert_eq!(shown.spelling, "❤", "of one time the lesser text");
         shown.take("❤️", Some(10));
         assert_eq!(shown.spelling, "❤️");
+    }
+    fn shown(spellings: &[(&str, &str, bool, i64)]) -> Option<(String, i64)> {
+        let (_, first, _, at) = spellings[0];
+        let mut reactors = Reactors::new(first, Some(at));
+        for (uid, spelling, present, at) in spellings {
+            reactors.add(uid, spelling, *present, Some(*at));
+        }
+        reactors.shown()
+    }
+
+    #[test]
+    fn a_person_counts_once_in_whatever_spelling() {
+        let one = |spelling: &str, count| Some((spelling.to_owned(), count));
+        assert_eq!(shown(&[("ann", "❤", true, 10), ("ann", "❤️", true, 20)]), one("❤", 1));
+        assert_eq!(shown(&[("ann", "❤", true, 10), ("ann", "❤️", false, 20)]), one("❤", 1), "one is there");
+        assert_eq!(shown(&[("ann", "❤", false, 10), ("ann", "❤️", true, 20)]), one("❤", 1), "the other is there");
+        assert_eq!(shown(&[("ann", "❤", true, 10), ("bob", "❤", true, 20)]), one("❤", 2), "two people");
+        assert_eq!(shown(&[("ann", "❤", false, 10), ("bob", "❤", true, 20)]), one("❤", 1), "ann took it back");
+    }
+
+    #[test]
+    fn an_emoji_that_all_took_back_is_not_shown() {
+        assert_eq!(shown(&[("ann", "❤", false, 10), ("bob", "❤️", false, 20)]), None);
+    }
+
+    #[test]
+    fn a_spelling_that_was_taken_back_still_names_the_emoji() {
+        assert_eq!(shown(&[("ann", "❤", true, 20), ("bob", "❤️", false, 10)]), Some(("❤️".to_owned(), 1)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Conn, Lookup, PLAIN_LIST, Sql, Values, allowance, by_place, gather, json, prepare, rows};
 use crate::ids::{Time, TimeSource};
-use crate::tables::reaction::FirstSpelling;
+use crate::tables::reaction::Reactors;
 use std::sync::Arc;
 
 /// Declares a question about messages whose answer is a list of at most [`PLAIN_LIST`].
@@ -135,26 +135,7 @@ const REACTIONS: &str = "
 struct Emoji {
     place: i64,
     emoji: String,
-    shown: FirstSpelling,
-    count: i64,
-    /// The last person, and whether that one counts.
-    uid: String,
-    counts: bool,
-}
-
-impl Emoji {
-    fn add(&mut self, uid: &str, reaction: &str, present: bool, first_at: Option<i64>) {
-        if self.uid != uid {
-            self.uid.clear();
-            self.uid.push_str(uid);
-            self.counts = false;
-        }
-        if present && !self.counts {
-            self.counts = true;
-            self.count += 1;
-        }
-        self.shown.take(reaction, first_at);
-    }
+    reactors: Reactors,
 }
 
 impl Lookup for ReactionsOf {
@@ -174,17 +155,17 @@ impl Lookup for ReactionsOf {
             if all.last().is_none_or(|last| last.place != place || last.emoji != emoji) {
                 allowance::pass(row)?;
                 allowance::bring((emoji.len() + reaction.len()) as u64)?;
-                let (emoji, shown) = (emoji.to_owned(), FirstSpelling::new(reaction, first_at));
-                all.push(Emoji { place, emoji, shown, count: 0, uid: String::new(), counts: false });
+                all.push(Emoji { place, emoji: emoji.to_owned(), reactors: Reactors::new(reaction, first_at) });
             }
             if let Some(last) = all.last_mut() {
-                last.add(uid, reaction, row.get(4)?, first_at);
+                last.reactors.add(uid, reaction, row.get(4)?, first_at);
             }
         }
-        let group = |Emoji { place, emoji, shown, count, .. }: Emoji| {
-            (keys[place as usize].clone(), ReactionGroup { emoji, reaction: shown.spelling, count })
+        let group = |Emoji { place, emoji, reactors }: Emoji| {
+            let (reaction, count) = reactors.shown()?;
+            Some((keys[place as usize].clone(), ReactionGroup { emoji, reaction, count }))
         };
-        Ok(gather(keys, all.into_iter().filter(|emoji| emoji.count > 0).map(group).collect()))
+        Ok(gather(keys, all.into_iter().filter_map(group).collect()))
     }
 }
 
