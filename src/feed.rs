@@ -64,6 +64,18 @@ pub struct Clues {
     pub replay: bool,
 }
 
+/// Events of ours that tell a time of our clock. Our other events tell times of CometChat.
+const OF_OUR_CLOCK: [&str; 2] = ["chatfold.retention", "chatfold.user_erased"];
+
+/// Whether the time that an event in the log tells is one up to which CometChat has told of the app.
+pub fn is_of_vendor(trigger: &str, told: Time, received_at: Time) -> bool {
+    !OF_OUR_CLOCK.contains(&trigger) && !is_ahead(told, received_at)
+}
+
+fn is_ahead(told: Time, arrived_at: Time) -> bool {
+    told.0.saturating_sub(arrived_at.0) > AHEAD
+}
+
 fn fresh(at: Time, arrived_at: Time) -> bool {
     (-AHEAD..=BEHIND).contains(&arrived_at.0.saturating_sub(at.0))
 }
@@ -124,7 +136,7 @@ impl Feed {
             self.lags.drain(..self.lags.len().saturating_sub(LAGS));
         }
         let arrived_at = self.arrived_at(clues);
-        let told = clues.told.filter(|told| told.0.saturating_sub(arrived_at.0) <= AHEAD);
+        let told = clues.told.filter(|told| !is_ahead(*told, arrived_at));
         if let Some(told) = told.filter(|told| self.told.is_none_or(|(newest, _)| *told > newest)) {
             self.told = Some((told, arrived_at));
         }
@@ -137,6 +149,21 @@ mod tests {
     use super::*;
 
     const NOON: i64 = 1_767_614_400_000;
+
+    #[test]
+    fn our_clock_and_times_far_ahead_of_their_arrival_do_not_count() {
+        assert_eq!(OF_OUR_CLOCK, [crate::retention::TRIGGER, crate::erase::TRIGGER]);
+        for (trigger, ahead, counts) in [
+            ("message_sent", AHEAD, true),
+            ("message_sent", AHEAD + 1, false),
+            ("chatfold.user_snapshot", 0, true),
+            ("chatfold.kept", -1_000, true),
+            ("chatfold.retention", 0, false),
+            ("chatfold.user_erased", 0, false),
+        ] {
+            assert_eq!(is_of_vendor(trigger, Time(NOON + ahead), Time(NOON)), counts, "{trigger} {ahead}");
+        }
+    }
 
     fn clues(told: Option<i64>, newest: Option<i64>, received_at: i64) -> Clues {
         Clues {

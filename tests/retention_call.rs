@@ -303,6 +303,16 @@ fn an_age_counts_from_what_cometchat_told_also_after_a_cut() {
 }
 
 #[test]
+fn a_time_far_ahead_of_its_arrival_cuts_nothing_that_is_young() {
+    let harness = Harness::new();
+    let at = |days: i64| started("meeting_started", &format!("day {days}"), NOON + days * DAY);
+    let lines = [at(0), at(85), at(90), at(200)];
+    harness.ingest_lines(lines.iter().map(|body| (body.as_str(), Some(NOON + 91 * DAY))));
+    assert_eq!(cut(&harness, 24 * 30).lines[0].before, Time(NOON + 60 * DAY));
+    assert_eq!(harness.ask("SELECT count(*) FROM call_histories"), "3");
+}
+
+#[test]
 fn a_cut_that_is_stopped_leaves_no_half_of_a_call() {
     let harness = Harness::new();
     for session in 0..3 {

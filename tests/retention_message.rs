@@ -230,6 +230,25 @@ fn a_message_before_the_horizon_is_gone_whole() {
 }
 
 #[test]
+fn an_event_about_an_unknown_message_goes_by_the_id_however_long_it_is() {
+    for first in [1, 1_000_000_000_000_000_001, i64::MAX - 10] {
+        let harness = Harness::new();
+        let of = |n: i64, days: i64| message(first + n, "ann", "bob", NOON + days * DAY);
+        let (old, new) = (of(1, 0), of(2, 90));
+        harness.post(&old.sent(&Value::Null), old.at);
+        harness.post(&new.sent(&Value::Null), new.at);
+        for n in [0, 3] {
+            harness.post(&of(n, 0).reacted("cem", new.at), new.at + 1_000);
+        }
+        cut(&harness, 24 * 30);
+        let named = harness.ask("SELECT key FROM event_refs WHERE kind = 'message' ORDER BY key");
+        assert_eq!(named, format!("{}\n{}", new.id, first + 3), "the reaction to {first} tells no time of the message");
+        assert_eq!(cut(&harness, 24 * 30).lines, []);
+        assert!(harness.verify().is_clean());
+    }
+}
+
+#[test]
 fn unread_counts_of_what_stays_are_as_before() {
     let harness = Harness::new();
     // Of a history that was read in: the ids do not rise with time.

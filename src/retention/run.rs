@@ -4,6 +4,7 @@ use super::plan::{Count, plan};
 use super::{At, Family, Line, Report, RetentionError, Rules, TRIGGER};
 use crate::batch::Batch;
 use crate::envelope::Envelope;
+use crate::feed;
 use crate::fold::FOLD_VERSION;
 use crate::ids::Time;
 use crate::log::{self, Source};
@@ -11,6 +12,7 @@ use crate::rebuild::{self, Host};
 use crate::store::StoreError;
 use crate::store::sqlite::retention::{self as store, Bounds};
 use crate::store::sqlite::{self, App, Connection, erasures, horizon, reconcile, unfinished};
+use crate::tables::horizon::Horizon;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -120,7 +122,7 @@ fn messages(log: &Connection, family: Family, bounds: &Bounds) -> Result<u64, St
     if family != Family::Message {
         return Ok(0);
     }
-    Ok(store::messages_before(log, &bounds.app, bounds.before)?.0)
+    store::count_messages(log, &bounds.app, bounds.before)
 }
 
 /// Each family of each app, with its horizon.
@@ -131,7 +133,7 @@ fn ahead(log: &Connection, rules: Rules, now: Time) -> Result<Vec<(Family, Bound
     let reached = horizon::all(log)?;
     let mut all = Vec::new();
     for app in store::apps(log)? {
-        let clock = store::clock(log, &app)?.min(now);
+        let clock = clock(log, &app)?.min(now);
         for (family, age) in rules.all() {
             let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
             let before = Time(clock.0.saturating_sub(age)).second();
@@ -141,7 +143,7 @@ fn ahead(log: &Connection, rules: Rules, now: Time) -> Result<Vec<(Family, Bound
                 continue;
             }
             let last_id = match family {
-                Family::Message => store::messages_before(log, &app, before)?.1,
+                Family::Message => last_id(log, &app, before)?,
                 Family::Ignored | Family::Presence | Family::Call => -1,
             };
             let last_id = known.map_or(last_id, |known| known.last_id.max(last_id));
@@ -149,6 +151,23 @@ fn ahead(log: &Connection, rules: Rules, now: Time) -> Result<Vec<(Family, Bound
         }
     }
     Ok(all)
+}
+
+/// The newest time that CometChat told of an app; 0: none. Where no delivery over HTTP showed a time, the log tells it.
+fn clock(log: &Connection, app: &App) -> Result<Time, StoreError> {
+    let shown = store::clock(log, app)?;
+    let told = if shown.is_none() { store::newest_told(log, app, feed::is_of_vendor)? } else { None };
+    Ok(shown.or(told).unwrap_or_default())
+}
+
+/// The number up to which ids are of messages that go.
+fn last_id(log: &Connection, app: &App, before: Time) -> Result<i64, StoreError> {
+    if !store::has_messages(log, app, before)? {
+        // No message goes, so the ids of those that stay need not be read.
+        return Ok(Horizon::default().last_id);
+    }
+    let least_kept = store::least_id(log, app, before)?;
+    Horizon::last_id(least_kept, |limit| store::greatest_id(log, app, before, limit))
 }
 
 /// Whether there is anything to cut.

@@ -22,6 +22,17 @@ impl Horizon {
         self.last_id = self.last_id.max(other.last_id);
     }
 
+    /// Finds `last_id`. `least_kept` is the least number among the ids of messages that stay. `greatest_gone` gives the
+    /// greatest number below another among the ids of messages sent before the horizon. Where no message stays,
+    /// nothing tells what ids the next messages have.
+    pub fn last_id<E>(
+        least_kept: Option<i64>,
+        greatest_gone: impl FnOnce(i64) -> Result<Option<i64>, E>,
+    ) -> Result<i64, E> {
+        let last_id = least_kept.map(greatest_gone).transpose()?.flatten();
+        Ok(last_id.unwrap_or(Self::default().last_id))
+    }
+
     /// Whether a message was sent before the horizon. Where its time is not known, its id decides, or else the time
     /// that an event tells of itself: nobody reads or edits a message before the message is sent.
     pub fn has_passed(&self, message_id: &str, sent_at: Option<Time>, told_at: Option<Time>) -> bool {
@@ -37,6 +48,7 @@ impl Horizon {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
 
     const HORIZON: Horizon = Horizon { before: Time(100), last_id: 40 };
 
@@ -47,6 +59,19 @@ mod tests {
         assert_eq!(horizon, Horizon { before: Time(100), last_id: 60 });
         horizon.move_to(Horizon::default());
         assert_eq!(horizon, Horizon { before: Time(100), last_id: 60 });
+    }
+
+    #[test]
+    fn the_last_id_lies_below_the_ids_of_all_messages_that_stay() {
+        let last_id = |gone: &[i64], kept: &[i64]| {
+            let below = |limit| Ok::<_, Infallible>(gone.iter().copied().filter(|id| *id < limit).max());
+            Horizon::last_id(kept.iter().copied().min(), below)
+        };
+        assert_eq!(last_id(&[1, 2], &[4, 3]), Ok(2));
+        assert_eq!(last_id(&[1, 2, 50], &[41, 46, 51]), Ok(2), "ids that do not rise with time");
+        assert_eq!(last_id(&[50], &[41]), Ok(-1));
+        assert_eq!(last_id(&[1, 2], &[]), Ok(-1));
+        assert_eq!(last_id(&[], &[3]), Ok(-1));
     }
 
     #[test]

@@ -9,13 +9,11 @@ use crate::tables::app::Pillars;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 const APPS: &str = "SELECT app_id FROM apps ORDER BY app_id";
-const CLOCK: &str = "
-    SELECT coalesce(
-        (SELECT clock_at FROM feeds WHERE feeds.app_id = apps.app_id),
-        (SELECT max(iif(occurred_from = 'told', occurred_at, 0)) FROM events
-            WHERE events.app_id = apps.app_id AND trigger NOT IN ('chatfold.retention', 'chatfold.user_erased')),
-        0)
-    FROM apps WHERE app_id = ?1";
+const CLOCK: &str = "SELECT clock_at FROM feeds WHERE app_id = ?1";
+const TIMES: &str = "
+    SELECT trigger, occurred_at, received_at FROM events
+    WHERE app_id = ?1 AND iif(occurred_from = 'told', occurred_at, 0) > 0
+    ORDER BY iif(occurred_from = 'told', occurred_at, 0) DESC";
 const IGNORED: &str = "
     SELECT seq, octet_length(body), received_at FROM events
     WHERE app_id = :app AND outcome = 'ignored' AND seq > :after AND seq < :until AND occurred_at < :before
@@ -30,6 +28,8 @@ const PRESENCE: &str = "
         AND (e.occurred_at < :before OR e.occurred_from <> 'told')
     ORDER BY r.seq";
 /// Three ways find them: what they tell of their own time, the messages that they name, and that the fold refused them.
+/// Every id is found that [`Horizon::has_passed`](crate::tables::horizon::Horizon::has_passed) takes for one before the
+/// horizon, and more: SQLite reads digits with leading zeros as a number too.
 const ABOUT_MESSAGES: &str = "
     SELECT seq FROM (
         SELECT seq, trigger FROM events
@@ -42,7 +42,7 @@ const ABOUT_MESSAGES: &str = "
         UNION
         SELECT e.seq, e.trigger FROM event_refs AS r JOIN events AS e ON e.seq = r.seq
         WHERE r.app_id = :app AND r.kind = 'message'
-            AND length(r.key) < 19 AND r.key NOT GLOB '*[^0-9]*' AND CAST(r.key AS INTEGER) <= :last_id
+            AND r.key NOT GLOB '*[^0-9]*' AND CAST(r.key AS INTEGER) <= :last_id
         UNION
         SELECT seq, trigger FROM events WHERE app_id = :app AND outcome <> 'applied' AND outcome = 'ignored'
     )
@@ -63,10 +63,11 @@ const SENT_AT: &str = "SELECT sent_at FROM messages WHERE app_id = ?1 AND messag
 const KEEPS_MESSAGES: &str = "
     SELECT 1 FROM messages
     WHERE app_id = ?1 AND conversation_id = ?2 AND low_length = ?3 AND chat AND sent_at >= ?4 LIMIT 1";
-const MESSAGES_BEFORE: &str = "
-    SELECT count(*), max(message_no) FILTER (
-        WHERE message_no < (SELECT min(message_no) FROM messages WHERE app_id = ?1 AND chat AND sent_at >= ?2))
-    FROM messages WHERE app_id = ?1 AND chat AND sent_at < ?2";
+const HAS_MESSAGES: &str = "SELECT 1 FROM messages WHERE app_id = ?1 AND chat AND sent_at < ?2 LIMIT 1";
+const COUNT_MESSAGES: &str = "SELECT count(*) FROM messages WHERE app_id = ?1 AND chat AND sent_at < ?2";
+const LEAST_ID: &str = "SELECT min(message_no) FROM messages WHERE app_id = ?1 AND chat AND sent_at >= ?2";
+const GREATEST_ID: &str = "
+    SELECT max(message_no) FROM messages WHERE app_id = ?1 AND chat AND sent_at < ?2 AND message_no < ?3";
 const REPLACE: &str = "
     UPDATE events SET trigger = ?2, body = ?3, fingerprint = ?4, has_secret = ?5, reason = NULL WHERE seq = ?1";
 const DATED_BY_FEED: &str = "SELECT occurred_from = 'feed' FROM events WHERE seq = ?1";
@@ -98,10 +99,27 @@ pub fn apps(conn: &Connection) -> Result<Vec<App>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The newest time that CometChat has told of an app; 0: none.
-pub fn clock(conn: &Connection, app: &App) -> Result<Time, StoreError> {
-    let at: Option<i64> = conn.prepare_cached(CLOCK)?.query_row([app], |row| row.get(0)).optional()?;
-    Ok(Time(at.unwrap_or_default()))
+/// The clock of the deliveries of an app over HTTP, if they have shown one.
+pub fn clock(conn: &Connection, app: &App) -> Result<Option<Time>, StoreError> {
+    Ok(conn.prepare_cached(CLOCK)?.query_row([app], |row| row.get(0)).optional()?.flatten())
+}
+
+/// The newest time that an event of an app tells, of those that count: `counts` gets the trigger, the time told and the
+/// time of the first delivery. Events are read from the newest time on, up to the first that counts.
+pub fn newest_told(
+    conn: &Connection,
+    app: &App,
+    counts: impl Fn(&str, Time, Time) -> bool,
+) -> Result<Option<Time>, StoreError> {
+    let mut statement = conn.prepare_cached(TIMES)?;
+    let mut rows = statement.query([app])?;
+    while let Some(row) = rows.next()? {
+        let (trigger, told): (String, Time) = (row.get(0)?, row.get(1)?);
+        if counts(&trigger, told, row.get(2)?) {
+            return Ok(Some(told));
+        }
+    }
+    Ok(None)
 }
 
 /// An event that fills no tables.
@@ -194,13 +212,25 @@ pub fn keeps_messages(conn: &Connection, bounds: &Bounds, of: &ConversationKey) 
     Ok(conn.prepare_cached(KEEPS_MESSAGES)?.exists((&bounds.app, &of.id, of.low_length, bounds.before.0))?)
 }
 
-/// How many messages were sent before a time, and the greatest number among their ids below the ids of all later
-/// messages. -1: there is none, or nothing is sent later, and nothing tells what ids the next messages have.
-pub fn messages_before(conn: &Connection, app: &App, before: Time) -> Result<(u64, i64), StoreError> {
-    let found = conn.prepare_cached(MESSAGES_BEFORE)?.query_row((app, before.0), |row| {
-        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Option<i64>>(1)?.unwrap_or(-1)))
-    });
-    Ok(found?)
+/// Whether a message was sent before a time.
+pub fn has_messages(conn: &Connection, app: &App, before: Time) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached(HAS_MESSAGES)?.exists((app, before))?)
+}
+
+/// How many messages were sent before a time.
+pub fn count_messages(conn: &Connection, app: &App, before: Time) -> Result<u64, StoreError> {
+    let count = conn.prepare_cached(COUNT_MESSAGES)?.query_row((app, before), |row| row.get::<_, i64>(0));
+    Ok(count?.cast_unsigned())
+}
+
+/// The least number among the ids of messages that were sent since a time.
+pub fn least_id(conn: &Connection, app: &App, since: Time) -> Result<Option<i64>, StoreError> {
+    Ok(conn.prepare_cached(LEAST_ID)?.query_row((app, since), |row| row.get(0))?)
+}
+
+/// The greatest number below `limit` among the ids of messages that were sent before a time.
+pub fn greatest_id(conn: &Connection, app: &App, before: Time, limit: i64) -> Result<Option<i64>, StoreError> {
+    Ok(conn.prepare_cached(GREATEST_ID)?.query_row((app, before, limit), |row| row.get(0))?)
 }
 
 /// Puts another event into the place of one. It refers to nothing.
