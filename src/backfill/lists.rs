@@ -2,7 +2,6 @@
 
 use crate::ids::{Scope, State, Time};
 use crate::json;
-use crate::standing::touched_since;
 use crate::store::StoreError;
 use crate::store::sqlite::backfill as store;
 use crate::store::sqlite::{Connection, Key, group};
@@ -53,9 +52,8 @@ fn base_of<'a>(
     }
     let confirmed = rosters.iter().find(|list| newest.entries == 0 && Some(list.roster.at) == newest.roster.base);
     let Some(base) = confirmed else { return Ok(Some((newest, None))) };
-    // What came since may stand on the newest list: then this one is kept.
-    let until = Time(2 * newest.roster.at.0 - touched_since(newest.roster.at).0);
-    if store::is_disturbed(conn, key, base.roster.seq, until)? {
+    let disturbs = |trigger: &str, at, from| newest.is_disturbed(trigger, at, from);
+    if store::is_any_later(conn, key, base.roster.seq, disturbs)? {
         return Ok(Some((newest, None)));
     }
     Ok(Some((base, Some(newest.replaces.unwrap_or(newest.roster.at)))))

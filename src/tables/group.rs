@@ -2,7 +2,7 @@
 
 use crate::change::{self, MemberList};
 use crate::drift::{Drift, NEAR, Report, Tally};
-use crate::ids::Time;
+use crate::ids::{Time, TimeSource};
 use crate::lifecycle::Lifecycle;
 use crate::merge::{Fact, Row, Telling};
 use crate::standing;
@@ -113,6 +113,15 @@ impl Roster {
     pub fn read(list: &MemberList, fact: &Fact) -> Self {
         let roster = standing::Roster { at: list.at, created: false, seq: fact.seq, base: list.base };
         Self { roster, entries: list.entries.len() as i64, replaces: list.replaces }
+    }
+
+    /// Whether an event about the group, taken after the list that this one confirms, may stand on this one. Then no
+    /// newer list replaces this one. A snapshot of the profile tells of no members. What happened well after the list
+    /// does not stand on it, but a time that a feed gives may be wrong.
+    pub fn is_disturbed(&self, trigger: &str, at: Time, from: TimeSource) -> bool {
+        let list = self.roster.at;
+        let until = 2 * list.0 - standing::touched_since(list).0;
+        trigger != "chatfold.group_snapshot" && (at.0 <= until || from == TimeSource::Feed)
     }
 
     /// Whether it stands for a list that only confirmed.

@@ -2,7 +2,7 @@
 
 use super::table::{Reader, bound, collect};
 use super::{App, Key};
-use crate::ids::{Scope, State, Time};
+use crate::ids::{Scope, State, Time, TimeSource};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -15,11 +15,9 @@ const COUNT_USERS: &str = "SELECT count(*) FROM users WHERE app_id = ?1 AND uid 
 const LISTED: &str = "
     SELECT uid, seq, state, scope, joined_at FROM membership_changes
     WHERE app_id = ?1 AND guid = ?2 AND trigger = 'chatfold.group_roster' ORDER BY at, seq";
-const DISTURBED: &str = "
-    SELECT 1 FROM event_refs AS r JOIN events AS e ON e.seq = r.seq
-    WHERE r.app_id = ?1 AND r.kind = 'group' AND r.key = ?2 AND r.seq > ?3 AND e.trigger <> 'chatfold.group_snapshot'
-        AND (e.occurred_at <= ?4 OR e.occurred_from = 'feed')
-    LIMIT 1";
+const LATER: &str = "
+    SELECT e.trigger, e.occurred_at, e.occurred_from FROM event_refs AS r JOIN events AS e ON e.seq = r.seq
+    WHERE r.app_id = ?1 AND r.kind = 'group' AND r.key = ?2 AND r.seq > ?3 ORDER BY r.seq";
 const BANNED: &str = "SELECT uid FROM memberships WHERE app_id = ?1 AND guid = ?2 AND state = 'banned'";
 const BLOCKED: &str = "SELECT blocked_uid, since FROM blocks WHERE app_id = ?1 AND blocker_uid = ?2 AND current";
 const REACTED: &str = "
@@ -84,9 +82,23 @@ pub fn listed(conn: &Connection, group: &Key) -> Result<Vec<ListRow>, StoreError
     collect(&mut bound(conn, LISTED, &[group])?)
 }
 
-/// Whether an event about the group came after a log position, that happened until a time or cannot be dated.
-pub fn is_disturbed(conn: &Connection, (app, guid): &Key, after: i64, until: Time) -> Result<bool, StoreError> {
-    Ok(conn.prepare_cached(DISTURBED)?.exists((app, guid, after, until.0))?)
+/// Whether an event about the group that came after a log position is wanted, by its trigger and when it happened.
+/// Events are read up to the first that is.
+pub fn is_any_later(
+    conn: &Connection,
+    (app, guid): &Key,
+    after: i64,
+    wanted: impl Fn(&str, Time, TimeSource) -> bool,
+) -> Result<bool, StoreError> {
+    let mut statement = conn.prepare_cached(LATER)?;
+    let mut rows = statement.query((app, guid, after))?;
+    while let Some(row) = rows.next()? {
+        let trigger: String = row.get(0)?;
+        if wanted(&trigger, row.get(1)?, row.get(2)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Who is banned from a group.

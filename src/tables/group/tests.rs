@@ -138,3 +138,20 @@ fn a_creation_told_twice_is_one_list() {
     assert_eq!(rosters.create(Time(5_000), &fact(2)), Touched::Nobody);
     assert_eq!(rosters.0.len(), 1);
 }
+
+#[test]
+fn a_list_is_disturbed_by_what_may_have_happened_before_it_or_shortly_after() {
+    let roster = standing::Roster { at: Time(100_000), created: false, seq: 1, base: Some(Time(50_000)) };
+    let list = Roster { roster, entries: 0, replaces: None };
+    for (trigger, at, from, disturbs) in [
+        ("group_member_joined", 20_000, TimeSource::Told, true),
+        ("group_member_joined", 131_000, TimeSource::Arrival, true),
+        ("group_member_joined", 131_001, TimeSource::Arrival, false),
+        ("group_member_joined", 131_001, TimeSource::Told, false),
+        ("group_member_joined", 500_000, TimeSource::Feed, true),
+        ("chatfold.group_roster", 100_000, TimeSource::Told, true),
+        ("chatfold.group_snapshot", 100_000, TimeSource::Told, false),
+    ] {
+        assert_eq!(list.is_disturbed(trigger, Time(at), from), disturbs, "{trigger} {at} {from:?}");
+    }
+}
