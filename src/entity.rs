@@ -1,5 +1,6 @@
 //! Entities as the log names them, and as people do: `kind:id`.
 
+use crate::ids::Time;
 use crate::trigger::{Ref, read_part, write_key};
 use std::fmt;
 
@@ -119,9 +120,28 @@ impl fmt::Display for Entity {
     }
 }
 
+/// Whether member lists say all that an event about these entities may have left open: every group that the event names
+/// has a complete list read after the event happened. A list names people too, but no messages and no calls.
+pub fn is_settled<E>(
+    entities: &[Entity],
+    at: Time,
+    newest_list: impl Fn(&str) -> Result<Option<Time>, E>,
+) -> Result<bool, E> {
+    let mut is_any = false;
+    for entity in entities {
+        match entity {
+            Entity::Group(guid) if newest_list(guid)?.is_some_and(|read_at| read_at > at) => is_any = true,
+            Entity::User(_) | Entity::Membership { .. } => {}
+            Entity::Group(_) | Entity::Message(_) | Entity::Call(_) => return Ok(false),
+        }
+    }
+    Ok(is_any)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
 
     fn parse(text: &str, there: &[(&str, &str)]) -> Result<Entity, EntityError> {
         Entity::parse(text, |guid, uid| Ok(there.contains(&(guid, uid))))
@@ -152,6 +172,26 @@ mod tests {
         }
         assert_eq!(Entity::named("membership:a/b/c"), Some(membership("a/b", "c")));
         assert_eq!(["ann", "room:7", "membership:", "membership:/a"].map(Entity::named).iter().flatten().count(), 0);
+    }
+
+    #[test]
+    fn a_list_read_later_settles_what_is_about_its_group_and_people_and_nothing_else() {
+        let settled = |named: &[&str]| {
+            let entities: Vec<Entity> = named.iter().filter_map(|text| Entity::named(text)).collect();
+            assert_eq!(entities.len(), named.len());
+            let newest = |guid: &str| match guid {
+                "later" => Some(Time(11)),
+                "same" => Some(Time(10)),
+                _ => None,
+            };
+            is_settled(&entities, Time(10), |guid| Ok::<_, Infallible>(newest(guid))) == Ok(true)
+        };
+        assert!(settled(&["group:later"]));
+        assert!(settled(&["user:ann", "group:later", "membership:later/ann"]));
+        assert!(!settled(&["group:same"]) && !settled(&["group:unread"]));
+        assert!(!settled(&["group:later", "group:unread"]));
+        assert!(!settled(&["group:later", "message:7"]) && !settled(&["call:7", "group:later"]));
+        assert!(!settled(&["user:ann", "membership:later/ann"]) && !settled(&[]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::event::named_by;
 use super::named::named_in;
 use super::{Conn, Sql, next, prepare, rows};
-use crate::entity::Entity;
+use crate::entity::{self, Entity};
 use crate::ids::{Outcome, Time, id_number};
 use crate::store::sqlite::reconcile;
 use std::collections::VecDeque;
@@ -57,9 +57,8 @@ pub struct NotApplied {
     pub entities: Vec<Entity>,
 }
 
-/// Whether a complete list of a group was read after the event.
-const READ_SINCE: &str = "
-    SELECT 1 FROM rosters WHERE app_id = :app AND guid = :guid AND at > :at AND NOT created LIMIT 1";
+const NEWEST_LIST: &str = "
+    SELECT at FROM rosters WHERE app_id = :app AND guid = :guid AND NOT created ORDER BY at DESC LIMIT 1";
 // Each outcome is walked by itself: the index then gives the newest at once.
 const NOT_APPLIED: &str = "
     SELECT seq, trigger, outcome, received_at, occurred_at, reason, body FROM events
@@ -76,7 +75,7 @@ const NOT_APPLIED: &str = "
     ORDER BY seq DESC LIMIT :most";
 
 /// Rejected and anomalous events that name an entity, newest first, of the newest `most` for which no reconcile has read
-/// what the event names. An event about a group whose member list was read since is left out.
+/// what the event names. Events that member lists settle are left out.
 pub fn not_applied(conn: &Conn, app: &str, most: usize) -> Sql<Vec<NotApplied>> {
     let mut found = Vec::new();
     let mut statement = prepare(conn, NOT_APPLIED, &[(":app", &app), (":most", &(most as i64))])?;
@@ -96,25 +95,17 @@ pub fn not_applied(conn: &Conn, app: &str, most: usize) -> Sql<Vec<NotApplied>> 
             reason: row.get("reason")?,
             entities,
         };
-        if !event.entities.is_empty() && !is_read_since(conn, app, &event)? {
+        let newest_list = |guid: &str| newest_list(conn, app, guid);
+        if !event.entities.is_empty() && !entity::is_settled(&event.entities, event.occurred_at, newest_list)? {
             found.push(event);
         }
     }
     Ok(found)
 }
 
-fn is_read_since(conn: &Conn, app: &str, event: &NotApplied) -> Sql<bool> {
-    for entity in &event.entities {
-        if let Entity::Group(guid) = entity {
-            let params: super::Params<'_> = &[(":app", &app), (":guid", guid), (":at", &event.occurred_at)];
-            if rows(conn, READ_SINCE, params, |_| Ok(()))?.is_empty() {
-                return Ok(false);
-            }
-        } else if !matches!(entity, Entity::User(_) | Entity::Membership { .. }) {
-            return Ok(false);
-        }
-    }
-    Ok(event.entities.iter().any(|entity| matches!(entity, Entity::Group(_))))
+/// When the newest complete member list of a group was read.
+fn newest_list(conn: &Conn, app: &str, guid: &str) -> Sql<Option<Time>> {
+    Ok(rows(conn, NEWEST_LIST, &[(":app", &app), (":guid", &guid)], |row| row.get(0))?.pop())
 }
 
 /// Message ids from `first` to `last` that no event names.
