@@ -67,7 +67,7 @@ pub struct Clues {
 /// Events of ours that tell a time of our clock. Our other events tell times of CometChat.
 const OF_OUR_CLOCK: [&str; 2] = ["chatfold.retention", "chatfold.user_erased"];
 
-/// Whether the time that an event in the log tells is one up to which CometChat has told of the app.
+/// Whether the time that an event in the log tells is CometChat's, and not far ahead of the arrival.
 pub fn is_of_vendor(trigger: &str, told: Time, received_at: Time) -> bool {
     !OF_OUR_CLOCK.contains(&trigger) && !is_ahead(told, received_at)
 }

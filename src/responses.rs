@@ -17,7 +17,7 @@ pub struct Day {
 
 /// What the questions are counted of.
 #[derive(Debug)]
-pub enum Scope {
+pub enum Counted {
     /// One conversation, whether an agent attends it or not.
     Conversation,
     /// All conversations of an app that an agent attends.
@@ -89,11 +89,11 @@ impl Chats {
     }
 
     /// The questions of each day, and how long they waited. `starts` are the first instants of the days.
-    pub fn days(&self, starts: &[i64], agents: &[String], scope: &Scope) -> Vec<Day> {
+    pub fn days(&self, starts: &[i64], agents: &[String], counted: &Counted) -> Vec<Day> {
         let agents: HashSet<u32> = agents.iter().filter_map(|uid| self.people.numbers.get(uid)).copied().collect();
-        let attended = match scope {
-            Scope::Conversation => None,
-            Scope::App { groups } => Some(self.attended(&agents, groups)),
+        let attended = match counted {
+            Counted::Conversation => None,
+            Counted::App { groups } => Some(self.attended(&agents, groups)),
         };
         let day = |at: i64| starts.partition_point(|start| *start <= at).saturating_sub(1);
         let mut days = vec![Day::default(); starts.len()];
@@ -147,19 +147,19 @@ mod tests {
     }
 
     /// One day.
-    fn day(chats: &Chats, scope: &Scope) -> Day {
-        let [day] = <[Day; 1]>::try_from(chats.days(&[0], &agents(), scope)).unwrap();
+    fn day(chats: &Chats, counted: &Counted) -> Day {
+        let [day] = <[Day; 1]>::try_from(chats.days(&[0], &agents(), counted)).unwrap();
         day
     }
 
     fn found(chats: &Chats) -> Day {
-        day(chats, &Scope::Conversation)
+        day(chats, &Counted::Conversation)
     }
 
     /// How many questions of an app are open, where agents are in these groups.
     fn open_in_app(chats: &Chats, groups: &[&str]) -> i64 {
         let groups = groups.iter().map(|guid| (*guid).to_owned()).collect();
-        day(chats, &Scope::App { groups }).unanswered
+        day(chats, &Counted::App { groups }).unanswered
     }
 
     fn waits(waits: &[i64]) -> Day {
@@ -219,9 +219,9 @@ mod tests {
     #[test]
     fn a_question_counts_on_the_day_it_was_asked() {
         let chats = chats(&[("c", 199), ("ann", 310), ("c", 320)]);
-        let days = chats.days(&[100, 200, 300], &agents(), &Scope::Conversation);
+        let days = chats.days(&[100, 200, 300], &agents(), &Counted::Conversation);
         assert_eq!(days, [waits(&[111]), Day::default(), unanswered(1)]);
-        let at_start = self::chats(&[("c", 200)]).days(&[100, 200], &agents(), &Scope::Conversation);
+        let at_start = self::chats(&[("c", 200)]).days(&[100, 200], &agents(), &Counted::Conversation);
         assert_eq!(at_start, [Day::default(), unanswered(1)], "a day begins with its first instant");
     }
 

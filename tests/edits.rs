@@ -89,16 +89,24 @@ fn in_every_order(bodies: &[String], edits: &str, row: &str) {
 }
 
 #[test]
-fn a_deleted_message_holds_nothing_of_what_was_said_whatever_came_first() {
+fn a_deleted_message_holds_and_shows_no_text_data_metadata_or_attachments() {
     let more =
         |body: String| body.replace(r#"},"editedAt"#, r#","metadata":{"k":1},"attachments":[{"url":"u"}]},"editedAt"#);
-    let bodies = [sent("a"), more(edited(5, "ann", "b")), deleted()];
-    let held = |bodies: &[String]| heard(bodies).ask("SELECT text, data, metadata, attachments FROM messages");
-    assert!(held(&bodies[..2]).ends_with(r#"{"k":1}|[{"url":"u"}]"#));
+    let bodies = [sent("a"), more(edited(5, "ann", "b")), edited(9, "app_system", "b"), deleted()];
+    let held = |harness: &Harness| harness.ask("SELECT text, data, metadata, attachments FROM messages");
+    let told = "{message(messageId:\"7\"){text data metadata attachments{url} edits{text}}
+        messages(filter:{includeDeleted:true,metadata:{key:\"k\"}}){nodes{messageId}}}";
+    let (harness, one) = (heard(&bodies[..2]), json!([{"messageId": "7"}]));
+    assert!(held(&harness).ends_with(r#"{"k":1}|[{"url":"u"}]"#));
+    assert_eq!(harness.data(told)["messages"]["nodes"], one);
     for order in permutations(bodies.len()) {
-        let bodies: Vec<String> = order.iter().map(|at| bodies[*at].clone()).collect();
-        assert_eq!(held(&bodies), "null|null|null|null", "heard in the order {order:?}");
-        assert_eq!(heard(&bodies).ask(EDITS), "5|null|ann", "heard in the order {order:?}");
+        let harness = heard(&order.iter().map(|at| bodies[*at].clone()).collect::<Vec<_>>());
+        assert_eq!(held(&harness), "null|null|null|null", "heard in the order {order:?}");
+        assert_eq!(harness.ask("SELECT DISTINCT text FROM message_additions"), "null", "heard in the order {order:?}");
+        assert_eq!(harness.ask(EDITS), "5|null|ann", "heard in the order {order:?}");
+        let edits = json!([{"text": null}]);
+        let message = json!({"text": null, "data": null, "metadata": null, "attachments": [], "edits": edits});
+        assert_eq!(harness.data(told), json!({"message": message, "messages": {"nodes": []}}));
     }
 }
 

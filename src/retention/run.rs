@@ -167,7 +167,7 @@ fn last_id(log: &Connection, app: &App, before: Time) -> Result<i64, StoreError>
         return Ok(Horizon::default().last_id);
     }
     let least_kept = store::least_id(log, app, before)?;
-    Horizon::last_id(least_kept, |limit| store::greatest_id(log, app, before, limit))
+    Horizon::find_last_id(least_kept, |limit| store::greatest_id(log, app, before, limit))
 }
 
 /// Whether there is anything to cut.

@@ -25,7 +25,7 @@ impl Horizon {
     /// Finds `last_id`. `least_kept` is the least number among the ids of messages that stay. `greatest_gone` gives the
     /// greatest number below another among the ids of messages sent before the horizon. Where no message stays,
     /// nothing tells what ids the next messages have.
-    pub fn last_id<E>(
+    pub fn find_last_id<E>(
         least_kept: Option<i64>,
         greatest_gone: impl FnOnce(i64) -> Result<Option<i64>, E>,
     ) -> Result<i64, E> {
@@ -65,7 +65,7 @@ mod tests {
     fn the_last_id_lies_below_the_ids_of_all_messages_that_stay() {
         let last_id = |gone: &[i64], kept: &[i64]| {
             let below = |limit| Ok::<_, Infallible>(gone.iter().copied().filter(|id| *id < limit).max());
-            Horizon::last_id(kept.iter().copied().min(), below)
+            Horizon::find_last_id(kept.iter().copied().min(), below)
         };
         assert_eq!(last_id(&[1, 2], &[4, 3]), Ok(2));
         assert_eq!(last_id(&[1, 2, 50], &[41, 46, 51]), Ok(2), "ids that do not rise with time");

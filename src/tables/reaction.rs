@@ -227,6 +227,7 @@ mod tests {
         shown.take("❤️", Some(10));
         assert_eq!(shown.spelling, "❤️");
     }
+
     fn shown(spellings: &[(&str, &str, bool, i64)]) -> Option<(String, i64)> {
         let (_, first, _, at) = spellings[0];
         let mut reactors = Reactors::new(first, Some(at));

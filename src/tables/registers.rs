@@ -48,13 +48,15 @@ impl Registers<Moderation> {
 /// How long a person who was told online counts as online without being heard of: the offline may be lost. One day.
 const UNHEARD_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Whether a person who was last told `online`, and last heard of at `last_seen_at`, is in a list of who is online.
+/// Whether a person is in a list of who is online: the last fact told `online`, and the person was last heard of at
+/// `last_seen_at`. The view `v_presence` says the same in SQL.
 pub fn counts_as_online(online: Option<bool>, last_seen_at: Option<i64>, now: i64) -> bool {
     online == Some(true) && last_seen_at.is_some_and(|seen| seen >= now - UNHEARD_MS)
 }
 
 /// Whether a connection that has not ended itself is open. The connection was last told open at `seen_at`, and the
-/// person went offline at `offline_at`: that ends the connections from before, and none from after.
+/// person went offline at `offline_at`: that ends the connections from before, and none from after. The view
+/// `v_connections` says the same in SQL.
 pub fn still_open(seen_at: i64, offline_at: Option<i64>) -> bool {
     seen_at >= offline_at.unwrap_or_default()
 }

@@ -28,7 +28,7 @@ pub(super) fn define(conn: &Connection) -> rusqlite::Result<()> {
     conn.create_scalar_function("length_ms", 2, FLAGS, |ctx| Ok(length_ms(ctx.get(0)?, ctx.get(1)?)))
 }
 
-/// The same, of what is looked for.
+/// `folded`, of a text that is looked for.
 pub(super) fn folded(text: &str) -> String {
     text.to_lowercase()
 }

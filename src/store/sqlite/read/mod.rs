@@ -104,8 +104,7 @@ fn rows<T>(conn: &Conn, sql: &str, params: Params<'_>, mut map: impl FnMut(&Row<
     Ok(all)
 }
 
-/// Declares the look-up of one column that may be large, by the key of its row. Nothing that is deleted has one, whatever
-/// the row holds.
+/// Declares the look-up of one column that may be large, by the key of its row.
 macro_rules! column {
     ($(#[$doc:meta])+ $name:ident: $column:literal of $table:literal by $key:literal) => {
         $(#[$doc])+

@@ -3,7 +3,7 @@
 use super::activity::{self, LOOKED_AT};
 use super::{Conn, Params, Sql, conversation, json, rows};
 use crate::ids::ConversationKey;
-use crate::responses::{Chats, Day, Scope};
+use crate::responses::{Chats, Counted, Day};
 
 /// Where, when, and who the agents are. `starts` are the first instants of its days.
 #[derive(Debug, Clone)]
@@ -75,14 +75,14 @@ pub fn count(conn: &Conn, span: &Span<'_>) -> Sql<Responses> {
         }
     }
     let agents = agents(conn, span, &chats)?;
-    let scope = if span.conversation.is_some() {
-        Scope::Conversation
+    let counted = if span.conversation.is_some() {
+        Counted::Conversation
     } else {
         let groups = groups(conn, span, &agents)?;
         exact &= groups.len() as i64 <= LOOKED_AT;
-        Scope::App { groups }
+        Counted::App { groups }
     };
-    Ok(Responses { days: chats.days(&span.starts, &agents, &scope), exact })
+    Ok(Responses { days: chats.days(&span.starts, &agents, &counted), exact })
 }
 
 /// The chats of the span, and whether these are all.

@@ -5,19 +5,21 @@ use crate::chat::Unread;
 use crate::ids::ConversationKey;
 use std::collections::HashSet;
 
-/// Whether a person may be in a group.
+/// Whether a person may be in a group. The group is read only where the person has no membership: the column stands
+/// behind others that may be large.
 macro_rules! may_be_in {
     ($guid:literal, $uid:literal) => {
         concat!(
-            "may_be_in(
-                 (SELECT x.current FROM memberships x WHERE x.app_id = :app AND x.guid = ",
+            "coalesce(
+                 (SELECT may_be_in(x.current, 1) FROM memberships x WHERE x.app_id = :app AND x.guid = ",
             $guid,
             " AND x.uid = ",
             $uid,
             "),
-                 (SELECT g.members_known_since IS NOT NULL FROM groups g WHERE g.app_id = :app AND g.guid = ",
+                 may_be_in(NULL,
+                     (SELECT g.members_known_since IS NOT NULL FROM groups g WHERE g.app_id = :app AND g.guid = ",
             $guid,
-            "))"
+            ")))"
         )
     };
 }
