@@ -15,7 +15,7 @@ pub struct Day {
     pub unanswered: i64,
 }
 
-/// What the questions are counted of.
+/// The conversations whose questions count.
 #[derive(Debug)]
 pub enum Counted {
     /// One conversation, whether an agent attends it or not.
@@ -27,7 +27,7 @@ pub enum Counted {
     },
 }
 
-/// What was said in a span, oldest first, and who spoke last before the span.
+/// The chats of a span, oldest first, and the last speaker of each conversation before the span.
 #[derive(Default)]
 pub struct Chats {
     said: Vec<Said>,

@@ -153,7 +153,8 @@ fn ahead(log: &Connection, rules: Rules, now: Time) -> Result<Vec<(Family, Bound
     Ok(all)
 }
 
-/// The newest time that CometChat told of an app; 0: none. Where no delivery over HTTP showed a time, the log tells it.
+/// The newest time that CometChat told of an app, or 0. If no delivery over HTTP showed a time, the events of the log
+/// tell the time.
 fn clock(log: &Connection, app: &App) -> Result<Time, StoreError> {
     let shown = store::clock(log, app)?;
     let told = if shown.is_none() { store::newest_told(log, app, feed::is_of_vendor)? } else { None };

@@ -115,9 +115,10 @@ impl Roster {
         Self { roster, entries: list.entries.len() as i64, replaces: list.replaces }
     }
 
-    /// Whether an event about the group, taken after the list that this one confirms, may stand on this one. Then no
-    /// newer list replaces this one. A snapshot of the profile tells of no members. What happened well after the list
-    /// does not stand on it, but a time that a feed gives may be wrong.
+    /// Whether an event about the group may depend on this list. If so, no newer list replaces this list. The event came
+    /// after the list that this list confirms. A snapshot of the profile tells of no members, and depends on no list. An
+    /// event that happened well after this list does not depend on the list. A time from a feed may be wrong, so an
+    /// event with such a time may depend on the list.
     pub fn is_disturbed(&self, trigger: &str, at: Time, from: TimeSource) -> bool {
         let list = self.roster.at;
         let until = 2 * list.0 - standing::touched_since(list).0;

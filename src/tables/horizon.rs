@@ -23,8 +23,8 @@ impl Horizon {
     }
 
     /// Finds `last_id`. `least_kept` is the least number among the ids of messages that stay. `greatest_gone` gives the
-    /// greatest number below another among the ids of messages sent before the horizon. Where no message stays,
-    /// nothing tells what ids the next messages have.
+    /// greatest number below another among the ids of messages sent before the horizon. If no message stays,
+    /// the ids of the next messages are not known, and `last_id` says nothing.
     pub fn find_last_id<E>(
         least_kept: Option<i64>,
         greatest_gone: impl FnOnce(i64) -> Result<Option<i64>, E>,

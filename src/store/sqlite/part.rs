@@ -68,7 +68,7 @@ pub fn with_listed(conn: &Connection, part: &mut Part) -> Result<(), StoreError>
     Ok(())
 }
 
-/// What lists of conversations see of a message. A message without a row is in none.
+/// The values of a message that decide its place in a conversation. A message without a row has no place.
 fn listing(conn: &Connection, app_id: &str, message_id: &str) -> Result<Listing, StoreError> {
     let read = |row: &rusqlite::Row<'_>| {
         let (id, low_length): (Option<String>, i64) = (row.get(0)?, row.get(1)?);

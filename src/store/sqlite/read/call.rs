@@ -155,7 +155,7 @@ macro_rules! of_group_and_person {
 }
 pub(super) use of_group_and_person;
 
-/// What an instance must satisfy, as far as asked. Its start is its place in the list.
+/// The conditions of a request on an instance. The start of the instance is its place in the list.
 macro_rules! matching {
     () => {
         concat!(
